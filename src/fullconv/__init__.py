@@ -1,0 +1,68 @@
+"""fullconv: semantic segmentation, from a folder of images to a network that labels every pixel.
+
+    import fullconv
+
+    run = fullconv.train("my_photos", epochs=30)
+    segmenter = fullconv.load(run.best)
+    segmenter.predict("photo.jpg").save("photo.png")
+
+Names are imported on first use, so that ``import fullconv`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fullconv.data import check, open_dataset
+    from fullconv.metrics import Scores
+    from fullconv.models import build_model
+    from fullconv.segmenter import Prediction, Segmenter
+    from fullconv.spec import ClassSet, Preprocessing
+    from fullconv.train import Run, TrainConfig, evaluate, train
+
+    load = Segmenter.load
+
+_HOMES = {
+    "ClassSet": "fullconv.spec",
+    "Prediction": "fullconv.segmenter",
+    "Preprocessing": "fullconv.spec",
+    "Run": "fullconv.train.run",
+    "Scores": "fullconv.metrics",
+    "Segmenter": "fullconv.segmenter",
+    "TrainConfig": "fullconv.train.config",
+    "build_model": "fullconv.models",
+    "check": "fullconv.data",
+    "evaluate": "fullconv.train",
+    "open_dataset": "fullconv.data",
+    "train": "fullconv.train",
+}
+
+__all__ = [
+    "ClassSet",
+    "Prediction",
+    "Preprocessing",
+    "Run",
+    "Scores",
+    "Segmenter",
+    "TrainConfig",
+    "build_model",
+    "check",
+    "evaluate",
+    "load",
+    "open_dataset",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        return __getattr__("Segmenter").load
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fullconv' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

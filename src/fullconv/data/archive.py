@@ -1,0 +1,73 @@
+"""A zip or tar archive in the place of a data folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from fullconv.errors import DataError
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file is a zip or a (compressed) tar archive."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def cache_folder() -> Path:
+    """Where unpacked archives are kept: ``$FULLCONV_CACHE``, else ``~/.cache/fullconv``."""
+    return Path(os.environ.get("FULLCONV_CACHE") or Path.home() / ".cache" / "fullconv")
+
+
+def unpack(path: Path) -> Path:
+    """Unpack once into the cache (keyed by path, size and time of change) and return the folder.
+
+    Raises:
+        DataError: damaged, or a member that would land outside the folder (absolute path, ``..``, link).
+    """
+    status = path.stat()
+    key = hashlib.sha256(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
+    folder = cache_folder() / f"{path.name.split('.')[0]}-{key}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking-"))
+    try:
+        _extract(path, partial)
+        partial.rename(folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+        if folder.is_dir():  # another process was faster
+            return folder
+        raise DataError(f"{path}: damaged or cannot be unpacked into {folder.parent} ({error})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _extract(path: Path, folder: Path) -> None:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                _refuse_outside(path, name)
+            archive.extractall(folder)
+        return
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            _refuse_outside(path, member.name)
+            if not (member.isfile() or member.isdir()):
+                raise DataError(
+                    f"{path}: member {member.name} is a link or device; only files and folders are unpacked"
+                )
+        archive.extractall(folder, filter="data")
+
+
+def _refuse_outside(path: Path, name: str) -> None:
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or (len(name) > 1 and name[1] == ":"):
+        raise DataError(
+            f"{path}: member {name!r} would land outside its folder; refused, pack it again with plain paths"
+        )

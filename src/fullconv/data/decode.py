@@ -1,0 +1,233 @@
+"""Reading image and mask files, with every way they can be wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fullconv.data.spec import MaskEncoding, UInt8Array
+from fullconv.errors import DataError, first_few
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
+MAX_PIXELS = 1 << 29
+"""Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
+
+_LIMIT_LOCK = threading.Lock()
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with _LIMIT_LOCK:  # Pillow's own limit is a global; ours below is larger and refuses sooner
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(path)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{path}: its header says {image.width}x{image.height} pixels, more than the limit of "
+                    f"{MAX_PIXELS}; refused unread (a decompression bomb?): cut it into parts"
+                )
+            yield image
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the name or the list that names it") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not an image that can be read; save it as PNG or JPEG") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
+    if path.suffix.lower() == ".npy":
+        return _array(path).shape[:2]  # type: ignore[return-value]
+    with _opened(path) as image:
+        turned = image.getexif().get(0x0112, 1) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def read_image(path: Path, channels: int = 3) -> UInt8Array:
+    """An image as uint8 ``[height, width, channels]``.
+
+    EXIF rotation is applied. 16-bit, 32-bit and float images are brought to 8 bits (16-bit by dividing by 257;
+    others by their own minimum and maximum). For 3 channels grey, palette and CMYK images become RGB and an
+    alpha channel is dropped. Other channel counts than 1, 3 and 4 are read from ``.npy`` arrays
+    ``[height, width, channels]`` of uint8.
+
+    Raises:
+        DataError: not an image, damaged, too large, or of other channels.
+    """
+    if path.suffix.lower() == ".npy":
+        array = _array(path)
+        if array.ndim != 3 or array.shape[2] != channels or array.dtype != np.uint8:
+            raise DataError(
+                f"{path}: holds {array.dtype} {list(array.shape)}; expected uint8 [height, width, {channels}]"
+            )
+        return np.ascontiguousarray(array)
+    if channels not in _MODES:
+        raise DataError(f"{path}: images of {channels} channels are read from .npy files; save it as one")
+    with _opened(path) as image:
+        turned = ImageOps.exif_transpose(image)
+        return to_channels(turned, channels)
+
+
+def to_channels(image: Image.Image, channels: int) -> UInt8Array:
+    """A PIL image of any mode as uint8 ``[height, width, channels]`` (1, 3 or 4 channels)."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    elif image.mode in ("LA", "La", "PA"):
+        image = image.convert("RGBA")
+    mode = _MODES[channels]
+    array = np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
+    return array[:, :, None] if array.ndim == 2 else array
+
+
+def _to_8_bits(values: np.ndarray, mode: str) -> UInt8Array:
+    values = values.astype(np.float64)
+    # PIL opens 16-bit PNGs as "I" in some versions: their range tells
+    if mode.startswith("I") and values.min() >= 0 and values.max() <= 65535:
+        return (values / 257).round().astype(np.uint8)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    scaled = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1)
+    return (255 * scaled).round().astype(np.uint8)
+
+
+def read_raw_mask(path: Path) -> np.ndarray:
+    """A mask file as it is: ``[height, width]`` raw values, or uint8 ``[height, width, 3]`` colours.
+
+    Raises:
+        DataError: JPEG (its compression changes labels), damaged, or of an unusable kind.
+    """
+    if path.suffix.lower() == ".npy":
+        array = _array(path)
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+            raise DataError(f"{path}: holds {array.dtype} {list(array.shape)}; expected integers [height, width]")
+        return array
+    with _opened(path) as image:
+        if image.format in ("JPEG", "MPO", "WEBP") and not _lossless(image):
+            raise DataError(
+                f"{path}: a mask stored as {image.format}, whose compression changes labels; "
+                "export the masks again as PNG"
+            )
+        if image.mode in ("L", "P") or image.mode == "I" or image.mode.startswith("I;16"):
+            return np.array(image)
+        if image.mode == "1":
+            return np.array(image.convert("L"))
+        if image.mode == "LA":
+            return np.array(image)[:, :, 0]
+        if image.mode in ("RGB", "RGBA"):
+            return np.array(image)[:, :, :3]
+        raise DataError(f"{path}: a mask of mode {image.mode}; expected an index, palette or RGB PNG")
+
+
+def _lossless(image: Image.Image) -> bool:
+    return image.format == "WEBP" and bool(image.info.get("lossless", False))
+
+
+def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
+    """A mask file as a label map ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
+
+    Raises:
+        DataError: as :func:`read_raw_mask`, or a value or colour that stands for no class.
+    """
+    raw = read_raw_mask(path)
+    labels = _from_colours(raw, path, encoding, ignore_index) if raw.ndim == 3 else None
+    if labels is None:
+        labels = _from_values(raw if raw.ndim == 2 else raw[..., 0], path, encoding, num_classes, ignore_index)
+    return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
+
+
+def _from_values(
+    raw: np.ndarray, path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int
+) -> np.ndarray:
+    mapping = dict(encoding.values) or {index: index for index in range(num_classes)}
+    for value in encoding.void_values:
+        mapping.setdefault(value, ignore_index)
+    low, high = int(raw.min(initial=0)), int(raw.max(initial=0))
+    if low < 0 or high > 65535:
+        raise DataError(f"{path}: holds value {low if low < 0 else high}; expected ids from 0 to 65535")
+    table = np.full(max(high, *mapping) + 1, -1, dtype=np.int32)
+    for value, index in mapping.items():
+        table[value] = index
+    labels = table[raw]
+    if (labels < 0).any():
+        strange = sorted(int(value) for value in np.unique(raw[labels < 0]))
+        raise DataError(
+            f"{path}: holds {_ids(strange)} at row {int(np.argwhere(labels < 0)[0][0])}, column "
+            f"{int(np.argwhere(labels < 0)[0][1])}; expected {_range(mapping)}; mend the mask, or name the "
+            "classes (or values, or ignore) in dataset.yaml"
+        )
+    return labels
+
+
+def _ids(values: list[int]) -> str:
+    return ("id " if len(values) == 1 else "ids ") + first_few([str(value) for value in values])
+
+
+def _range(mapping: dict[int, int]) -> str:
+    values = sorted(mapping)
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
+
+
+def _from_colours(raw: np.ndarray, path: Path, encoding: MaskEncoding, ignore_index: int) -> np.ndarray | None:
+    if not encoding.colours:
+        if np.array_equal(raw[..., 0], raw[..., 1]) and np.array_equal(raw[..., 0], raw[..., 2]):
+            return None  # an index mask saved as grey RGB
+        raise DataError(
+            f"{path}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
+            "(classes: {road: [128, 64, 128], ...}), or save index masks"
+        )
+    packed = _pack(raw)
+    mapping = {_pack_one(colour): index for colour, index in encoding.colours.items()}
+    mapping.update({_pack_one(colour): ignore_index for colour in encoding.void_colours})
+    keys = np.array(sorted(mapping), dtype=np.int64)
+    ids = np.array([mapping[int(key)] for key in keys], dtype=np.int32)
+    place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)
+    unknown = keys[place] != packed
+    if unknown.any():
+        row, column = (int(value) for value in np.argwhere(unknown)[0])
+        colour = tuple(int(value) for value in raw[row, column])
+        raise DataError(
+            f"{path}: colour {colour} at row {row}, column {column} stands for no class "
+            f"({int(unknown.sum())} such pixels); add it to dataset.yaml, or save the mask without smoothing"
+        )
+    return ids[place]
+
+
+def _pack(colours: np.ndarray) -> np.ndarray:
+    wide = colours.astype(np.int64)
+    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+
+
+def _pack_one(colour: tuple[int, int, int]) -> int:
+    return (colour[0] << 16) | (colour[1] << 8) | colour[2]
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the name or the list that names it") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: not a readable .npy array ({error}); save it again with numpy.save") from error
+    if array.ndim >= 2 and array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise DataError(f"{path}: {array.shape[1]}x{array.shape[0]} pixels, more than the limit of {MAX_PIXELS}")
+    return array

@@ -1,0 +1,82 @@
+"""``dataset.yaml``: what a folder is, said by its owner; it overrides what would be recognised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fullconv.data.spec import VAL_FRACTION, MaskEncoding
+from fullconv.errors import DataError
+from fullconv.spec import ClassSet, Colour
+
+FILE_NAME = "dataset.yaml"
+
+
+class Description(BaseModel):
+    """The fields of ``dataset.yaml``, all optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: str = Field("", description="folder of the images, relative to dataset.yaml")
+    masks: str = Field("", description="folder of the masks, relative to dataset.yaml")
+    mask_suffix: str = Field("", description="what a mask's name has after the image's, for example _mask")
+    classes: list[str] | dict[str, Colour] = Field(
+        [], description="class names in id order, or names with their RGB colours"
+    )
+    values: dict[int, str] = Field({}, description="raw mask value -> class name, for masks whose values are not ids")
+    ignore: list[int | Colour] = Field([], description="raw values or RGB colours of pixels without a label")
+    splits: dict[str, str] = Field({}, description="split -> list file or folder of images, relative to dataset.yaml")
+    val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
+    split_seed: int = Field(0, description="seed of that split")
+    channels: int = Field(3, ge=1, description="channels of the images")
+
+    def class_set(self) -> ClassSet | None:
+        """The declared classes, or None."""
+        if isinstance(self.classes, dict) and self.classes:
+            return ClassSet(tuple(self.classes), tuple(self.classes.values()))
+        names = list(self.classes) or list(dict.fromkeys(self.values.values()))
+        return ClassSet(tuple(names)) if names else None
+
+    def encoding(self, classes: ClassSet | None) -> MaskEncoding:
+        """How masks are read, given the classes they are read into."""
+        ids = {name: index for index, name in enumerate(classes.names)} if classes else {}
+        strange = [name for name in self.values.values() if name not in ids]
+        if strange:
+            raise DataError(
+                f"dataset.yaml: values names class {strange[0]!r}, which classes does not; add it to classes"
+            )
+        colours = {}
+        if isinstance(self.classes, dict):
+            colours = {colour: ids[name] for name, colour in self.classes.items()}
+        return MaskEncoding(
+            values={value: ids[name] for value, name in self.values.items()},
+            colours=colours,
+            void_values=tuple(v for v in self.ignore if isinstance(v, int)) or (() if 255 in self.values else (255,)),
+            void_colours=tuple(v for v in self.ignore if not isinstance(v, int)),
+        )
+
+
+def read_description(root: Path) -> Description | None:
+    """The folder's ``dataset.yaml``, or None.
+
+    Raises:
+        DataError: it is not YAML, or has a field that is unknown or of the wrong kind.
+    """
+    path = root / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: expected fields such as 'classes: [...]', found {type(content).__name__}")
+        return Description(**content)
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:2])
+        fields = ", ".join(Description.model_fields)
+        raise DataError(f"{path}: field {where}: {first['msg']}; the fields are {fields}") from error

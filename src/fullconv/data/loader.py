@@ -1,0 +1,207 @@
+"""Samples and batches. Order and augmentation are functions of ``(seed, epoch, index)``, whatever the workers do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fullconv.data.augment import Augmentation
+from fullconv.data.decode import read_image, read_labels
+from fullconv.data.spec import DatasetSpec, Item, UInt8Array
+from fullconv.errors import DataError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image, uint8 ``[height, width, channels]``, with its labels, uint8 or int32 ``[height, width]``."""
+
+    id: str
+    image: UInt8Array
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``pixels`` uint8 ``n c h w`` (channels last in memory), ``labels`` ``n h w``, and the samples' ids."""
+
+    pixels: Tensor
+    labels: Tensor
+    ids: list[str]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.pixels.to(device, non_blocking=True), self.labels.to(device, non_blocking=True), self.ids)
+
+    def pin_memory(self) -> Batch:
+        return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.ids)
+
+
+def read_sample(spec: DatasetSpec, item: Item) -> Sample:
+    """Read an item at full size.
+
+    Raises:
+        DataError: a file that cannot be read, or image and mask of different sizes.
+    """
+    if spec.shapes is not None:
+        return Sample(item.id, *spec.shapes.draw(item.index))
+    image = read_image(item.image, spec.channels)
+    labels = read_labels(item.mask, spec.encoding, len(spec.classes), spec.classes.ignore_index)
+    if image.shape[:2] != labels.shape:
+        raise DataError(
+            f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.mask.name} is "
+            f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
+        )
+    return Sample(item.id, image, labels)
+
+
+def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers of one sample in one epoch: a counter-based generator, no state to keep."""
+    return np.random.Generator(np.random.Philox(key=[seed, 1], counter=[0, 0, epoch, index]))
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of ``count`` samples in one epoch."""
+    return np.random.Generator(np.random.Philox(key=[seed, 2], counter=[0, 0, epoch, 0])).permutation(count)
+
+
+class TrainData(Dataset[Sample]):
+    """Training samples, indexed by ``(epoch, index)`` and augmented by nothing else than that and the seed."""
+
+    def __init__(self, spec: DatasetSpec, items: Sequence[Item], augmentation: Augmentation, seed: int) -> None:
+        self.spec, self.items, self.augmentation, self.seed = spec, items, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        sample = read_sample(self.spec, self.items[index])
+        random = generator(self.seed, epoch, index)
+        ignore = self.spec.classes.ignore_index
+        return Sample(sample.id, *self.augmentation(sample.image, sample.labels, random, ignore))
+
+
+class EvalData(Dataset[Sample]):
+    """Samples at full size, unchanged."""
+
+    def __init__(self, spec: DatasetSpec, items: Sequence[Item]) -> None:
+        self.spec, self.items = spec, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Sample:
+        return read_sample(self.spec, self.items[index])
+
+
+class StepSampler(Sampler[list[tuple[int, int]]]):
+    """The batches of steps ``start .. stop - 1`` as lists of ``(epoch, index)``.
+
+    Each epoch is its own order of all samples, cut into equal batches; the last one is filled up from the
+    start of the order, so that no sample is dropped. Every rank takes its own part of each batch.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.start, self.stop, self.rank, self.world_size = start, stop, rank, world_size
+        self.steps_per_epoch = steps_per_epoch(count, batch_size)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        known, order = -1, np.zeros(0, dtype=np.int64)
+        for step in range(self.start, self.stop):
+            epoch, position = divmod(step, self.steps_per_epoch)
+            if epoch != known:
+                order = np.resize(epoch_order(self.seed, epoch, self.count), self.steps_per_epoch * self.batch_size)
+                known = epoch
+            batch = order[position * self.batch_size : (position + 1) * self.batch_size]
+            yield [(epoch, int(index)) for index in batch[self.rank :: self.world_size]]
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    return -(-count // batch_size)
+
+
+def collate(samples: Sequence[Sample], fill: tuple[int, ...] = (0,), ignore_index: int = 255) -> Batch:
+    """Stack samples; smaller ones are padded on the right and at the bottom, labels with the ignored id."""
+    height = max(sample.image.shape[0] for sample in samples)
+    width = max(sample.image.shape[1] for sample in samples)
+    if all(sample.image.shape[:2] == (height, width) for sample in samples):
+        pixels = np.stack([sample.image for sample in samples])
+        labels = np.stack([sample.labels for sample in samples])
+    else:
+        pixels = np.empty((len(samples), height, width, samples[0].image.shape[2]), dtype=np.uint8)
+        pixels[:] = fill
+        labels = np.full((len(samples), height, width), ignore_index, dtype=samples[0].labels.dtype)
+        for i, sample in enumerate(samples):
+            inside = np.s_[i, : sample.image.shape[0], : sample.image.shape[1]]
+            pixels[inside], labels[inside] = sample.image, sample.labels
+    return Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels), [s.id for s in samples])
+
+
+class _Collate:
+    """:func:`collate` with its settings, picklable for workers."""
+
+    def __init__(self, fill: tuple[int, ...], ignore_index: int) -> None:
+        self.fill, self.ignore_index = fill, ignore_index
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        return collate(samples, self.fill, self.ignore_index)
+
+
+def train_batches(data: TrainData, sampler: StepSampler, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
+    """The batches of ``sampler`` in order, read ahead by ``workers`` processes (0: in this one)."""
+    settings: dict[str, Any] = {"prefetch_factor": 4, "persistent_workers": True} if workers else {}
+    loader = DataLoader(
+        data,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_Collate(data.augmentation.fill, data.spec.classes.ignore_index),
+        pin_memory=pin_memory,
+        worker_init_fn=ignore_interrupts,
+        **settings,
+    )
+    return iter(loader)
+
+
+def eval_batches(data: EvalData, batch_size: int, workers: int) -> Iterator[Batch]:
+    """All samples in order; neighbours of equal size share a batch of at most ``batch_size``."""
+    loader: DataLoader[Sample] = DataLoader(
+        data, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=ignore_interrupts
+    )
+    waiting: list[Sample] = []
+    for sample in loader:
+        if waiting and (len(waiting) == batch_size or waiting[0].image.shape != sample.image.shape):
+            yield collate(waiting)
+            waiting = []
+        waiting.append(sample)
+    if waiting:
+        yield collate(waiting)
+
+
+def _same(sample: Sample) -> Sample:
+    return sample
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Ctrl-C reaches the whole process group; only the main process shall decide what it means."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

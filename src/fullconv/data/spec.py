@@ -1,0 +1,103 @@
+"""A dataset described by data: which files, which classes, how a mask file says which class a pixel is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fullconv.data.shapes import Shapes
+from fullconv.errors import DataError
+from fullconv.spec import ClassSet, Colour
+
+UInt8Array = npt.NDArray[np.uint8]
+
+VAL_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image and its mask. For ``shapes``, which draws its scenes, ``index`` takes the place of the files."""
+
+    id: str
+    image: Path = Path()
+    mask: Path = Path()
+    index: int = -1
+
+
+@dataclass(frozen=True)
+class MaskEncoding:
+    """How a mask file says which class a pixel is.
+
+    Attributes:
+        values: class id per raw value, for index and palette masks; empty: raw values are class ids.
+        colours: class id per RGB colour, for RGB masks; empty: RGB masks are refused.
+        void_values, void_colours: raw values and colours of pixels without a label.
+    """
+
+    values: Mapping[int, int] = field(default_factory=dict)
+    colours: Mapping[Colour, int] = field(default_factory=dict)
+    void_values: tuple[int, ...] = (255,)
+    void_colours: tuple[Colour, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What :func:`open_dataset` found.
+
+    Attributes:
+        name: the folder's name.
+        root: where it lies.
+        layout: ``folder``, ``voc``, ``camvid``, ``kitti_road`` or ``shapes``.
+        reasons: why it was taken for that, and every rule that was applied; one line each.
+        classes: names, colours and ignored id of its label maps.
+        encoding: how its mask files are read.
+        splits: items per split, in a fixed order.
+        channels: channels of its images.
+        declared: whether the classes were stated (by the layout or a file), not counted from the masks.
+        shapes: the generator, for ``shapes``.
+    """
+
+    name: str
+    root: Path
+    layout: str
+    reasons: tuple[str, ...]
+    classes: ClassSet
+    encoding: MaskEncoding
+    splits: Mapping[str, Sequence[Item]]
+    channels: int = 3
+    declared: bool = True
+    shapes: Shapes | None = None
+
+    def split(self, name: str) -> Sequence[Item]:
+        """The items of one split.
+
+        Raises:
+            DataError: no such split, or an empty one.
+        """
+        if name not in self.splits:
+            raise DataError(f"{self.root}: has no split {name!r}; there are {', '.join(self.splits)}")
+        if not self.splits[name]:
+            raise DataError(f"{self.root}: split {name!r} is empty; list at least one image in it")
+        return self.splits[name]
+
+
+def split_by_hash(items: Sequence[Item], seed: int, val_fraction: float) -> dict[str, Sequence[Item]]:
+    """Train and val by a rule that does not depend on the order or on other files being added.
+
+    The ``round(val_fraction * n)`` items (at least one, at most ``n - 1``) with the smallest SHA-256 of
+    ``"seed:id"`` are val, the others train.
+    """
+    if len(items) < 2:
+        return {"train": items, "val": items}
+    count = min(max(1, round(val_fraction * len(items))), len(items) - 1)
+    ranked = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.id}".encode()).hexdigest())
+    chosen = {item.id for item in ranked[:count]}
+    return {
+        "train": [item for item in items if item.id not in chosen],
+        "val": [item for item in items if item.id in chosen],
+    }

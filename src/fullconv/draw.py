@@ -1,0 +1,108 @@
+"""Arrays -> pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fullconv.spec import ClassSet
+
+Picture = np.ndarray
+"""uint8 ``[height, width, 3]``"""
+
+IGNORED = (255, 255, 255)
+
+
+def colorize(labels: np.ndarray, classes: ClassSet) -> Picture:
+    """Ids ``[h, w]`` in the classes' colours; ignored pixels are white."""
+    table = np.full((max(len(classes), int(labels.max(initial=0))) + 1, 3), IGNORED, dtype=np.uint8)
+    table[: len(classes)] = classes.palette
+    coloured: Picture = table[labels]
+    return coloured
+
+
+def as_rgb(image: np.ndarray) -> Picture:
+    """An image ``[h, w, c]`` of any number of channels as something to look at: its first three, or its grey."""
+    return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, classes: ClassSet, opacity: float = 0.5) -> Picture:
+    """The colours over the image; ignored pixels show the image alone."""
+    base, colours = as_rgb(image).astype(np.float32), colorize(labels, classes)
+    mixed = base + opacity * (colours - base)
+    mixed = np.where((labels < len(classes))[..., None], mixed, base)
+    return mixed.round().astype(np.uint8)
+
+
+def contact_sheet(
+    rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: ClassSet, width: int = 320
+) -> Picture:
+    """One row per sample, image | truth | prediction, and the classes' colours below.
+
+    Args:
+        rows: image ``[h, w, c]``, labels ``[h, w]``, predicted labels ``[h, w]``.
+        width: of each picture, in pixels.
+    """
+    gap, header = 6, 22
+    font = ImageFont.load_default(13)
+    strips = []
+    for image, truth, prediction in rows:
+        height = max(1, round(width * image.shape[0] / image.shape[1]))
+        truth_picture = overlay(image, np.where(truth < len(classes), truth, len(classes)), classes, 0.85)
+        pictures = [as_rgb(image), truth_picture, overlay(image, prediction, classes, 0.85)]
+        strips.append([Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR) for p in pictures])
+    legend = _legend(classes, 3 * width + 2 * gap, font)
+    total = header + sum(strip[0].height + gap for strip in strips) + legend.height + gap
+    sheet = Image.new("RGB", (3 * width + 4 * gap, total), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, title in enumerate(("image", "truth", "prediction")):
+        pen.text((gap + column * (width + gap), 4), title, fill="black", font=font)
+    top = header
+    for strip in strips:
+        for column, picture in enumerate(strip):
+            sheet.paste(picture, (gap + column * (width + gap), top))
+        top += strip[0].height + gap
+    sheet.paste(legend, (gap, top))
+    return np.asarray(sheet)
+
+
+def _legend(classes: ClassSet, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
+    line, box, shown = 20, 12, min(len(classes), 40)
+    places, x, y = [], 0, 2
+    for name in classes.names[:shown]:
+        length = box + 6 + round(font.getlength(name)) + 14
+        if x and x + length > width:
+            x, y = 0, y + line
+        places.append((x, y))
+        x += length
+    legend = Image.new("RGB", (width, y + line), "white")
+    pen = ImageDraw.Draw(legend)
+    for (x, y), name, colour in zip(places, classes.names[:shown], classes.palette[:shown], strict=True):
+        pen.rectangle((x, y + 2, x + box, y + 2 + box), fill=colour, outline="black")
+        pen.text((x + box + 6, y), name, fill="black", font=font)
+    return legend
+
+
+def curves(history: Sequence[Mapping[str, float]]) -> Picture:
+    """Loss and scores by epoch, side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) < 30 else None
+    for axes, names in ((left, ("train_loss", "val_loss")), (right, ("mean_iou", "pixel_accuracy", "mean_accuracy"))):
+        for name in names:
+            axes.plot(epochs, [row[name] for row in history], label=name.replace("_", " "), marker=marker, markersize=3)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    left.set_ylabel("cross-entropy")
+    right.set_ylabel("val score")
+    right.set_ylim(0, 1)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,40 @@
+"""Errors that teach: one line that says what was found, what was expected and what to do.
+
+The command line prints the message and leaves with ``exit_code``; nothing else in the package exits.
+"""
+
+from __future__ import annotations
+
+
+class FullconvError(Exception):
+    """Something failed while running (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(FullconvError, ValueError):
+    """A flag, an argument or a file named on the command line is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class ModelFileError(UsageError):
+    """A model or weights file is not ours, damaged, or newer than this program (exit code 2)."""
+
+
+class DataError(FullconvError, ValueError):
+    """The data set cannot be used as it is (exit code 3)."""
+
+    exit_code = 3
+
+
+class Interrupted(FullconvError):
+    """Stopped by the user after a checkpoint was saved (exit code 130)."""
+
+    exit_code = 130
+
+
+def first_few(names: list[str], count: int = 3) -> str:
+    """``a, b, c and 7 more``: enough to find the fault, short enough for one line."""
+    shown = ", ".join(names[:count])
+    return shown if len(names) <= count else f"{shown} and {len(names) - count} more"

@@ -1,0 +1,108 @@
+"""Integer counts -> scores, each with its definition."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fullconv.ops import confusion_counts
+from fullconv.spec import ClassSet
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a confusion matrix ``n_ij`` (pixels of class ``i`` predicted as ``j``; ``t_i = sum_j n_ij``).
+
+    Attributes:
+        pixel_accuracy: ``sum_i n_ii / sum_i t_i``.
+        mean_accuracy: mean over classes with ``t_i > 0`` of ``n_ii / t_i``.
+        mean_iou: mean over classes present in truth or prediction of ``n_ii / (t_i + sum_j n_ji - n_ii)``.
+        fw_iou: the IoUs weighted by ``t_i / sum_k t_k`` (frequency-weighted).
+        iou, accuracy: per class, in id order; nan where the class is absent.
+        pixels: ``t_i`` per class.
+        absent: names of the classes in neither truth nor prediction, left out of ``mean_iou``.
+        loss: mean cross-entropy over all labelled pixels (nan where it was not computed).
+
+    Source: Long, Shelhamer, Darrell, arXiv:1411.4038, section 5 (the four metrics).
+    """
+
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    fw_iou: float
+    iou: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    pixels: tuple[int, ...]
+    classes: ClassSet
+    loss: float = math.nan
+    images: int = 0
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        return tuple(name for name, iou in zip(self.classes.names, self.iou, strict=True) if math.isnan(iou))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: nan becomes null."""
+        return {
+            "mean_iou": _number(self.mean_iou),
+            "pixel_accuracy": _number(self.pixel_accuracy),
+            "mean_accuracy": _number(self.mean_accuracy),
+            "fw_iou": _number(self.fw_iou),
+            "loss": _number(self.loss),
+            "images": self.images,
+            "absent": list(self.absent),
+            "classes": [
+                {"name": name, "iou": _number(iou), "accuracy": _number(accuracy), "pixels": pixels}
+                for name, iou, accuracy, pixels in zip(
+                    self.classes.names, self.iou, self.accuracy, self.pixels, strict=True
+                )
+            ],
+        }
+
+
+class ConfusionMatrix:
+    """Counts of (true, predicted) pairs that add up exactly over batches, ranks and machines.
+
+    Attributes:
+        counts: int64 ``[classes, classes]``; rows are the truth.
+    """
+
+    def __init__(self, classes: ClassSet, device: torch.device | str = "cpu") -> None:
+        self.classes = classes
+        self.counts = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add label maps of one shape; target pixels with the ignored id are not counted."""
+        self.counts += confusion_counts(prediction, target, len(self.classes), self.classes.ignore_index)
+
+    def merge(self, other: ConfusionMatrix) -> None:
+        """Add another matrix over the same classes."""
+        self.counts += other.counts.to(self.counts.device)
+
+    def scores(self, loss: float = math.nan, images: int = 0) -> Scores:
+        """The scores of what was counted; nan where nothing was."""
+        counts = self.counts.cpu().double()
+        right, truth, guess = counts.diagonal(), counts.sum(1), counts.sum(0)
+        iou = right / (truth + guess - right)  # 0 / 0 is nan: absent
+        accuracy = right / truth
+        total = truth.sum()
+        return Scores(
+            pixel_accuracy=float(right.sum() / total),
+            mean_accuracy=float(accuracy.nanmean()),
+            mean_iou=float(iou.nanmean()),
+            fw_iou=float((truth * iou.nan_to_num(0)).sum() / total),
+            iou=tuple(iou.tolist()),
+            accuracy=tuple(accuracy.tolist()),
+            pixels=tuple(int(count) for count in truth),
+            classes=self.classes,
+            loss=loss,
+            images=images,
+        )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,161 @@
+"""From names to networks, and where an encoder's weights come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from fullconv.errors import UsageError
+from fullconv.models import download
+from fullconv.models.encoder import Encoder
+from fullconv.models.fcn import FCN
+from fullconv.models.timm_encoder import TimmEncoder
+from fullconv.models.vgg import VGG16, torchvision_names
+from fullconv.models.weights import read_weights, timm_metadata, transplant
+from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
+
+
+@dataclass
+class BuiltModel:
+    """A network with what must be remembered to build it again.
+
+    Attributes:
+        network: image -> coarse logits.
+        config: arguments of :func:`build_model` that give the same architecture, JSON-ready.
+        mean, std: what the encoder's weights expect.
+        licence: of the encoder's weights, as far as their file says.
+        notes: lines for the user: what was loaded from where.
+    """
+
+    network: nn.Module
+    config: dict[str, Any]
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    licence: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def _fcn(*streams: int) -> Callable[..., nn.Module]:
+    def build(make_encoder: Callable[[tuple[int, ...]], Encoder], num_classes: int, **args: Any) -> nn.Module:
+        chosen = tuple(args.pop("streams", streams))
+        if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in zip(chosen, chosen[1:], strict=False)):
+            raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
+        return FCN(make_encoder(chosen), num_classes, chosen, **args)
+
+    return build
+
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "fcn32s": _fcn(32),
+    "fcn16s": _fcn(32, 16),
+    "fcn8s": _fcn(32, 16, 8),
+    "fcn4s": _fcn(32, 16, 8, 4),
+}
+
+
+def build_model(
+    name: str,
+    num_classes: int,
+    encoder: str = "resnet34",
+    encoder_weights: str = "none",
+    in_channels: int = 3,
+    encoder_args: dict[str, Any] | None = None,
+    model_args: dict[str, Any] | None = None,
+) -> BuiltModel:
+    """Build a network.
+
+    Args:
+        name: one of :data:`MODELS`.
+        num_classes: channels of the logits.
+        encoder: ``vgg16`` (ours, with the paper's taps) or any timm network with features.
+        encoder_weights: ``imagenet`` (downloaded once by timm or torchvision), ``none``, or a file. A file may
+            name its architecture arguments, mean and std in its metadata; they are honoured.
+        in_channels: channels of the image.
+        encoder_args: for ``timm.create_model``, or for :class:`VGG16`.
+        model_args: for the network's class, for example :class:`FCN`.
+
+    Raises:
+        UsageError: an unknown name or argument, or weights that cannot be had.
+        ModelFileError: a weights file that is damaged or does not fit.
+    """
+    if name not in MODELS:
+        raise UsageError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
+    built = BuiltModel(nn.Identity(), {})
+    args = dict(encoder_args or {})
+    state, said = {}, {}
+    if encoder_weights not in ("imagenet", "none"):
+        state, metadata = read_weights(encoder_weights)
+        said = timm_metadata(metadata)
+        if said.get("architecture", encoder) != encoder:
+            raise UsageError(
+                f"{encoder_weights}: holds weights of {said['architecture']}, not of {encoder}; "
+                f"use --encoder {said['architecture']}"
+            )
+        args = {**said.get("args", {}), **args}
+        built.mean = tuple(said.get("mean", built.mean))
+        built.std = tuple(said.get("std", built.std))
+        built.licence = str(said.get("licence", ""))
+
+    def make_encoder(strides: tuple[int, ...]) -> Encoder:
+        made: Encoder
+        if encoder == "vgg16":
+            made = _vgg16(in_channels, args)
+        else:
+            made = TimmEncoder(encoder, strides, in_channels, args)
+        if encoder_weights == "imagenet":
+            _load_imagenet(made, encoder, built)
+        elif state:
+            origin = os.fspath(encoder_weights)
+            built.notes.append(_load_state(made, state, origin))
+        return made
+
+    try:
+        built.network = MODELS[name](make_encoder, num_classes, **(model_args or {}))
+    except TypeError as error:
+        raise UsageError(f"model {name} does not take these model_args: {model_args} ({error})") from error
+    built.config = {
+        "name": name,
+        "num_classes": num_classes,
+        "encoder": encoder,
+        "in_channels": in_channels,
+        "encoder_args": args,
+        "model_args": dict(model_args or {}),
+    }
+    return built
+
+
+def _vgg16(in_channels: int, args: dict[str, Any]) -> VGG16:
+    try:
+        return VGG16(in_channels, **args)
+    except TypeError as error:
+        raise UsageError(f"encoder vgg16 does not take these encoder_args: {args} ({error})") from error
+
+
+def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -> str:
+    name = os.path.basename(origin)
+    if isinstance(encoder, VGG16):
+        ours = set(encoder.state_dict())
+        report = transplant(state, encoder, {} if ours & set(state) else torchvision_names(list(state)))
+        if not report.copied:
+            raise UsageError(f"{origin}: holds no VGG16 weights; expected torchvision's vgg16 or our own names")
+        return f"encoder weights from {name}: {report}"
+    assert isinstance(encoder, TimmEncoder)
+    return f"encoder weights from {name}: {encoder.load(state, origin)}"
+
+
+def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
+    if isinstance(encoder, VGG16):
+        state = download.torchvision_vgg16()
+        built.licence = "BSD-3-Clause (torchvision)"
+    else:
+        state = download.timm_weights(name)
+        settings = timm.get_pretrained_cfg(name)
+        built.mean, built.std = tuple(settings.mean), tuple(settings.std)
+        built.licence = str(settings.license or "")
+    built.notes.append(_load_state(encoder, state, "imagenet"))

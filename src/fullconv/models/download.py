@@ -1,0 +1,84 @@
+"""ImageNet weights through timm's and torchvision's own downloads, without their long silence when offline."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from unittest import mock
+
+import timm
+import torch
+from huggingface_hub import constants
+from torch import Tensor
+
+from fullconv.errors import UsageError
+
+REACH_SECONDS = 6.0
+TORCHVISION_HOST = "https://download.pytorch.org"
+
+
+def reachable(url: str, seconds: float = REACH_SECONDS) -> bool:
+    """Whether anything answers at ``url`` within ``seconds``, name look-up included (a refusal is an answer)."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
+            answered.set()
+        except urllib.error.HTTPError:
+            answered.set()
+        except (OSError, ValueError):
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answered.is_set()
+
+
+def timm_weights(name: str) -> dict[str, Tensor]:
+    """The state dict of timm's pretrained classifier ``name``, from its cache or the Hugging Face hub.
+
+    Raises:
+        UsageError: it has no pretrained weights, or they are neither cached nor to be reached.
+    """
+    if not timm.list_pretrained(name) and not timm.is_model_pretrained(name):
+        raise UsageError(f"timm has no pretrained weights for {name}; use --encoder-weights none, or a file")
+    offline = not reachable(constants.ENDPOINT)
+    try:
+        with mock.patch.object(constants, "HF_HUB_OFFLINE", offline or constants.HF_HUB_OFFLINE):
+            return timm.create_model(name, pretrained=True).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = "no network" if offline else str(error).splitlines()[0]
+        raise UsageError(_advice(f"the ImageNet weights of {name}", constants.ENDPOINT, reason)) from error
+
+
+def torchvision_vgg16() -> dict[str, Tensor]:
+    """The state dict of torchvision's ``vgg16`` (IMAGENET1K_V1), from torch's cache or its download site.
+
+    Raises:
+        UsageError: it is neither cached nor to be reached.
+    """
+    from pathlib import Path
+
+    from torchvision.models import VGG16_Weights
+
+    weights = VGG16_Weights.IMAGENET1K_V1
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    if not cached.is_file() and not reachable(TORCHVISION_HOST):
+        raise UsageError(_advice("torchvision's VGG16 weights", TORCHVISION_HOST, "no network"))
+    try:
+        state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            weights.url, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:
+        raise UsageError(_advice("torchvision's VGG16 weights", TORCHVISION_HOST, str(error))) from error
+    return state
+
+
+def _advice(what: str, host: str, reason: str) -> str:
+    return (
+        f"{what} are not in the cache and {host} gave no download ({reason}); connect once, or give a file with "
+        "--encoder-weights FILE, or train from scratch with --encoder-weights none"
+    )

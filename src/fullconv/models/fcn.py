@@ -1,0 +1,119 @@
+"""Fully convolutional networks: FCN-32s, -16s, -8s, -4s as one class over any encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from fullconv.geometry import CoordinateMap, Layer, Window
+from fullconv.models.encoder import Encoder
+from fullconv.ops import bilinear_kernel
+
+
+class FCN(nn.Module):
+    """Score layers at several strides, added from coarse to fine.
+
+    ``forward(pixels)`` takes normalised ``n c H W`` of any size from 1x1 and returns coarse logits
+    ``n num_classes h w`` at stride ``self.stride``; :meth:`window` says where the image lies in them. The last
+    enlargement, to the image's size, is the paper's fixed bilinear one and happens inside the loss and the
+    argmax (``fullconv.ops``), never here.
+
+    Args:
+        encoder: features at the strides of ``streams``.
+        num_classes: channels of the logits.
+        streams: strides, coarse to fine: ``(32,)`` is FCN-32s, ``(32, 16)`` FCN-16s, ``(32, 16, 8)`` FCN-8s.
+        head_channels: 0 for the paper's 1x1 score layers; otherwise each score layer is preceded by a
+            3x3 convolution to this many channels with batch normalisation and ReLU.
+        upscore: ``"learned"`` transposed convolutions that start as bilinear interpolation, or ``"fixed"`` ones.
+        skip_scales: a factor on the features of each stream; at-once training of the paper's VGG16 uses
+            ``(1, 1e-2, 1e-4)``.
+
+    Parameters are named by stride (``score.32``, ``upscore.16``: from the coarser stream to 16), so that the
+    weights of FCN-32s are the start of FCN-16s. Score layers start at zero, as in the paper.
+
+    Source: Long, Shelhamer, Darrell, arXiv:1411.4038; Shelhamer et al., arXiv:1605.06211 (at-once training).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        streams: Sequence[int] = (32, 16, 8),
+        head_channels: int = 0,
+        upscore: Literal["learned", "fixed"] = "learned",
+        skip_scales: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.streams = tuple(streams)
+        self.stride = self.streams[-1]
+        self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
+        if len(self.skip_scales) != len(self.streams):
+            raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")
+        self.score = nn.ModuleDict(
+            {str(s): _score(encoder.channels[s], head_channels, num_classes) for s in self.streams}
+        )
+        self.upscore = nn.ModuleDict()
+        self._crops: dict[int, int] = {}
+        self.coordinates = encoder.coordinates[self.streams[0]]
+        for coarse, fine in zip(self.streams, self.streams[1:], strict=False):
+            factor = coarse // fine
+            kernel, padding = 2 * factor - factor % 2, factor // 2
+            groups = num_classes if upscore == "fixed" else 1
+            up = nn.ConvTranspose2d(num_classes, num_classes, kernel, factor, padding, groups=groups, bias=False)
+            up.weight.data.copy_(
+                bilinear_kernel(num_classes, num_classes, kernel).sum(1, keepdim=True)
+                if upscore == "fixed"
+                else bilinear_kernel(num_classes, num_classes, kernel)
+            )
+            up.weight.requires_grad_(upscore == "learned")
+            self.upscore[str(fine)] = up
+            enlarged = self.coordinates.then(Layer(kernel, factor, padding, transposed=True))
+            self._crops[fine] = enlarged.crop_to(encoder.coordinates[fine])
+            self.coordinates = encoder.coordinates[fine] if self._crops[fine] >= 0 else enlarged
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = self.encoder(self.encoder.pad(pixels))
+        total: Tensor | None = None
+        for stride, scale in zip(self.streams, self.skip_scales, strict=True):
+            score = self.score[str(stride)](features[stride] * scale if scale != 1 else features[stride])
+            if total is None:
+                total = score
+            else:
+                total = _meet(self.upscore[str(stride)](total), score, self._crops[stride])
+        assert total is not None
+        return total
+
+    def window(self, coarse: tuple[int, int]) -> Window:
+        """Where the image lies in coarse logits of ``(h, w)`` enlarged ``stride`` times."""
+        start = float(_first_pixel(self.coordinates, self.stride))
+        return Window(start, start, coarse[0] * self.stride, coarse[1] * self.stride)
+
+
+def _first_pixel(coordinates: CoordinateMap, stride: int) -> float:
+    """Index of the image's pixel 0 in the enlarged map, whose place ``i`` is centred at ``stride i + (stride-1)/2``."""
+    return float((stride - 1) / 2 - coordinates.offset)
+
+
+def _meet(coarse: Tensor, fine: Tensor, crop: int) -> Tensor:
+    """Add the two where they show the same pixels: drop ``crop`` leading places of one (negative: of the other)."""
+    if crop > 0:
+        coarse = coarse[:, :, crop:, crop:]
+    elif crop < 0:
+        fine = fine[:, :, -crop:, -crop:]
+    height = min(coarse.shape[2], fine.shape[2])
+    width = min(coarse.shape[3], fine.shape[3])
+    return coarse[:, :, :height, :width] + fine[:, :, :height, :width]
+
+
+def _score(channels: int, head_channels: int, num_classes: int) -> nn.Module:
+    last = nn.Conv2d(head_channels or channels, num_classes, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    if not head_channels:
+        return last
+    first = nn.Conv2d(channels, head_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+    return nn.Sequential(first, nn.BatchNorm2d(head_channels), nn.ReLU(inplace=True), last)

@@ -1,0 +1,103 @@
+"""Any timm network with features, as an encoder."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import timm
+from torch import Tensor
+
+from fullconv.errors import ModelFileError, UsageError
+from fullconv.geometry import same_map
+from fullconv.models.encoder import Encoder
+from fullconv.models.weights import TransplantReport, transplant
+
+
+class TimmEncoder(Encoder):
+    """A timm network tapped at ``strides``.
+
+    The taps are taken to lie on the image's grid (place ``i`` of stride ``s`` covers pixels ``[i s, (i + 1) s)``),
+    as every segmentation library does; with padded strided convolutions the true centres differ from that by less
+    than one place, which the layers above learn.
+
+    Args:
+        name: a timm model name, for example ``resnet34``.
+        strides: the taps wanted.
+        in_channels: channels of the image.
+        encoder_args: keyword arguments for ``timm.create_model``.
+
+    Raises:
+        UsageError: no such model, or a stride that it does not have.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        strides: Iterable[int],
+        in_channels: int = 3,
+        encoder_args: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            near = difflib.get_close_matches(name, ["vgg16", *timm.list_models()], 3, cutoff=0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
+            raise UsageError(f"no encoder is called {name!r}; {hint}")
+        args = dict(encoder_args or {})
+        reductions = _reductions(name, args)
+        wanted = sorted(strides)
+        missing = [stride for stride in wanted if stride not in reductions]
+        if missing:
+            raise UsageError(
+                f"encoder {name} has taps at strides {', '.join(map(str, reductions))}, not {missing[0]}; "
+                "choose another encoder or other streams"
+            )
+        # the deepest tap of each stride
+        indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in wanted]
+        self.body = timm.create_model(
+            name, pretrained=False, features_only=True, out_indices=indices, in_chans=in_channels, **args
+        )
+        self.strides = wanted
+        self.channels = dict(zip(wanted, self.body.feature_info.channels(), strict=True))
+        self.coordinates = {stride: same_map(stride) for stride in wanted}
+        self.size_multiple = max(wanted)
+
+    def forward(self, pixels: Tensor) -> dict[int, Tensor]:
+        return dict(zip(self.strides, self.body(pixels), strict=True))
+
+    def load(self, state: dict[str, Tensor], origin: str) -> TransplantReport:
+        """Take over the weights of a timm classifier of the same architecture.
+
+        Raises:
+            ModelFileError: more than a tenth of the encoder's values have no counterpart in ``state``.
+        """
+        normal = {_flat(name): name for name in state}
+        rename = {normal[_flat(name)]: name for name in self.state_dict() if _flat(name) in normal}
+        report = transplant(state, self, rename)
+        sizes = {name: value.numel() for name, value in self.state_dict().items()}
+        if sum(sizes[name] for name in report.left) > 0.1 * sum(sizes.values()):
+            name, why = next(iter(report.left.items()))
+            raise ModelFileError(
+                f"{origin}: does not fit this encoder: {len(report.left)} of {len(sizes)} tensors have no "
+                f"counterpart ({name}: {why}); give the weights of the same timm architecture"
+            )
+        return report
+
+
+def _flat(name: str) -> str:
+    """One spelling for the names of a classifier and of timm's feature wrappers (``stages.0`` and ``stages_0``)."""
+    return name.removeprefix("body.").removeprefix("model.").replace(".", "_")
+
+
+def _reductions(name: str, args: dict[str, Any]) -> list[int]:
+    import torch
+
+    try:
+        with torch.device("meta"):
+            info = timm.create_model(name, pretrained=False, features_only=True, **args).feature_info
+    except (RuntimeError, AttributeError, NotImplementedError) as error:
+        raise UsageError(f"encoder {name} gives no feature maps ({error}); choose a convolutional one") from error
+    except (TypeError, AssertionError) as error:
+        raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
+    return list(info.reduction())

@@ -1,0 +1,107 @@
+"""VGG16 as the FCN paper taps it: pool3, pool4, and fc7 as a convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fullconv.geometry import CoordinateMap, Layer
+from fullconv.models.encoder import Encoder
+
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+class VGG16(Encoder):
+    """Simonyan & Zisserman's VGG16 (configuration D), convolutionalised.
+
+    Taps: 2 (pool1), 4 (pool2), 8 (pool3), 16 (pool4), 32 (fc7; pool5 when ``fc_channels`` is 0).
+
+    Args:
+        in_channels: channels of the image.
+        padding: ``"same"`` keeps every tap on the image's grid; ``"paper"`` is the original FCN: 100 pixels
+            of zeros around the image, fc6 unpadded, and crops computed from the coordinate maps.
+        fc_channels: width of fc6 and fc7 (4096 in the paper).
+        dropout: probability after fc6 and fc7 (0.5 in the paper).
+
+    Parameters are named after the paper: ``conv1_1`` to ``conv5_3``, ``fc6``, ``fc7``.
+    Source: arXiv:1409.1556 (VGG16); arXiv:1411.4038, section 4 (taps, pad 100).
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        padding: Literal["same", "paper"] = "same",
+        fc_channels: int = 4096,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.channels, self.coordinates = {}, {}
+        self.size_multiple = 32 if padding == "same" else 1
+        self._taps: list[tuple[int, list[nn.Module]]] = []
+        layers: list[Layer] = []
+        modules: list[nn.Module] = []
+        channels = in_channels
+
+        def convolve(name: str, out: int, kernel: int, pad: int) -> None:
+            nonlocal channels
+            module = nn.Conv2d(channels, out, kernel, padding=pad)
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            self.add_module(name, module)
+            modules.extend((module, nn.ReLU(inplace=True)))
+            layers.append(Layer(kernel, 1, pad))
+            channels = out
+
+        def tap(stride: int) -> None:
+            self.channels[stride] = channels
+            self.coordinates[stride] = CoordinateMap().through(layers)
+            self._taps.append((stride, list(modules)))
+            modules.clear()
+
+        for block, widths in enumerate(BLOCKS, start=1):
+            for index, width in enumerate(widths, start=1):
+                first = padding == "paper" and (block, index) == (1, 1)
+                convolve(f"conv{block}_{index}", width, 3, 100 if first else 1)
+            modules.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+            layers.append(Layer(2, 2, ceil_mode=True))
+            if block < len(BLOCKS) or not fc_channels:
+                tap(2**block)
+        if fc_channels:
+            convolve("fc6", fc_channels, 7, 3 if padding == "same" else 0)
+            modules.append(nn.Dropout(dropout))
+            convolve("fc7", fc_channels, 1, 0)
+            modules.append(nn.Dropout(dropout))
+            tap(32)
+        self.layers = tuple(layers)
+
+    def forward(self, pixels: Tensor) -> dict[int, Tensor]:
+        features = {}
+        for stride, modules in self._taps:
+            for module in modules:
+                if isinstance(module, nn.Dropout):
+                    pixels = torch.nn.functional.dropout(pixels, module.p, self.training)
+                else:
+                    pixels = module(pixels)
+            features[stride] = pixels
+        return features
+
+
+def torchvision_names(state_names: Sequence[str]) -> dict[str, str]:
+    """Our parameter names for those of torchvision's ``vgg16`` (``features.0.weight`` -> ``conv1_1.weight``)."""
+    ours = [f"conv{block}_{i}" for block, widths in enumerate(BLOCKS, 1) for i in range(1, len(widths) + 1)]
+    theirs, index = [], 0
+    for widths in BLOCKS:
+        for _ in widths:
+            theirs.append(f"features.{index}")
+            index += 2  # convolution and ReLU
+        index += 1  # pooling
+    pairs = {**dict(zip(theirs, ours, strict=True)), "classifier.0": "fc6", "classifier.3": "fc7"}
+    renamed = {}
+    for name in state_names:
+        module, _, parameter = name.rpartition(".")
+        if module in pairs:
+            renamed[name] = f"{pairs[module]}.{parameter}"
+    return renamed

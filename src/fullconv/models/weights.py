@@ -1,0 +1,139 @@
+"""Bringing trained weights in: reading files safely, and a transplant that accounts for every parameter."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from fullconv.errors import ModelFileError, UsageError
+
+
+@dataclass
+class TransplantReport:
+    """What became of every parameter and buffer of the target.
+
+    Attributes:
+        copied: names taken over as they are.
+        reshaped: names whose values were taken over in another shape (a Linear into a convolution), with how.
+        left: names that keep their initial values, with the reason.
+        unused: names of the source that no parameter took.
+    """
+
+    copied: list[str] = field(default_factory=list)
+    reshaped: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [
+            f"transplant: {len(self.copied)} copied, {len(self.reshaped)} reshaped, {len(self.left)} left, "
+            f"{len(self.unused)} of the source unused"
+        ]
+        lines += [f"  reshaped {name}: {how}" for name, how in self.reshaped.items()]
+        lines += [f"  left     {name}: {why}" for name, why in self.left.items()]
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def transplant(
+    source: Mapping[str, Tensor], target: nn.Module, rename: Mapping[str, str] | None = None
+) -> TransplantReport:
+    """Copy every value of ``source`` that has a place in ``target``.
+
+    A value of the same number of elements is reshaped (VGG's fc6 ``[4096, 25088]`` becomes a 7x7 convolution);
+    a first convolution for another number of image channels takes the mean over the source's channels, scaled
+    so that a grey image gives the same response. Anything else is left, with the reason.
+
+    Args:
+        source: a state dict.
+        target: the module to fill.
+        rename: names of the target for names of the source; unnamed ones keep their own.
+    """
+    rename = rename or {}
+    values = {rename.get(name, name): value for name, value in source.items()}
+    report = TransplantReport()
+    taken = set()
+    for name, place in target.state_dict().items():
+        if name not in values:
+            if not name.endswith("num_batches_tracked"):
+                report.left[name] = "not in the source"
+            continue
+        value = values[name]
+        taken.add(name)
+        if value.shape == place.shape:
+            place.copy_(value)
+            report.copied.append(name)
+        elif value.numel() == place.numel():
+            place.copy_(value.reshape(place.shape))
+            report.reshaped[name] = f"{list(value.shape)} -> {list(place.shape)}"
+        elif (
+            value.ndim == 4
+            and place.ndim == 4
+            and value.shape[0] == place.shape[0]
+            and (value.shape[2:] == place.shape[2:] and value.shape[1] == 3)
+        ):
+            grey = value.mean(1, keepdim=True) * (3 / place.shape[1])
+            place.copy_(grey.expand_as(place))
+            report.reshaped[name] = f"{list(value.shape)} -> {list(place.shape)}: mean over the image channels"
+        else:
+            report.left[name] = f"shape {list(place.shape)}, the source has {list(value.shape)}"
+    report.unused = [name for name in source if rename.get(name, name) not in taken]
+    return report
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a weights file: ``.safetensors``, or a PyTorch file read with ``weights_only=True``.
+
+    A state dict nested under ``state_dict`` or ``model``, and a ``module.`` prefix, are unwrapped.
+
+    Raises:
+        UsageError: no such file.
+        ModelFileError: not a weights file, or truncated.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such weights file; give a .safetensors or .pth file, 'imagenet' or 'none'")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(
+            f"{path}: cannot be read as a PyTorch state dict ({reason[:120]}); save it with torch.save(state_dict)"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
+    if not tensors:
+        raise ModelFileError(f"{path}: holds no tensors; expected a state dict saved with torch.save")
+    return {name.removeprefix("module."): value for name, value in tensors.items()}, {}
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file, with our own words for what can be wrong with it."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
+        ) from error
+
+
+def timm_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What a weights file says of its architecture under the key ``timm``: architecture, args, mean, std, licence."""
+    try:
+        found = json.loads(metadata.get("timm", "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,315 @@
+"""A network that knows its classes and its preprocessing. Read this first: everything that predicts goes through it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fullconv import draw
+from fullconv.data.augment import resize_image
+from fullconv.data.decode import read_image, to_channels
+from fullconv.data.masks import write_mask
+from fullconv.errors import ModelFileError, UsageError
+from fullconv.files import replacing
+from fullconv.geometry import Window, tile_windows
+from fullconv.models.build import BuiltModel, build_model
+from fullconv.models.weights import read_safetensors
+from fullconv.ops import upsample, upsample_argmax
+from fullconv.spec import ClassSet, Preprocessing
+
+FORMAT_VERSION = 1
+TILE, OVERLAP = 2048, 256
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What :meth:`Segmenter.predict` saw in one image.
+
+    Attributes:
+        labels: the class of every pixel, uint8 (int32 above 256 classes) ``[height, width]``.
+        probabilities: float16 ``[classes, height, width]``, or None where not asked for.
+        classes: names and colours of the ids.
+        image: what was segmented, uint8 ``[height, width, channels]``.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray | None
+    classes: ClassSet
+    image: np.ndarray
+
+    def overlay(self, opacity: float = 0.5) -> np.ndarray:
+        """The classes' colours over the image, uint8 ``[height, width, 3]``."""
+        return draw.overlay(self.image, self.labels, self.classes, opacity)
+
+    def save(self, path: str | Path) -> None:
+        """Write the labels as a palette PNG (16-bit above 255 classes)."""
+        write_mask(path, self.labels, self.classes)
+
+
+class Part(NamedTuple):
+    """Coarse logits ``1 c h w`` or ``n c h w`` of a part of the image(s): pixels ``rows`` x ``columns``."""
+
+    logits: Tensor
+    window: Window
+    rows: slice
+    columns: slice
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+
+class Segmenter:
+    """Network, classes and preprocessing in one object and one file.
+
+    Args:
+        model: the network with the arguments that build it again.
+        classes: what the ids mean.
+        preprocessing: how pixels become network input.
+        provenance: what is worth knowing of where it comes from, JSON-ready.
+    """
+
+    def __init__(
+        self,
+        model: BuiltModel,
+        classes: ClassSet,
+        preprocessing: Preprocessing,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self.network = model.network
+        self.config = model.config
+        self.licence = model.licence
+        self.classes = classes
+        self.preprocessing = preprocessing
+        self.provenance = dict(provenance or {})
+        self.precision = "fp32"
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write everything into one ``.safetensors`` file, in one step."""
+        state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        header = {
+            "format_version": FORMAT_VERSION,
+            "fullconv": version("fullconv"),
+            "model": self.config,
+            "classes": self.classes.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+            "weights_licence": self.licence,
+            "provenance": self.provenance,
+        }
+        with replacing(path) as temporary:
+            save_file(state, temporary, {"fullconv": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto", precision: str = "auto") -> Segmenter:
+        """Read a model file, or the best model of a run folder.
+
+        Args:
+            path: ``best.safetensors``, or the folder that holds it.
+            device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ...
+            precision: ``auto`` (bf16 where the processor computes in it), ``bf16`` or ``fp32``.
+
+        Raises:
+            UsageError: no such file.
+            ModelFileError: not a fullconv model, damaged, or of a newer format.
+        """
+        file = model_file(path)
+        header = read_header(file)
+        state, _ = read_safetensors(file)
+        try:
+            model = build_model(**header["model"])
+            segmenter = cls(
+                model,
+                ClassSet.from_dict(header["classes"]),
+                Preprocessing.from_dict(header["preprocessing"]),
+                header["provenance"],
+            )
+            model.network.load_state_dict(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelFileError(f"{file}: its header does not fit its weights ({reason}); save it again") from error
+        segmenter.licence = header.get("weights_licence", "")
+        return segmenter.to(device, precision)
+
+    def to(self, device: str = "auto", precision: str = "auto") -> Segmenter:
+        """Move the network and choose its arithmetic; returns itself."""
+        chosen = choose_device(device)
+        self.network.eval().to(device=chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.precision = choose_precision(precision, chosen)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    # -- prediction ----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        image: str | Path | np.ndarray | Image.Image,
+        *,
+        tile: int = TILE,
+        overlap: int = OVERLAP,
+        probabilities: bool = False,
+    ) -> Prediction:
+        """Label every pixel of an image of any size.
+
+        Args:
+            image: a file, a PIL image, or uint8 ``[height, width, channels]`` (or ``[height, width]``, grey).
+            tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
+            overlap: of neighbouring tiles, in pixels.
+            probabilities: also give the probability of every class at every pixel.
+        """
+        pixels = self._read(image)
+        batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        size = pixels.shape[:2]
+        kind = np.uint8 if len(self.classes) <= 256 else np.int32
+        labels = np.empty(size, dtype=kind)
+        chances = np.empty((len(self.classes), *size), dtype=np.float16) if probabilities else None
+        for part in self.parts(batch, tile, overlap):
+            place = (part.rows, part.columns)
+            labels[place] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
+            if chances is not None:
+                scores = upsample(part.logits.float(), part.size, part.window)
+                chances[:, part.rows, part.columns] = scores.softmax(1)[0].half().cpu().numpy()
+        return Prediction(labels, chances, self.classes, pixels)
+
+    def parts(self, pixels: Tensor, tile: int = TILE, overlap: int = OVERLAP) -> Iterator[Part]:
+        """Coarse logits of images uint8 ``n c H W``: whole if they fit into a tile, else tile by tile."""
+        height, width = pixels.shape[-2:]
+        resize = self.preprocessing.resize
+        if resize is not None:
+            pixels = _resized(pixels, resize)
+            logits, window = self.coarse_logits(pixels)
+            window = window.scaled(height / resize[0], width / resize[1])
+            yield Part(logits, window, slice(0, height), slice(0, width))
+            return
+        for t in tile_windows(height, width, tile, min(overlap, tile - 1)):
+            logits, window = self.coarse_logits(pixels[:, :, t.top : t.bottom, t.left : t.right])
+            inner = window._replace(top=window.top + t.keep_top - t.top, left=window.left + t.keep_left - t.left)
+            yield Part(logits, inner, slice(t.keep_top, t.keep_bottom), slice(t.keep_left, t.keep_right))
+
+    def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
+        """Raw uint8 pixels ``n c H W`` -> logits ``n classes h w`` and where the image lies in them."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.network(self.normalise(pixels.to(self.device)))
+        return logits, self.network.window(logits.shape[-2:])  # type: ignore[operator]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 ``n c H W`` -> float32 ``(pixel / 255 - mean) / std``."""
+        return normalise(pixels, self.preprocessing)
+
+    def _read(self, image: str | Path | np.ndarray | Image.Image) -> np.ndarray:
+        channels = self.preprocessing.channels
+        if isinstance(image, (str, Path)):
+            return read_image(Path(image), channels)
+        if isinstance(image, Image.Image):
+            return to_channels(ImageOps.exif_transpose(image), channels)
+        array = np.asarray(image)
+        if array.dtype != np.uint8 or array.ndim not in (2, 3):
+            raise UsageError(f"expected a uint8 array [height, width, {channels}], found {array.dtype} {array.shape}")
+        if array.ndim == 2 or array.shape[2] != channels:
+            if channels not in (1, 3, 4) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+                raise UsageError(f"expected {channels} channels, found an array of shape {array.shape}")
+            array = to_channels(Image.fromarray(array.squeeze()), channels)
+        return np.ascontiguousarray(array)
+
+
+def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """uint8 ``n c H W`` -> float32 ``(pixel / 255 - mean) / std``, channels last in memory."""
+    mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, -1, 1, 1)
+    std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1)
+    return torch.addcmul(-mean / std, pixels.float(), 1 / (255 * std)).contiguous(memory_format=torch.channels_last)
+
+
+def model_file(path: str | Path) -> Path:
+    """The model file meant by a file or by a run folder."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "best.safetensors"
+    if not path.is_file():
+        raise UsageError(f"{path}: no such model; give a .safetensors file that fullconv saved, or a run folder")
+    return path
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What a model file says of itself, without reading its weights.
+
+    Raises:
+        UsageError, ModelFileError: as :meth:`Segmenter.load`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file = model_file(path)
+    try:
+        with safe_open(str(file), framework="pt") as content:
+            text = (content.metadata() or {}).get("fullconv")
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{file}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
+        ) from error
+    if text is None:
+        raise ModelFileError(
+            f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
+        )
+    try:
+        header: dict[str, Any] = json.loads(text)
+        number = int(header["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{file}: its fullconv header is damaged ({error}); save it again") from error
+    if number > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{file}: format {number}, written by fullconv {header.get('fullconv', '?')}; this version reads up to "
+            f"{FORMAT_VERSION}: upgrade fullconv"
+        )
+    return header
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a GPU where there is one.
+
+    Raises:
+        UsageError: no such device.
+    """
+    if name != "auto":
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(
+                f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); use cpu"
+            ) from error
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``auto`` is bf16 where the device computes in it at more than fp32's speed, else fp32."""
+    if name != "auto":
+        if name not in ("bf16", "fp32"):
+            raise UsageError(f"precision must be auto, bf16 or fp32, found {name!r}")
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return "bf16"
+    return "fp32"
+
+
+def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    arrays = [resize_image(image.permute(1, 2, 0).cpu().numpy(), size) for image in pixels]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)

@@ -1,0 +1,144 @@
+"""Every training option, once: its default, its meaning, and so its ``--flag`` and its line in ``config.yaml``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fullconv.errors import UsageError, first_few
+from fullconv.files import write_text
+
+
+class TrainConfig(BaseModel):
+    """Options of a training run. Lengths are pixels, ``(height, width)``; rates are per step unless said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # the network
+    model: str = Field("fcn8s", description="network: fcn32s, fcn16s, fcn8s or fcn4s")
+    encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
+    encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
+    encoder_args: dict[str, Any] = Field({}, description="arguments for timm.create_model, or for VGG16")
+    model_args: dict[str, Any] = Field(
+        {}, description="arguments of the network's class: streams, head_channels, upscore, skip_scales"
+    )
+    init_from: str = Field(
+        "", description="a fullconv model file or run whose parameters of the same name are the start"
+    )
+
+    # the data
+    crop: tuple[int, int] | None = Field(
+        None, description="size of training crops; by default the most common image size, each side at most 512"
+    )
+    resize: tuple[int, int] | None = Field(
+        None, description="bring every image to this size, in training and in prediction; by default none is resized"
+    )
+    scale: tuple[float, float] = Field((0.75, 1.5), description="range of the random zoom of training samples")
+    flip: bool = Field(True, description="mirror half of the training samples")
+    colour: float = Field(0.2, ge=0, lt=1, description="range of random brightness, contrast and saturation")
+    filter_small: bool = Field(False, description="drop images smaller than the crop instead of padding them")
+    check: bool = Field(True, description="read all of the data first and stop where training would go wrong")
+
+    # the optimisation
+    epochs: int = Field(30, ge=1, description="passes over the training data")
+    batch_size: int = Field(8, ge=1, description="images per step, over all devices")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
+    rate: float = Field(1e-3, gt=0, description="learning rate of the layers over the encoder")
+    encoder_rate: float | None = Field(None, ge=0, description="learning rate of the encoder; by default the same")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    weight_decay: float = Field(1e-4, ge=0, description="decay of weights (not of biases and norms)")
+    schedule: Literal["one-cycle", "poly", "step", "constant"] = Field(
+        "one-cycle", description="how the rate changes: one-cycle, poly, step or constant"
+    )
+    poly_power: float = Field(0.9, gt=0, description="exponent of the poly schedule")
+    step_epochs: int = Field(50, ge=1, description="epochs between drops of the step schedule")
+    step_factor: float = Field(0.1, gt=0, lt=1, description="factor of each drop of the step schedule")
+    class_weights: Literal["none", "median-frequency"] | list[float] = Field(
+        "none", description="none, median-frequency, or one weight per class"
+    )
+    clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0 for no limit")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 for none")
+    early_stopping: int = Field(
+        0, ge=0, description="stop after this many epochs without a better val mean IoU; 0: never"
+    )
+
+    # the machine
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto (bf16 where the processor or GPU computes in it), bf16 or fp32"
+    )
+    workers: int | None = Field(None, ge=0, description="reading processes; by default by the number of cores")
+    seed: int = Field(0, ge=0, description="of the weights, the order and the augmentation")
+    accelerator: str = Field("auto", description="lightning's accelerator: auto, cpu, gpu, ...")
+    devices: str = Field("auto", description="how many devices, or which, as lightning takes it")
+    nodes: int = Field(1, ge=1, description="machines")
+    strategy: str = Field("auto", description="lightning's strategy: auto, ddp, ...")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> TrainConfig:
+        for name in ("crop", "resize"):
+            size = getattr(self, name)
+            if size is not None and min(size) < 1:
+                raise ValueError(f"{name} must be at least 1x1, found {size[0]}x{size[1]}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be two positive numbers, low then high, found {self.scale}")
+        return self
+
+    @classmethod
+    def load(cls, recipe: str | os.PathLike[str] | None, given: dict[str, Any]) -> TrainConfig:
+        """Defaults, overridden by a recipe file, overridden by what was given.
+
+        Raises:
+            UsageError: no such recipe, not YAML, or an option that is unknown or out of range.
+        """
+        values: dict[str, Any] = {}
+        if recipe is not None:
+            values = read_yaml(Path(recipe))
+        try:
+            return cls(**{**values, **given})
+        except ValidationError as error:
+            raise UsageError(_explain(error, f"recipe {recipe}" if recipe else "the options")) from error
+
+    def save(self, path: Path) -> None:
+        """Write as YAML, with every option's meaning as a comment."""
+        lines = []
+        for name, value in self.model_dump(mode="json").items():
+            lines.append(f"# {type(self).model_fields[name].description}")
+            lines.append(yaml.safe_dump({name: value}, default_flow_style=None, sort_keys=False, width=1000).rstrip())
+        write_text(path, "\n".join(lines) + "\n")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file of options.
+
+    Raises:
+        UsageError: no such file, or not a mapping.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such recipe; give a YAML file of training options")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected lines such as 'epochs: 30', found {type(content).__name__}")
+    return content
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        import difflib
+
+        near = difflib.get_close_matches(name, TrainConfig.model_fields, 3, cutoff=0.5)
+        return (
+            f"{where}: there is no option {name!r}; did you mean {first_few(near)}?"
+            if near
+            else (f"{where}: there is no option {name!r}; fullconv train --help lists them")
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {name + ': ' if name else ''}{message}" + (f" (found {first['input']!r})" if name else "")

@@ -1,0 +1,109 @@
+"""Scores of a model on a data set: one int64 confusion matrix at full image resolution."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fullconv.data import DatasetSpec, EvalData, Item, open_dataset
+from fullconv.data.loader import eval_batches
+from fullconv.errors import DataError
+from fullconv.metrics import ConfusionMatrix, Scores
+from fullconv.ops import upsample_argmax, upsample_cross_entropy
+from fullconv.segmenter import Segmenter
+
+
+@dataclass
+class Measured:
+    """What adds up over images, ranks and machines."""
+
+    matrix: ConfusionMatrix
+    loss_sum: float = 0.0
+    loss_pixels: int = 0
+    images: int = 0
+
+    def scores(self) -> Scores:
+        return self.matrix.scores(self.loss_sum / max(self.loss_pixels, 1), self.images)
+
+
+def evaluate(
+    model: Segmenter | str | os.PathLike[str],
+    data: str | os.PathLike[str] | DatasetSpec,
+    split: str = "val",
+    *,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Scores:
+    """Score a model on one split, at each image's own size.
+
+    Args:
+        model: a :class:`Segmenter`, a model file, or a run folder.
+        data: whatever :func:`fullconv.data.open_dataset` takes.
+        split: ``val``, ``train``, ...
+        workers: reading processes; by default by the number of cores.
+        progress: called with the number of images done after each batch.
+
+    Raises:
+        DataError: the split is missing, its classes are not the model's, or a file is bad.
+    """
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(Path(model))
+    spec = with_classes_of(segmenter, open_dataset(data))
+    return measure(segmenter, spec, spec.split(split), default_workers(workers), progress).scores()
+
+
+def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
+    """The data set read with the model's classes.
+
+    Raises:
+        DataError: it states other classes.
+    """
+    if spec.classes.names == segmenter.classes.names:
+        return spec
+    if not spec.declared and len(spec.classes) <= len(segmenter.classes):
+        return dataclasses.replace(spec, classes=segmenter.classes)
+    ours, theirs = segmenter.classes.names, spec.classes.names
+    raise DataError(
+        f"{spec.root}: has {len(theirs)} classes ({', '.join(theirs[:3])}, ...), the model knows {len(ours)} "
+        f"({', '.join(ours[:3])}, ...); evaluate on data with the model's classes, in its order"
+    )
+
+
+@torch.inference_mode()
+def measure(
+    segmenter: Segmenter,
+    spec: DatasetSpec,
+    items: Sequence[Item],
+    workers: int,
+    progress: Callable[[int], None] | None = None,
+) -> Measured:
+    """Counts and summed loss over items; ``progress`` may raise to stop early."""
+    device = segmenter.device
+    ignore = spec.classes.ignore_index
+    result = Measured(ConfusionMatrix(spec.classes, device))
+    batch_size = 8 if device.type == "cuda" else 2
+    for batch in eval_batches(EvalData(spec, items), batch_size, workers):
+        target = batch.labels.to(device)
+        for part in segmenter.parts(batch.pixels):
+            truth = target[:, part.rows, part.columns]
+            labels = upsample_argmax(part.logits, part.size, crop=part.window)
+            result.matrix.update(labels, truth)
+            pixels = int((truth != ignore).sum())
+            loss = upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window)
+            result.loss_sum += float(loss) * pixels
+            result.loss_pixels += pixels
+        result.images += len(batch.ids)
+        if progress is not None:
+            progress(result.images)
+    return result
+
+
+def default_workers(workers: int | None) -> int:
+    """One reading process per core beyond the first, at most 8."""
+    if workers is not None:
+        return workers
+    return min(8, max(1, (os.cpu_count() or 2) - 1))

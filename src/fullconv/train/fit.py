@@ -1,0 +1,327 @@
+"""The training loop. The whole state of a run is one integer, the step, beside weights and optimiser:
+order, augmentation, dropout and learning rate are functions of it, so a resumed run repeats what an
+uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
+from fullconv.data.loader import StepSampler, steps_per_epoch, train_batches
+from fullconv.errors import FullconvError, Interrupted
+from fullconv.files import replacing
+from fullconv.metrics import Scores
+from fullconv.models.weights import read_safetensors, transplant
+from fullconv.ops import upsample_cross_entropy
+from fullconv.segmenter import Segmenter, model_file, normalise
+from fullconv.train.config import TrainConfig
+from fullconv.train.evaluation import Measured, default_workers, measure
+from fullconv.train.interrupt import InterruptRequest
+from fullconv.train.memory import refuse_if_too_large
+from fullconv.train.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
+from fullconv.train.report import Reporter, contact_sheet
+from fullconv.train.run import Run
+
+
+@dataclass
+class Plan:
+    """Everything decided before the first step."""
+
+    config: TrainConfig
+    spec: DatasetSpec
+    train_items: Sequence[Item]
+    val_items: Sequence[Item]
+    crop: tuple[int, int]
+    class_weights: list[float] | None
+    segmenter: Segmenter
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(len(self.train_items), self.config.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+
+@dataclass
+class Progress:
+    """What a checkpoint holds beside weights and optimiser."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> float:
+        return max((_rank(row["mean_iou"]) for row in self.history), default=-1.0)
+
+    def epochs_since_best(self) -> int:
+        ranks = [_rank(row["mean_iou"]) for row in self.history]
+        return len(ranks) - 1 - ranks.index(max(ranks)) if ranks else 0
+
+
+def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, resume: bool) -> None:
+    """Train as planned, into the run folder.
+
+    Raises:
+        Interrupted: after Ctrl-C, with the state saved.
+    """
+    config, network = plan.config, plan.segmenter.network
+    average = _average(plan, fabric.device)
+    shown = average.average if average else network
+    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(network, config)
+    wrapped, optimizer = fabric.setup(network, optimizer)
+    progress = Progress()
+    if resume and run.state.is_file():
+        progress = _load_state(run, network, optimizer, average)
+        reporter.say(f"resuming {run.path} at step {progress.step} of {plan.total_steps}")
+    watched = copy.copy(plan.segmenter)
+    watched.network = shown
+    weights = None if plan.class_weights is None else torch.tensor(plan.class_weights, device=fabric.device)
+    ignore = plan.spec.classes.ignore_index
+    reporter.start(plan.total_steps, progress.step)
+    with InterruptRequest() as interrupt:
+
+        def leave_if_asked() -> None:
+            if _any_rank(fabric, interrupt.asked):
+                _save_state(fabric, run, network, optimizer, average, progress)
+                raise Interrupted(f"interrupted at step {progress.step}; continue with --out {run.path} --resume")
+
+        try:
+            if len(progress.history) < progress.step // plan.steps_per_epoch:  # interrupted while validating
+                _finish_epoch(fabric, plan, run, reporter, watched, progress, leave_if_asked)
+            started = time.monotonic()
+            for batch in _batches(fabric, plan, progress.step):
+                if _stops_early(config, progress):
+                    break
+                network.train()
+                _seed_step(config.seed, progress.step, fabric.global_rank)
+                set_rate(optimizer, rate_factor(config, progress.step, plan.total_steps, plan.steps_per_epoch))
+                batch = batch.to(fabric.device)
+                logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
+                window = network.window(logits.shape[-2:])  # type: ignore[operator]
+                loss = upsample_cross_entropy(logits, batch.labels, ignore_index=ignore, weight=weights, crop=window)
+                _step(fabric, wrapped, optimizer, loss, config.clip_norm)
+                if average:
+                    average.update(progress.step)
+                progress.step += 1
+                progress.loss_sum += float(loss.detach())
+                progress.loss_steps += 1
+                if not math.isfinite(progress.loss_sum):
+                    raise FullconvError(
+                        f"the loss is {float(loss)} at step {progress.step}; use a smaller --rate, --clip-norm 1, "
+                        "or --precision fp32"
+                    )
+                now = time.monotonic()
+                progress.seconds, started = progress.seconds + now - started, now
+                epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
+                reporter.step(progress.step, f"epoch {epoch}/{config.epochs}  loss {float(loss):.3f}")
+                if progress.step % plan.steps_per_epoch == 0:
+                    _finish_epoch(fabric, plan, run, reporter, watched, progress, leave_if_asked)
+                    _save_state(fabric, run, network, optimizer, average, progress)
+                    started = time.monotonic()
+                leave_if_asked()
+        finally:
+            reporter.stop()
+
+
+def _batches(fabric: Fabric, plan: Plan, start: int) -> Any:
+    config, preprocessing = plan.config, plan.segmenter.preprocessing
+    fill = tuple(round(255 * mean) for mean in preprocessing.mean)
+    augmentation = Augmentation(plan.crop, config.scale, config.flip, config.colour, config.resize, fill)
+    data = TrainData(plan.spec, plan.train_items, augmentation, config.seed)
+    sampler = StepSampler(
+        len(plan.train_items), config.batch_size, config.seed, start, plan.total_steps,
+        fabric.global_rank, fabric.world_size,
+    )  # fmt: skip
+    return train_batches(data, sampler, default_workers(config.workers), fabric.device.type == "cuda")
+
+
+def _step(fabric: Fabric, wrapped: Any, optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> None:
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    if clip_norm:
+        fabric.clip_gradients(wrapped, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
+    optimizer.step()
+
+
+def _seed_step(seed: int, step: int, rank: int) -> None:
+    """Dropout and stochastic depth are functions of the step too."""
+    torch.manual_seed((seed * 1_000_003 + step) * 4096 + rank)
+
+
+def _average(plan: Plan, device: torch.device) -> MovingAverage | None:
+    if not plan.config.ema:
+        return None
+    average = copy.deepcopy(plan.segmenter.network).requires_grad_(False)
+    average.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return MovingAverage(plan.segmenter.network, average, plan.config.ema)
+
+
+def _finish_epoch(
+    fabric: Fabric,
+    plan: Plan,
+    run: Run,
+    reporter: Reporter,
+    segmenter: Segmenter,
+    progress: Progress,
+    leave_if_asked: Callable[[], None],
+) -> None:
+    """Validate, log, draw, and keep the model if it is the best so far."""
+    started = time.monotonic()
+    segmenter.network.eval()
+    scores = _validate(fabric, plan, segmenter, leave_if_asked)
+    epoch = progress.step // plan.steps_per_epoch
+    factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
+    train_loss = _mean_over_ranks(fabric, progress.loss_sum / max(progress.loss_steps, 1))
+    best = _rank(scores.mean_iou) > progress.best
+    row = {
+        "epoch": epoch,
+        "train_loss": train_loss,
+        "val_loss": scores.loss,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "mean_accuracy": scores.mean_accuracy,
+        "mean_iou": scores.mean_iou,
+        "fw_iou": scores.fw_iou,
+        "rate": plan.config.rate * factor,
+        "seconds": progress.seconds + time.monotonic() - started,
+    }
+    progress.history.append(row)
+    progress.loss_sum, progress.loss_steps, progress.seconds = 0.0, 0, 0.0
+    if not fabric.is_global_zero:
+        return
+    segmenter.provenance |= {"epoch": epoch, "scores": {k: v for k, v in row.items() if k not in ("epoch", "rate")}}
+    segmenter.save(run.last)
+    if best:
+        with replacing(run.best) as temporary:
+            shutil.copyfile(run.last, temporary)
+        run.write_scores({**scores.to_dict(), "epoch": epoch, "split": "val"})
+    contact_sheet(run, epoch, segmenter, plan.spec, plan.val_items)
+    reporter.epoch(run, progress.history, plan.config.epochs, best)
+
+
+def _validate(fabric: Fabric, plan: Plan, segmenter: Segmenter, leave_if_asked: Callable[[], None]) -> Scores:
+    """Each rank measures its share; the counts add up exactly."""
+
+    def between_batches(done: int) -> None:
+        if fabric.world_size == 1:  # ranks have unequal numbers of batches: they leave together afterwards
+            leave_if_asked()
+
+    mine = plan.val_items[fabric.global_rank :: fabric.world_size]
+    result = measure(segmenter, plan.spec, mine, default_workers(plan.config.workers), between_batches)
+    if fabric.world_size > 1:
+        _add_over_ranks(fabric, result)
+    return result.scores()
+
+
+def _add_over_ranks(fabric: Fabric, result: Measured) -> None:
+    numbers = torch.tensor(
+        [result.loss_sum, result.loss_pixels, result.images], dtype=torch.float64, device=fabric.device
+    )
+    numbers = fabric.all_reduce(numbers, reduce_op="sum")  # type: ignore[assignment]
+    result.matrix.counts = fabric.all_reduce(result.matrix.counts, reduce_op="sum")  # type: ignore[assignment]
+    result.loss_sum, result.loss_pixels, result.images = float(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
+def _mean_over_ranks(fabric: Fabric, value: float) -> float:
+    if fabric.world_size == 1:
+        return value
+    return float(fabric.all_reduce(torch.tensor(value, device=fabric.device), reduce_op="mean"))  # type: ignore[arg-type]
+
+
+def _any_rank(fabric: Fabric, asked: bool) -> bool:
+    if fabric.world_size == 1:
+        return asked
+    return bool(fabric.all_reduce(torch.tensor(int(asked), device=fabric.device), reduce_op="sum"))
+
+
+def _rank(mean_iou: float) -> float:
+    return -1.0 if math.isnan(mean_iou) else mean_iou
+
+
+def _stops_early(config: TrainConfig, progress: Progress) -> bool:
+    return bool(config.early_stopping) and progress.epochs_since_best() >= config.early_stopping
+
+
+def _save_state(
+    fabric: Fabric,
+    run: Run,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage | None,
+    progress: Progress,
+) -> None:
+    if fabric.is_global_zero:
+        content = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average.average.state_dict() if average else None,
+            "progress": vars(progress),
+        }
+        with replacing(run.state) as temporary:
+            torch.save(content, temporary)
+    fabric.barrier()
+
+
+def _load_state(
+    run: Run, network: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage | None
+) -> Progress:
+    content = torch.load(run.state, map_location="cpu", weights_only=True)
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    if average:
+        average.average.load_state_dict(content["average"])
+    return Progress(**content["progress"])
+
+
+def start_from(segmenter: Segmenter, path: str) -> str:
+    """Copy the parameters of another model that have the same name and shape (staged FCN training)."""
+    state, _ = read_safetensors(model_file(path))
+    report = transplant(state, segmenter.network)
+    return f"start from {os.path.basename(path)}: {report}"
+
+
+def check_memory(fabric: Fabric, plan: Plan) -> None:
+    """Refuse a crop or batch that cannot fit, before anything is written."""
+    per_device = -(-plan.config.batch_size // fabric.world_size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        refuse_if_too_large(
+            plan.segmenter.network.to(fabric.device), plan.crop, per_device,
+            plan.segmenter.preprocessing.channels, fabric.device, plan.segmenter.precision == "bf16",
+        )  # fmt: skip
+
+
+def prepare_folder(run: Run, plan: Plan, environment: dict[str, Any]) -> None:
+    """Make the run folder with what is known before the first step."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    plan.config.save(run.config)
+    run.write_environment(environment)
+    run.point_latest()
+
+
+def remove_if_empty(run: Run) -> None:
+    """Leave nothing behind of a run that failed before its first epoch was saved."""
+    if not run.last.is_file() and not run.state.is_file():
+        shutil.rmtree(run.path, ignore_errors=True)
+        link = run.path.parent / "latest"
+        if link.is_symlink() and not Path(link).exists():
+            link.unlink()

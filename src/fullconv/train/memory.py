@@ -1,0 +1,80 @@
+"""How much memory a training step needs, before it is tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fullconv.errors import UsageError
+
+PROBE = 64
+
+
+def refuse_if_too_large(
+    network: nn.Module, crop: tuple[int, int], batch: int, channels: int, device: torch.device, bf16: bool
+) -> None:
+    """Compare what a step would keep for its backward pass with the memory that is free.
+
+    The activations of one ``64 x 64`` image are measured and scaled to the crop and the batch; parameters count
+    four times (value, gradient, two moments).
+
+    Raises:
+        UsageError: it cannot fit.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return
+    parameters = sum(4 * p.numel() * p.element_size() for p in network.parameters())
+    per_pixel = kept_bytes(network, channels, bf16) / PROBE**2
+    need = parameters + per_pixel * crop[0] * crop[1] * batch
+    if need > free:
+        raise UsageError(
+            f"a step on {batch} crops of {crop[0]}x{crop[1]} needs about {need / 2**30:.1f} GiB, "
+            f"{free / 2**30:.1f} GiB are free; make --crop or --batch-size smaller"
+        )
+
+
+def kept_bytes(network: nn.Module, channels: int, bf16: bool) -> int:
+    """Bytes that autograd keeps for one ``64 x 64`` image, beside the parameters."""
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    seen: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    device = next(network.parameters()).device
+    was_training = network.training
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    image = torch.zeros(1, channels, PROBE, PROBE, device=device)
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+    ):
+        kept = network.train()(image)
+        total = sum(seen.values())
+    del kept
+    network.train(was_training)
+    for name, value in network.named_buffers():
+        value.copy_(buffers[name])
+    return total
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Free memory of the device; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    info = Path("/proc/meminfo")
+    if device.type != "cpu" or not info.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+    free = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if free is not None and limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free

@@ -1,0 +1,154 @@
+"""The run folder: everything a training run leaves behind, each file written in one step."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fullconv.errors import UsageError
+from fullconv.files import replacing, write_text
+from fullconv.segmenter import Segmenter
+
+LOG_FIELDS = (
+    "epoch", "train_loss", "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
+)  # fmt: skip
+
+
+class Run:
+    """A run folder.
+
+    ``config.yaml``, ``environment.json``, ``log.csv``, ``best.safetensors``, ``last.safetensors``,
+    ``resume/state.pt``, ``pictures/epoch_001.png``, ..., ``curves.png``, ``scores.json``, ``tensorboard/``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.safetensors"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "resume" / "state.pt"
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The scores of the best epoch, as :meth:`fullconv.metrics.Scores.to_dict` gives them, with its number."""
+        content: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
+        return content
+
+    def segmenter(self, device: str = "auto", precision: str = "auto") -> Segmenter:
+        """The best model of the run."""
+        return Segmenter.load(self.best, device, precision)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def write_environment(self, extra: Mapping[str, Any]) -> None:
+        """What it ran on and how it was started."""
+        packages = {}
+        for name in ("fullconv", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "safetensors"):
+            try:
+                packages[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        content = {
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+            "packages": packages,
+            **extra,
+        }
+        write_text(self.path / "environment.json", json.dumps(content, indent=2) + "\n")
+
+    def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, LOG_FIELDS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for row in history:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+        write_text(self.path / "log.csv", text.getvalue())
+
+    def write_scores(self, scores: Mapping[str, Any]) -> None:
+        write_text(self.path / "scores.json", json.dumps(scores, indent=2) + "\n")
+
+    def write_picture(self, name: str, picture: np.ndarray) -> None:
+        with replacing(self.path / name) as temporary:
+            Image.fromarray(picture).save(temporary, format="PNG")
+
+    def point_latest(self) -> None:
+        """``latest`` beside the run folder points to it (where the file system has links)."""
+        link = self.path.parent / "latest"
+        try:
+            if link.is_symlink():
+                link.unlink()
+            link.symlink_to(self.path.name, target_is_directory=True)
+        except OSError:
+            pass
+
+
+def new_run_path(out: str | os.PathLike[str] | None, name: str) -> Path:
+    """The folder of a new run: ``out``, or the first free ``runs/<name>-<n>``.
+
+    Raises:
+        UsageError: ``out`` exists.
+    """
+    if out is not None:
+        path = Path(out)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = "--resume continues it" if Run(path).state.is_file() else "choose another --out"
+            raise UsageError(f"{path}: exists, and a run never overwrites; {hint}")
+        return path
+    number = 1
+    while (path := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return path
+
+
+def existing_run(out: str | os.PathLike[str] | None) -> Run:
+    """The run to continue: ``out``, or ``runs/latest``.
+
+    Raises:
+        UsageError: there is nothing to continue.
+    """
+    run = Run(out if out is not None else Path("runs") / "latest")
+    if not run.config.is_file():
+        raise UsageError(f"{run.path}: no run to resume (no config.yaml); train without --resume, or give --out RUN")
+    return run
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()

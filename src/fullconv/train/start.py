@@ -1,0 +1,220 @@
+"""``train``: from a data folder and options to a plan, and from the plan to a run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from rich.console import Console
+
+from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
+from fullconv.data.decode import image_size
+from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.geometry import round_up
+from fullconv.models import build_model
+from fullconv.segmenter import Segmenter, choose_precision
+from fullconv.spec import Preprocessing
+from fullconv.train.config import TrainConfig, read_yaml
+from fullconv.train.fit import Plan, check_memory, fit, prepare_folder, remove_if_empty, start_from
+from fullconv.train.report import Reporter
+from fullconv.train.run import Run, existing_run, new_run_path
+
+LARGEST_DEFAULT_CROP = 512
+FREE_ON_RESUME = ("workers", "accelerator", "devices", "nodes", "strategy")
+
+
+def train(
+    data: str | os.PathLike[str] | DatasetSpec,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    recipe: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Train a network on a data set.
+
+    Args:
+        data: whatever :func:`fullconv.data.open_dataset` takes.
+        out: the run folder; by default ``runs/<data>-<model>-<n>``.
+        recipe: a YAML file of options.
+        resume: continue the run ``out`` (by default ``runs/latest``) where it stopped.
+        quiet: print nothing.
+        **options: fields of :class:`TrainConfig`; they override the recipe.
+
+    Returns:
+        The run, with its best model, scores and pictures.
+
+    Raises:
+        UsageError, DataError: what is wrong with the options or the data, before anything is written.
+        Interrupted: after Ctrl-C, with a checkpoint saved.
+    """
+    config = _resumed_config(existing_run(out), recipe, options) if resume else TrainConfig.load(recipe, options)
+    fabric = _fabric(config)
+    fabric.launch()
+    reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)
+    torch.manual_seed(config.seed)
+    plan = _on_all_ranks(fabric, lambda: make_plan(config, data, fabric.device, reporter))
+    if resume:
+        run = existing_run(out)
+    else:
+        path = new_run_path(out, f"{plan.spec.name}-{config.model}") if fabric.is_global_zero else Path()
+        run = Run(fabric.broadcast(path))
+    check_memory(fabric, plan)
+    if fabric.is_global_zero and not resume:
+        prepare_folder(run, plan, {"data": str(plan.spec.root), "precision": plan.segmenter.precision})
+    fabric.barrier()
+    try:
+        fit(fabric, plan, run, reporter, resume)
+    except BaseException:
+        if fabric.is_global_zero and not resume:
+            remove_if_empty(run)
+        raise
+    reporter.say(f"best mean IoU {run.scores['mean_iou']:.4f} at epoch {run.scores['epoch']}: {run.best}")
+    return run
+
+
+def make_plan(
+    config: TrainConfig, data: str | os.PathLike[str] | DatasetSpec, device: torch.device, reporter: Reporter
+) -> Plan:
+    """Open and check the data, build the network: everything that can be refused before a run folder exists."""
+    spec = open_dataset(data)
+    reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, " + _counts(spec))
+    for reason in spec.reasons:
+        reporter.say(f"  {reason}")
+    train_items, val_items = spec.split("train"), spec.split("val")
+    report = _checked(spec, config)
+    crop = config.crop or _default_crop(config, spec, train_items, report)
+    if config.filter_small:
+        train_items = _large_enough(spec, train_items, crop)
+    built = build_model(
+        config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
+        config.encoder_args, config.model_args,
+    )  # fmt: skip
+    for note in built.notes:
+        reporter.say(note)
+    preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
+    provenance = {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
+    segmenter = Segmenter(built, spec.classes, preprocessing, provenance)
+    segmenter.precision = choose_precision(config.precision, device)
+    if config.init_from:
+        reporter.say(start_from(segmenter, config.init_from))
+    weights = _class_weights(config, report, len(spec.classes))
+    parameters = sum(p.numel() for p in built.network.parameters())
+    reporter.say(
+        f"{config.model} on {config.encoder}: {parameters / 1e6:.1f} M parameters, crops {crop[0]}x{crop[1]}, "
+        f"{segmenter.precision} on {device.type}"
+    )
+    return Plan(config, spec, train_items, val_items, crop, weights, segmenter)
+
+
+def _fabric(config: TrainConfig) -> Fabric:
+    if config.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true"):
+        raise UsageError(
+            f"strategy {config.strategy!r} is not supported: a model file needs the whole network on one device; "
+            "use auto or ddp"
+        )
+    devices: Any = config.devices
+    if config.devices == "auto" and config.accelerator in ("auto", "cpu") and not torch.cuda.is_available():
+        devices = 1  # lightning's auto would start one process per core
+    elif config.devices.lstrip("-").isdigit():
+        devices = int(config.devices)
+    device = torch.device("cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu")
+    precision: Any = "bf16-mixed" if choose_precision(config.precision, device) == "bf16" else "32-true"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Fabric(
+                accelerator=config.accelerator, devices=devices, num_nodes=config.nodes, strategy=config.strategy,
+                precision=precision,
+            )  # fmt: skip
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise UsageError(f"lightning refuses these devices: {str(error).splitlines()[0]}") from error
+
+
+def _on_all_ranks(fabric: Fabric, prepare: Any) -> Plan:
+    """Prepare on every rank; if one fails, all leave with its error instead of waiting for it."""
+    plan, message = None, None
+    try:
+        plan = prepare()
+    except FullconvError as error:
+        if fabric.world_size == 1:
+            raise
+        message = (type(error), str(error))
+    messages = (
+        [m for m in fabric.all_gather(int(message is not None)).flatten().tolist()] if fabric.world_size > 1 else []
+    )  # type: ignore[union-attr]
+    if message is not None:
+        raise message[0](message[1])
+    if any(messages):
+        raise FullconvError("another process could not prepare; its error is above")
+    assert plan is not None
+    return plan
+
+
+def _resumed_config(run: Run, recipe: Any, options: dict[str, Any]) -> TrainConfig:
+    """The options of the run; only those of the machine may change."""
+    saved = TrainConfig.load(None, read_yaml(run.config))
+    asked = TrainConfig.load(recipe, options)
+    for name in asked.model_fields_set:
+        if name not in FREE_ON_RESUME and getattr(asked, name) != getattr(saved, name):
+            raise UsageError(
+                f"--resume: {name} was {getattr(saved, name)!r} in {run.path}, found {getattr(asked, name)!r}; "
+                "leave it out, or start a new run with --init-from"
+            )
+    changed = {name: getattr(asked, name) for name in asked.model_fields_set if name in FREE_ON_RESUME}
+    return saved.model_copy(update=changed)
+
+
+def _counts(spec: DatasetSpec) -> str:
+    return ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
+
+
+def _checked(spec: DatasetSpec, config: TrainConfig) -> CheckReport | None:
+    if not config.check and config.class_weights != "median-frequency":
+        return None
+    report = check(spec, ("train", "val") if config.check else ("train",))
+    report.raise_problems()
+    return report
+
+
+def _default_crop(
+    config: TrainConfig, spec: DatasetSpec, items: Sequence[Item], report: CheckReport | None
+) -> tuple[int, int]:
+    """The resize size, else the most common image size with sides rounded to multiples of 32, at most 512."""
+    if config.resize:
+        return config.resize
+    if report:
+        height, width = report.sizes.most_common(1)[0][0]
+    else:
+        height, width = Counter(_size(spec, item) for item in items[:200]).most_common(1)[0][0]
+    return min(round_up(height, 32), LARGEST_DEFAULT_CROP), min(round_up(width, 32), LARGEST_DEFAULT_CROP)
+
+
+def _size(spec: DatasetSpec, item: Item) -> tuple[int, int]:
+    return (spec.shapes.height, spec.shapes.width) if spec.shapes else image_size(item.image)
+
+
+def _large_enough(spec: DatasetSpec, items: Sequence[Item], crop: tuple[int, int]) -> list[Item]:
+    sizes = [_size(spec, item) for item in items]
+    kept = [item for item, (h, w) in zip(items, sizes, strict=True) if h >= crop[0] and w >= crop[1]]
+    if not kept:
+        raise DataError(f"{spec.root}: filter_small leaves no training image of at least {crop[0]}x{crop[1]}")
+    return kept
+
+
+def _class_weights(config: TrainConfig, report: CheckReport | None, num_classes: int) -> list[float] | None:
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "median-frequency":
+        assert report is not None
+        return report.median_frequency_weights()
+    if len(config.class_weights) != num_classes:
+        raise UsageError(f"class_weights: expected {num_classes} numbers, found {len(config.class_weights)}")
+    return [float(weight) for weight in config.class_weights]
