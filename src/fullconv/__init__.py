@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fullconv.models import build_model
     from fullconv.segmenter import Prediction, Segmenter
     from fullconv.spec import ClassSet, Preprocessing
-    from fullconv.train import Run, TrainConfig, evaluate, train
+    from fullconv.training import Run, TrainConfig, evaluate, train
 
     load = Segmenter.load
 
@@ -28,15 +28,15 @@ _HOMES = {
     "ClassSet": "fullconv.spec",
     "Prediction": "fullconv.segmenter",
     "Preprocessing": "fullconv.spec",
-    "Run": "fullconv.train.run",
+    "Run": "fullconv.training.run",
     "Scores": "fullconv.metrics",
     "Segmenter": "fullconv.segmenter",
-    "TrainConfig": "fullconv.train.config",
+    "TrainConfig": "fullconv.training.config",
     "build_model": "fullconv.models",
     "check": "fullconv.data",
-    "evaluate": "fullconv.train",
+    "evaluate": "fullconv.training",
     "open_dataset": "fullconv.data",
-    "train": "fullconv.train",
+    "train": "fullconv.training",
 }
 
 __all__ = [

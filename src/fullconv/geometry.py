@@ -6,6 +6,7 @@ into a :class:`CoordinateMap` each and ask for the offset between them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -142,5 +143,5 @@ def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int, int, in
         return [(0, length, 0, length)]
     count = -(-(length - overlap) // (tile - overlap))
     starts = [round(index * (length - tile) / (count - 1)) for index in range(count)]
-    cuts = [0, *((a + tile + b) // 2 for a, b in zip(starts, starts[1:], strict=False)), length]
+    cuts = [0, *((a + tile + b) // 2 for a, b in itertools.pairwise(starts)), length]
     return [(start, start + tile, cuts[i], cuts[i + 1]) for i, start in enumerate(starts)]

@@ -50,7 +50,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 def image_size(path: Path) -> tuple[int, int]:
     """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
     if path.suffix.lower() == ".npy":
-        return _array(path).shape[:2]  # type: ignore[return-value]
+        height, width = _array(path).shape[:2]
+        return height, width
     with _opened(path) as image:
         turned = image.getexif().get(0x0112, 1) >= 5
         return (image.width, image.height) if turned else (image.height, image.width)
@@ -85,9 +86,7 @@ def to_channels(image: Image.Image, channels: int) -> UInt8Array:
     """A PIL image of any mode as uint8 ``[height, width, channels]`` (1, 3 or 4 channels)."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
-    elif image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    elif image.mode in ("LA", "La", "PA"):
+    elif (image.mode == "P" and "transparency" in image.info) or image.mode in ("LA", "La", "PA"):
         image = image.convert("RGBA")
     mode = _MODES[channels]
     array = np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)

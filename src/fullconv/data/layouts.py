@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +14,9 @@ from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet
 
 VOC_NAMES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor"
-).split()
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
 
 CAMVID_CLASSES = ClassSet(
     (
@@ -45,7 +45,7 @@ class Found:
 
     layout: str
     reasons: list[str]
-    splits: dict[str, Sequence[Item]]
+    splits: Mapping[str, Sequence[Item]]
     classes: ClassSet | None = None
     encoding: MaskEncoding = field(default_factory=MaskEncoding)
 
@@ -68,7 +68,7 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
         "voc",
         ["JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, 21 classes, 255 is void"],
         splits,
-        ClassSet(tuple(VOC_NAMES)),
+        ClassSet(VOC_NAMES),
     )
 
 
@@ -209,7 +209,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _split_lists(root: Path) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for split, names in (("train", TRAIN_NAMES), ("val", VAL_NAMES), ("test", TEST_NAMES)):
         for name in names:
             for place in ("", "splits/", "lists/"):

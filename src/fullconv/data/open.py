@@ -97,19 +97,18 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         if description.classes or description.values or description.ignore:
             encoding = description.encoding(classes)
             if found.classes is not None and not description.values and not encoding.colours:
-                encoding = dataclasses.replace(found.encoding, **_stated(encoding, description))
+                encoding = found.encoding  # other names for the layout's classes, or other void values
+                if description.ignore:
+                    voids = description.encoding(classes)
+                    encoding = dataclasses.replace(
+                        encoding, void_values=voids.void_values, void_colours=voids.void_colours
+                    )
         channels = description.channels
     splits = _splits(found, given, reasons)
     declared = classes is not None
     if classes is None:
         classes, encoding = _classes_from_files(root, splits, encoding, reasons)
     return DatasetSpec(root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared)
-
-
-def _stated(encoding: MaskEncoding, description: Description) -> dict[str, object]:
-    if not description.ignore:
-        return {}
-    return {"void_values": encoding.void_values, "void_colours": encoding.void_colours}
 
 
 def _splits(found: Found, description: Description, reasons: list[str]) -> dict[str, Sequence[Item]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import timm
@@ -44,7 +45,7 @@ class BuiltModel:
 def _fcn(*streams: int) -> Callable[..., nn.Module]:
     def build(make_encoder: Callable[[tuple[int, ...]], Encoder], num_classes: int, **args: Any) -> nn.Module:
         chosen = tuple(args.pop("streams", streams))
-        if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in zip(chosen, chosen[1:], strict=False)):
+        if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in pairwise(chosen)):
             raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
         return FCN(make_encoder(chosen), num_classes, chosen, **args)
 
@@ -88,7 +89,7 @@ def build_model(
         raise UsageError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
     built = BuiltModel(nn.Identity(), {})
     args = dict(encoder_args or {})
-    state, said = {}, {}
+    state: dict[str, torch.Tensor] = {}
     if encoder_weights not in ("imagenet", "none"):
         state, metadata = read_weights(encoder_weights)
         said = timm_metadata(metadata)
@@ -155,7 +156,7 @@ def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
         built.licence = "BSD-3-Clause (torchvision)"
     else:
         state = download.timm_weights(name)
-        settings = timm.get_pretrained_cfg(name)
+        settings: Any = timm.get_pretrained_cfg(name)
         built.mean, built.std = tuple(settings.mean), tuple(settings.std)
         built.licence = str(settings.license or "")
     built.notes.append(_load_state(encoder, state, "imagenet"))

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import timm
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.geometry import same_map
+from fullconv.models.depthwise import replace_strided_depthwise
 from fullconv.models.encoder import Encoder
 from fullconv.models.weights import TransplantReport, transplant
 
@@ -55,11 +57,13 @@ class TimmEncoder(Encoder):
             )
         # the deepest tap of each stride
         indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in wanted]
-        self.body = timm.create_model(
+        body: Any = timm.create_model(
             name, pretrained=False, features_only=True, out_indices=indices, in_chans=in_channels, **args
         )
+        replace_strided_depthwise(body)
+        self.body: nn.Module = body
         self.strides = wanted
-        self.channels = dict(zip(wanted, self.body.feature_info.channels(), strict=True))
+        self.channels = dict(zip(wanted, body.feature_info.channels(), strict=True))
         self.coordinates = {stride: same_map(stride) for stride in wanted}
         self.size_multiple = max(wanted)
 
@@ -91,13 +95,11 @@ def _flat(name: str) -> str:
 
 
 def _reductions(name: str, args: dict[str, Any]) -> list[int]:
-    import torch
-
     try:
         with torch.device("meta"):
-            info = timm.create_model(name, pretrained=False, features_only=True, **args).feature_info
+            body: Any = timm.create_model(name, pretrained=False, features_only=True, **args)
     except (RuntimeError, AttributeError, NotImplementedError) as error:
         raise UsageError(f"encoder {name} gives no feature maps ({error}); choose a convolutional one") from error
     except (TypeError, AssertionError) as error:
         raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
-    return list(info.reduction())
+    return list(body.feature_info.reduction())

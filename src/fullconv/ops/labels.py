@@ -8,7 +8,7 @@ from torch import Tensor
 from fullconv.geometry import Window
 from fullconv.ops.bilinear import axis_matrix, full_window, row_strips
 
-STRIP_BYTES = 8 << 20
+STRIP_BYTES = 2 << 20
 
 
 @torch.no_grad()
@@ -33,5 +33,18 @@ def upsample_argmax(
     dtype = torch.uint8 if logits.shape[1] <= 256 else torch.int32
     labels = torch.empty(logits.shape[0], *size, dtype=dtype, device=logits.device)
     for strip in row_strips(logits, size, STRIP_BYTES):
-        labels[:, strip] = (rows[strip] @ logits @ columns).argmax(1).to(dtype)
+        labels[:, strip] = _argmax(rows[strip] @ logits @ columns, dtype)
+    return labels
+
+
+def _argmax(scores: Tensor, dtype: torch.dtype) -> Tensor:
+    """``scores.argmax(1)``; class by class, which on a CPU is several times as fast as torch's strided one."""
+    if scores.device.type != "cpu":
+        return scores.argmax(1).to(dtype)
+    best = scores[:, 0].clone()
+    labels = torch.zeros(best.shape, dtype=dtype)
+    for index in range(1, scores.shape[1]):
+        candidate = scores[:, index]
+        labels.masked_fill_(candidate > best, index)
+        torch.maximum(best, candidate, out=best)
     return labels

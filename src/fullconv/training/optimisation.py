@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from fullconv.train.config import TrainConfig
+from fullconv.training.config import TrainConfig
 
 WARM_SHARE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4 / 25
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.segmenter import Segmenter
-from fullconv.train.run import Run
+from fullconv.training.run import Run
 
 SHEET_SAMPLES = 4
 

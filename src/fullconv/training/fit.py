@@ -28,13 +28,13 @@ from fullconv.metrics import Scores
 from fullconv.models.weights import read_safetensors, transplant
 from fullconv.ops import upsample_cross_entropy
 from fullconv.segmenter import Segmenter, model_file, normalise
-from fullconv.train.config import TrainConfig
-from fullconv.train.evaluation import Measured, default_workers, measure
-from fullconv.train.interrupt import InterruptRequest
-from fullconv.train.memory import refuse_if_too_large
-from fullconv.train.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
-from fullconv.train.report import Reporter, contact_sheet
-from fullconv.train.run import Run
+from fullconv.training.config import TrainConfig
+from fullconv.training.evaluation import Measured, default_workers, measure
+from fullconv.training.interrupt import InterruptRequest
+from fullconv.training.memory import refuse_if_too_large
+from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
+from fullconv.training.report import Reporter, contact_sheet
+from fullconv.training.run import Run
 
 
 @dataclass
@@ -122,18 +122,19 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, resume: bool) 
                 _step(fabric, wrapped, optimizer, loss, config.clip_norm)
                 if average:
                     average.update(progress.step)
+                value = float(loss.detach())
                 progress.step += 1
-                progress.loss_sum += float(loss.detach())
+                progress.loss_sum += value
                 progress.loss_steps += 1
                 if not math.isfinite(progress.loss_sum):
                     raise FullconvError(
-                        f"the loss is {float(loss)} at step {progress.step}; use a smaller --rate, --clip-norm 1, "
+                        f"the loss is {value} at step {progress.step}; use a smaller --rate, --clip-norm 1, "
                         "or --precision fp32"
                     )
                 now = time.monotonic()
                 progress.seconds, started = progress.seconds + now - started, now
                 epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
-                reporter.step(progress.step, f"epoch {epoch}/{config.epochs}  loss {float(loss):.3f}")
+                reporter.step(progress.step, f"epoch {epoch}/{config.epochs}  loss {value:.3f}")
                 if progress.step % plan.steps_per_epoch == 0:
                     _finish_epoch(fabric, plan, run, reporter, watched, progress, leave_if_asked)
                     _save_state(fabric, run, network, optimizer, average, progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from pathlib import Path
 
 import torch
@@ -10,6 +12,23 @@ from torch import Tensor, nn
 from fullconv.errors import UsageError
 
 PROBE = 64
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed blocks for the next step instead of handing them back to the system.
+
+    A training step frees and asks for the same large tensors again; fresh pages cost more than the arithmetic of
+    a cheap layer. Does nothing where the C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def refuse_if_too_large(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from fullconv.geometry import round_up
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter, choose_precision
 from fullconv.spec import Preprocessing
-from fullconv.train.config import TrainConfig, read_yaml
-from fullconv.train.fit import Plan, check_memory, fit, prepare_folder, remove_if_empty, start_from
-from fullconv.train.report import Reporter
-from fullconv.train.run import Run, existing_run, new_run_path
+from fullconv.training.config import TrainConfig, read_yaml
+from fullconv.training.fit import Plan, check_memory, fit, prepare_folder, remove_if_empty, start_from
+from fullconv.training.memory import keep_freed_memory
+from fullconv.training.report import Reporter
+from fullconv.training.run import Run, existing_run, new_run_path
 
 LARGEST_DEFAULT_CROP = 512
 FREE_ON_RESUME = ("workers", "accelerator", "devices", "nodes", "strategy")
@@ -56,6 +57,7 @@ def train(
         Interrupted: after Ctrl-C, with a checkpoint saved.
     """
     config = _resumed_config(existing_run(out), recipe, options) if resume else TrainConfig.load(recipe, options)
+    keep_freed_memory()
     fabric = _fabric(config)
     fabric.launch()
     reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)
@@ -138,23 +140,20 @@ def _fabric(config: TrainConfig) -> Fabric:
         raise UsageError(f"lightning refuses these devices: {str(error).splitlines()[0]}") from error
 
 
-def _on_all_ranks(fabric: Fabric, prepare: Any) -> Plan:
-    """Prepare on every rank; if one fails, all leave with its error instead of waiting for it."""
-    plan, message = None, None
+def _on_all_ranks(fabric: Fabric, prepare: Callable[[], Plan]) -> Plan:
+    """Prepare on every rank; if one fails, all leave instead of waiting for it."""
+    if fabric.world_size == 1:
+        return prepare()
+    plan, error = None, None
     try:
         plan = prepare()
-    except FullconvError as error:
-        if fabric.world_size == 1:
-            raise
-        message = (type(error), str(error))
-    messages = (
-        [m for m in fabric.all_gather(int(message is not None)).flatten().tolist()] if fabric.world_size > 1 else []
-    )  # type: ignore[union-attr]
-    if message is not None:
-        raise message[0](message[1])
-    if any(messages):
+    except FullconvError as problem:
+        error = problem
+    failed: Any = fabric.all_reduce(torch.tensor(int(error is not None), device=fabric.device), reduce_op="sum")
+    if error is not None:
+        raise error
+    if plan is None or int(failed):
         raise FullconvError("another process could not prepare; its error is above")
-    assert plan is not None
     return plan
 
 

@@ -1,0 +1,1 @@
+"""Thin doors: each verb is one ordinary function."""

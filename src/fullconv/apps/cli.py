@@ -1,0 +1,249 @@
+"""The command line: one verb, one function. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.training.config import TrainConfig
+
+app = App(
+    name="fullconv",
+    help="Semantic segmentation with fully convolutional networks: from a folder of images and masks to masks of "
+    "new images. DATA is a folder, a zip or tar archive, or the name shapes; MODEL is a model file or a run folder.",
+    version_flags=["--version"],
+    default_parameter=Parameter(negative_iterable=(), negative_none=()),
+    result_action="return_value",
+)
+
+
+@app.command
+def train(
+    data: str,
+    /,
+    *,
+    out: Path | None = None,
+    recipe: Path | None = None,
+    resume: bool = False,
+    config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+) -> int:
+    """Train a network on DATA.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, or shapes.
+    out
+        The run folder; by default runs/DATA-MODEL-N. It is never overwritten.
+    recipe
+        A YAML file of the options below; flags override it.
+    resume
+        Continue the run --out (by default runs/latest) where it stopped.
+    config
+        Training options.
+    """
+    import fullconv
+
+    given = config.model_dump(exclude_unset=True) if config else {}
+    fullconv.train(data, out, recipe=recipe, resume=resume, **given)
+    return 0
+
+
+@app.command
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    split: str = "val",
+    json: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int | None = None,
+) -> int:
+    """Score MODEL on DATA at full image resolution.
+
+    Parameters
+    ----------
+    model
+        A model file or a run folder.
+    data
+        A folder of images and masks, an archive of one, or shapes.
+    split
+        The split to score.
+    json
+        Also write the scores to this file.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16 or fp32.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    from fullconv.apps.tables import score_table
+    from fullconv.files import write_text
+    from fullconv.segmenter import Segmenter
+    from fullconv.training import evaluate as score
+
+    scores = score(Segmenter.load(model, device, precision), data, split, workers=workers)
+    score_table(scores)
+    if json is not None:
+        write_text(json, _json({**scores.to_dict(), "model": str(model), "data": data, "split": split}))
+    return 0
+
+
+@app.command
+def predict(
+    model: Path,
+    /,
+    *images: str,
+    out: Path,
+    overlay: bool = False,
+    probabilities: bool = False,
+    tile: int = 2048,
+    overlap: int = 256,
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Write a mask STEM.png under --out for every image.
+
+    Parameters
+    ----------
+    model
+        A model file or a run folder.
+    images
+        Image files, folders of them, or globs.
+    out
+        The folder for the masks.
+    overlay
+        Also write STEM.overlay.png, the classes' colours over the image.
+    probabilities
+        Also write STEM.npz with the float16 probabilities [classes, height, width].
+    tile
+        Images larger than this go in tiles of this side, with bounded memory.
+    overlap
+        Overlap of neighbouring tiles in pixels.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16 or fp32.
+    """
+    from fullconv.apps.predict import predict_files
+    from fullconv.segmenter import Segmenter
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs after the model")
+    if not 0 <= overlap < tile:
+        raise UsageError(f"--overlap must be at least 0 and less than --tile, found {overlap} and {tile}")
+    segmenter = Segmenter.load(model, device, precision)
+    result = predict_files(
+        segmenter,
+        images,
+        out,
+        overlay=overlay,
+        probabilities=probabilities,
+        tile=tile,
+        overlap=overlap,
+        progress=lambda path, error: _complain(error) if error else None,
+    )
+    print(f"{len(result.written)} masks in {out}")
+    if result.failed:
+        _complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images could not be read")
+    return 1 if result.failed else 0
+
+
+@app.command
+def check(data: str, /, *, json: Path | None = None) -> int:
+    """Read all of DATA and say what is in it and what would go wrong in training.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, or shapes.
+    json
+        Also write the findings to this file.
+    """
+    from fullconv.apps.tables import check_table
+    from fullconv.data import check as read_all
+    from fullconv.data import open_dataset
+    from fullconv.files import write_text
+
+    report = read_all(open_dataset(data))
+    check_table(report)
+    if json is not None:
+        write_text(json, _json(report.to_dict()))
+    return DataError.exit_code if report.problems else 0
+
+
+@app.command
+def info(model: Path, /) -> int:
+    """Say what MODEL is: network, classes, preprocessing, where it comes from.
+
+    Parameters
+    ----------
+    model
+        A model file or a run folder.
+    """
+    from fullconv.apps.tables import info_table
+    from fullconv.segmenter import model_file, read_header
+
+    info_table(model_file(model), read_header(model))
+    return 0
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
+    """Train FCN-8s on the built-in shapes data, evaluate it, predict new scenes.
+
+    Parameters
+    ----------
+    out
+        Where everything goes; what an earlier demo left there is replaced.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    from fullconv.apps.demo import run_demo
+
+    run_demo(out, workers)
+    return 0
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns 0 (fine), 1 (failed while running), 2 (usage), 3 (data), 130 (interrupted)."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _complain(" ".join(str(error).split()) + "; fullconv --help shows the usage")
+        return UsageError.exit_code
+    except FullconvError as error:
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was left half-written")
+        return 130
+    except MemoryError:
+        _complain("out of memory; use a smaller --crop, --batch-size or --tile")
+        return FullconvError.exit_code
+    except OSError as error:
+        _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        return FullconvError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _complain(line: str) -> None:
+    print(f"fullconv: {line}", file=sys.stderr)
+
+
+def _json(values: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(values, indent=2) + "\n"

@@ -1,0 +1,108 @@
+"""``predict``: masks for any number of files, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fullconv.data.decode import IMAGE_SUFFIXES
+from fullconv.errors import DataError, UsageError, first_few
+from fullconv.files import replacing
+from fullconv.segmenter import OVERLAP, TILE, Prediction, Segmenter
+
+
+@dataclass
+class Predicted:
+    """What :func:`predict_files` did: the masks written, and one line per file that could not be read."""
+
+    written: list[Path] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Files, the images in folders, and globs, in order and once each.
+
+    Raises:
+        UsageError: an input that names nothing.
+    """
+    found: dict[Path, None] = {}
+    for given in inputs:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            if not matches:
+                raise UsageError(f"{path}: no images in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
+        elif path.is_file():
+            matches = [path]
+        else:
+            matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+            if not matches:
+                raise UsageError(f"{given}: no such file, folder or glob; give images to predict")
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def predict_files(
+    segmenter: Segmenter,
+    inputs: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    overlay: bool = False,
+    probabilities: bool = False,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
+    progress: Callable[[Path, str], None] | None = None,
+) -> Predicted:
+    """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
+
+    Args:
+        overlay: also write ``<stem>.overlay.png``, the colours over the image.
+        probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
+        tile, overlap: larger images go in overlapping tiles of this side.
+        progress: called after each file with its path and its error, empty if it went well.
+
+    Raises:
+        UsageError: no images, or two of one name.
+    """
+    paths = find_images(inputs)
+    out = Path(out)
+    stems: dict[str, Path] = {}
+    twice = [str(path) for path in paths if stems.setdefault(path.stem, path) != path]
+    if twice:
+        raise UsageError(
+            f"{len(twice)} images would write the same file under {out} ({first_few(twice)}); "
+            "predict them in separate calls, or rename them"
+        )
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; --out is the folder for the masks")
+    result = Predicted()
+    for path in paths:
+        error = ""
+        try:
+            prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities)
+        except DataError as problem:
+            error = str(problem)
+            result.failed.append(error)
+        else:
+            result.written.append(_write(prediction, out / path.stem, overlay))
+        if progress is not None:
+            progress(path, error)
+    return result
+
+
+def _write(prediction: Prediction, base: Path, overlay: bool) -> Path:
+    mask = base.with_name(base.name + ".png")
+    prediction.save(mask)
+    if overlay:
+        with replacing(base.with_name(base.name + ".overlay.png")) as temporary:
+            Image.fromarray(prediction.overlay()).save(temporary, format="PNG")
+    if prediction.probabilities is not None:
+        with replacing(base.with_name(base.name + ".npz")) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, probabilities=prediction.probabilities)
+    return mask

@@ -1,0 +1,100 @@
+"""Scores, findings and model headers as tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fullconv.data import CheckReport
+from fullconv.metrics import Scores
+
+
+def score_table(scores: Scores, console: Console | None = None) -> None:
+    """Per-class scores, then the four means."""
+    console = console or Console()
+    table = Table("class", *(_right(name) for name in ("IoU", "accuracy", "pixels")), title=f"{scores.images} images")
+    for name, iou, accuracy, pixels in zip(
+        scores.classes.names, scores.iou, scores.accuracy, scores.pixels, strict=True
+    ):
+        table.add_row(name, _score(iou), _score(accuracy), f"{pixels:,}")
+    console.print(table)
+    console.print(
+        f"mean IoU {_score(scores.mean_iou)}  pixel accuracy {_score(scores.pixel_accuracy)}  "
+        f"mean accuracy {_score(scores.mean_accuracy)}  fw IoU {_score(scores.fw_iou)}  loss {_score(scores.loss)}",
+        highlight=False,
+    )
+    if scores.absent:
+        console.print(
+            f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}", highlight=False
+        )
+
+
+def check_table(report: CheckReport, console: Console | None = None) -> None:
+    """What was found, per split and class, then problems and notes."""
+    console = console or Console()
+    spec = report.dataset
+    console.print(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes", highlight=False, soft_wrap=True)
+    for reason in spec.reasons:
+        console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
+    sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
+    if len(report.sizes) > 4:
+        sizes += f" and {len(report.sizes) - 4} more sizes"
+    console.print(f"sizes: {sizes}", highlight=False, soft_wrap=True)
+    splits = list(report.images)
+    table = Table("class", *(_right(f"{split}: {what}") for split in splits for what in ("pixels", "images")))
+    for index, name in enumerate(spec.classes.names):
+        cells = []
+        for split in splits:
+            total = max(int(report.pixels[split].sum()), 1)
+            cells += [f"{report.pixels[split][index] / total:.2%}", str(int(report.presence[split][index]))]
+        table.add_row(name, *cells)
+    table.add_section()
+    cells = []
+    for split in splits:
+        everything = max(int(report.pixels[split].sum()) + report.void[split], 1)
+        cells += [f"{report.void[split] / everything:.2%}", str(report.images[split])]
+    table.add_row("ignored / all", *cells)
+    console.print(table)
+    for note in report.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    for problem in report.problems:
+        console.print(f"problem: {problem}", highlight=False, markup=False, soft_wrap=True)
+    verdict = f"{len(report.problems)} problems: training would go wrong" if report.problems else "fit for training"
+    console.print(verdict, highlight=False)
+
+
+def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:
+    """What a model file says of itself."""
+    console = console or Console()
+    model, classes, preprocessing = header["model"], header["classes"], header["preprocessing"]
+    table = Table(show_header=False)
+    rows = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "network": f"{model['name']} on {model['encoder']}, {model['in_channels']} channels",
+        "network arguments": str(model["model_args"] or "-"),
+        "encoder arguments": str(model["encoder_args"] or "-"),
+        "classes": f"{len(classes['names'])}: {', '.join(classes['names'])}",
+        "ignored id": str(classes["ignore_index"]),
+        "mean, std": f"{preprocessing['mean']}, {preprocessing['std']} of pixels / 255",
+        "resize": str(preprocessing.get("resize") or "none, any size"),
+        "encoder weights licence": header.get("weights_licence") or "not stated",
+        "written by": f"fullconv {header.get('fullconv', '?')}, format {header['format_version']}",
+    }
+    rows |= {key: str(value) for key, value in header.get("provenance", {}).items()}
+    for key, value in rows.items():
+        table.add_row(key, value)
+    console.print(table)
+
+
+def _score(value: float) -> str:
+    return "nan (absent)" if math.isnan(value) else f"{value:.4f}"
+
+
+def _right(name: str) -> Any:
+    from rich.table import Column
+
+    return Column(name, justify="right")

@@ -1,0 +1,44 @@
+"""Tiny data made here, and the real data beside the checkout (tests that need it skip where it is missing)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.data import Shapes
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real data and weights."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("the real data (../shared) is not on this machine")
+    return SHARED
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """A plain folder of ``count`` shapes scenes with index masks."""
+
+    def make(count: int = 6, size: tuple[int, int] = (48, 64), name: str = "photos") -> Path:
+        root = tmp_path / name
+        (root / "images").mkdir(parents=True)
+        (root / "masks").mkdir()
+        scenes = Shapes(height=size[0], width=size[1])
+        for index in range(count):
+            image, labels = scenes.draw(index)
+            Image.fromarray(image).save(root / "images" / f"scene_{index}.png")
+            Image.fromarray(labels).save(root / "masks" / f"scene_{index}.png")
+        return root
+
+    return make
+
+
+def save_mask(path: Path, values: np.ndarray) -> None:
+    Image.fromarray(values.astype(np.uint8)).save(path)
