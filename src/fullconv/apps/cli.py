@@ -247,3 +247,7 @@ def _json(values: dict[str, Any]) -> str:
     import json
 
     return json.dumps(values, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -153,7 +153,7 @@ def _from_values(
 ) -> np.ndarray:
     mapping = dict(encoding.values) or {index: index for index in range(num_classes)}
     for value in encoding.void_values:
-        mapping.setdefault(value, ignore_index)
+        mapping[value] = ignore_index
     low, high = int(raw.min(initial=0)), int(raw.max(initial=0))
     if low < 0 or high > 65535:
         raise DataError(f"{path}: holds value {low if low < 0 else high}; expected ids from 0 to 65535")

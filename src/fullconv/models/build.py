@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import nn
 
-from fullconv.errors import UsageError
+from fullconv.errors import FullconvError, UsageError
 from fullconv.models import download
 from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import FCN
@@ -118,7 +118,9 @@ def build_model(
 
     try:
         built.network = MODELS[name](make_encoder, num_classes, **(model_args or {}))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, FullconvError):
+            raise
         raise UsageError(f"model {name} does not take these model_args: {model_args} ({error})") from error
     built.config = {
         "name": name,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, Layer, Window
@@ -52,24 +54,21 @@ class FCN(nn.Module):
         self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
         if len(self.skip_scales) != len(self.streams):
             raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")
+        if upscore not in ("learned", "fixed"):
+            raise ValueError(f"upscore must be learned or fixed, found {upscore!r}")
         self.score = nn.ModuleDict(
             {str(s): _score(encoder.channels[s], head_channels, num_classes) for s in self.streams}
         )
         self.upscore = nn.ModuleDict()
         self._crops: dict[int, int] = {}
         self.coordinates = encoder.coordinates[self.streams[0]]
-        for coarse, fine in zip(self.streams, self.streams[1:], strict=False):
+        for coarse, fine in pairwise(self.streams):
             factor = coarse // fine
-            kernel, padding = 2 * factor - factor % 2, factor // 2
-            groups = num_classes if upscore == "fixed" else 1
-            up = nn.ConvTranspose2d(num_classes, num_classes, kernel, factor, padding, groups=groups, bias=False)
-            up.weight.data.copy_(
-                bilinear_kernel(num_classes, num_classes, kernel).sum(1, keepdim=True)
-                if upscore == "fixed"
-                else bilinear_kernel(num_classes, num_classes, kernel)
-            )
-            up.weight.requires_grad_(upscore == "learned")
-            self.upscore[str(fine)] = up
+            kernel = 2 * factor - factor % 2
+            unpadded = self.coordinates.then(Layer(kernel, factor, transposed=True))
+            lead = unpadded.crop_to(encoder.coordinates[fine])
+            padding = min(max(lead, 0), factor // 2)  # drop in the convolution what would be cropped after it
+            self.upscore[str(fine)] = _upscore(num_classes, kernel, factor, padding, upscore)
             enlarged = self.coordinates.then(Layer(kernel, factor, padding, transposed=True))
             self._crops[fine] = enlarged.crop_to(encoder.coordinates[fine])
             self.coordinates = encoder.coordinates[fine] if self._crops[fine] >= 0 else enlarged
@@ -106,6 +105,17 @@ def _meet(coarse: Tensor, fine: Tensor, crop: int) -> Tensor:
     height = min(coarse.shape[2], fine.shape[2])
     width = min(coarse.shape[3], fine.shape[3])
     return coarse[:, :, :height, :width] + fine[:, :, :height, :width]
+
+
+def _upscore(num_classes: int, kernel: int, factor: int, padding: int, kind: str) -> nn.ConvTranspose2d:
+    """Bilinear enlargement as a transposed convolution: across classes and learned, or per class and fixed."""
+    groups = num_classes if kind == "fixed" else 1
+    layer = nn.ConvTranspose2d(num_classes, num_classes, kernel, factor, padding, groups=groups, bias=False)
+    weight = bilinear_kernel(num_classes, num_classes, kernel)
+    with torch.no_grad():
+        layer.weight.copy_(weight.sum(1, keepdim=True) if kind == "fixed" else weight)
+    layer.weight.requires_grad_(kind == "learned")
+    return layer
 
 
 def _score(channels: int, head_channels: int, num_classes: int) -> nn.Module:

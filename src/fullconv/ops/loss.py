@@ -95,9 +95,10 @@ def _strips(
         worst = known.max() if bool((known >= exact.shape[1]).any()) else known.min()
         raise ValueError(f"labels hold id {int(worst)}; expected 0 to {exact.shape[1] - 1} or {ignore_index} (ignored)")
     factor = weights[known] * valid
-    total = factor.sum(dtype=torch.float64)
+    wide = torch.float32 if exact.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    total = factor.sum(dtype=wide)
     divisor = torch.where(total > 0, total, torch.ones_like(total)).to(exact.dtype)
-    loss = exact.new_zeros((), dtype=torch.float64)
+    loss = exact.new_zeros((), dtype=wide)
     gradient = torch.zeros_like(exact)
     for strip in row_strips(exact, size, STRIP_BYTES):
         used = _used_places(rows[strip])
@@ -108,7 +109,7 @@ def _strips(
         picked = scores.gather(1, target)
         share = factor[:, None, strip] / divisor
         # an ignored pixel adds nothing, whatever its score
-        loss += torch.where(share > 0, (log_norm - picked) * share, 0).sum(dtype=torch.float64)
+        loss += torch.where(share > 0, (log_norm - picked) * share, 0).sum(dtype=wide)
         slope = (scores - log_norm).exp_().mul_(share)
         slope.scatter_add_(1, target, -share)
         gradient[:, :, used] += vertical.T @ (slope @ columns)

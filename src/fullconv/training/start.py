@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections import Counter
@@ -58,6 +59,7 @@ def train(
     """
     config = _resumed_config(existing_run(out), recipe, options) if resume else TrainConfig.load(recipe, options)
     keep_freed_memory()
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     fabric = _fabric(config)
     fabric.launch()
     reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)
@@ -101,6 +103,8 @@ def make_plan(
     )  # fmt: skip
     for note in built.notes:
         reporter.say(note)
+    if config.encoder_weights == "none" and not config.init_from and spec.shapes is None:
+        reporter.say("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
     preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
     provenance = {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     segmenter = Segmenter(built, spec.classes, preprocessing, provenance)

@@ -1,0 +1,147 @@
+"""One contestant of one measurement in a process of its own, so that its peak memory is its own.
+
+    python benchmarks/contestants.py train fullconv-fcn8s-resnet34
+
+prints one JSON line. ``run.py`` calls it in turn for every contestant.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIZE, BATCH, CLASSES = (320, 480), 4, 21
+STEPS, WARM_UP, PREDICTIONS = 6, 2, 10
+
+Step = Callable[[], None]
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    torch.manual_seed(0)
+    kind, name = sys.argv[1:]
+    print(json.dumps({"train": time_training, "predict": time_prediction}[kind](name)))
+
+
+def time_training(name: str) -> dict[str, float]:
+    """Median seconds of a whole step (forward, loss, backward, AdamW), and the memory it adds at its peak."""
+    pixels = torch.randint(0, 256, (BATCH, 3, *SIZE), dtype=torch.uint8)
+    labels = torch.randint(0, CLASSES, (BATCH, *SIZE))
+    step = ours(pixels, labels) if name.startswith("fullconv") else plain(name, pixels, labels)
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    times = [timed(step) for _ in range(WARM_UP + STEPS)][WARM_UP:]
+    return {"seconds": median(times), "images_per_s": BATCH / median(times), "extra_mib": memory("VmHWM") - before}
+
+
+def ours(pixels: Tensor, labels: Tensor) -> Step:
+    """FCN-8s on ResNet-34 as ``fullconv train`` runs it by default."""
+    from fullconv.models import build_model
+    from fullconv.ops import upsample_cross_entropy
+    from fullconv.segmenter import choose_precision, normalise
+    from fullconv.spec import Preprocessing
+    from fullconv.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    network = build_model("fcn8s", CLASSES, "resnet34").network.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    bf16 = choose_precision("auto", torch.device("cpu")) == "bf16"
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = network(normalise(pixels, Preprocessing()))
+        loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def plain(name: str, pixels: Tensor, labels: Tensor) -> Step:
+    """A rival trained plainly: fp32, full-resolution logits, ``F.cross_entropy``."""
+    network = rival(name).train()
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+
+    def step() -> None:
+        logits = network(pixels.float() / 255)
+        loss = F.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def time_prediction(name: str) -> dict[str, float]:
+    """Median seconds from a uint8 image of 320x480 to its label map."""
+    image = torch.randint(0, 256, (*SIZE, 3), dtype=torch.uint8).numpy()
+    if name.startswith("fullconv"):
+        from fullconv.models import build_model
+        from fullconv.segmenter import Segmenter
+        from fullconv.spec import ClassSet, Preprocessing
+
+        classes = ClassSet(tuple(f"c{i}" for i in range(CLASSES)))
+        encoder = name.removeprefix("fullconv-fcn8s-")
+        segmenter = Segmenter(build_model("fcn8s", CLASSES, encoder), classes, Preprocessing()).to("cpu")
+
+        def predict() -> None:
+            segmenter.predict(image)
+    else:
+        network = rival(name).eval()
+
+        def predict() -> None:
+            with torch.inference_mode():
+                network(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).argmax(1)
+
+    times = [timed(predict) for _ in range(WARM_UP + PREDICTIONS)][WARM_UP:]
+    return {"seconds": median(times)}
+
+
+def rival(name: str) -> nn.Module:
+    if name == "torchvision-fcn-resnet50":
+        from torchvision.models.segmentation import fcn_resnet50
+
+        class Scores(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = fcn_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES)
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.network(x)["out"]
+
+        return Scores()
+    import segmentation_models_pytorch as smp
+
+    if name == "smp-unet-mobilenet_v2":
+        return smp.Unet("mobilenet_v2", encoder_weights=None, classes=CLASSES)
+    assert name == "smp-fpn-resnet34", name
+    return smp.FPN("resnet34", encoder_weights=None, classes=CLASSES)
+
+
+def timed(step: Step) -> float:
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def memory(field: str) -> float:
+    """``VmRSS`` (now) or ``VmHWM`` (peak) of this process in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()

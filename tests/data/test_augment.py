@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fullconv.data import Augmentation
+from fullconv.data.loader import generator
+
+
+def coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image whose red and green say where a pixel comes from, and labels that say the same."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    image = np.stack([rows * 4, columns * 4, np.full_like(rows, 7)], axis=2).astype(np.uint8)
+    return image, (rows // 8 * 8 + columns // 8).astype(np.uint8)
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(4, 60), st.integers(4, 60), st.integers(1, 70), st.integers(1, 70),
+    st.floats(0.3, 3), st.booleans(), st.integers(0, 1000),
+)  # fmt: skip
+def test_image_and_labels_stay_together(
+    height: int, width: int, crop_h: int, crop_w: int, scale: float, flip: bool, seed: int
+) -> None:
+    image, labels = coordinates(height, width)
+    augment = Augmentation((crop_h, crop_w), (scale, scale), flip, 0.0, None, (9, 9, 9))
+    out, out_labels = augment(image, labels, generator(seed, 0, 0), 255)
+    assert out.shape == (crop_h, crop_w, 3)
+    assert out_labels.shape == (crop_h, crop_w)
+    assert set(np.unique(out_labels)) <= {*np.unique(labels), 255}  # never interpolated
+    inside = out_labels != 255
+    if not inside.any():
+        return
+    # the place that the colours tell has the label, up to the blur of the interpolation at a border of 8 pixels
+    rows, columns = out[inside][:, 0] / 4, out[inside][:, 1] / 4
+    reach = 1.5 + max(1 / scale, 0.5)
+    for axis, values in (("row", rows), ("column", columns)):
+        told = out_labels[inside] // 8 if axis == "row" else out_labels[inside] % 8
+        distance = np.maximum(told * 8 - values, values - (told * 8 + 7)).clip(min=0)
+        assert distance.max() <= reach
+    # padding is the fill colour with ignored labels, and nothing else is
+    assert (out[~inside] == 9).all()
+
+
+def test_unscaled_crop_is_a_plain_slice() -> None:
+    image, labels = coordinates(40, 50)
+    out, out_labels = Augmentation((16, 24))(image, labels, generator(3, 1, 2), 255)
+    top, left = int(out[0, 0, 0]) // 4, int(out[0, 0, 1]) // 4
+    assert np.array_equal(out, image[top : top + 16, left : left + 24])
+    assert np.array_equal(out_labels, labels[top : top + 16, left : left + 24])
+
+
+def test_it_is_a_function_of_seed_epoch_and_index() -> None:
+    image, labels = coordinates(40, 50)
+    augment = Augmentation((20, 20), (0.5, 2), True, 0.3)
+    first = augment(image, labels, generator(1, 2, 3), 255)
+    again = augment(image, labels, generator(1, 2, 3), 255)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4)):
+        assert not np.array_equal(first[0], augment(image, labels, generator(*other), 255)[0])
+
+
+def test_every_crop_position_and_both_mirrors_occur() -> None:
+    image, labels = coordinates(6, 6)
+    augment = Augmentation((4, 4), flip=True)
+    seen = set()
+    for index in range(300):
+        out, _ = augment(image, labels, generator(0, 0, index), 255)
+        seen.add((int(out[0, 0, 0]) // 4, int(out[0, :, 1].min()) // 4, bool(out[0, 0, 1] > out[0, 1, 1])))
+    assert len(seen) == 3 * 3 * 2
+
+
+def test_colour_changes_pixels_not_labels_and_keeps_the_mean_within_its_range() -> None:
+    image = np.full((8, 8, 3), (100, 120, 140), dtype=np.uint8)
+    labels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    means = []
+    for index in range(100):
+        out, out_labels = Augmentation(colour=0.2)(image, labels, generator(0, 0, index), 255)
+        assert np.array_equal(out_labels, labels)
+        means.append(out.mean())
+    assert 95 <= min(means) < 100
+    assert 140 < max(means) <= 145
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+def test_other_channel_counts(channels: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, channels), dtype=np.uint8)
+    out, _ = Augmentation((12, 30), (0.7, 0.7), True, 0.2)(image, image[..., 0], generator(0, 0, 0), 255)
+    assert out.shape == (12, 30, channels)

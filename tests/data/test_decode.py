@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.data import read_image
+from fullconv.data.decode import image_size, read_labels
+from fullconv.data.spec import MaskEncoding
+from fullconv.errors import DataError
+
+GRADIENT = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "I;16", "I", "F"])
+def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    suffix = ".tif" if mode in ("CMYK", "YCbCr", "I", "F", "I;16") else ".png"
+    source = Image.fromarray(GRADIENT.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(GRADIENT)
+    image = source if mode == "I;16" else source.convert(mode)
+    path = tmp_path / f"image{suffix}"
+    image.save(path)
+    pixels = read_image(path)
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.dtype == np.uint8
+    if mode in ("L", "RGB", "RGBA", "LA", "I;16", "I"):
+        expected = GRADIENT if mode != "I" else (GRADIENT / 257).round()
+        assert np.abs(pixels[..., 0].astype(int) - expected).max() <= 1
+
+
+def test_channels(tmp_path: Path) -> None:
+    Image.fromarray(GRADIENT).save(tmp_path / "grey.png")
+    assert read_image(tmp_path / "grey.png", 1).shape == (20, 30, 1)
+    assert read_image(tmp_path / "grey.png", 4).shape == (20, 30, 4)
+    bands = np.random.default_rng(0).integers(0, 256, (5, 6, 7), dtype=np.uint8)
+    np.save(tmp_path / "bands.npy", bands)
+    assert np.array_equal(read_image(tmp_path / "bands.npy", 7), bands)
+    assert image_size(tmp_path / "bands.npy") == (5, 6)
+    with pytest.raises(DataError, match=r"expected uint8 \[height, width, 3\]"):
+        read_image(tmp_path / "bands.npy", 3)
+    with pytest.raises(DataError, match=r"read from \.npy"):
+        read_image(tmp_path / "grey.png", 7)
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(GRADIENT).save(tmp_path / "turned.jpg", exif=exif, quality=100)
+    pixels = read_image(tmp_path / "turned.jpg", 1)[..., 0]
+    assert pixels.shape == image_size(tmp_path / "turned.jpg") == (30, 20)
+    assert np.abs(pixels.astype(int) - np.rot90(GRADIENT, -1)).max() < 12
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_truncated_files_are_named(suffix: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / f"cut{suffix}"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match=f"cut{suffix}: damaged or truncated"):
+        read_image(path)
+
+
+def test_not_an_image_and_missing(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(DataError, match="not an image"):
+        read_image(tmp_path / "text.png")
+    with pytest.raises(DataError, match="no such file"):
+        read_image(tmp_path / "nothing.png")
+    (tmp_path / "bad.npy").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"not a readable \.npy"):
+        read_image(tmp_path / "bad.npy", 5)
+
+
+def test_decompression_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+    )
+    limit = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(DataError, match="60000x60000 pixels, more than the limit"):
+        read_image(tmp_path / "bomb.png")
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def labels(path: Path, values: np.ndarray, encoding: MaskEncoding, classes: int = 3, **options: str) -> np.ndarray:
+    Image.fromarray(values).save(path, **options)
+    return read_labels(path, encoding, classes, 255)
+
+
+def test_index_palette_and_grey_rgb_masks_are_ids(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2, 255]], dtype=np.uint8)
+    assert labels(tmp_path / "a.png", ids, MaskEncoding()).tolist() == ids.tolist()
+    assert labels(tmp_path / "b.png", np.repeat(ids[..., None], 3, 2), MaskEncoding()).tolist() == ids.tolist()
+    palette = Image.fromarray(ids)
+    palette.putpalette([value for index in range(256) for value in (index, 9, 255 - index)])
+    palette.save(tmp_path / "c.png")
+    assert read_labels(tmp_path / "c.png", MaskEncoding(), 3, 255).tolist() == ids.tolist()
+    Image.fromarray(np.array([[0, 299, 65535]], dtype=np.uint16)).save(tmp_path / "d.png")
+    wide = read_labels(tmp_path / "d.png", MaskEncoding(void_values=(65535,)), 300, 65535)
+    assert wide.tolist() == [[0, 299, 65535]]
+
+
+def test_values_colours_and_void(tmp_path: Path) -> None:
+    binary = MaskEncoding(values={0: 0, 255: 1}, void_values=())
+    assert labels(tmp_path / "a.png", np.array([[0, 255]], dtype=np.uint8), binary).tolist() == [[0, 1]]
+    camvid = MaskEncoding(void_values=(11, 255))
+    assert labels(tmp_path / "b.png", np.array([[2, 11]], dtype=np.uint8), camvid).tolist() == [[2, 255]]
+    kitti = MaskEncoding(colours={(255, 0, 0): 0, (255, 0, 255): 1}, void_colours=((0, 0, 0),))
+    colours = np.array([[[255, 0, 0], [255, 0, 255], [0, 0, 0]]], dtype=np.uint8)
+    assert labels(tmp_path / "c.png", colours, kitti).tolist() == [[0, 1, 255]]
+
+
+def test_masks_that_cannot_be_meant(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="id 7 at row 0, column 1; expected 0 to 2, 255"):
+        labels(tmp_path / "a.png", np.array([[0, 7]], dtype=np.uint8), MaskEncoding())
+    colours = np.array([[[1, 2, 3], [4, 5, 6]]], dtype=np.uint8)
+    with pytest.raises(DataError, match="an RGB mask, but no colour is named"):
+        labels(tmp_path / "b.png", colours, MaskEncoding())
+    with pytest.raises(DataError, match=r"colour \(4, 5, 6\) at row 0, column 1 stands for no class"):
+        labels(tmp_path / "c.png", colours, MaskEncoding(colours={(1, 2, 3): 0}))
+    with pytest.raises(DataError, match="stored as JPEG"):
+        labels(tmp_path / "d.jpg", GRADIENT, MaskEncoding())
+    Image.fromarray(GRADIENT).convert("CMYK").save(tmp_path / "e.tif")
+    with pytest.raises(DataError, match="mode CMYK"):
+        read_labels(tmp_path / "e.tif", MaskEncoding(), 3, 255)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fullconv.data import Augmentation, EvalData, Sample, Shapes, TrainData
+from fullconv.data.loader import StepSampler, collate, eval_batches, train_batches
+from fullconv.data.open import shapes_dataset
+
+SPEC = shapes_dataset(Shapes(height=24, width=32, train=10, val=3))
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 5))
+def test_an_epoch_shows_every_sample(count: int, batch: int, seed: int) -> None:
+    steps = -(-count // batch)
+    batches = list(StepSampler(count, batch, seed, 0, 2 * steps))
+    assert all(len(entry) == batch for entry in batches)
+    for epoch in (0, 1):
+        seen = [key for entry in batches[epoch * steps : (epoch + 1) * steps] for key in entry]
+        assert {index for _, index in seen} == set(range(count))
+        assert {e for e, _ in seen} == {epoch}
+        assert max(Counter(seen).values()) <= -(-steps * batch // count)
+
+
+@given(st.integers(1, 20), st.integers(1, 6), st.integers(0, 30))
+def test_a_later_start_continues_the_same_sequence(count: int, batch: int, start: int) -> None:
+    assert list(StepSampler(count, batch, 7, 0, 40))[start:] == list(StepSampler(count, batch, 7, start, 40))
+
+
+def test_ranks_share_each_batch() -> None:
+    whole = list(StepSampler(10, 4, 0, 0, 6))
+    parts = [list(StepSampler(10, 4, 0, 0, 6, rank, 2)) for rank in (0, 1)]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        assert sorted(batch) == sorted(first + second)
+
+
+def test_batches_do_not_depend_on_the_workers() -> None:
+    augmentation = Augmentation((20, 20), (0.5, 2), True, 0.3)
+    data = TrainData(SPEC, SPEC.split("train"), augmentation, 5)
+    runs = [list(train_batches(data, StepSampler(10, 4, 5, 0, 5), workers)) for workers in (0, 1, 2)]
+    for other in runs[1:]:
+        for a, b in zip(runs[0], other, strict=True):
+            assert a.ids == b.ids
+            assert torch.equal(a.pixels, b.pixels)
+            assert torch.equal(a.labels, b.labels)
+    assert runs[0][0].pixels.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_collate_pads_smaller_samples() -> None:
+    small = Sample("a", np.full((2, 3, 3), 5, np.uint8), np.ones((2, 3), np.uint8))
+    large = Sample("b", np.full((4, 3, 3), 6, np.uint8), np.ones((4, 3), np.uint8))
+    batch = collate([small, large], (7, 8, 9))
+    assert batch.pixels.shape == (2, 3, 4, 3)
+    assert batch.pixels[0, :, 3, 0].tolist() == [7, 8, 9]
+    assert batch.labels[0, 2:].unique().tolist() == [255]
+    assert batch.labels[0, :2].unique().tolist() == [1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_reads_everything_once_in_order(workers: int) -> None:
+    batches = list(eval_batches(EvalData(SPEC, SPEC.split("val")), 2, workers))
+    assert [batch.ids for batch in batches] == [["shapes_000010", "shapes_000011"], ["shapes_000012"]]
+    image, labels = SPEC.shapes.draw(11)
+    assert np.array_equal(batches[0].pixels[1].permute(1, 2, 0), image)
+    assert np.array_equal(batches[0].labels[1], labels)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from fullconv.data import open_dataset, read_sample
+from fullconv.errors import DataError, UsageError
+from tests.conftest import save_mask
+
+Make = Callable[..., Path]
+
+
+def describe(root: Path, **fields: object) -> None:
+    (root / "dataset.yaml").write_text(yaml.safe_dump(fields))
+
+
+def test_plain_folders_are_paired_by_name_and_split_by_a_rule(make_folder: Make) -> None:
+    root = make_folder(10)
+    spec = open_dataset(root)
+    assert (spec.layout, len(spec.split("train")), len(spec.split("val"))) == ("folder", 8, 2)
+    assert any("SHA-256" in reason for reason in spec.reasons)
+    assert spec.classes.names == tuple(f"class_{i}" for i in range(5))
+    assert not spec.declared
+    # a file more does not move the others between train and val, but for the count itself
+    before = {item.id for item in spec.split("val")}
+    shutil.copy(root / "images" / "scene_0.png", root / "images" / "zzz.png")
+    shutil.copy(root / "masks" / "scene_0.png", root / "masks" / "zzz.png")
+    after = {item.id for item in open_dataset(root).split("val")}
+    assert before <= after | {"zzz"} or len(before - after) <= 1
+
+
+def test_suffixes_split_folders_and_class_files(make_folder: Make, tmp_path: Path) -> None:
+    root = tmp_path / "split"
+    for split in ("train", "valid"):
+        part = make_folder(3, name=f"split/{split}")
+        for mask in (part / "masks").iterdir():
+            mask.rename(mask.with_name(f"{mask.stem}_mask.png"))
+    (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
+    spec = open_dataset(root)
+    assert {name: len(items) for name, items in spec.splits.items()} == {"train": 3, "val": 3}
+    assert spec.classes.names[1] == "disc"
+
+
+def test_images_train_masks_train(make_folder: Make, tmp_path: Path) -> None:
+    root = tmp_path / "nested"
+    for split in ("train", "val"):
+        part = make_folder(2, name=f"part_{split}")
+        for kind in ("images", "masks"):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            (part / kind).rename(root / kind / split)
+    spec = open_dataset(root)
+    assert {name: len(items) for name, items in spec.splits.items()} == {"train": 2, "val": 2}
+
+
+def test_split_lists(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "train.txt").write_text("scene_0\nimages/scene_1.png masks/scene_1.png\n")
+    (root / "val.txt").write_text("scene_2.png\n")
+    spec = open_dataset(root)
+    assert [item.id for item in spec.split("train")] == ["scene_0", "scene_1"]
+    assert [item.id for item in spec.split("val")] == ["scene_2"]
+    (root / "val.txt").write_text("scene_9\n")
+    with pytest.raises(DataError, match=r"1 of 1 entries name no image \(scene_9\)"):
+        open_dataset(root)
+    (root / "val.txt").write_text("")
+    with pytest.raises(DataError, match="split 'val' is empty"):
+        open_dataset(root).split("val")
+
+
+def test_dataset_yaml_overrides(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "images").rename(root / "pictures")
+    (root / "masks").rename(root / "truth")
+    names = ["ground", "disc", "square", "triangle", "ring"]
+    describe(root, images="pictures", masks="truth", classes=names, val_fraction=0.5, ignore=[0])
+    spec = open_dataset(root)
+    assert spec.classes.names == tuple(names)
+    assert len(spec.split("val")) == 2
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    assert 0 not in labels
+    assert 255 in labels
+    describe(root, pictures="x")
+    with pytest.raises(DataError, match="field pictures"):
+        open_dataset(root)
+    (root / "dataset.yaml").write_text("a: [")
+    with pytest.raises(DataError, match="not valid YAML"):
+        open_dataset(root)
+
+
+def test_rgb_masks_by_named_colours(make_folder: Make) -> None:
+    root = make_folder(3)
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], dtype=np.uint8)
+    ids = {}
+    for mask in (root / "masks").iterdir():
+        ids[mask.stem] = np.array(Image.open(mask))
+        Image.fromarray(colours[ids[mask.stem]]).save(mask)
+    with pytest.raises(DataError, match="no colour is named"):
+        open_dataset(root)
+    describe(root, classes={name: c.tolist() for name, c in zip("abcde", colours, strict=True)})
+    spec = open_dataset(root)
+    assert spec.classes.palette[1] == (255, 0, 0)
+    for item in spec.split("train"):
+        assert np.array_equal(read_sample(spec, item).labels, ids[item.id])
+
+
+def test_binary_masks_ask_and_both_answers_work(make_folder: Make) -> None:
+    root = make_folder(3)
+    for mask in (root / "masks").iterdir():
+        save_mask(mask, (np.array(Image.open(mask)) > 0) * 255)
+    with pytest.raises(DataError, match="only 0 and 255; is 255 a class or unlabelled") as error:
+        open_dataset(root)
+    assert "values: {0: background, 255: foreground}" in str(error.value)
+    (root / "dataset.yaml").write_text("values: {0: background, 255: foreground}\n")
+    spec = open_dataset(root)
+    assert spec.classes.names == ("background", "foreground")
+    assert set(np.unique(read_sample(spec, spec.split("train")[0]).labels)) == {0, 1}
+    (root / "dataset.yaml").write_text("classes: [background]\n")
+    spec = open_dataset(root)
+    assert set(np.unique(read_sample(spec, spec.split("train")[0]).labels)) == {0, 255}
+
+
+def test_what_is_missing_is_named(make_folder: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder or archive"):
+        open_dataset(tmp_path / "nowhere")
+    (tmp_path / "file.txt").write_text("x")
+    with pytest.raises(UsageError, match="neither a folder nor"):
+        open_dataset(tmp_path / "file.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no data set recognised"):
+        open_dataset(tmp_path / "empty")
+    root = make_folder(3)
+    (root / "masks" / "scene_1.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 images have no mask \(scene_1.png\)"):
+        open_dataset(root)
+    for mask in (root / "masks").iterdir():
+        mask.rename(mask.with_name(f"other_{mask.name}"))
+    with pytest.raises(DataError, match="no image has a mask"):
+        open_dataset(root)
+    shutil.rmtree(root / "masks")
+    (root / "masks").mkdir()
+    with pytest.raises(DataError, match="no masks found"):
+        open_dataset(root)
+
+
+def test_image_and_mask_of_different_sizes(make_folder: Make) -> None:
+    root = make_folder(2)
+    save_mask(root / "masks" / "scene_0.png", np.zeros((5, 6)))
+    spec = open_dataset(root)
+    item = next(item for split in spec.splits.values() for item in split if item.id == "scene_0")
+    with pytest.raises(DataError, match=r"is 64x48, but its mask scene_0\.png is 6x5"):
+        read_sample(spec, item)
+
+
+def pack_zip(root: Path, path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*")):
+            archive.write(file, Path("top") / file.relative_to(root))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_archives_stand_for_folders(kind: str, make_folder: Make, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    root, path = make_folder(3), tmp_path / f"data.{kind}"
+    if kind == "zip":
+        pack_zip(root, path)
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(root, "top")
+    spec = open_dataset(path)
+    assert len(spec.split("train")) == 2
+    assert open_dataset(path).root == spec.root
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "a/../../evil.png", "C:/evil.png"])
+def test_archives_that_reach_outside_are_refused(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(DataError, match="outside its folder"):
+        open_dataset(tmp_path / "evil.zip")
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "evil.png").exists()
+
+
+def test_links_in_tar_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        link = tarfile.TarInfo("images")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        archive.addfile(link)
+    with pytest.raises(DataError, match="link or device"):
+        open_dataset(tmp_path / "evil.tar")
+
+
+def test_real_layouts(shared: Path) -> None:
+    camvid = open_dataset(shared / "data" / "camvid")
+    assert (camvid.layout, len(camvid.split("train")), len(camvid.split("val"))) == ("camvid", 367, 101)
+    sample = read_sample(camvid, camvid.split("val")[0])
+    assert sample.image.shape == (360, 480, 3)
+    assert set(np.unique(sample.labels)) <= {*range(11), 255}
+    voc = open_dataset(shared / "data" / "voc_sample")
+    assert (voc.layout, len(voc.split("train")), len(voc.split("val"))) == ("voc", 3, 1)
+    labels = read_sample(voc, voc.split("val")[0]).labels
+    assert set(np.unique(labels)) == {0, 2, 15, 255}  # background, bicycle, person, void
+    kitti = open_dataset(shared / "data" / "kitti_road")
+    assert (kitti.layout, len(kitti.split("train")), len(kitti.split("val"))) == ("kitti_road", 9, 2)
+    assert kitti.classes.names == ("background", "lane")
+    labels = read_sample(kitti, kitti.split("train")[0]).labels
+    assert set(np.unique(labels)) <= {0, 1, 255}
+
+
+def test_camvid_lists_that_name_missing_files(make_folder: Make, tmp_path: Path) -> None:
+    part = make_folder(2)
+    root = tmp_path / "camvid"
+    root.mkdir()
+    (part / "images").rename(root / "train")
+    (part / "masks").rename(root / "trainannot")
+    (root / "train.txt").write_text("/SegNet/x/scene_0.png /SegNet/y/scene_0.png\n/a/gone.png /b/gone.png\n")
+    with pytest.raises(DataError, match=r"1 of 2 listed files are missing \(gone.png\)"):
+        open_dataset(root)
+    (root / "train.txt").write_text("/SegNet/x/scene_0.png\n")
+    with pytest.raises(DataError, match="expected two paths a line"):
+        open_dataset(root)

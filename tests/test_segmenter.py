@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fullconv.errors import ModelFileError, UsageError
+from fullconv.models import build_model
+from fullconv.segmenter import Segmenter, choose_device, choose_precision, normalise, read_header
+from fullconv.spec import ClassSet, Preprocessing
+
+CLASSES = ClassSet(("ground", "disc", "ring"), ((1, 2, 3), (200, 0, 0), (0, 0, 200)))
+
+
+def make(channels: int = 3, resize: tuple[int, int] | None = None, name: str = "fcn8s") -> Segmenter:
+    torch.manual_seed(0)
+    built = build_model(name, 3, "resnet18", in_channels=channels)
+    for layer in built.network.score.values():
+        nn.init.normal_(layer.weight)
+    return Segmenter(built, CLASSES, Preprocessing.for_channels(channels, resize=resize)).to("cpu", "fp32")
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def test_a_file_holds_everything(tmp_path: Path) -> None:
+    segmenter = make(resize=(64, 96))
+    segmenter.provenance = {"data": "x"}
+    segmenter.licence = "Apache-2.0"
+    segmenter.save(tmp_path / "best.safetensors")
+    again = Segmenter.load(tmp_path, "cpu", "fp32")  # the folder stands for its best model
+    assert again.classes == CLASSES
+    assert again.preprocessing == segmenter.preprocessing
+    assert (again.provenance, again.licence) == ({"data": "x"}, "Apache-2.0")
+    image = picture(70, 50)
+    assert np.array_equal(again.predict(image).labels, segmenter.predict(image).labels)
+    with safe_open(str(tmp_path / "best.safetensors"), "pt") as file:
+        assert list(file.metadata()) == ["fullconv"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (33, 47), (64, 64)])
+@pytest.mark.parametrize("resize", [None, (40, 72)])
+def test_labels_have_the_size_of_the_image(size: tuple[int, int], resize: tuple[int, int] | None) -> None:
+    prediction = make(resize=resize).predict(picture(*size), probabilities=True)
+    assert prediction.labels.shape == size
+    assert prediction.labels.dtype == np.uint8
+    assert prediction.probabilities.shape == (3, *size)
+    assert np.abs(prediction.probabilities.astype(np.float32).sum(0) - 1).max() < 0.01
+    top = prediction.probabilities.argmax(0)
+    assert (top == prediction.labels).mean() > 0.99
+
+
+def test_every_kind_of_input_means_the_same(tmp_path: Path) -> None:
+    segmenter, image = make(), picture(40, 50)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    expected = segmenter.predict(image).labels
+    for given in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(image)):
+        assert np.array_equal(segmenter.predict(given).labels, expected)
+    grey = image[..., 0]
+    assert np.array_equal(segmenter.predict(grey).labels, segmenter.predict(np.repeat(grey[..., None], 3, 2)).labels)
+    assert make(channels=2).predict(picture(9, 9, 2)).labels.shape == (9, 9)
+    for wrong in (image.astype(np.float32), picture(4, 4, 5)):
+        with pytest.raises(UsageError, match="expected"):
+            segmenter.predict(wrong)
+
+
+def test_tiles_agree_with_the_whole_where_the_overlap_covers_the_context() -> None:
+    """A one-layer network sees few pixels: cut into tiles it must give the very same labels."""
+    segmenter = make(name="fcn8s")
+
+    class Near(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 3, 5, stride=4, padding=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(nn.functional.pad(x, (0, -x.shape[3] % 4, 0, -x.shape[2] % 4)))
+
+        def window(self, coarse: tuple[int, int]):
+            from fullconv.geometry import Window
+
+            return Window(0, 0, 4 * coarse[0], 4 * coarse[1])
+
+    segmenter.network = Near().eval()
+    image = picture(128, 160)
+    whole = segmenter.predict(image).labels
+    # tile starts are multiples of the stride here, so both see the same grid
+    tiled = segmenter.predict(image, tile=64, overlap=32, probabilities=True)
+    assert np.array_equal(tiled.labels, whole)
+    assert tiled.probabilities.shape == (3, 128, 160)
+
+
+def test_normalise_is_the_formula() -> None:
+    pixels = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    preprocessing = Preprocessing((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
+    torch.testing.assert_close(normalise(pixels, preprocessing), (pixels / 255 - mean) / std)
+
+
+def test_bf16_changes_few_labels() -> None:
+    segmenter, image = make(), picture(96, 96)
+    exact = segmenter.predict(image).labels
+    segmenter.precision = "bf16"
+    assert (segmenter.predict(image).labels == exact).mean() > 0.9
+
+
+def test_many_classes_are_16_bit(tmp_path: Path) -> None:
+    names = tuple(f"c{i}" for i in range(300))
+    built = build_model("fcn32s", 300, "resnet18")
+    built.network.score["32"].bias.data[299] = 9
+    prediction = Segmenter(built, ClassSet(names), Preprocessing()).to("cpu", "fp32").predict(picture(20, 20))
+    prediction.save(tmp_path / "m.png")
+    assert (np.array(Image.open(tmp_path / "m.png")) == 299).all()
+
+
+def damaged(path: Path, kind: str) -> None:
+    make().save(path)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif kind == "foreign":
+        save_file({"w": torch.ones(2)}, path)
+    elif kind == "text":
+        path.write_text("hello")
+    else:
+        with safe_open(str(path), "pt") as file:
+            header = json.loads(file.metadata()["fullconv"])
+        state = load_file(path)
+        if kind == "newer":
+            header["format_version"] = 99
+        elif kind == "other model":
+            header["model"]["model_args"] = {"head_channels": 8}
+        elif kind == "no classes":
+            del header["classes"]
+        save_file(state, path, {"fullconv": json.dumps(header) if kind != "no json" else "{"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("truncated", "may be truncated"),
+        ("text", "not a readable safetensors"),
+        ("foreign", "fullconv did not save"),
+        ("newer", "format 99.*upgrade fullconv"),
+        ("no json", "header is damaged"),
+        ("other model", "does not fit its weights"),
+        ("no classes", "does not fit its weights"),
+    ],
+)
+def test_files_that_are_not_models(kind: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    damaged(path, kind)
+    with pytest.raises(ModelFileError, match=words):
+        Segmenter.load(path, "cpu")
+
+
+def test_missing_file_device_and_precision(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such model"):
+        read_header(tmp_path / "none.safetensors")
+    with pytest.raises(UsageError, match="not to be had"):
+        choose_device("nonsense")
+    with pytest.raises(UsageError, match="auto, bf16 or fp32"):
+        choose_precision("fp8", torch.device("cpu"))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fullconv.errors import UsageError
+from fullconv.training.config import TrainConfig, read_yaml
+
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+
+
+def test_every_option_says_what_it_means() -> None:
+    assert [name for name, field in TrainConfig.model_fields.items() if not field.description] == []
+
+
+def test_flags_override_the_recipe_overrides_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("epochs: 7\nrate: 0.5\n")
+    config = TrainConfig.load(tmp_path / "r.yaml", {"rate": 0.25})
+    assert (config.epochs, config.rate, config.batch_size) == (7, 0.25, 8)
+
+
+def test_saved_options_are_a_recipe(tmp_path: Path) -> None:
+    config = TrainConfig(crop=(3, 4), class_weights=[1.0, 2.0], model_args={"streams": [32]}, encoder_rate=0.0)
+    config.save(tmp_path / "c.yaml")
+    assert TrainConfig.load(tmp_path / "c.yaml", {}) == config
+    assert "# passes over the training data\nepochs: 30" in (tmp_path / "c.yaml").read_text()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid_and_open_with_their_command(recipe: Path) -> None:
+    TrainConfig.load(recipe, {})
+    head = recipe.read_text().split("model:")[0]
+    assert f"--recipe recipes/{recipe.name}" in head
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epoch": 3}, "no option 'epoch'; did you mean epochs"),
+        ({"zzz": 3}, "--help lists them"),
+        ({"epochs": 0}, r"epochs: .*greater than or equal to 1 \(found 0\)"),
+        ({"optimizer": "lion"}, "optimizer"),
+        ({"crop": (0, 5)}, "crop must be at least 1x1"),
+        ({"scale": (2, 1)}, "low then high"),
+    ],
+)
+def test_refuses(options: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        TrainConfig.load(None, options)
+
+
+def test_recipes_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such recipe"):
+        read_yaml(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        read_yaml(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(UsageError, match="found list"):
+        read_yaml(tmp_path / "list.yaml")

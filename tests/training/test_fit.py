@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+import fullconv
+from fullconv.data import Shapes
+from fullconv.data.open import shapes_dataset
+from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
+from fullconv.training import fit as fit_module
+
+DATA = shapes_dataset(Shapes(height=64, width=64, train=20, val=3))
+SMALL = {
+    "encoder": "resnet10t", "model": "fcn16s", "epochs": 3, "batch_size": 6, "workers": 0, "ema": 0.9,
+    "optimizer": "adamw", "encoder_args": {"drop_path_rate": 0.2}, "clip_norm": 1.0, "quiet": True,
+}  # fmt: skip
+
+
+def weights(run: fullconv.Run) -> dict[str, torch.Tensor]:
+    return load_file(run.last)
+
+
+def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **SMALL)
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert set(rows[0]) == {
+        "epoch", "train_loss", "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
+    }  # fmt: skip
+    assert yaml.safe_load(run.config.read_text())["encoder"] == "resnet10t"
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__.split("+")[0] or environment["packages"]["torch"]
+    assert run.state.is_file()
+    assert (tmp_path / "latest").resolve() == run.path.resolve()
+    assert any((run.path / "tensorboard").iterdir())
+    for picture in ("curves.png", "pictures/epoch_001.png", "pictures/epoch_003.png"):
+        assert Image.open(run.path / picture).width > 500
+    best = max(rows, key=lambda row: float(row["mean_iou"]))
+    assert run.scores["mean_iou"] == pytest.approx(float(best["mean_iou"]), rel=1e-5)
+    # the best model is the one that was scored, and scores the same again
+    again = fullconv.evaluate(run.segmenter(), DATA, workers=0)
+    assert again.mean_iou == pytest.approx(run.scores["mean_iou"])
+    leftovers = list(run.path.rglob(".*"))
+    assert leftovers == []
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 8, "ema": 0.0, "rate": 3e-3})
+    with (run.path / "log.csv").open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("stop_at", [2, 4, 8])
+def test_interrupted_and_resumed_ends_with_the_same_weights(
+    stop_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mid-epoch, at the end of an epoch (4 steps each), at the end of a later one; workers may change."""
+    whole = fullconv.train(DATA, tmp_path / "whole", **SMALL)
+
+    class StopAt(fit_module.InterruptRequest):
+        calls = 0
+
+        @property
+        def asked(self) -> bool:
+            StopAt.calls += 1
+            return StopAt.calls >= stop_at
+
+        @asked.setter
+        def asked(self, value: bool) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "InterruptRequest", StopAt)
+        with pytest.raises(Interrupted, match="interrupted at step"):
+            fullconv.train(DATA, tmp_path / "cut", **SMALL)
+    run = fullconv.train(DATA, tmp_path / "cut", resume=True, workers=1, quiet=True)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(run)[name]), name
+    without_time = [(p / "log.csv").read_text().splitlines() for p in (whole.path, run.path)]
+    assert [line.rsplit(",", 1)[0] for line in without_time[0]] == [line.rsplit(",", 1)[0] for line in without_time[1]]
+
+
+def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fullconv.apps.cli", "train", "shapes", "--out", str(tmp_path / "run")]
+    command += ["--encoder", "resnet10t", "--model", "fcn16s", "--epochs", "500", "--no-check", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "log.csv").is_file() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1].endswith("--resume")
+    assert (tmp_path / "run" / "resume" / "state.pt").is_file()
+
+
+def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
+    """DDP on two CPU processes; without batch norm the steps are those of one process with the whole batch."""
+    script = tmp_path / "ddp.py"
+    script.write_text(
+        "import sys, fullconv\n"
+        "from fullconv.data import Shapes\n"
+        "from fullconv.data.open import shapes_dataset\n"
+        "if __name__ == '__main__':\n"
+        "    data = shapes_dataset(Shapes(height=64, width=64, train=8, val=3))\n"
+        "    fullconv.train(data, sys.argv[1], encoder='vgg16', encoder_args={'fc_channels': 8, 'dropout': 0.0},\n"
+        "        model='fcn32s', epochs=2, batch_size=4, workers=0, optimizer='sgd', rate=0.1, precision='fp32',\n"
+        "        accelerator='cpu', devices=sys.argv[2], quiet=True)\n"
+    )
+    for devices in ("1", "2"):
+        subprocess.run([sys.executable, str(script), str(tmp_path / devices), devices], check=True, timeout=300)
+    one, two = (load_file(tmp_path / d / "last.safetensors") for d in ("1", "2"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+    logs = [(tmp_path / d / "log.csv").read_text().splitlines()[-1].split(",") for d in ("1", "2")]
+    assert [float(v) for v in logs[0][1:7]] == pytest.approx([float(v) for v in logs[1][1:7]], rel=1e-3)
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 30, "early_stopping": 2, "rate": 1e-9})
+    with (run.path / "log.csv").open() as file:
+        assert len(list(csv.DictReader(file))) < 30
+
+
+def test_staged_training_starts_from_another_model(tmp_path: Path) -> None:
+    first = fullconv.train(DATA, tmp_path / "32s", **{**SMALL, "model": "fcn32s", "epochs": 1, "ema": 0.0})
+    options = {**SMALL, "epochs": 1, "ema": 0.0, "rate": 1e-12, "init_from": str(first.path)}
+    second = fullconv.train(DATA, tmp_path / "16s", **options)
+    source = load_file(first.best)
+    for name in ("score.32.weight", "encoder.body.conv1.0.weight"):
+        torch.testing.assert_close(weights(second)[name], source[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["median-frequency", [1.0, 2.0, 0.5, 1.0, 1.0]])
+def test_class_weights(kind: object, tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1, "class_weights": kind})
+    assert run.best.is_file()
+
+
+def test_images_of_other_sizes_and_channels(make_folder, tmp_path: Path) -> None:
+    root = make_folder(6)
+    (root / "dataset.yaml").write_text("channels: 1\n")
+    small = Image.open(root / "images" / "scene_0.png").resize((20, 10))
+    small.save(root / "images" / "scene_0.png")
+    Image.fromarray(np.zeros((10, 20), np.uint8)).save(root / "masks" / "scene_0.png")
+    run = fullconv.train(root, tmp_path / "run", **{**SMALL, "epochs": 1, "resize": (32, 64)})
+    assert run.segmenter().predict(np.zeros((7, 9), np.uint8)).labels.shape == (7, 9)
+    kept = fullconv.train(root, tmp_path / "run2", **{**SMALL, "epochs": 1, "crop": (32, 32), "filter_small": True})
+    assert kept.best.is_file()
+    with pytest.raises(DataError, match="leaves no training image"):
+        fullconv.train(root, tmp_path / "run3", **{**SMALL, "crop": (500, 500), "filter_small": True})
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"crop": (200000, 200000)}, UsageError, "needs about .* GiB.*smaller"),
+        ({"class_weights": [1.0]}, UsageError, "expected 5 numbers"),
+        ({"strategy": "fsdp"}, UsageError, "not supported"),
+        ({"accelerator": "abacus"}, UsageError, "lightning refuses"),
+        ({"init_from": "nowhere.safetensors"}, UsageError, "no such model"),
+        ({"encoder_weights": "nowhere.pth"}, UsageError, "no such weights file"),
+        ({"model": "fcn9s"}, UsageError, "no model is called"),
+    ],
+)
+def test_refused_before_anything_is_written(options: dict, kind: type, words: str, tmp_path: Path) -> None:
+    with pytest.raises(kind, match=words):
+        fullconv.train(DATA, tmp_path / "run", **{**SMALL, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FullconvError, match="the loss is"):
+        fullconv.train(DATA, tmp_path / "run", **{**SMALL, "optimizer": "sgd", "rate": 1e30, "clip_norm": 0.0})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_are_never_overwritten_and_resume_needs_one(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "file").touch()
+    with pytest.raises(UsageError, match="never overwrites"):
+        fullconv.train(DATA, tmp_path / "run", **SMALL)
+    with pytest.raises(UsageError, match="no run to resume"):
+        fullconv.train(DATA, tmp_path / "none", resume=True)
+    run = fullconv.train(DATA, tmp_path / "done", **{**SMALL, "epochs": 1})
+    with pytest.raises(UsageError, match="epochs was 1"):
+        fullconv.train(DATA, run.path, resume=True, epochs=5)
