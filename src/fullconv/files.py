@@ -8,6 +8,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from fullconv.errors import FullconvError
 
@@ -40,6 +43,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def read_yaml(path: Path, error: type[FullconvError], expected: str) -> dict[str, Any]:
+    """A YAML file of named fields.
+
+    Raises:
+        FullconvError: of the kind ``error``: no such file, not YAML in UTF-8, or something else than named fields.
+    """
+    if not path.is_file():
+        raise error(f"{path}: no such file; give a YAML file of {expected}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: not valid YAML ({' '.join(str(problem).split())})") from problem
+    content = {} if content is None else content
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise error(f"{path}: expected {expected}, found {str(content)[:60]!r}")
+    return content
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

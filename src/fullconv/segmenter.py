@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from fullconv import draw
@@ -99,7 +99,12 @@ class Segmenter:
     def save(self, path: str | Path) -> None:
         """Write everything into one ``.safetensors`` file, in one step."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        header = {
+        with replacing(path) as temporary:
+            temporary.write_bytes(to_bytes(state, {"fullconv": json.dumps(self.header())}))
+
+    def header(self) -> dict[str, Any]:
+        """Everything about the model but its weights, JSON-ready; kept in the metadata of its file."""
+        return {
             "format_version": FORMAT_VERSION,
             "fullconv": version("fullconv"),
             "model": self.config,
@@ -108,8 +113,6 @@ class Segmenter:
             "weights_licence": self.licence,
             "provenance": self.provenance,
         }
-        with replacing(path) as temporary:
-            save_file(state, temporary, {"fullconv": json.dumps(header)})
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", precision: str = "auto") -> Segmenter:
@@ -128,18 +131,11 @@ class Segmenter:
         header = read_header(file)
         state, _ = read_safetensors(file)
         try:
-            model = build_model(**header["model"])
-            segmenter = cls(
-                model,
-                ClassSet.from_dict(header["classes"]),
-                Preprocessing.from_dict(header["preprocessing"]),
-                header["provenance"],
-            )
-            model.network.load_state_dict(state)
+            segmenter = from_header(header)
+            segmenter.network.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelFileError(f"{file}: its header does not fit its weights ({reason}); save it again") from error
-        segmenter.licence = header.get("weights_licence", "")
         return segmenter.to(device, precision)
 
     def to(self, device: str = "auto", precision: str = "auto") -> Segmenter:
@@ -223,8 +219,18 @@ class Segmenter:
         if array.ndim == 2 or array.shape[2] != channels:
             if channels not in (1, 3, 4) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
                 raise UsageError(f"expected {channels} channels, found an array of shape {array.shape}")
-            array = to_channels(Image.fromarray(array.squeeze()), channels)
+            array = to_channels(
+                Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array), channels
+            )
         return np.ascontiguousarray(array)
+
+
+def from_header(header: dict[str, Any]) -> Segmenter:
+    """The segmenter that a header describes, with random weights."""
+    model = build_model(**header["model"])
+    model.licence = header.get("weights_licence", "")
+    classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
+    return Segmenter(model, classes, preprocessing, header["provenance"])
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -267,6 +273,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(text)
         number = int(header["format_version"])
+        missing = [name for name in ("model", "classes", "preprocessing", "provenance") if name not in header]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{file}: its fullconv header is damaged ({error}); save it again") from error
     if number > FORMAT_VERSION:
@@ -274,6 +281,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
             f"{file}: format {number}, written by fullconv {header.get('fullconv', '?')}; this version reads up to "
             f"{FORMAT_VERSION}: upgrade fullconv"
         )
+    if missing:
+        raise ModelFileError(f"{file}: its fullconv header is damaged (no {missing[0]}); save it again")
     return header
 
 

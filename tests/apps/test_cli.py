@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fullconv
 from fullconv.apps.cli import run
 from tests.test_segmenter import make, picture
 
@@ -109,7 +110,7 @@ def test_tiles(model: Path, tmp_path: Path) -> None:
         (["train", "nowhere"], 2, "no such folder or archive"),
         (["train", "shapes", "--epochs", "0"], 2, "greater than or equal to 1"),
         (["train", "shapes", "--epoch", "3"], 2, "--epoch"),
-        (["train", "shapes", "--recipe", "nowhere.yaml"], 2, "no such recipe"),
+        (["train", "shapes", "--recipe", "nowhere.yaml"], 2, "no such file; give a YAML file"),
         (["train", "shapes", "--encoder", "resnet35"], 2, "did you mean"),
         (["train", "shapes", "--resume", "--out", "nowhere"], 2, "no run to resume"),
         (["train", "EMPTY"], 3, "no data set recognised"),
@@ -166,6 +167,27 @@ def test_a_full_disk_is_said_and_leaves_nothing(model: Path, tmp_path: Path, cap
     assert run(["predict", str(model), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 1
     assert "the disk is full" in complaint(capsys)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_predict_never_overwrites_an_image(model: Path, tmp_path: Path, capsys) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(picture(9, 9)).save(photo)
+    before = photo.read_bytes()
+    assert run(["predict", str(model), str(photo), "--out", str(tmp_path)]) == 2
+    assert "would overwrite the image" in complaint(capsys)
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_bad_file_is_one_line_from_workers_too(workers: str, make_folder: Make, tmp_path: Path, capsys) -> None:
+    data, model = make_folder(6), tmp_path / "m.safetensors"
+    (data / "classes.txt").write_text("ground\ndisc\nring\nd\ne\n")
+    built = fullconv.build_model("fcn32s", 5, "resnet10t")
+    fullconv.Segmenter(built, fullconv.open_dataset(data).classes, fullconv.Preprocessing()).save(model)
+    item = fullconv.open_dataset(data).split("val")[0]
+    item.image.write_bytes(item.image.read_bytes()[:300])
+    assert run(["evaluate", str(model), str(data), "--workers", workers]) == 3
+    assert "damaged or truncated" in complaint(capsys)
 
 
 def test_real_images_of_every_folder(shared: Path, model: Path, tmp_path: Path) -> None:

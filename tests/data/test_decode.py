@@ -130,3 +130,23 @@ def test_masks_that_cannot_be_meant(tmp_path: Path) -> None:
     Image.fromarray(GRADIENT).convert("CMYK").save(tmp_path / "e.tif")
     with pytest.raises(DataError, match="mode CMYK"):
         read_labels(tmp_path / "e.tif", MaskEncoding(), 3, 255)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_masks_of_few_bits_are_ids(bits: int, tmp_path: Path) -> None:
+    """Pillow stretches them to 0..255; the ids of the file are wanted."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    ids = np.arange(8) % 2**bits
+    packed = np.packbits(((ids[:, None] >> np.arange(bits)[::-1]) & 1).astype(np.uint8)).tobytes()
+    header = struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + packed)) + chunk(b"IEND", b"")
+    (tmp_path / "few.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    assert read_labels(tmp_path / "few.png", MaskEncoding(), 16, 255).tolist() == [ids.tolist()]
+
+
+def test_more_than_255_classes_keep_id_255(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[254, 255, 299, 65535]], dtype=np.uint16)).save(tmp_path / "m.png")
+    assert read_labels(tmp_path / "m.png", MaskEncoding(), 300, 65535).tolist() == [[254, 255, 299, 65535]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fullconv.errors import UsageError
-from fullconv.training.config import TrainConfig, read_yaml
+from fullconv.training.config import TrainConfig
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 
@@ -51,11 +51,15 @@ def test_refuses(options: dict, words: str) -> None:
 
 
 def test_recipes_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such recipe"):
-        read_yaml(tmp_path / "none.yaml")
+    with pytest.raises(UsageError, match="no such file; give a YAML file"):
+        TrainConfig.load(tmp_path / "none.yaml", {})
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(UsageError, match="not valid YAML"):
-        read_yaml(tmp_path / "bad.yaml")
-    (tmp_path / "list.yaml").write_text("- 1")
-    with pytest.raises(UsageError, match="found list"):
-        read_yaml(tmp_path / "list.yaml")
+        TrainConfig.load(tmp_path / "bad.yaml", {})
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        TrainConfig.load(tmp_path / "bytes.yaml", {})
+    for text in ("- 1", "1: 2"):
+        (tmp_path / "odd.yaml").write_text(text)
+        with pytest.raises(UsageError, match="expected training options"):
+            TrainConfig.load(tmp_path / "odd.yaml", {})

@@ -13,7 +13,7 @@ from fullconv.data.open import shapes_dataset
 from fullconv.errors import DataError
 from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
-from fullconv.spec import ClassSet, Preprocessing
+from fullconv.spec import Preprocessing
 from tests.test_segmenter import make
 
 DATA = shapes_dataset(Shapes(height=40, width=56, train=4, val=5))
@@ -73,4 +73,3 @@ def test_absent_classes_are_named(tmp_path: Path) -> None:
     scores = fullconv.evaluate(segmenter, only, workers=0)
     present = set(np.unique(only.shapes.draw(1)[1])) | {0}
     assert set(scores.absent) == {name for k, name in enumerate(DATA.classes.names) if k not in present}
-    assert ClassSet(scores.classes.names).names == DATA.classes.names

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import fullconv
 from fullconv.data import Shapes
@@ -33,8 +34,8 @@ def weights(run: fullconv.Run) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
-    run = fullconv.train(DATA, tmp_path / "run", **SMALL)
-    with (tmp_path / "run" / "log.csv").open() as file:
+    run = fullconv.train(DATA, tmp_path / "runs" / "run", **SMALL)
+    with (run.path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert set(rows[0]) == {
@@ -42,9 +43,9 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
     }  # fmt: skip
     assert yaml.safe_load(run.config.read_text())["encoder"] == "resnet10t"
     environment = json.loads((run.path / "environment.json").read_text())
-    assert environment["packages"]["torch"] == torch.__version__.split("+")[0] or environment["packages"]["torch"]
+    assert environment["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert run.state.is_file()
-    assert (tmp_path / "latest").resolve() == run.path.resolve()
+    assert (tmp_path / "runs" / "latest").resolve() == run.path.resolve()
     assert any((run.path / "tensorboard").iterdir())
     for picture in ("curves.png", "pictures/epoch_001.png", "pictures/epoch_003.png"):
         assert Image.open(run.path / picture).width > 500
@@ -142,6 +143,35 @@ def test_staged_training_starts_from_another_model(tmp_path: Path) -> None:
     source = load_file(first.best)
     for name in ("score.32.weight", "encoder.body.conv1.0.weight"):
         torch.testing.assert_close(weights(second)[name], source[name], rtol=0, atol=1e-6)
+
+
+def test_staged_training_keeps_what_the_first_weights_need(tmp_path: Path) -> None:
+    weights_file = tmp_path / "w.safetensors"
+    state = timm.create_model("mobilenetv2_050", pad_type="same").state_dict()
+    said = {"architecture": "mobilenetv2_050", "args": {"pad_type": "same"}, "mean": [0.5] * 3, "std": [0.5] * 3}
+    save_file(state, weights_file, {"timm": json.dumps({**said, "licence": "Apache-2.0"})})
+    options = {**SMALL, "encoder": "mobilenetv2_050", "encoder_args": {}, "epochs": 1, "model": "fcn32s"}
+    first = fullconv.train(DATA, tmp_path / "a", **{**options, "encoder_weights": str(weights_file)})
+    second = fullconv.train(DATA, tmp_path / "b", **{**options, "model": "fcn16s", "init_from": str(first.path)})
+    segmenter = second.segmenter("cpu")
+    assert segmenter.config["encoder_args"] == {"pad_type": "same"}
+    assert segmenter.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert segmenter.licence == "Apache-2.0"
+    with pytest.raises(UsageError, match="use --encoder mobilenetv2_050"):
+        fullconv.train(DATA, tmp_path / "c", **{**SMALL, "init_from": str(first.path)})
+    # a run goes on without the file that its weights came from
+    weights_file.unlink()
+    fullconv.train(DATA, first.path, resume=True, quiet=True)
+
+
+def test_a_run_resumes_on_its_own_data_only(tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1})
+    other = shapes_dataset(Shapes(height=64, width=64, train=12, val=3))
+    with pytest.raises(UsageError, match="not the data of this run"):
+        fullconv.train(other, run.path, resume=True, quiet=True)
+    run.state.write_bytes(run.state.read_bytes()[:999])
+    with pytest.raises(UsageError, match=r"state\.pt: damaged"):
+        fullconv.train(DATA, run.path, resume=True, quiet=True)
 
 
 @pytest.mark.parametrize("kind", ["median-frequency", [1.0, 2.0, 0.5, 1.0, 1.0]])

@@ -11,6 +11,8 @@ from cyclopts import App, CycloptsError, Parameter
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.training.config import TrainConfig
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
+
 app = App(
     name="fullconv",
     help="Semantic segmentation with fully convolutional networks: from a folder of images and masks to masks of "
@@ -230,8 +232,10 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _complain("interrupted; nothing was left half-written")
         return 130
-    except MemoryError:
-        _complain("out of memory; use a smaller --crop, --batch-size or --tile")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        _complain("out of memory; use a smaller --crop, --batch-size, --resize or --tile")
         return FullconvError.exit_code
     except OSError as error:
         _complain(f"{error.filename or 'system'}: {error.strerror or error}")

@@ -26,7 +26,7 @@ OPTIONS: dict[str, Any] = {
     "scale": (0.8, 1.25),
     "crop": (96, 96),
 }
-NEW_SCENES = 8
+TRAIN_SCENES, NEW_SCENES = 512, 8
 
 
 def run_demo(out: Path, workers: int | None = None) -> None:
@@ -38,7 +38,7 @@ def run_demo(out: Path, workers: int | None = None) -> None:
         shutil.rmtree(out)
     out.mkdir(parents=True)
     (out / "demo").touch()
-    data = shapes_dataset(Shapes(train=512))
+    data = shapes_dataset(Shapes(train=TRAIN_SCENES))
     run = train(data, out / "run", workers=workers, **OPTIONS)
     segmenter = run.segmenter()
     score_table(evaluate(segmenter, data, workers=workers))

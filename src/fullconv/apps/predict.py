@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.decode import IMAGE_SUFFIXES
+from fullconv.data.layouts import image_files
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.segmenter import OVERLAP, TILE, Prediction, Segmenter
@@ -35,7 +36,7 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
     for given in inputs:
         path = Path(given).expanduser()
         if path.is_dir():
-            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            matches = image_files(path)
             if not matches:
                 raise UsageError(f"{path}: no images in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
         elif path.is_file():
@@ -79,6 +80,11 @@ def predict_files(
             f"{len(twice)} images would write the same file under {out} ({first_few(twice)}); "
             "predict them in separate calls, or rename them"
         )
+    endings = [".png"] + [".overlay.png"] * overlay + [".npz"] * probabilities
+    originals = {path.resolve() for path in paths}
+    eaten = [str(p) for p in paths for ending in endings if (out / f"{p.stem}{ending}").resolve() in originals]
+    if eaten:
+        raise UsageError(f"--out {out} would overwrite the image {eaten[0]}; choose another folder for the masks")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; --out is the folder for the masks")
     result = Predicted()

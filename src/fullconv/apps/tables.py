@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fullconv.data import CheckReport
@@ -20,7 +21,7 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
     for name, iou, accuracy, pixels in zip(
         scores.classes.names, scores.iou, scores.accuracy, scores.pixels, strict=True
     ):
-        table.add_row(name, _score(iou), _score(accuracy), f"{pixels:,}")
+        table.add_row(escape(name), _score(iou), _score(accuracy), f"{pixels:,}")
     console.print(table)
     console.print(
         f"mean IoU {_score(scores.mean_iou)}  pixel accuracy {_score(scores.pixel_accuracy)}  "
@@ -29,7 +30,9 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
     )
     if scores.absent:
         console.print(
-            f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}", highlight=False
+            f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}",
+            highlight=False,
+            markup=False,
         )
 
 
@@ -37,13 +40,15 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     """What was found, per split and class, then problems and notes."""
     console = console or Console()
     spec = report.dataset
-    console.print(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes", highlight=False, soft_wrap=True)
+    console.print(
+        f"{spec.root}: {spec.layout}, {len(spec.classes)} classes", highlight=False, markup=False, soft_wrap=True
+    )
     for reason in spec.reasons:
         console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
     sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
     if len(report.sizes) > 4:
         sizes += f" and {len(report.sizes) - 4} more sizes"
-    console.print(f"sizes: {sizes}", highlight=False, soft_wrap=True)
+    console.print(f"sizes: {sizes}", highlight=False, markup=False, soft_wrap=True)
     splits = list(report.images)
     table = Table("class", *(_right(f"{split}: {what}") for split in splits for what in ("pixels", "images")))
     for index, name in enumerate(spec.classes.names):
@@ -51,7 +56,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
         for split in splits:
             total = max(int(report.pixels[split].sum()), 1)
             cells += [f"{report.pixels[split][index] / total:.2%}", str(int(report.presence[split][index]))]
-        table.add_row(name, *cells)
+        table.add_row(escape(name), *cells)
     table.add_section()
     cells = []
     for split in splits:
@@ -86,7 +91,7 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
     }
     rows |= {key: str(value) for key, value in header.get("provenance", {}).items()}
     for key, value in rows.items():
-        table.add_row(key, value)
+        table.add_row(key, escape(value))
     console.print(table)
 
 

@@ -39,7 +39,7 @@ def unpack(path: Path) -> Path:
     try:
         _extract(path, partial)
         partial.rename(folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         if folder.is_dir():  # another process was faster
             return folder
         raise DataError(f"{path}: damaged or cannot be unpacked into {folder.parent} ({error})") from error

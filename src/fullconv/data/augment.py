@@ -38,13 +38,12 @@ class Augmentation:
         """Image ``[h, w, c]`` and labels ``[h, w]`` -> the same, changed; all randomness comes from ``random``."""
         # always the same draws in the same order, so that one setting does not change another's values
         zoom, top, left, mirror, *factors = random.random(7)
-        if self.resize:
-            box = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-            image, labels = resample(image, labels, box, self.resize)
+        size = self.resize or image.shape[:2]
         scale = self.scale[0] + (self.scale[1] - self.scale[0]) * zoom
-        crop = self.crop or (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
-        if scale != 1 or crop != image.shape[:2]:
-            image, labels = self._window(image, labels, scale, crop, top, left, ignore_index)
+        crop = self.crop or (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        rows = _place(image.shape[0], crop[0], scale * size[0] / image.shape[0], top)
+        columns = _place(image.shape[1], crop[1], scale * size[1] / image.shape[1], left)
+        image, labels = self._window(image, labels, crop, rows, columns, ignore_index)
         if self.flip and mirror < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
         if self.colour and image.shape[2] in (1, 3):
@@ -52,25 +51,16 @@ class Augmentation:
         return np.ascontiguousarray(image), np.ascontiguousarray(labels)
 
     def _window(
-        self,
-        image: UInt8Array,
-        labels: np.ndarray,
-        scale: float,
-        crop: tuple[int, int],
-        top: float,
-        left: float,
-        ignore_index: int,
+        self, image: UInt8Array, labels: np.ndarray, crop: tuple[int, int], rows: _Place, columns: _Place, ignore: int
     ) -> tuple[UInt8Array, np.ndarray]:
-        """Zoom and crop in one step: only the pixels of the result are computed."""
-        rows = _place(image.shape[0], crop[0], scale, top)
-        columns = _place(image.shape[1], crop[1], scale, left)
+        """Resize, zoom and crop in one step: only the pixels of the result are computed."""
         box = (columns.start, rows.start, columns.end, rows.end)
         part, part_labels = resample(image, labels, box, (rows.length, columns.length))
         if (rows.length, columns.length) == crop:
             return part, part_labels
         padded = np.empty((*crop, image.shape[2]), dtype=np.uint8)
         padded[:] = self.fill
-        padded_labels = np.full(crop, ignore_index, dtype=labels.dtype)
+        padded_labels = np.full(crop, ignore, dtype=labels.dtype)
         inside = np.s_[rows.first : rows.first + rows.length, columns.first : columns.first + columns.length]
         padded[inside], padded_labels[inside] = part, part_labels
         return padded, padded_labels
@@ -95,7 +85,7 @@ def _place(size: int, crop: int, scale: float, position: float) -> _Place:
             start = float(min(int(position * (size - crop + 1)), size - crop))
         return _Place(start, min(start + reach, float(size)), 0, crop)
     length = max(1, min(crop, round(size * scale)))
-    return _Place(0.0, float(size), int(position * (crop - length + 1)), length)
+    return _Place(0.0, float(size), min(int(position * (crop - length + 1)), crop - length), length)
 
 
 def resample(

@@ -22,7 +22,8 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open with Pillow, any fault as a DataError of one line."""
     try:
         with _LIMIT_LOCK:  # Pillow's own limit is a global; ours below is larger and refuses sooner
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -39,6 +40,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the name or the list that names it") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: more pixels than Pillow takes at once ({error}); cut it into parts") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not an image that can be read; save it as PNG or JPEG") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -52,7 +55,7 @@ def image_size(path: Path) -> tuple[int, int]:
     if path.suffix.lower() == ".npy":
         height, width = _array(path).shape[:2]
         return height, width
-    with _opened(path) as image:
+    with opened(path) as image:
         turned = image.getexif().get(0x0112, 1) >= 5
         return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -77,7 +80,7 @@ def read_image(path: Path, channels: int = 3) -> UInt8Array:
         return np.ascontiguousarray(array)
     if channels not in _MODES:
         raise DataError(f"{path}: images of {channels} channels are read from .npy files; save it as one")
-    with _opened(path) as image:
+    with opened(path) as image:
         turned = ImageOps.exif_transpose(image)
         return to_channels(turned, channels)
 
@@ -114,21 +117,29 @@ def read_raw_mask(path: Path) -> np.ndarray:
         if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
             raise DataError(f"{path}: holds {array.dtype} {list(array.shape)}; expected integers [height, width]")
         return array
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format in ("JPEG", "MPO", "WEBP") and not _lossless(image):
             raise DataError(
                 f"{path}: a mask stored as {image.format}, whose compression changes labels; "
                 "export the masks again as PNG"
             )
-        if image.mode in ("L", "P") or image.mode == "I" or image.mode.startswith("I;16"):
-            return np.array(image)
         if image.mode == "1":
-            return np.array(image.convert("L"))
+            return np.array(image).astype(np.uint8)
+        if image.mode in ("L", "P") or image.mode == "I" or image.mode.startswith("I;16"):
+            bits = _grey_bits(image)  # Pillow stretches grey of 2 and 4 bits to 0..255; ids are wanted as they are
+            return np.array(image) // (255 // (2**bits - 1)) if bits < 8 else np.array(image)
         if image.mode == "LA":
             return np.array(image)[:, :, 0]
         if image.mode in ("RGB", "RGBA"):
             return np.array(image)[:, :, :3]
         raise DataError(f"{path}: a mask of mode {image.mode}; expected an index, palette or RGB PNG")
+
+
+def _grey_bits(image: Image.Image) -> int:
+    """Bits per pixel of a grey file (8 where its pixels are as the file has them)."""
+    raw = image.tile[0][3] if image.mode == "L" and image.tile else ""
+    kind = raw[0] if isinstance(raw, tuple) else raw
+    return {"L;2": 2, "L;4": 4}.get(str(kind), 8)
 
 
 def _lossless(image: Image.Image) -> bool:
@@ -152,7 +163,7 @@ def _from_values(
     raw: np.ndarray, path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int
 ) -> np.ndarray:
     mapping = dict(encoding.values) or {index: index for index in range(num_classes)}
-    for value in encoding.void_values:
+    for value in (ignore_index,) if encoding.void_values is None else encoding.void_values:
         mapping[value] = ignore_index
     low, high = int(raw.min(initial=0)), int(raw.max(initial=0))
     if low < 0 or high > 65535:

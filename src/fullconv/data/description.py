@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fullconv.data.spec import VAL_FRACTION, MaskEncoding
 from fullconv.errors import DataError
+from fullconv.files import read_yaml
 from fullconv.spec import ClassSet, Colour
 
 FILE_NAME = "dataset.yaml"
+RawValue = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Description(BaseModel):
@@ -26,9 +27,11 @@ class Description(BaseModel):
     classes: list[str] | dict[str, Colour] = Field(
         [], description="class names in id order, or names with their RGB colours"
     )
-    values: dict[int, str] = Field({}, description="raw mask value -> class name, for masks whose values are not ids")
-    ignore: list[int | Colour] = Field([], description="raw values or RGB colours of pixels without a label")
-    splits: dict[str, str] = Field({}, description="split -> list file or folder of images, relative to dataset.yaml")
+    values: dict[RawValue, str] = Field(
+        {}, description="raw mask value -> class name, for masks whose values are not ids"
+    )
+    ignore: list[RawValue | Colour] = Field([], description="raw values or RGB colours of pixels without a label")
+    splits: dict[str, str] = Field({}, description="split -> list file, relative to dataset.yaml")
     val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
     split_seed: int = Field(0, description="seed of that split")
     channels: int = Field(3, ge=1, description="channels of the images")
@@ -54,7 +57,7 @@ class Description(BaseModel):
         return MaskEncoding(
             values={value: ids[name] for value, name in self.values.items()},
             colours=colours,
-            void_values=tuple(v for v in self.ignore if isinstance(v, int)) or (() if 255 in self.values else (255,)),
+            void_values=tuple(v for v in self.ignore if isinstance(v, int)) or (() if 255 in self.values else None),
             void_colours=tuple(v for v in self.ignore if not isinstance(v, int)),
         )
 
@@ -68,13 +71,9 @@ def read_description(root: Path) -> Description | None:
     path = root / FILE_NAME
     if not path.is_file():
         return None
+    content = read_yaml(path, DataError, "fields such as 'classes: [ground, road]'")
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        if not isinstance(content, dict):
-            raise DataError(f"{path}: expected fields such as 'classes: [...]', found {type(content).__name__}")
         return Description(**content)
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][:2])

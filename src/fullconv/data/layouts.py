@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -86,7 +86,7 @@ def recognise_camvid(root: Path, description: Description) -> Found | None:
                 raise DataError(f"{listing}: expected two paths a line, 'image mask'")
             names = [(PurePosixPath(a).name, PurePosixPath(b).name) for a, b in pairs]
         else:
-            names = [(path.name, path.name) for path in _files(root / split, IMAGE_SUFFIXES)]
+            names = [(path.name, path.name) for path in image_files(root / split)]
         splits[split] = _listed(names, root / split, root / f"{split}annot")
     return Found(
         "camvid",
@@ -105,7 +105,7 @@ def recognise_kitti_road(root: Path, description: Description) -> Found | None:
     images, masks = root / "training" / "image_2", root / "training" / "gt_image_2"
     if not (images.is_dir() and masks.is_dir()):
         return None
-    names = [path.name for path in _files(images, IMAGE_SUFFIXES)]
+    names = [path.name for path in image_files(images)]
     found = {
         kind: [n for n in names if (masks / n.replace("_", f"_{kind}_", 1)).is_file()] for kind in ("road", "lane")
     }
@@ -173,11 +173,12 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """The image files at any depth of a folder, sorted; hidden ones are passed over."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
     )
 
 
@@ -228,8 +229,8 @@ def _pair_folders(root: Path, description: Description) -> tuple[Path, Path] | N
 
 def _paired(images: Path, masks: Path, description: Description) -> list[Item]:
     """Pair images with masks by name; refuse images that have none."""
-    pictures = _files(images, IMAGE_SUFFIXES)
-    mask_paths = _files(masks, IMAGE_SUFFIXES)
+    pictures = image_files(images)
+    mask_paths = image_files(masks)
     if not pictures:
         raise DataError(f"{images}: no images found; expected {', '.join(IMAGE_SUFFIXES)}")
     if not mask_paths:

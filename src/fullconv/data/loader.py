@@ -69,7 +69,7 @@ def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=[seed, 2], counter=[0, 0, epoch, 0])).permutation(count)
 
 
-class TrainData(Dataset[Sample]):
+class TrainData(Dataset[Sample | DataError]):
     """Training samples, indexed by ``(epoch, index)`` and augmented by nothing else than that and the seed."""
 
     def __init__(self, spec: DatasetSpec, items: Sequence[Item], augmentation: Augmentation, seed: int) -> None:
@@ -78,15 +78,19 @@ class TrainData(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
+    def __getitem__(self, key: tuple[int, int]) -> Sample | DataError:
+        """A bad file is a value here: a worker that raises would bury its message in a traceback."""
         epoch, index = key
-        sample = read_sample(self.spec, self.items[index])
+        try:
+            sample = read_sample(self.spec, self.items[index])
+        except DataError as error:
+            return error
         random = generator(self.seed, epoch, index)
         ignore = self.spec.classes.ignore_index
         return Sample(sample.id, *self.augmentation(sample.image, sample.labels, random, ignore))
 
 
-class EvalData(Dataset[Sample]):
+class EvalData(Dataset[Sample | DataError]):
     """Samples at full size, unchanged."""
 
     def __init__(self, spec: DatasetSpec, items: Sequence[Item]) -> None:
@@ -95,8 +99,11 @@ class EvalData(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Sample:
-        return read_sample(self.spec, self.items[index])
+    def __getitem__(self, index: int) -> Sample | DataError:
+        try:
+            return read_sample(self.spec, self.items[index])
+        except DataError as error:
+            return error
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -161,8 +168,9 @@ class _Collate:
     def __init__(self, fill: tuple[int, ...], ignore_index: int) -> None:
         self.fill, self.ignore_index = fill, ignore_index
 
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        return collate(samples, self.fill, self.ignore_index)
+    def __call__(self, samples: Sequence[Sample | DataError]) -> Batch | DataError:
+        bad = [sample for sample in samples if isinstance(sample, DataError)]
+        return bad[0] if bad else collate([s for s in samples if isinstance(s, Sample)], self.fill, self.ignore_index)
 
 
 def train_batches(data: TrainData, sampler: StepSampler, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
@@ -177,16 +185,21 @@ def train_batches(data: TrainData, sampler: StepSampler, workers: int, pin_memor
         worker_init_fn=ignore_interrupts,
         **settings,
     )
-    return iter(loader)
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
 
 
 def eval_batches(data: EvalData, batch_size: int, workers: int) -> Iterator[Batch]:
     """All samples in order; neighbours of equal size share a batch of at most ``batch_size``."""
-    loader: DataLoader[Sample] = DataLoader(
+    loader: DataLoader[Sample | DataError] = DataLoader(
         data, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=ignore_interrupts
     )
     waiting: list[Sample] = []
     for sample in loader:
+        if isinstance(sample, DataError):
+            raise sample
         if waiting and (len(waiting) == batch_size or waiting[0].image.shape != sample.image.shape):
             yield collate(waiting)
             waiting = []

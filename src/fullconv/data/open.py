@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fullconv.data.archive import is_archive, unpack
-from fullconv.data.decode import read_raw_mask
+from fullconv.data.decode import opened, read_raw_mask
 from fullconv.data.description import Description, read_description
-from fullconv.data.layouts import RECOGNISERS, Found
+from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.shapes import SHAPE_CLASSES, Shapes
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.spec import ClassSet, Colour
 
+PROBED_MASKS = 50
 NAME_FILES = ("classes.txt", "labels.txt", "codes.txt", "class_names.txt")
 
 
@@ -51,10 +51,17 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         path = unpack(path)
     for root in _candidates(path):
         description = read_description(root)
-        for recognise in RECOGNISERS:
-            found = recognise(root, description or Description())
+        given = description or Description()
+        own = given.images or given.masks or given.mask_suffix or given.splits
+        for recognise in (recognise_folder,) if own else RECOGNISERS:
+            found = recognise(root, given)
             if found:
                 return _complete(root, found, description)
+        if own:
+            raise DataError(
+                f"{root}: dataset.yaml names images in '{given.images or 'images'}' and masks in "
+                f"'{given.masks or 'masks'}', but these two folders are not both there; correct the names"
+            )
     raise DataError(
         f"{path}: no data set recognised; expected images/ and masks/ folders, or the layout of PASCAL VOC, "
         "CamVid (SegNet) or KITTI Road; name other folders in dataset.yaml (images: ..., masks: ...)"
@@ -78,11 +85,8 @@ def shapes_dataset(shapes: Shapes | None = None) -> DatasetSpec:
 
 def _candidates(path: Path) -> list[Path]:
     """The folder itself, then those up to two levels below it (few enough to look at each)."""
-    found = [path]
-    for level in (sorted(p for p in path.iterdir() if p.is_dir()),):
-        found += level[:50]
-        found += [q for p in level[:50] for q in sorted(p.iterdir()) if q.is_dir()][:200]
-    return found
+    level = sorted(p for p in path.iterdir() if p.is_dir())[:50]
+    return [path, *level, *[q for p in level for q in sorted(p.iterdir()) if q.is_dir()][:200]]
 
 
 def _complete(root: Path, found: Found, description: Description | None) -> DatasetSpec:
@@ -108,6 +112,8 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     declared = classes is not None
     if classes is None:
         classes, encoding = _classes_from_files(root, splits, encoding, reasons)
+    elif found.classes is None and not encoding.colours:
+        _ask_about_255(root, _values_in(_masks(splits)[:PROBED_MASKS]), encoding)
     return DatasetSpec(root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared)
 
 
@@ -134,29 +140,49 @@ def _classes_from_files(
     root: Path, splits: dict[str, Sequence[Item]], encoding: MaskEncoding, reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
-    items = {item.id: item for split in splits.values() for item in split}
-    largest, binary, palette = _survey([item.mask for item in items.values()], encoding)
-    for name in NAME_FILES:
-        if (root / name).is_file():
-            lines = [line.strip() for line in (root / name).read_text(encoding="utf-8").splitlines()]
-            names = tuple(line for line in lines if line)
-            reasons.append(f"class names from {name}")
-            return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
-    if binary:
-        raise DataError(
-            f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled? Write one of these lines into "
-            f"{root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' (a class), or "
-            "'classes: [background]' (255 is ignored)"
-        )
-    names = tuple(f"class_{index}" for index in range(largest + 1))
-    reasons.append(f"class names are not given: {len(names)} classes counted from the masks (largest id {largest})")
+    masks = _masks(splits)
+    seen = _values_in(masks)
+    _ask_about_255(root, seen, encoding)
+    void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
+    real = seen - void
+    if not real:
+        raise DataError(f"{masks[0].parent}: every mask pixel is void ({first_few([str(v) for v in sorted(seen)])})")
+    palette = _palette(masks[0])
+    listing = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
+    if listing is not None:
+        lines = listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        names = tuple(line.strip() for line in lines if line.strip())
+        reasons.append(f"class names from {listing.name}")
+    else:
+        largest = max(real)
+        if largest > 20 and len(real) < largest / 2:
+            raise DataError(
+                f"{masks[0].parent}: the masks hold {len(real)} different ids up to {largest}; are these classes, "
+                "instances, or smoothed edges? Name the classes (and values) in dataset.yaml"
+            )
+        names = tuple(f"class_{index}" for index in range(largest + 1))
+        reasons.append(f"class names are not given: {len(names)} classes counted from the masks (largest id {largest})")
     return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
 
 
-def _survey(paths: Sequence[Path], encoding: MaskEncoding) -> tuple[int, bool, tuple[Colour, ...]]:
-    """The largest id of all masks, whether they hold 0 and 255 only, and the palette of the first."""
+def _masks(splits: dict[str, Sequence[Item]]) -> list[Path]:
+    return list(dict.fromkeys(item.mask for split in splits.values() for item in split))
 
-    def ids(path: Path) -> set[int]:
+
+def _ask_about_255(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
+    """Masks of 0 and 255 only mean one of two things, and only their owner knows which."""
+    if seen == {0, 255} and not encoding.values and encoding.void_values is None:
+        raise DataError(
+            f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled? Write one of these lines into "
+            f"{root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' (a class), or "
+            "'ignore: [255]' (unlabelled)"
+        )
+
+
+def _values_in(paths: Sequence[Path]) -> set[int]:
+    """All raw values of index masks."""
+
+    def values(path: Path) -> set[int]:
         raw = read_raw_mask(path)
         if raw.ndim == 3:
             if not (np.array_equal(raw[..., 0], raw[..., 1]) and np.array_equal(raw[..., 0], raw[..., 2])):
@@ -168,25 +194,14 @@ def _survey(paths: Sequence[Path], encoding: MaskEncoding) -> tuple[int, bool, t
         return {int(value) for value in np.unique(raw)}
 
     with ThreadPoolExecutor() as pool:
-        seen = set().union(*pool.map(ids, paths))
-    real = seen - set(encoding.void_values)
-    binary = seen == {0, 255}
-    if not real:
-        raise DataError(f"{paths[0].parent}: every mask pixel is void ({first_few(list(map(str, seen)))})")
-    largest = max(real)
-    if largest > 1000:
-        raise DataError(
-            f"{paths[0].parent}: the masks hold id {largest}; that many classes are not plausible: are these "
-            "instance ids or colours? Name the classes in dataset.yaml"
-        )
-    return largest, binary, _palette(paths[0])
+        return set().union(*pool.map(values, paths))
 
 
 def _palette(path: Path) -> tuple[Colour, ...]:
     """The colours of a palette PNG, so that predictions are shown in the same ones."""
     if path.suffix.lower() == ".npy":
         return ()
-    with Image.open(path) as image:
+    with opened(path) as image:
         flat = image.getpalette() if image.mode == "P" else None
     if not flat:
         return ()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,6 @@ def _judge(report: CheckReport, splits: list[str]) -> None:
         report.notes.append(f"{len(shared)} images are in train and in val: the scores flatter")
 
 
-def _shared(spec: DatasetSpec) -> set[str]:
-    ids = [{item.id for item in spec.splits.get(name, ())} for name in ("train", "val")]
+def _shared(spec: DatasetSpec) -> set[tuple[Path, int]]:
+    ids = [{(item.image, item.index) for item in spec.splits.get(name, ())} for name in ("train", "val")]
     return ids[0] & ids[1]

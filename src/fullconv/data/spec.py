@@ -36,12 +36,13 @@ class MaskEncoding:
     Attributes:
         values: class id per raw value, for index and palette masks; empty: raw values are class ids.
         colours: class id per RGB colour, for RGB masks; empty: RGB masks are refused.
-        void_values, void_colours: raw values and colours of pixels without a label.
+        void_values, void_colours: raw values and colours of pixels without a label; where no values are given,
+            the ignored id of the classes (255, or 65535 for more than 255 classes).
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[Colour, int] = field(default_factory=dict)
-    void_values: tuple[int, ...] = (255,)
+    void_values: tuple[int, ...] | None = None
     void_colours: tuple[Colour, ...] = ()
 
 

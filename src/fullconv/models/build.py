@@ -99,8 +99,7 @@ def build_model(
                 f"use --encoder {said['architecture']}"
             )
         args = {**said.get("args", {}), **args}
-        built.mean = tuple(said.get("mean", built.mean))
-        built.std = tuple(said.get("std", built.std))
+        built.mean, built.std = _three(said, "mean", built.mean), _three(said, "std", built.std)
         built.licence = str(said.get("licence", ""))
 
     def make_encoder(strides: tuple[int, ...]) -> Encoder:
@@ -122,6 +121,7 @@ def build_model(
         if isinstance(error, FullconvError):
             raise
         raise UsageError(f"model {name} does not take these model_args: {model_args} ({error})") from error
+    _probe(built.network, encoder, in_channels, num_classes)
     built.config = {
         "name": name,
         "num_classes": num_classes,
@@ -133,11 +133,35 @@ def build_model(
     return built
 
 
+@torch.no_grad()
+def _probe(network: nn.Module, encoder: str, in_channels: int, num_classes: int) -> None:
+    """Run one small image through: some timm networks name features but take one image size only, or give n h w c."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            shape = network.eval()(torch.zeros(1, in_channels, 64, 96)).shape
+        except (RuntimeError, AssertionError, ValueError) as error:
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise UsageError(
+                f"encoder {encoder} does not take images of any size ({reason}); choose another"
+            ) from error
+        finally:
+            network.train()
+    if len(shape) != 4 or shape[1] != num_classes:
+        raise UsageError(f"encoder {encoder} gives features of an unusual layout; choose a convolutional one")
+
+
 def _vgg16(in_channels: int, args: dict[str, Any]) -> VGG16:
     try:
         return VGG16(in_channels, **args)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"encoder vgg16 does not take these encoder_args: {args} ({error})") from error
+
+
+def _three(said: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    """A list of numbers from a weights file's metadata, or the default where it is none."""
+    values = said.get(name)
+    numbers = isinstance(values, list) and values and all(isinstance(value, (int, float)) for value in values)
+    return tuple(float(value) for value in values or ()) if numbers else default
 
 
 def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -> str:

@@ -54,6 +54,8 @@ class FCN(nn.Module):
         self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
         if len(self.skip_scales) != len(self.streams):
             raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")
+        if head_channels < 0:
+            raise ValueError(f"head_channels must be 0 or more, found {head_channels}")
         if upscore not in ("learned", "fixed"):
             raise ValueError(f"upscore must be learned or fixed, found {upscore!r}")
         self.score = nn.ModuleDict(

@@ -38,6 +38,8 @@ class VGG16(Encoder):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        if padding not in ("same", "paper"):
+            raise ValueError(f"padding must be same or paper, found {padding!r}")
         self.channels, self.coordinates = {}, {}
         self.size_multiple = 32 if padding == "same" else 1
         self._taps: list[tuple[int, list[nn.Module]]] = []

@@ -118,7 +118,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict saved with torch.save")
-    return {name.removeprefix("module."): value for name, value in tensors.items()}, {}
+    return {str(name).removeprefix("module."): value for name, value in tensors.items()}, {}
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fullconv.errors import UsageError, first_few
-from fullconv.files import write_text
+from fullconv.files import read_yaml, write_text
 
 
 class TrainConfig(BaseModel):
@@ -71,7 +71,7 @@ class TrainConfig(BaseModel):
         "auto", description="auto (bf16 where the processor or GPU computes in it), bf16 or fp32"
     )
     workers: int | None = Field(None, ge=0, description="reading processes; by default by the number of cores")
-    seed: int = Field(0, ge=0, description="of the weights, the order and the augmentation")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order and the augmentation")
     accelerator: str = Field("auto", description="lightning's accelerator: auto, cpu, gpu, ...")
     devices: str = Field("auto", description="how many devices, or which, as lightning takes it")
     nodes: int = Field(1, ge=1, description="machines")
@@ -85,6 +85,8 @@ class TrainConfig(BaseModel):
                 raise ValueError(f"{name} must be at least 1x1, found {size[0]}x{size[1]}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be two positive numbers, low then high, found {self.scale}")
+        if isinstance(self.class_weights, list) and (min(self.class_weights) < 0 or max(self.class_weights) == 0):
+            raise ValueError(f"class_weights must be 0 or more and not all 0, found {self.class_weights}")
         return self
 
     @classmethod
@@ -96,7 +98,7 @@ class TrainConfig(BaseModel):
         """
         values: dict[str, Any] = {}
         if recipe is not None:
-            values = read_yaml(Path(recipe))
+            values = read_yaml(Path(recipe), UsageError, "training options such as 'epochs: 30'")
         try:
             return cls(**{**values, **given})
         except ValidationError as error:
@@ -107,25 +109,9 @@ class TrainConfig(BaseModel):
         lines = []
         for name, value in self.model_dump(mode="json").items():
             lines.append(f"# {type(self).model_fields[name].description}")
-            lines.append(yaml.safe_dump({name: value}, default_flow_style=None, sort_keys=False, width=1000).rstrip())
+            text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
+            lines.append(f"{name}: {text.removesuffix(chr(10)).removesuffix('...').rstrip()}")
         write_text(path, "\n".join(lines) + "\n")
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of options.
-
-    Raises:
-        UsageError: no such file, or not a mapping.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such recipe; give a YAML file of training options")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected lines such as 'epochs: 30', found {type(content).__name__}")
-    return content
 
 
 def _explain(error: ValidationError, where: str) -> str:

@@ -57,11 +57,15 @@ def evaluate(
 
 
 def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
-    """The data set read with the model's classes.
+    """The data set read with the model's classes and channels.
 
     Raises:
         DataError: it states other classes.
     """
+    if spec.shapes is None:
+        spec = dataclasses.replace(spec, channels=segmenter.preprocessing.channels)
+    elif segmenter.preprocessing.channels != spec.channels:
+        raise DataError(f"shapes has 3 channels, the model takes {segmenter.preprocessing.channels}; use its own data")
     if spec.classes.names == segmenter.classes.names:
         return spec
     if not spec.declared and len(spec.classes) <= len(segmenter.classes):

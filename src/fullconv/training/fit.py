@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import shutil
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
 from fullconv.data.loader import StepSampler, steps_per_epoch, train_batches
-from fullconv.errors import FullconvError, Interrupted
+from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import replacing
 from fullconv.metrics import Scores
-from fullconv.models.weights import read_safetensors, transplant
 from fullconv.ops import upsample_cross_entropy
-from fullconv.segmenter import Segmenter, model_file, normalise
+from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
 from fullconv.training.evaluation import Measured, default_workers, measure
 from fullconv.training.interrupt import InterruptRequest
@@ -35,6 +32,7 @@ from fullconv.training.memory import refuse_if_too_large
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.report import Reporter, contact_sheet
 from fullconv.training.run import Run
+from fullconv.training.state import Progress, State, fingerprint, rank
 
 
 @dataclass
@@ -58,27 +56,8 @@ class Plan:
         return self.config.epochs * self.steps_per_epoch
 
 
-@dataclass
-class Progress:
-    """What a checkpoint holds beside weights and optimiser."""
-
-    step: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    loss_sum: float = 0.0
-    loss_steps: int = 0
-    seconds: float = 0.0
-
-    @property
-    def best(self) -> float:
-        return max((_rank(row["mean_iou"]) for row in self.history), default=-1.0)
-
-    def epochs_since_best(self) -> int:
-        ranks = [_rank(row["mean_iou"]) for row in self.history]
-        return len(ranks) - 1 - ranks.index(max(ranks)) if ranks else 0
-
-
-def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, resume: bool) -> None:
-    """Train as planned, into the run folder.
+def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[str, Any] | None = None) -> None:
+    """Train as planned, into the run folder; go on from ``saved`` if it is given.
 
     Raises:
         Interrupted: after Ctrl-C, with the state saved.
@@ -89,9 +68,12 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, resume: bool) 
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
     wrapped, optimizer = fabric.setup(network, optimizer)
+    header, precision = plan.segmenter.header(), plan.segmenter.precision
+    data = fingerprint(plan.spec, plan.train_items, plan.val_items)
+    state = State(network, optimizer, average, header, data, precision)
     progress = Progress()
-    if resume and run.state.is_file():
-        progress = _load_state(run, network, optimizer, average)
+    if saved is not None:
+        progress = state.restore(saved)
         reporter.say(f"resuming {run.path} at step {progress.step} of {plan.total_steps}")
     watched = copy.copy(plan.segmenter)
     watched.network = shown
@@ -100,9 +82,15 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, resume: bool) 
     reporter.start(plan.total_steps, progress.step)
     with InterruptRequest() as interrupt:
 
+        def save() -> None:
+            if fabric.is_global_zero:
+                state.save(run, progress)
+                run.point_latest()
+            fabric.barrier()
+
         def leave_if_asked() -> None:
             if _any_rank(fabric, interrupt.asked):
-                _save_state(fabric, run, network, optimizer, average, progress)
+                save()
                 raise Interrupted(f"interrupted at step {progress.step}; continue with --out {run.path} --resume")
 
         try:
@@ -137,7 +125,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, resume: bool) 
                 reporter.step(progress.step, f"epoch {epoch}/{config.epochs}  loss {value:.3f}")
                 if progress.step % plan.steps_per_epoch == 0:
                     _finish_epoch(fabric, plan, run, reporter, watched, progress, leave_if_asked)
-                    _save_state(fabric, run, network, optimizer, average, progress)
+                    save()
                     started = time.monotonic()
                 leave_if_asked()
         finally:
@@ -193,7 +181,7 @@ def _finish_epoch(
     epoch = progress.step // plan.steps_per_epoch
     factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
     train_loss = _mean_over_ranks(fabric, progress.loss_sum / max(progress.loss_steps, 1))
-    best = _rank(scores.mean_iou) > progress.best
+    best = rank(scores.mean_iou) > progress.best
     row = {
         "epoch": epoch,
         "train_loss": train_loss,
@@ -226,6 +214,9 @@ def _validate(fabric: Fabric, plan: Plan, segmenter: Segmenter, leave_if_asked: 
         if fabric.world_size == 1:  # ranks have unequal numbers of batches: they leave together afterwards
             leave_if_asked()
 
+    if fabric.world_size > 1:  # each rank's batch norm has its own running statistics; rank 0's are saved
+        for buffer in segmenter.network.buffers():
+            torch.distributed.broadcast(buffer, 0)
     mine = plan.val_items[fabric.global_rank :: fabric.world_size]
     result = measure(segmenter, plan.spec, mine, default_workers(plan.config.workers), between_batches)
     if fabric.world_size > 1:
@@ -254,50 +245,8 @@ def _any_rank(fabric: Fabric, asked: bool) -> bool:
     return bool(fabric.all_reduce(torch.tensor(int(asked), device=fabric.device), reduce_op="sum"))
 
 
-def _rank(mean_iou: float) -> float:
-    return -1.0 if math.isnan(mean_iou) else mean_iou
-
-
 def _stops_early(config: TrainConfig, progress: Progress) -> bool:
     return bool(config.early_stopping) and progress.epochs_since_best() >= config.early_stopping
-
-
-def _save_state(
-    fabric: Fabric,
-    run: Run,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: MovingAverage | None,
-    progress: Progress,
-) -> None:
-    if fabric.is_global_zero:
-        content = {
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "average": average.average.state_dict() if average else None,
-            "progress": vars(progress),
-        }
-        with replacing(run.state) as temporary:
-            torch.save(content, temporary)
-    fabric.barrier()
-
-
-def _load_state(
-    run: Run, network: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage | None
-) -> Progress:
-    content = torch.load(run.state, map_location="cpu", weights_only=True)
-    network.load_state_dict(content["network"])
-    optimizer.load_state_dict(content["optimizer"])
-    if average:
-        average.average.load_state_dict(content["average"])
-    return Progress(**content["progress"])
-
-
-def start_from(segmenter: Segmenter, path: str) -> str:
-    """Copy the parameters of another model that have the same name and shape (staged FCN training)."""
-    state, _ = read_safetensors(model_file(path))
-    report = transplant(state, segmenter.network)
-    return f"start from {os.path.basename(path)}: {report}"
 
 
 def check_memory(fabric: Fabric, plan: Plan) -> None:
@@ -314,15 +263,15 @@ def check_memory(fabric: Fabric, plan: Plan) -> None:
 def prepare_folder(run: Run, plan: Plan, environment: dict[str, Any]) -> None:
     """Make the run folder with what is known before the first step."""
     run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        run.config.touch(exist_ok=False)  # claims the folder, should another run have chosen it at the same moment
+    except FileExistsError as error:
+        raise UsageError(f"{run.path}: another run has just taken this folder; start again") from error
     plan.config.save(run.config)
     run.write_environment(environment)
-    run.point_latest()
 
 
 def remove_if_empty(run: Run) -> None:
     """Leave nothing behind of a run that failed before its first epoch was saved."""
     if not run.last.is_file() and not run.state.is_file():
         shutil.rmtree(run.path, ignore_errors=True)
-        link = run.path.parent / "latest"
-        if link.is_symlink() and not Path(link).exists():
-            link.unlink()

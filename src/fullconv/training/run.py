@@ -105,7 +105,9 @@ class Run:
             Image.fromarray(picture).save(temporary, format="PNG")
 
     def point_latest(self) -> None:
-        """``latest`` beside the run folder points to it (where the file system has links)."""
+        """``runs/latest`` points to this run, if it lies in a folder ``runs`` (and the file system has links)."""
+        if self.path.resolve().parent.name != "runs":
+            return
         link = self.path.parent / "latest"
         try:
             if link.is_symlink():

@@ -18,14 +18,16 @@ from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
 from fullconv.data.decode import image_size
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.geometry import round_up
-from fullconv.models import build_model
-from fullconv.segmenter import Segmenter, choose_precision
+from fullconv.models import build_model, transplant
+from fullconv.models.weights import read_safetensors
+from fullconv.segmenter import Segmenter, choose_precision, from_header, model_file, read_header
 from fullconv.spec import Preprocessing
-from fullconv.training.config import TrainConfig, read_yaml
-from fullconv.training.fit import Plan, check_memory, fit, prepare_folder, remove_if_empty, start_from
+from fullconv.training.config import TrainConfig
+from fullconv.training.fit import Plan, check_memory, fit, prepare_folder, remove_if_empty
 from fullconv.training.memory import keep_freed_memory
 from fullconv.training.report import Reporter
 from fullconv.training.run import Run, existing_run, new_run_path
+from fullconv.training.state import fingerprint, read_state
 
 LARGEST_DEFAULT_CROP = 512
 FREE_ON_RESUME = ("workers", "accelerator", "devices", "nodes", "strategy")
@@ -64,7 +66,12 @@ def train(
     fabric.launch()
     reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)
     torch.manual_seed(config.seed)
-    plan = _on_all_ranks(fabric, lambda: make_plan(config, data, fabric.device, reporter))
+    if config.batch_size < fabric.world_size:
+        raise UsageError(
+            f"a batch of {config.batch_size} cannot be shared by {fabric.world_size} processes; enlarge it"
+        )
+    saved = read_state(existing_run(out)) if resume else None
+    plan = _on_all_ranks(fabric, lambda: make_plan(config, data, fabric.device, reporter, saved))
     if resume:
         run = existing_run(out)
     else:
@@ -75,17 +82,25 @@ def train(
         prepare_folder(run, plan, {"data": str(plan.spec.root), "precision": plan.segmenter.precision})
     fabric.barrier()
     try:
-        fit(fabric, plan, run, reporter, resume)
-    except BaseException:
+        fit(fabric, plan, run, reporter, saved)
+    except BaseException as error:
         if fabric.is_global_zero and not resume:
             remove_if_empty(run)
+        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+            raise UsageError(
+                "batch norm needs more than one place a channel; enlarge --batch-size or --crop"
+            ) from error
         raise
     reporter.say(f"best mean IoU {run.scores['mean_iou']:.4f} at epoch {run.scores['epoch']}: {run.best}")
     return run
 
 
 def make_plan(
-    config: TrainConfig, data: str | os.PathLike[str] | DatasetSpec, device: torch.device, reporter: Reporter
+    config: TrainConfig,
+    data: str | os.PathLike[str] | DatasetSpec,
+    device: torch.device,
+    reporter: Reporter,
+    saved: dict[str, Any] | None = None,
 ) -> Plan:
     """Open and check the data, build the network: everything that can be refused before a run folder exists."""
     spec = open_dataset(data)
@@ -96,28 +111,52 @@ def make_plan(
     report = _checked(spec, config)
     crop = config.crop or _default_crop(config, spec, train_items, report)
     if config.filter_small:
-        train_items = _large_enough(spec, train_items, crop)
-    built = build_model(
-        config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
-        config.encoder_args, config.model_args,
-    )  # fmt: skip
-    for note in built.notes:
-        reporter.say(note)
-    if config.encoder_weights == "none" and not config.init_from and spec.shapes is None:
-        reporter.say("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
-    preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
-    provenance = {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
-    segmenter = Segmenter(built, spec.classes, preprocessing, provenance)
-    segmenter.precision = choose_precision(config.precision, device)
-    if config.init_from:
-        reporter.say(start_from(segmenter, config.init_from))
+        train_items = _large_enough(config, spec, train_items, crop)
+    if saved is None:
+        segmenter = _new_segmenter(config, spec, reporter)
+        segmenter.precision = choose_precision(config.precision, device)
+    else:
+        if saved["data"] != fingerprint(spec, train_items, val_items):
+            raise UsageError(f"{spec.root}: not the data of this run (other classes, names or order); give the same")
+        segmenter = from_header(saved["header"])
+        segmenter.precision = saved["precision"]
+    segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     weights = _class_weights(config, report, len(spec.classes))
-    parameters = sum(p.numel() for p in built.network.parameters())
+    parameters = sum(p.numel() for p in segmenter.network.parameters())
     reporter.say(
         f"{config.model} on {config.encoder}: {parameters / 1e6:.1f} M parameters, crops {crop[0]}x{crop[1]}, "
         f"{segmenter.precision} on {device.type}"
     )
     return Plan(config, spec, train_items, val_items, crop, weights, segmenter)
+
+
+def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -> Segmenter:
+    """The network with its first weights: random, an encoder's, or (``init_from``) those of another model."""
+    encoder_args, start = config.encoder_args, None
+    if config.init_from:
+        start = read_header(config.init_from)
+        if start["model"]["encoder"] != config.encoder:
+            raise UsageError(
+                f"--init-from {config.init_from}: its encoder is {start['model']['encoder']}, not {config.encoder}; "
+                f"use --encoder {start['model']['encoder']}"
+            )
+        encoder_args = {**start["model"]["encoder_args"], **encoder_args}
+    built = build_model(
+        config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
+        encoder_args, config.model_args,
+    )  # fmt: skip
+    for note in built.notes:
+        reporter.say(note)
+    if start is not None:
+        state, _ = read_safetensors(model_file(config.init_from))
+        reporter.say(f"start from {config.init_from}: {transplant(state, built.network)}")
+        built.mean, built.std = (tuple(start["preprocessing"][name]) for name in ("mean", "std"))
+        built.licence = start.get("weights_licence", "")
+    elif config.encoder_weights == "none" and spec.shapes is None:
+        reporter.say("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
+    return Segmenter(
+        built, spec.classes, Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
+    )
 
 
 def _fabric(config: TrainConfig) -> Fabric:
@@ -163,7 +202,7 @@ def _on_all_ranks(fabric: Fabric, prepare: Callable[[], Plan]) -> Plan:
 
 def _resumed_config(run: Run, recipe: Any, options: dict[str, Any]) -> TrainConfig:
     """The options of the run; only those of the machine may change."""
-    saved = TrainConfig.load(None, read_yaml(run.config))
+    saved = TrainConfig.load(run.config, {})
     asked = TrainConfig.load(recipe, options)
     for name in asked.model_fields_set:
         if name not in FREE_ON_RESUME and getattr(asked, name) != getattr(saved, name):
@@ -204,8 +243,8 @@ def _size(spec: DatasetSpec, item: Item) -> tuple[int, int]:
     return (spec.shapes.height, spec.shapes.width) if spec.shapes else image_size(item.image)
 
 
-def _large_enough(spec: DatasetSpec, items: Sequence[Item], crop: tuple[int, int]) -> list[Item]:
-    sizes = [_size(spec, item) for item in items]
+def _large_enough(config: TrainConfig, spec: DatasetSpec, items: Sequence[Item], crop: tuple[int, int]) -> list[Item]:
+    sizes = [config.resize or _size(spec, item) for item in items]
     kept = [item for item, (h, w) in zip(items, sizes, strict=True) if h >= crop[0] and w >= crop[1]]
     if not kept:
         raise DataError(f"{spec.root}: filter_small leaves no training image of at least {crop[0]}x{crop[1]}")

@@ -1,0 +1,109 @@
+"""The saved state of a run: what ``--resume`` goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from fullconv.data import DatasetSpec, Item
+from fullconv.errors import UsageError
+from fullconv.files import replacing
+from fullconv.training.optimisation import MovingAverage
+from fullconv.training.run import Run
+
+
+@dataclass
+class Progress:
+    """Where a run is: the step, the epochs so far, and the running sums of the present one."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> float:
+        return max((rank(row["mean_iou"]) for row in self.history), default=-1.0)
+
+    def epochs_since_best(self) -> int:
+        ranks = [rank(row["mean_iou"]) for row in self.history]
+        return len(ranks) - 1 - ranks.index(max(ranks)) if ranks else 0
+
+
+def rank(mean_iou: float) -> float:
+    """The order of epochs; one without any score (nan) is the worst."""
+    return -1.0 if math.isnan(mean_iou) else mean_iou
+
+
+def fingerprint(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -> str:
+    """What makes a data set the same one: its classes and the names of its items, in order."""
+    parts = [*spec.classes.names, "", *(item.id for item in train), "", *(item.id for item in val)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass
+class State:
+    """Weights, optimiser, average and progress in one file.
+
+    Attributes:
+        header: of the segmenter (:meth:`fullconv.segmenter.Segmenter.header`), so that a run goes on without the
+            files that its first weights came from.
+        data: the :func:`fingerprint` of the data.
+        precision: the arithmetic, which must not change on the way.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: MovingAverage | None
+    header: dict[str, Any]
+    data: str
+    precision: str
+
+    def save(self, run: Run, progress: Progress) -> None:
+        """Write ``resume/state.pt`` in one step."""
+        content = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.average.state_dict() if self.average else None,
+            "progress": vars(progress),
+            "header": self.header,
+            "data": self.data,
+            "precision": self.precision,
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        with replacing(run.state) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+    def restore(self, saved: dict[str, Any]) -> Progress:
+        """Take over what :func:`read_state` read."""
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average:
+            self.average.average.load_state_dict(saved["average"])
+        return Progress(**saved["progress"])
+
+
+def read_state(run: Run) -> dict[str, Any] | None:
+    """The saved state of a run, or None if it was stopped before its first save.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    if not run.state.is_file():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(run.state, map_location="cpu", weights_only=True)
+    except Exception as error:  # on damaged bytes torch.load raises almost anything
+        raise UsageError(
+            f"{run.state}: damaged ({str(error).splitlines()[0][:100]}); start a new run with --init-from {run.path}"
+        ) from error
+    return content
