@@ -12,7 +12,9 @@ from fullconv.data import Shapes
 
 
 def main() -> None:
-    run = fullconv.train("shapes", encoder="resnet18", model_args={"head_channels": 64}, epochs=5, rate=3e-3)
+    run = fullconv.train(
+        "shapes", encoder="resnet18", model_args={"head_channels": 64}, epochs=5, batch_size=8, rate=2e-3
+    )
     print("val mean IoU", run.scores["mean_iou"])
 
     segmenter = fullconv.load(run.best)

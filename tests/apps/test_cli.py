@@ -48,6 +48,17 @@ def test_every_training_option_is_a_flag(capsys: pytest.CaptureFixture[str]) -> 
     assert missing == []
 
 
+def test_flags_become_values() -> None:
+    from fullconv.apps.cli import app
+
+    words = ["--model-args.head-channels", "8", "--encoder-args.pad-type", "same", "--class-weights", "1,2,0.5"]
+    _, bound, _ = app.parse_args(["train", "shapes", *words, "--crop", "32", "64", "--no-flip"])
+    assert bound.arguments["config"].model_dump(exclude_unset=True) == {
+        "model_args": {"head_channels": 8}, "encoder_args": {"pad_type": "same"}, "class_weights": [1.0, 2.0, 0.5],
+        "crop": (32, 64), "flip": False,
+    }  # fmt: skip
+
+
 def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = make_folder(6), tmp_path / "run"
     assert (
@@ -63,9 +74,10 @@ def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.Capture
     written = sorted(p.name for p in (tmp_path / "m").iterdir())
     assert written[:3] == ["scene_0.npz", "scene_0.overlay.png", "scene_0.png"]
     assert len(written) == 18
-    mask = Image.open(tmp_path / "m" / "scene_0.png")
-    assert (mask.mode, mask.size) == ("P", (64, 48))
-    chances = np.load(tmp_path / "m" / "scene_0.npz")["probabilities"]
+    with Image.open(tmp_path / "m" / "scene_0.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (64, 48))
+    with np.load(tmp_path / "m" / "scene_0.npz") as file:
+        chances = file["probabilities"]
     assert (chances.dtype, chances.shape) == (np.float16, (5, 48, 64))
     assert run(["info", str(out)]) == 0
     assert "fcn16s on resnet10t" in capsys.readouterr().out
@@ -101,7 +113,8 @@ def test_tiles(model: Path, tmp_path: Path) -> None:
     Image.fromarray(picture(90, 130)).save(tmp_path / "big.png")
     command = ["predict", str(model), str(tmp_path / "big.png"), "--out", str(tmp_path / "m"), "--tile", "64"]
     assert run([*command, "--overlap", "32"]) == 0
-    assert Image.open(tmp_path / "m" / "big.png").size == (130, 90)
+    with Image.open(tmp_path / "m" / "big.png") as mask:
+        assert mask.size == (130, 90)
 
 
 @pytest.mark.parametrize(

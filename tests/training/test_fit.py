@@ -48,7 +48,8 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "latest").resolve() == run.path.resolve()
     assert any((run.path / "tensorboard").iterdir())
     for picture in ("curves.png", "pictures/epoch_001.png", "pictures/epoch_003.png"):
-        assert Image.open(run.path / picture).width > 500
+        with Image.open(run.path / picture) as image:
+            assert image.width > 500
     best = max(rows, key=lambda row: float(row["mean_iou"]))
     assert run.scores["mean_iou"] == pytest.approx(float(best["mean_iou"]), rel=1e-5)
     # the best model is the one that was scored, and scores the same again
@@ -183,7 +184,8 @@ def test_class_weights(kind: object, tmp_path: Path) -> None:
 def test_images_of_other_sizes_and_channels(make_folder, tmp_path: Path) -> None:
     root = make_folder(6)
     (root / "dataset.yaml").write_text("channels: 1\n")
-    small = Image.open(root / "images" / "scene_0.png").resize((20, 10))
+    with Image.open(root / "images" / "scene_0.png") as image:
+        small = image.resize((20, 10))
     small.save(root / "images" / "scene_0.png")
     Image.fromarray(np.zeros((10, 20), np.uint8)).save(root / "masks" / "scene_0.png")
     run = fullconv.train(root, tmp_path / "run", **{**SMALL, "epochs": 1, "resize": (32, 64)})

@@ -20,9 +20,9 @@ OPTIONS: dict[str, Any] = {
     "model": "fcn8s",
     "encoder": "resnet18",
     "model_args": {"head_channels": 64},
-    "epochs": 14,
-    "batch_size": 16,
-    "rate": 3e-3,
+    "epochs": 11,
+    "batch_size": 8,
+    "rate": 2e-3,
     "scale": (0.8, 1.25),
     "crop": (96, 96),
 }

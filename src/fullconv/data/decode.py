@@ -137,9 +137,9 @@ def read_raw_mask(path: Path) -> np.ndarray:
 
 def _grey_bits(image: Image.Image) -> int:
     """Bits per pixel of a grey file (8 where its pixels are as the file has them)."""
-    raw = image.tile[0][3] if image.mode == "L" and image.tile else ""
-    kind = raw[0] if isinstance(raw, tuple) else raw
-    return {"L;2": 2, "L;4": 4}.get(str(kind), 8)
+    tiles = getattr(image, "tile", None)
+    raw = tiles[0][3] if image.mode == "L" and tiles else ""
+    return {"L;2": 2, "L;4": 4}.get(str(raw[0] if isinstance(raw, tuple) else raw), 8)
 
 
 def _lossless(image: Image.Image) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fullconv.errors import UsageError, first_few
 from fullconv.files import read_yaml, write_text
@@ -58,7 +58,7 @@ class TrainConfig(BaseModel):
     step_epochs: int = Field(50, ge=1, description="epochs between drops of the step schedule")
     step_factor: float = Field(0.1, gt=0, lt=1, description="factor of each drop of the step schedule")
     class_weights: Literal["none", "median-frequency"] | list[float] = Field(
-        "none", description="none, median-frequency, or one weight per class"
+        "none", description="none, median-frequency, or one weight per class: 1,2,0.5"
     )
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0 for no limit")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 for none")
@@ -76,6 +76,23 @@ class TrainConfig(BaseModel):
     devices: str = Field("auto", description="how many devices, or which, as lightning takes it")
     nodes: int = Field(1, ge=1, description="machines")
     strategy: str = Field("auto", description="lightning's strategy: auto, ddp, ...")
+
+    @field_validator("encoder_args", "model_args", mode="before")
+    @classmethod
+    def _flags_as_values(cls, value: Any) -> Any:
+        """From the command line (``--model-args.head-channels 8``) names come with hyphens and values as text."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            str(name).replace("-", "_"): yaml.safe_load(entry) if isinstance(entry, str) else entry
+            for name, entry in value.items()
+        }
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _weights_as_text(cls, value: Any) -> Any:
+        """``--class-weights 1,2,0.5``."""
+        return value.split(",") if isinstance(value, str) and "," in value else value
 
     @model_validator(mode="after")
     def _sensible(self) -> TrainConfig:

@@ -62,6 +62,7 @@ def train(
     config = _resumed_config(existing_run(out), recipe, options) if resume else TrainConfig.load(recipe, options)
     keep_freed_memory()
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = _fabric(config)
     fabric.launch()
     reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)
