@@ -151,7 +151,7 @@ def damaged(path: Path, kind: str) -> None:
         ("newer", "format 99.*upgrade fullconv"),
         ("no json", "header is damaged"),
         ("other model", "does not fit its weights"),
-        ("no classes", "does not fit its weights"),
+        ("no classes", "header is damaged .no classes"),
     ],
 )
 def test_files_that_are_not_models(kind: str, words: str, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
         subprocess.run([sys.executable, str(script), str(tmp_path / devices), devices], check=True, timeout=300)
     one, two = (load_file(tmp_path / d / "last.safetensors") for d in ("1", "2"))
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
     logs = [(tmp_path / d / "log.csv").read_text().splitlines()[-1].split(",") for d in ("1", "2")]
     assert [float(v) for v in logs[0][1:7]] == pytest.approx([float(v) for v in logs[1][1:7]], rel=1e-3)
 
