@@ -110,7 +110,7 @@ def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
 
 
 def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
-    """DDP on two CPU processes; without batch norm the steps are those of one process with the whole batch."""
+    """DDP on two CPU processes; without batch norm and ignored pixels the steps are those of one process."""
     script = tmp_path / "ddp.py"
     script.write_text(
         "import sys, fullconv\n"
@@ -119,7 +119,8 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n"
         "    data = shapes_dataset(Shapes(height=64, width=64, train=8, val=3))\n"
         "    fullconv.train(data, sys.argv[1], encoder='vgg16', encoder_args={'fc_channels': 8, 'dropout': 0.0},\n"
-        "        model='fcn32s', epochs=2, batch_size=4, workers=0, optimizer='sgd', rate=0.1, precision='fp32',\n"
+        "        model='fcn32s', epochs=2, batch_size=4, workers=0, scale=(1, 1), optimizer='sgd', rate=0.1,\n"
+        "        precision='fp32',\n"
         "        accelerator='cpu', devices=sys.argv[2], quiet=True)\n"
     )
     for devices in ("1", "2"):
