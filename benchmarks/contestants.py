@@ -48,11 +48,13 @@ def ours(pixels: Tensor, labels: Tensor) -> Step:
     from fullconv.ops import upsample_cross_entropy
     from fullconv.segmenter import choose_precision, normalise
     from fullconv.spec import Preprocessing
+    from fullconv.training.config import TrainConfig
     from fullconv.training.memory import keep_freed_memory
+    from fullconv.training.optimisation import make_optimizer
 
     keep_freed_memory()
     network = build_model("fcn8s", CLASSES, "resnet34").network.train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    optimizer = make_optimizer(network, TrainConfig())
     bf16 = choose_precision("auto", torch.device("cpu")) == "bf16"
 
     def step() -> None:
