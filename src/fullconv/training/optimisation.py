@@ -59,11 +59,10 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
         }
         for (in_encoder, decays), parameters in groups.items()
     ]
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")  # one pass over memory instead of several
     if config.optimizer == "sgd":
-        return torch.optim.SGD(settings, lr=config.rate, momentum=config.momentum, fused=fused)
+        return torch.optim.SGD(settings, lr=config.rate, momentum=config.momentum)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(settings, lr=config.rate, fused=fused)
+    return kind(settings, lr=config.rate)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
