@@ -1,14 +1,20 @@
 """The numeric kernels: exact loss, labels and counts from coarse logits. Usable with any PyTorch network."""
 
 from fullconv.ops.bilinear import bilinear_kernel, upsample
-from fullconv.ops.counts import confusion_counts
+from fullconv.ops.counts import confusion_counts, evaluate_counts
 from fullconv.ops.labels import upsample_argmax
-from fullconv.ops.loss import upsample_cross_entropy
+from fullconv.ops.loss import label_weight, upsample_cross_entropy, upsample_focal, upsample_ohem
+from fullconv.ops.overlap import upsample_dice
 
 __all__ = [
     "bilinear_kernel",
     "confusion_counts",
+    "evaluate_counts",
+    "label_weight",
     "upsample",
     "upsample_argmax",
     "upsample_cross_entropy",
+    "upsample_dice",
+    "upsample_focal",
+    "upsample_ohem",
 ]

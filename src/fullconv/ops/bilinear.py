@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,14 +75,17 @@ def axis_matrix(coarse: int, size: int, start: float, full: float, align_corners
 
 
 def _axis(coarse: int, size: int, start: float, full: float, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
-    pixel = torch.arange(size, dtype=torch.float64) + start
-    if align_corners:
-        place = pixel * ((coarse - 1) / (full - 1) if full > 1 else 0.0)
-    else:
-        place = (pixel + 0.5) * (coarse / full) - 0.5
-    place = place.clamp(0, coarse - 1)
+    place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(0, coarse - 1)
     low = place.floor().long()
     return low, (low + 1).clamp(max=coarse - 1), place - low
+
+
+def places(coarse: int, size: int, start: float, full: float, align_corners: bool) -> np.ndarray:
+    """The coarse coordinate of each of ``size`` pixels, float64, not yet clamped to the map."""
+    pixel = np.arange(size, dtype=np.float64) + start
+    if align_corners:
+        return pixel * ((coarse - 1) / (full - 1) if full > 1 else 0.0)
+    return (pixel + 0.5) * (coarse / full) - 0.5
 
 
 def row_strips(logits: Tensor, size: tuple[int, int], strip_bytes: int, spread: int = 3) -> Iterator[slice]:

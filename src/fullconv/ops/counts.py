@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fullconv.geometry import Window
+from fullconv.ops.backend import backend_for
+from fullconv.ops.labels import upsample_argmax
 
+
+@torch.no_grad()
 def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
     """Count pixels by (true class, predicted class).
 
@@ -18,21 +23,40 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignor
         int64 ``[num_classes, num_classes]``; rows are the truth, columns the prediction.
 
     Raises:
-        ValueError: shapes differ, or an id other than ``ignore_index`` lies outside the classes.
+        ValueError: shapes or devices differ, or an id other than ``ignore_index`` lies outside the classes (it says
+            which, and in how many pixels).
     """
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction and target must have one shape, found {tuple(prediction.shape)} and {tuple(target.shape)}"
         )
-    valid = target != ignore_index
-    truth = target[valid].long()
-    guess = prediction[valid].long()
-    for name, ids in (("target", truth), ("prediction", guess)):
-        outside = (ids < 0) | (ids >= num_classes)
-        if bool(outside.any()):
+    for name, ids in (("prediction", prediction), ("target", target)):
+        if ids.is_floating_point() or ids.is_complex():
+            raise ValueError(f"{name} must be integer labels, found {ids.dtype}; take argmax(1) of scores first")
+    if prediction.device != target.device:
+        raise ValueError(f"prediction is on {prediction.device}, target on {target.device}; bring them together")
+    counts, outside = backend_for(target).confusion(prediction, target, num_classes, ignore_index)
+    for name, number, example in (("target", *outside[:2]), ("prediction", *outside[2:])):
+        if number:
             raise ValueError(
-                f"{name} holds id {int(ids[outside][0])} in {int(outside.sum())} pixels; "
+                f"{name} holds id {example} and {number} pixels outside the classes in all; "
                 f"expected 0 to {num_classes - 1}" + (f" or {ignore_index}" if name == "target" else "")
             )
-    counts = torch.bincount(truth * num_classes + guess, minlength=num_classes**2)
-    return counts.reshape(num_classes, num_classes)
+    return counts
+
+
+def evaluate_counts(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+    crop: Window | None = None,
+) -> Tensor:
+    """Confusion counts of the labels that coarse ``logits n c h w`` give, against ``labels n H W``.
+
+    The same as ``confusion_counts(upsample_argmax(logits, ...), labels, ...)``; see those two.
+    """
+    size = (labels.shape[-2], labels.shape[-1])
+    prediction = upsample_argmax(logits, size, crop=crop, align_corners=align_corners)
+    return confusion_counts(prediction, labels, logits.shape[1], ignore_index)

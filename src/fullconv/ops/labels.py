@@ -1,20 +1,44 @@
-"""Label maps from coarse logits, strip by strip: nothing of size ``classes x H x W`` ever exists."""
+"""Label maps from coarse logits: nothing of size ``classes x H x W`` ever exists."""
 
 from __future__ import annotations
+
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
-from fullconv.ops.bilinear import axis_matrix, full_window, row_strips
+from fullconv.ops.backend import backend_for
+from fullconv.ops.bilinear import full_window
 
-STRIP_BYTES = 2 << 20
 
-
+@overload
+def upsample_argmax(
+    logits: Tensor,
+    size: tuple[int, int],
+    *,
+    crop: Window | None = None,
+    align_corners: bool = False,
+    confidence: Literal[False] = False,
+) -> Tensor: ...
+@overload
+def upsample_argmax(
+    logits: Tensor,
+    size: tuple[int, int],
+    *,
+    crop: Window | None = None,
+    align_corners: bool = False,
+    confidence: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
 @torch.no_grad()
 def upsample_argmax(
-    logits: Tensor, size: tuple[int, int], *, crop: Window | None = None, align_corners: bool = False
-) -> Tensor:
+    logits: Tensor,
+    size: tuple[int, int],
+    *,
+    crop: Window | None = None,
+    align_corners: bool = False,
+    confidence: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
     """The class with the highest bilinearly enlarged score at every pixel.
 
     Args:
@@ -22,29 +46,21 @@ def upsample_argmax(
         size: ``(H, W)`` of the image.
         crop: where the image lies in the enlarged map; the whole of it when None.
         align_corners: as in :func:`torch.nn.functional.interpolate`.
+        confidence: also give the softmax probability of that class.
 
     Returns:
-        Labels ``n H W``: uint8, or int32 for more than 256 classes. Ties go to the lower id.
+        Labels ``n H W``: uint8, or int32 for more than 256 classes. Ties go to the lower id. Equal to
+        ``F.interpolate(...).argmax(1)`` wherever the two best scores differ by more than float32 rounding.
+        With ``confidence`` a pair, the second float32 ``n H W``.
+
+    Raises:
+        ValueError: logits that are not ``n c h w``, or a size that is not positive.
     """
-    top, left, height, width = full_window(size, crop)
-    logits = logits.float()
-    rows = axis_matrix(logits.shape[2], size[0], top, height, align_corners, logits)
-    columns = axis_matrix(logits.shape[3], size[1], left, width, align_corners, logits).T
-    dtype = torch.uint8 if logits.shape[1] <= 256 else torch.int32
-    labels = torch.empty(logits.shape[0], *size, dtype=dtype, device=logits.device)
-    for strip in row_strips(logits, size, STRIP_BYTES):
-        labels[:, strip] = _argmax(rows[strip] @ logits @ columns, dtype)
-    return labels
-
-
-def _argmax(scores: Tensor, dtype: torch.dtype) -> Tensor:
-    """``scores.argmax(1)``; class by class, which on a CPU is several times as fast as torch's strided one."""
-    if scores.device.type != "cpu":
-        return scores.argmax(1).to(dtype)
-    best = scores[:, 0].clone()
-    labels = torch.zeros(best.shape, dtype=dtype)
-    for index in range(1, scores.shape[1]):
-        candidate = scores[:, index]
-        labels.masked_fill_(candidate > best, index)
-        torch.maximum(best, candidate, out=best)
-    return labels
+    if logits.ndim != 4 or 0 in logits.shape or not logits.is_floating_point():
+        raise ValueError(f"expected floating-point logits n c h w, found {logits.dtype} {tuple(logits.shape)}")
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be (height, width) of at least 1x1, found {tuple(size)}")
+    window = full_window(size, crop)
+    with torch.autocast(logits.device.type, enabled=False):
+        labels, sure = backend_for(logits).argmax(logits.detach(), tuple(size), window, align_corners, confidence)
+    return (labels, sure) if confidence else labels

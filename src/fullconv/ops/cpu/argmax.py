@@ -1,0 +1,70 @@
+"""The best class of every pixel, and its probability, row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fullconv.ops.cpu.maths import LOG2E, exp2, f32, i32, kernel
+from fullconv.ops.cpu.rows import enlarge, read_row
+
+
+@kernel
+def _search(upper, lower, fraction, best, label):
+    """The best score and its class, lane by lane.
+
+    Ties stay with the lower id; nan counts as the largest, as in ``torch.argmax``.
+    """
+    rest = f32(1) - fraction
+    for i in range(best.shape[0]):
+        best[i] = rest * upper[0, i] + fraction * lower[0, i]
+        label[i] = i32(0)
+    for c in range(1, upper.shape[0]):
+        for i in range(best.shape[0]):
+            score = rest * upper[c, i] + fraction * lower[c, i]
+            wins = (score > best[i]) | ((score != score) & (best[i] == best[i]))
+            best[i] = score if wins else best[i]
+            label[i] = i32(c) if wins else label[i]
+
+
+@kernel
+def _add_powers(upper, lower, fraction, best, total):
+    rest = f32(1) - fraction
+    total[:] = f32(0)
+    for c in range(upper.shape[0]):
+        for i in range(best.shape[0]):
+            total[i] += exp2(rest * upper[c, i] + (fraction * lower[c, i] - best[i]))
+
+
+@kernel
+def argmax_task(
+    logits, first_interval, row_start, row_fraction, first_cell, block, left, fraction, pixel,
+    begin, end, labels, confidence,
+):  # fmt: skip
+    """Write ``labels [H, W]`` for intervals ``begin`` to ``end`` of one image, and ``confidence`` if not empty."""
+    classes, coarse_rows, _ = logits.shape
+    lanes = fraction.shape[1]
+    wanted = confidence.shape[0] > 0
+    row = np.zeros((classes, block + 2), f32)
+    upper, lower = np.zeros((classes, lanes), f32), np.zeros((classes, lanes), f32)
+    best, label, total = np.zeros(lanes, f32), np.zeros(lanes, i32), np.zeros(lanes, f32)
+    factor = LOG2E if wanted else f32(1)  # unscaled scores tie exactly where the logits do
+    for b in range(fraction.shape[0]):
+        start = first_cell + b * block
+        for interval in range(begin, end):
+            if interval == begin:
+                read_row(logits, max(first_interval + interval - 1, 0), start, factor, row)
+                enlarge(row, fraction[b], left, block, upper)
+            read_row(logits, min(first_interval + interval, coarse_rows - 1), start, factor, row)
+            enlarge(row, fraction[b], left, block, lower)
+            for y in range(row_start[interval], row_start[interval + 1]):
+                f = row_fraction[y]
+                _search(upper, lower, f, best, label)
+                if wanted:
+                    _add_powers(upper, lower, f, best, total)
+                for i in range(lanes):
+                    column = pixel[b, i]
+                    if column >= 0:
+                        labels[y, column] = label[i]
+                        if wanted:
+                            confidence[y, column] = f32(1) / total[i]
+            upper, lower = lower, upper

@@ -1,0 +1,75 @@
+"""``2**x`` and ``log2(x)`` as polynomials that LLVM turns into vector code, and the options every kernel shares.
+
+The processor's own ``exp`` is a call per number; these are a dozen multiply-adds for sixteen numbers at a time.
+Largest relative error of ``exp2``: 2e-7; largest absolute error of ``log2``: 3e-7 (tests measure both).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# contract: a * b + c in one instruction. Nothing that would reorder sums or drop nan.
+kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+inlined = njit(inline="always", error_model="numpy", fastmath={"contract", "nsz"})
+
+f32 = np.float32
+i32 = np.int32
+u64 = np.uint64  # of an index: numba need not look whether it counts from the end, and LLVM can vectorise
+LOG2E, LN2 = f32(1.4426950408889634), f32(0.6931471805599453)
+LOWEST = f32(-3.0e38)
+
+_ROUND = f32(12582912.0)  # 1.5 * 2**23: adding it leaves the nearest integer in the low bits
+_SMALLEST_POWER = f32(-126.0)
+_E1, _E2, _E3 = f32(0.69314718), f32(0.24022651), f32(0.055504109)
+_E4, _E5, _E6 = f32(0.0096181291), f32(0.0013333558), f32(0.00015403530)
+_L1, _L3, _L5, _L7, _L9 = f32(2.8853901), f32(0.96179669), f32(0.57707802), f32(0.41219858), f32(0.32059890)
+_ROOT_HALF_BITS = i32(0x3F3504F3)
+
+
+@intrinsic
+def _float_of_bits(typing_context, bits):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def _bits_of_float(typing_context, value):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@inlined
+def exp2(x):
+    """``2**x`` for float32 ``x <= 0`` (``2**-126`` below that; nan stays nan)."""
+    x = _SMALLEST_POWER if x < _SMALLEST_POWER else x
+    shifted = x + _ROUND
+    rest = x - (shifted - _ROUND)
+    power = _E6 * rest + _E5
+    power = power * rest + _E4
+    power = power * rest + _E3
+    power = power * rest + _E2
+    power = power * rest + _E1
+    power = power * rest + f32(1)
+    return _float_of_bits(i32(_bits_of_float(power) + i32(_bits_of_float(shifted) << i32(23))))
+
+
+@inlined
+def log2(x):
+    """``log2(x)`` for normal float32 ``x > 0``."""
+    bits = _bits_of_float(x)
+    exponent = (bits - _ROOT_HALF_BITS) >> i32(23)
+    mantissa = _float_of_bits(i32(bits - i32(exponent << i32(23))))  # in [sqrt(1/2), sqrt(2))
+    z = (mantissa - f32(1)) / (mantissa + f32(1))
+    square = z * z
+    series = _L9 * square + _L7
+    series = series * square + _L5
+    series = series * square + _L3
+    series = series * square + _L1
+    return f32(exponent) + series * z

@@ -1,0 +1,110 @@
+"""The kernels on tensors: what :mod:`fullconv.ops.backend` calls for the processor."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fullconv.geometry import Window
+from fullconv.ops.cpu.argmax import argmax_task
+from fullconv.ops.cpu.counting import BYTE, count_any, count_bytes
+from fullconv.ops.cpu.grid import Grid, make_grid
+from fullconv.ops.cpu.softmax import softmax_task
+from fullconv.ops.cpu.threads import run_all
+from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms, bad_label
+
+FEWEST_INTERVALS = 4
+TASKS = 32
+FEWEST_COUNTED = 1 << 17
+
+
+def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
+    """As :func:`fullconv.ops.reference.softmax_sums`."""
+    scores = logits.float().contiguous().numpy()
+    truth = labels.numpy()
+    images, classes, _, width = scores.shape
+    grid = _grid(scores, truth.shape[1:], terms.window, terms.align_corners)
+    weight = np.ones(classes, np.float32) if terms.weight is None else terms.weight.float().contiguous().numpy()
+    gradient = np.zeros(scores.shape if terms.gradient else (images, 0, 0, 0), np.float32)
+    maps = np.zeros(truth.shape if terms.pixel_losses else (images, 0, 0), np.float32)
+    parts = _parts(images, grid)
+    edges = [np.zeros((classes if terms.gradient else 0, 1, width), np.float32) for _ in parts]
+    results = run_all(
+        softmax_task,
+        [
+            (
+                scores[i], truth[i], weight, terms.ignore_index, terms.label_smoothing, terms.gamma, *grid, begin, end,
+                gradient[i], edge, maps[i],
+            )
+            for (i, begin, end), edge in zip(parts, edges, strict=True)
+        ],
+    )  # fmt: skip
+    for (image, *_), (*_, row, column) in zip(parts, results, strict=True):
+        if row >= 0:
+            raise bad_label(int(truth[image, row, column]), image, row, column, classes, terms.ignore_index)
+    if terms.gradient:
+        for (image, begin, _), edge in zip(parts, edges, strict=True):
+            gradient[image, :, max(grid.first_interval + begin - 1, 0)] += edge[:, 0]
+    return SoftmaxSums(
+        torch.tensor(sum(result[0] for result in results), dtype=torch.float64),
+        torch.tensor(sum(result[1] for result in results), dtype=torch.float64),
+        torch.from_numpy(gradient) if terms.gradient else None,
+        torch.from_numpy(maps) if terms.pixel_losses else None,
+    )
+
+
+def argmax(
+    logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool
+) -> tuple[Tensor, Tensor | None]:
+    """As :func:`fullconv.ops.reference.argmax`."""
+    scores = logits.float().contiguous().numpy()
+    images, classes = scores.shape[:2]
+    grid = _grid(scores, size, window, align_corners)
+    labels = np.empty((images, *size), np.uint8 if classes <= 256 else np.int32)
+    sure = np.empty((images, *size) if confidence else (images, 0, 0), np.float32)
+    run_all(argmax_task, [(scores[i], *grid, begin, end, labels[i], sure[i]) for i, begin, end in _parts(images, grid)])
+    return torch.from_numpy(labels), torch.from_numpy(sure) if confidence else None
+
+
+def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
+    """As :func:`fullconv.ops.reference.confusion`."""
+    guess, truth = prediction.reshape(-1).numpy(), target.reshape(-1).numpy()
+    threads = torch.get_num_threads()
+    step = max(FEWEST_COUNTED, -(-len(truth) // threads))
+    parts = [(guess[a : a + step], truth[a : a + step]) for a in range(0, max(len(truth), 1), step)]
+    if guess.dtype == truth.dtype == np.uint8 and classes <= BYTE:
+        return _from_bytes(sum(run_all(count_bytes, parts)), classes, ignore_index)
+    results = run_all(count_any, [(*part, classes, ignore_index) for part in parts])
+    counts = torch.from_numpy(sum(result[0] for result in results))
+    outside = [sum(result[1] for result in results), 0, sum(result[3] for result in results), 0]
+    for result in results:
+        outside[1] = result[2] if result[1] else outside[1]
+        outside[3] = result[4] if result[3] else outside[3]
+    return counts, outside
+
+
+def _from_bytes(pairs: np.ndarray, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
+    """The counts of the classes out of the counts of all byte pairs, and what lies outside."""
+    pairs = pairs.astype(np.int64)
+    if 0 <= ignore_index < BYTE:
+        pairs[ignore_index] = 0
+    outside = []
+    for ids in (pairs[classes:].sum(1), pairs[:classes, classes:].sum(0)):
+        outside += [int(ids.sum()), classes + int(np.flatnonzero(ids)[-1]) if ids.any() else 0]
+    return torch.from_numpy(pairs[:classes, :classes].copy()), outside
+
+
+def _grid(scores: np.ndarray, size: tuple[int, ...], window: Window, align_corners: bool) -> Grid:
+    _, classes, height, width = scores.shape
+    return make_grid(classes, (height, width), (size[0], size[1]), window, align_corners)
+
+
+def _parts(images: int, grid: Grid) -> list[tuple[int, int, int]]:
+    """Tasks ``(image, begin, end)``; by the shape alone, so that sums do not depend on the number of threads."""
+    intervals = len(grid.row_start) - 1
+    count = max(1, min(-(-TASKS // images), intervals // FEWEST_INTERVALS))
+    cuts = [round(k * intervals / count) for k in range(count + 1)]
+    return [(image, a, b) for image in range(images) for a, b in itertools.pairwise(cuts)]

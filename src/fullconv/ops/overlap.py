@@ -1,0 +1,116 @@
+"""Dice and Jaccard losses at full resolution from coarse logits, strip by strip.
+
+Both are functions of three sums per class over all pixels, so one pass takes the sums and a second one the gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from fullconv.geometry import Window
+from fullconv.ops.loss import checked
+from fullconv.ops.reference import check_labels, to_sums_dtype
+from fullconv.ops.strips import enlarged_strips
+
+
+def upsample_dice(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    jaccard: bool = False,
+    smooth: float = 1.0,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+    crop: Window | None = None,
+) -> Tensor:
+    """One minus the soft Dice (or Jaccard) coefficient, averaged over the classes that occur in the labels.
+
+    With ``p`` the probabilities, ``t`` the one-hot truth and sums over the batch's pixels that count, class by class:
+    Dice is ``(2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth)``, Jaccard
+    ``(sum(p t) + smooth) / (sum(p) + sum(t) - sum(p t) + smooth)``.
+
+    Args:
+        logits, labels, ignore_index, align_corners, crop: as for :func:`upsample_cross_entropy`.
+        jaccard: Jaccard instead of Dice.
+        smooth: added above and below, in pixels.
+
+    Returns:
+        A scalar, float32 (float64 for float64); 0 with a zero gradient when every pixel is ignored.
+
+    Raises:
+        ValueError: as :func:`upsample_cross_entropy`.
+
+    Source: Milletari et al., "V-Net", arXiv:1606.04797, with the denominator not squared; Rahman & Wang, "Optimizing
+    Intersection-Over-Union in Deep Neural Networks for Image Segmentation" (2016).
+    """
+    window = checked(logits, labels, None, crop)
+    if smooth < 0:
+        raise ValueError(f"smooth must be 0 or more, found {smooth}")
+    check_labels(labels, logits.shape[1], ignore_index)
+    loss: Tensor = _Overlap.apply(logits, labels, ignore_index, window, align_corners, jaccard, smooth)
+    return loss
+
+
+class _Overlap(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, ignore: int, window: Window, align: bool, jaccard: bool, smooth: float
+    ) -> Tensor:
+        exact = to_sums_dtype(logits.detach()).contiguous()
+        ctx.save_for_backward(exact, labels)
+        ctx.dtype, ctx.geometry, ctx.ignore = logits.dtype, (window, align), ignore
+        with torch.autocast(logits.device.type, enabled=False), torch.enable_grad():
+            sums = _sums(exact, labels, ignore, window, align).requires_grad_()
+            loss = _coefficient_loss(sums, jaccard, smooth)
+            (ctx.slopes,) = torch.autograd.grad(loss, sums)
+        return loss.detach().to(exact.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        exact, labels = ctx.saved_tensors
+        gradient = torch.zeros_like(exact)
+        both, guessed = ctx.slopes[0].to(exact), ctx.slopes[1].to(exact)
+        with torch.autocast(exact.device.type, enabled=False):
+            for strip in enlarged_strips(exact, tuple(labels.shape[1:]), *ctx.geometry):
+                share, truth = _probabilities(strip.scores, labels[:, strip.rows], ctx.ignore)
+                # the slope with respect to each probability, then through the softmax
+                slope = guessed[:, None, None] + both[:, None, None] * truth
+                slope = share * (slope - (share * slope).sum(1, keepdim=True))
+                strip.add_gradient(slope, gradient)
+        return (gradient * outer).to(ctx.dtype), *[None] * 6
+
+
+def _sums(exact: Tensor, labels: Tensor, ignore: int, window: Window, align: bool) -> Tensor:
+    """``sum(p t)``, ``sum(p)`` and ``sum(t)`` of each class, ``[3, c]``."""
+    wide = torch.float32 if exact.device.type == "mps" else torch.float64
+    sums = exact.new_zeros(3, exact.shape[1], dtype=wide)
+    for strip in enlarged_strips(exact, (labels.shape[1], labels.shape[2]), window, align):
+        share, truth = _probabilities(strip.scores, labels[:, strip.rows], ignore)
+        for index, values in enumerate((share * truth, share, truth)):
+            sums[index] += values.sum((0, 2, 3), dtype=wide)
+    return sums
+
+
+def _probabilities(scores: Tensor, labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
+    """Softmax and one-hot truth ``n c rows W``, both 0 where ignored."""
+    counted = (labels != ignore)[:, None]
+    known = torch.where(counted, labels[:, None].long(), 0)
+    truth = torch.zeros_like(scores).scatter_(1, known, counted.to(scores))
+    return torch.where(counted, scores.softmax(1), 0), truth
+
+
+def _coefficient_loss(sums: Tensor, jaccard: bool, smooth: float) -> Tensor:
+    both, guessed, true = sums
+    present = true > 0
+    if not bool(present.any()):
+        return 0 * sums.sum()
+    if jaccard:
+        coefficient = (both + smooth) / (guessed + true - both + smooth)
+    else:
+        coefficient = (2 * both + smooth) / (guessed + true + smooth)
+    return (1 - coefficient)[present].mean()
