@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fullconv.geometry import Window
 from fullconv.ops import bilinear_kernel, upsample
-from fullconv.ops.bilinear import axis_matrix
+from fullconv.ops.bilinear import Axis
 
 
 def test_bilinear_kernel_values() -> None:
@@ -38,11 +38,12 @@ def test_seed_picture_size() -> None:
 
 
 @given(st.integers(1, 9), st.integers(1, 60), st.booleans())
-def test_axis_matrix_is_interpolate(coarse: int, size: int, align: bool) -> None:
+def test_axis_is_interpolate(coarse: int, size: int, align: bool) -> None:
     x = torch.randn(1, 1, coarse, 1, dtype=torch.float64)
     expected = F.interpolate(x, (size, 1), mode="bilinear", align_corners=align)[0, 0]
-    matrix = axis_matrix(coarse, size, 0, size, align, x)
-    torch.testing.assert_close(matrix @ x[0, 0], expected)
+    axis = Axis.of(coarse, size, 0, size, align, x)
+    torch.testing.assert_close(axis.matrix(x) @ x[0, 0], expected)
+    torch.testing.assert_close(axis.apply(x, 2)[0, 0], expected)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(2, 9), st.data())

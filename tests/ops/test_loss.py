@@ -1,91 +1,344 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+import torch.utils.checkpoint
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from fullconv.geometry import Window
-from fullconv.ops import loss as loss_module
-from fullconv.ops import upsample, upsample_cross_entropy
+from fullconv.ops import label_weight, strips, upsample, upsample_cross_entropy, upsample_focal, upsample_ohem
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")  # its interpreter is numpy
+
+Loss = Callable[..., Tensor]
+many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def reference(logits, labels, weight=None, crop=None, align_corners=False):
-    full = upsample(logits, labels.shape[-2:], crop, align_corners=align_corners)
-    return F.cross_entropy(full, labels.long(), weight, ignore_index=255)
+def value_and_gradient(loss: Loss, logits: Tensor, labels: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    leaf = logits.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    value = loss(leaf, labels, **options)
+    return value.detach(), torch.autograd.grad(value, leaf)[0]
 
 
-@settings(max_examples=150)
-@given(st.data())
-def test_value_and_gradient_are_those_of_interpolate_then_cross_entropy(data: st.DataObject) -> None:
-    n, c = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 7))
-    h, w = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
-    size = (data.draw(st.integers(h, 8 * h + 3)), data.draw(st.integers(w, 8 * w + 3)))
-    logits = torch.randn(n, c, h, w, dtype=torch.float64) * data.draw(st.sampled_from([1, 30]))
-    if data.draw(st.booleans()):
+def plain_cross_entropy(logits: Tensor, labels: Tensor, **options: Any) -> Tensor:
+    """PyTorch's own two functions, in float64."""
+    ours = {name: options.pop(name) for name in ("crop", "align_corners") if name in options}
+    if options.get("weight") is not None:
+        options["weight"] = options["weight"].double()
+    full = upsample(logits.double(), tuple(labels.shape[-2:]), **ours)
+    return F.cross_entropy(full, labels.long(), **{"ignore_index": 255, **options})
+
+
+def assert_same(got: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], tolerance: float = 2e-5) -> None:
+    torch.testing.assert_close(got[0].double(), expected[0].double(), rtol=tolerance, atol=1e-6)
+    largest = float(expected[1].abs().max())
+    torch.testing.assert_close(got[1].double(), expected[1].double(), rtol=tolerance, atol=tolerance * largest)
+
+
+@st.composite
+def problems(draw: st.DrawFn, most: int = 40) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Coarse logits of any layout and dtype, larger labels with ignored regions, and options."""
+    n, c = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 5, 17, 40]))
+    h, w = draw(st.integers(1, 9)), draw(st.integers(1, most))
+    torch.manual_seed(draw(st.integers(0, 2**30)))
+    logits = torch.randn(n, c, h, w) * draw(st.sampled_from([0.1, 3, 60]))
+    layout = draw(st.sampled_from(["contiguous", "channels_last", "sliced", "transposed"]))
+    if layout == "channels_last":
         logits = logits.contiguous(memory_format=torch.channels_last)
-    logits.requires_grad_()
+    elif layout == "sliced":
+        logits = torch.randn(n, c, h + 2, 2 * w)[:, :, 1:-1, ::2]
+    elif layout == "transposed":
+        logits = torch.randn(n, c, w, h).transpose(2, 3)
+    logits = logits.to(draw(st.sampled_from([torch.float32, torch.float32, torch.bfloat16, torch.float16])))
+    options: dict[str, Any] = {"align_corners": draw(st.booleans())}
+    stride = draw(st.sampled_from([1, 2, 4, 8]))
+    kind = draw(st.sampled_from(["stride", "any", "fraction", "crop"]))
+    if kind == "stride":
+        size = (h * stride, w * stride)
+    elif kind == "any":
+        size = (draw(st.integers(h, 9 * h)), draw(st.integers(w, 5 * w)))
+    elif kind == "fraction":
+        size = (h + draw(st.integers(0, 1)), w + draw(st.integers(0, 1)))
+    else:
+        size = (draw(st.integers(1, h * stride)), draw(st.integers(1, w * stride)))
+        top, left = (
+            draw(st.integers(0, full - part)) for full, part in zip((h * stride, w * stride), size, strict=True)
+        )
+        shift = draw(st.sampled_from([0.0, 0.25]))
+        options = {"crop": Window(top + shift, left + shift, h * stride, w * stride)}
     labels = torch.randint(0, c, (n, *size))
-    labels[torch.rand(labels.shape) < data.draw(st.sampled_from([0, 0.3]))] = 255
-    labels[0, 0, 0] = 0
-    if data.draw(st.booleans()):
-        labels = labels.to(torch.uint8)
-    weight = torch.rand(c, dtype=torch.float64) + 0.1 if data.draw(st.booleans()) else None
-    align = data.draw(st.booleans())
-    expected = reference(logits, labels, weight, align_corners=align)
-    (expected_gradient,) = torch.autograd.grad(expected, logits)
-    got = upsample_cross_entropy(logits, labels, weight=weight, align_corners=align)
-    (gradient,) = torch.autograd.grad(got, logits)
-    torch.testing.assert_close(got, expected)
-    torch.testing.assert_close(gradient, expected_gradient)
+    ignored = draw(st.sampled_from(["none", "some", "half", "all but one"]))
+    if ignored == "some":
+        labels[torch.rand(labels.shape) < 0.3] = 255
+    elif ignored == "half":
+        labels[..., : size[1] // 2] = 255
+    elif ignored == "all but one":
+        labels.fill_(255)
+    labels[-1, -1, -1] = 0
+    labels = labels.to(draw(st.sampled_from([torch.uint8, torch.int64])))
+    if draw(st.booleans()):
+        options["weight"] = torch.rand(c) + 0.1
+    options["label_smoothing"] = draw(st.sampled_from([0.0, 0.0, 0.1, 1.0]))
+    options["reduction"] = draw(st.sampled_from(["mean", "sum"]))
+    return logits, labels, options
+
+
+def tolerance_of(logits: Tensor) -> float:
+    """Gradients come back in the dtype of the logits."""
+    return {torch.bfloat16: 1e-2, torch.float16: 2e-3}.get(logits.dtype, 2e-5)
+
+
+def rounding_scale(problem: tuple[Tensor, Tensor, dict[str, Any]]) -> float:
+    """The largest gradient that the pixels of one coarse place could give if their slopes did not cancel."""
+    logits, labels, options = problem
+    stride = max(labels.shape[1] / logits.shape[2], 1) * max(labels.shape[2] / logits.shape[3], 1)
+    if options.get("crop"):
+        stride = options["crop"].height * options["crop"].width / (logits.shape[2] * logits.shape[3])
+    slopes = 4 * stride * float(logits.abs().max().float().clamp(min=1))
+    return slopes if options["reduction"] == "sum" else max(slopes / float((labels != 255).sum()), 0.1)
+
+
+def check_cross_entropy(problem: tuple[Tensor, Tensor, dict[str, Any]], device: str = "cpu") -> None:
+    logits, labels, options = problem
+    expected = value_and_gradient(plain_cross_entropy, logits.double(), labels, **options)
+    if options.get("weight") is not None:
+        options["weight"] = options["weight"].to(device)
+    value, gradient = value_and_gradient(upsample_cross_entropy, logits.to(device), labels.to(device), **options)
+    assert value.dtype == torch.float32
+    assert gradient.dtype == logits.dtype
+    assert gradient.shape == logits.shape
+    value, gradient = value.cpu(), gradient.cpu()
+    torch.testing.assert_close(value.double(), expected[0], rtol=2e-5, atol=2e-6 * rounding_scale(problem))
+    torch.testing.assert_close(
+        gradient.double(), expected[1], rtol=tolerance_of(logits), atol=2e-6 * rounding_scale(problem)
+    )
+
+
+@many
+@given(problem=problems())
+@pytest.mark.parametrize("name", ["strips", "cpu"])
+def test_cross_entropy_is_that_of_torch(name: str, problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_OPS", name)
+    check_cross_entropy(problem)
+
+
+@settings(max_examples=12 if not torch.cuda.is_available() else 500, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(problem=problems(most=5))
+def test_cross_entropy_of_triton_is_that_of_torch(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_OPS", "triton")
+    logits, labels, options = problem
+    if not torch.cuda.is_available() and labels.numel() > 150:  # the interpreter is slow
+        labels = labels[:, :9, :9]
+        options["crop"] = options.get("crop") or Window(0, 0, *problem[1].shape[-2:])
+        options.pop("align_corners", None)
+        labels[0, 0, 0] = 0
+    check_cross_entropy((logits, labels, options), "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_reference_is_torch_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_OPS", "reference")
+    logits, labels = torch.randn(2, 4, 3, 5), torch.randint(0, 4, (2, 11, 13))
+    assert_same(
+        value_and_gradient(upsample_cross_entropy, logits, labels, label_smoothing=0.2),
+        value_and_gradient(plain_cross_entropy, logits, labels, label_smoothing=0.2),
+    )
+
+
+@many
+@given(problem=problems(), gamma=st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0]))
+@pytest.mark.parametrize("name", ["strips", "cpu"])
+def test_focal_is_the_formula(name: str, problem: Any, gamma: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels, options = problem
+    options.pop("label_smoothing")
+    logits = logits.clamp(-8, 8)  # where p is 1 to float32 the formula itself loses its digits
+
+    def formula(logits: Tensor, labels: Tensor) -> Tensor:
+        full = upsample(
+            logits, tuple(labels.shape[-2:]), options.get("crop"), align_corners=options.get("align_corners", False)
+        )
+        log_p = full.log_softmax(1).gather(1, torch.where(labels == 255, 0, labels.long())[:, None])[:, 0]
+        own = (options["weight"].double() if "weight" in options else torch.ones(logits.shape[1]).double())[
+            torch.where(labels == 255, 0, labels.long())
+        ] * (labels != 255)
+        total = (-own * (-torch.expm1(log_p)).clamp(min=1e-12) ** gamma * log_p).sum()
+        return total if options["reduction"] == "sum" else total / own.sum()
+
+    expected = value_and_gradient(formula, logits.double(), labels)
+    monkeypatch.setenv("FULLCONV_OPS", name)
+    got = value_and_gradient(upsample_focal, logits, labels, gamma=gamma, **options)
+    scale = rounding_scale(problem)
+    torch.testing.assert_close(got[0].double(), expected[0], rtol=2e-4, atol=2e-6 * scale)
+    torch.testing.assert_close(got[1].double(), expected[1], rtol=10 * tolerance_of(logits), atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("keep", [1e-9, 0.1, 0.5, 1.0])
+def test_ohem_is_the_mean_of_the_largest(keep: float) -> None:
+    logits, labels = torch.randn(2, 5, 4, 6), torch.randint(0, 5, (2, 30, 41))
+    labels[torch.rand(labels.shape) < 0.2] = 255
+
+    def largest(logits: Tensor, labels: Tensor) -> Tensor:
+        full = F.interpolate(logits, labels.shape[-2:], mode="bilinear")
+        losses = F.cross_entropy(full, labels, ignore_index=255, reduction="none").flatten()
+        number = max(-(-int(keep * 1e6) * int((labels != 255).sum()) // 10**6), 1)
+        return losses.topk(number).values.mean()
+
+    assert_same(
+        value_and_gradient(upsample_ohem, logits, labels, keep=keep),
+        value_and_gradient(largest, logits.double(), labels),
+    )
+
+
+def test_focal_and_smoothing_in_every_backend(backend: str, device: torch.device) -> None:
+    logits, labels = torch.randn(1, 5, 3, 4, device=device) * 4, torch.randint(0, 5, (1, 9, 14), device=device)
+    labels[:, 2] = 255
+    weight = torch.rand(5, device=device)
+    for loss, options in (
+        (upsample_focal, {"gamma": 2.0, "weight": weight}),
+        (upsample_cross_entropy, {"label_smoothing": 0.3, "weight": weight, "align_corners": True}),
+    ):
+        os.environ["FULLCONV_OPS"] = "reference"
+        expected = value_and_gradient(loss, logits.double(), labels, **options)
+        os.environ["FULLCONV_OPS"] = backend
+        assert_same(value_and_gradient(loss, logits, labels, **options), expected)
 
 
 def test_strips_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    logits = torch.randn(2, 5, 6, 7, dtype=torch.float64, requires_grad=True)
-    labels = torch.randint(0, 5, (2, 45, 50))
-    whole = upsample_cross_entropy(logits, labels)
-    (gradient,) = torch.autograd.grad(whole, logits)
-    monkeypatch.setattr(loss_module, "STRIP_BYTES", 1)  # one row a strip
-    thin = upsample_cross_entropy(logits, labels)
-    (thin_gradient,) = torch.autograd.grad(thin, logits)
-    torch.testing.assert_close(thin, whole)
-    torch.testing.assert_close(thin_gradient, gradient)
-
-
-def test_window_of_a_padded_network() -> None:
-    logits = torch.randn(1, 4, 5, 6, requires_grad=True)
-    labels = torch.randint(0, 4, (1, 30, 35))
-    crop = Window(3, 5, 40, 48)
-    got = upsample_cross_entropy(logits, labels, crop=crop)
-    torch.testing.assert_close(got, reference(logits, labels, crop=crop))
+    logits, labels = torch.randn(2, 5, 6, 7, dtype=torch.float64), torch.randint(0, 5, (2, 45, 50))
+    whole = value_and_gradient(upsample_cross_entropy, logits, labels)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)  # one row a strip
+    assert_same(value_and_gradient(upsample_cross_entropy, logits, labels), whole, 1e-12)
 
 
 def test_gradcheck() -> None:
     logits = torch.randn(2, 3, 3, 4, dtype=torch.float64, requires_grad=True)
     labels = torch.randint(0, 3, (2, 13, 17))
     labels[:, :4] = 255
-    assert torch.autograd.gradcheck(lambda x: upsample_cross_entropy(x, labels), (logits,))
+    weight = torch.rand(3, dtype=torch.float64)
+    for loss in (
+        lambda x: upsample_cross_entropy(x, labels),
+        lambda x: upsample_cross_entropy(x, labels, weight=weight, label_smoothing=0.1, reduction="sum"),
+        lambda x: upsample_focal(x, labels, weight=weight),
+        lambda x: upsample_ohem(x, labels),
+    ):
+        assert torch.autograd.gradcheck(loss, (logits,))
 
 
-def test_everything_ignored_is_zero_with_zero_gradient() -> None:
-    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
-    loss = upsample_cross_entropy(logits, torch.full((1, 8, 8), 255))
-    loss.backward()
-    assert loss == 0
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
+def test_two_runs_give_the_same_bits(backend: str, device: torch.device) -> None:
+    size = (2, 6) if backend == "triton" and device.type == "cpu" else (40, 30)
+    logits = torch.randn(2, 7, *size, device=device)
+    labels = torch.randint(0, 7, (2, 4 * size[0], 4 * size[1]), device=device)
+    first = value_and_gradient(upsample_cross_entropy, logits, labels)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        again = value_and_gradient(upsample_cross_entropy, logits, labels)
+    finally:
+        torch.set_num_threads(threads)
+    if backend == "strips":  # PyTorch's own products may differ with the number of threads
+        again = value_and_gradient(upsample_cross_entropy, logits, labels)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
 
 
-def test_bf16_logits_are_summed_in_fp32() -> None:
-    logits = torch.randn(1, 6, 5, 5).bfloat16().requires_grad_()
-    labels = torch.randint(0, 6, (1, 40, 40))
-    exact = logits.detach().float().requires_grad_()
-    got, expected = upsample_cross_entropy(logits, labels), reference(exact, labels)
-    assert got.dtype == torch.float32
-    torch.testing.assert_close(got, expected)
-    got.backward()
-    expected.backward()
-    torch.testing.assert_close(logits.grad, exact.grad.bfloat16())
+def test_everything_ignored_is_zero_with_zero_gradient(backend: str, device: torch.device) -> None:
+    logits, labels = torch.randn(1, 3, 2, 2, device=device), torch.full((1, 8, 8), 255, device=device)
+    for loss in (upsample_cross_entropy, upsample_focal, upsample_ohem):
+        value, gradient = value_and_gradient(loss, logits, labels)
+        assert value == 0
+        assert torch.equal(gradient, torch.zeros_like(logits))
+
+
+def test_nan_and_infinity_go_where_torch_lets_them_go(backend: str, device: torch.device) -> None:
+    logits = torch.randn(1, 4, 4, 4, device=device)
+    labels = torch.randint(0, 4, (1, 16, 16), device=device)
+    for strange in (float("nan"), float("inf")):
+        bad = logits.clone()
+        bad[0, 1, 0, 0] = strange
+        value, gradient = value_and_gradient(upsample_cross_entropy, bad, labels)
+        expected = value_and_gradient(plain_cross_entropy, bad, labels)
+        assert value.isnan()
+        if backend == "strips":
+            assert gradient.isnan().any()
+        else:
+            assert torch.equal(gradient.isnan(), expected[1].isnan())
+        ignored = labels.clone()
+        ignored[:, :6, :6] = 255  # every pixel that reads the strange value
+        value, gradient = value_and_gradient(upsample_cross_entropy, bad, ignored)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+def test_a_class_that_is_masked_out_by_minus_infinity(backend: str, device: torch.device) -> None:
+    logits = torch.randn(1, 4, 3, 3, device=device)
+    logits[:, 2] = -torch.inf
+    labels = torch.randint(0, 2, (1, 4, 4), device=device)
+    crop = Window(2.25, 2.25, 9, 9)  # no pixel lies on a coarse place, where 0 * inf is nan in PyTorch too
+    value, gradient = value_and_gradient(upsample_cross_entropy, logits, labels, crop=crop)
+    kept = [0, 1, 3]
+    expected = value_and_gradient(plain_cross_entropy, logits[:, kept], labels, crop=crop)
+    torch.testing.assert_close(value.double(), expected[0].double())
+    torch.testing.assert_close(gradient[:, kept], expected[1].to(gradient), atol=1e-6, rtol=1e-4)
+
+
+def test_scores_far_apart_need_the_true_maximum(backend: str, device: torch.device) -> None:
+    """Half-way between two places whose best classes differ, every score lies far below the bound."""
+    logits = torch.zeros(1, 2, 1, 2, device=device)
+    logits[0, :, 0, 0] = torch.tensor([500.0, -500.0])
+    logits[0, :, 0, 1] = torch.tensor([-500.0, 500.0])
+    labels = torch.zeros(1, 5, 9, dtype=torch.int64, device=device)
+    got = value_and_gradient(upsample_cross_entropy, logits, labels, align_corners=True)
+    assert_same(got, value_and_gradient(plain_cross_entropy, logits, labels, align_corners=True))
+
+
+def test_label_weight_is_the_divisor_of_the_mean() -> None:
+    logits, labels, weight = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 9, 9)), torch.rand(3)
+    labels[0, :3] = 255
+    for own in (None, weight):
+        total = upsample_cross_entropy(logits, labels, weight=own, reduction="sum")
+        mean = upsample_cross_entropy(logits, labels, weight=own)
+        torch.testing.assert_close(total / label_weight(labels, 255, own), mean)
+
+
+def test_bf16_logits_under_autocast_and_checkpointing() -> None:
+    layer = torch.nn.Conv2d(3, 6, 3)
+    pixels, labels = torch.randn(1, 3, 7, 7), torch.randint(0, 6, (1, 40, 40))
+
+    def step(checkpoint: bool) -> tuple[Tensor, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            run = lambda x: upsample_cross_entropy(layer(x), labels)  # noqa: E731
+            loss = torch.utils.checkpoint.checkpoint(run, pixels, use_reentrant=False) if checkpoint else run(pixels)
+        assert loss.dtype == torch.float32
+        return loss.detach(), torch.autograd.grad(loss, layer.weight)[0]
+
+    plain, again = step(False), step(True)
+    assert torch.equal(plain[0], again[0])
+    assert torch.equal(plain[1], again[1])
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_inside_torch_compile_without_a_break() -> None:
+    layer = torch.nn.Conv2d(3, 6, 3)
+    pixels, labels = torch.randn(2, 3, 8, 8), torch.randint(0, 6, (2, 24, 24))
+
+    def step(pixels: Tensor, labels: Tensor) -> Tensor:
+        return upsample_cross_entropy(layer(pixels), labels, label_smoothing=0.1)
+
+    expected = torch.autograd.grad(step(pixels, labels), layer.weight)[0]
+    compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(torch.autograd.grad(compiled(pixels, labels), layer.weight)[0], expected)
+    torch.library.opcheck(
+        torch.ops.fullconv.softmax_sums.default,
+        (torch.randn(1, 2, 3, 3, requires_grad=True), torch.zeros(1, 6, 6, dtype=torch.uint8), None,
+         [0.0, 0.0, 6.0, 6.0], False, 255, 0.0, 0.0, True),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -93,11 +346,30 @@ def test_bf16_logits_are_summed_in_fp32() -> None:
     [
         (torch.zeros(1, 2, 3), torch.zeros(1, 3, 3), {}, "n c h w"),
         (torch.zeros(2, 2, 3, 3), torch.zeros(1, 3, 3), {}, "n c h w"),
-        (torch.zeros(1, 2, 3, 3), torch.full((1, 3, 3), 2), {}, "id 2; expected 0 to 1"),
+        (torch.zeros(1, 2, 3, 3), torch.full((1, 3, 3), 2), {}, r"id 2 \(image 0, row ., column .\); expected 0 to 1"),
         (torch.zeros(1, 2, 3, 3), torch.full((1, 3, 3), -1), {}, "id -1"),
         (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"weight": torch.ones(3)}, "2 class weights"),
+        (torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 9), {}, "smaller than the logits"),
+        (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"reduction": "none"}, "mean or sum"),
+        (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"label_smoothing": 2}, "between 0 and 1"),
+        (torch.zeros(1, 0, 3, 3), torch.zeros(1, 3, 3), {}, "must not be empty"),
     ],
-)
-def test_refuses(logits: torch.Tensor, labels: torch.Tensor, options: dict, words: str) -> None:
+)  # fmt: skip
+def test_refuses(logits: Tensor, labels: Tensor, options: dict[str, Any], words: str, backend: str) -> None:
     with pytest.raises(ValueError, match=words):
         upsample_cross_entropy(logits, labels.long(), **options)
+
+
+def test_refuses_what_is_not_a_number_or_not_an_id() -> None:
+    with pytest.raises(ValueError, match="integer labels"):
+        upsample_cross_entropy(torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3))
+    with pytest.raises(ValueError, match="keep"):
+        upsample_ohem(torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3).long(), keep=0)
+    with pytest.raises(ValueError, match="gamma"):
+        upsample_focal(torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3).long(), gamma=-1)
+
+
+def test_an_unknown_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_OPS", "fast")
+    with pytest.raises(ValueError, match="reference, strips, cpu, triton, found 'fast'"):
+        upsample_cross_entropy(torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3).long())

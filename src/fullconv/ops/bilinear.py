@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -52,45 +52,68 @@ def upsample(
     """
     window = full_window(size, crop)
     top, left, height, width = window
-    if all(float(value).is_integer() for value in window):
+    inside = top >= 0 and left >= 0 and top + size[0] <= height and left + size[1] <= width
+    if inside and all(float(value).is_integer() for value in window):
         full = F.interpolate(logits, (int(height), int(width)), mode="bilinear", align_corners=align_corners)
         return full[:, :, int(top) : int(top) + size[0], int(left) : int(left) + size[1]]
-    rows = axis_matrix(logits.shape[2], size[0], top, height, align_corners, logits)
-    columns = axis_matrix(logits.shape[3], size[1], left, width, align_corners, logits)
-    return torch.einsum("nchw,Hh,Ww->ncHW", logits, rows, columns)
+    rows = Axis.of(logits.shape[2], size[0], top, height, align_corners, logits)
+    columns = Axis.of(logits.shape[3], size[1], left, width, align_corners, logits)
+    return columns.apply(rows.apply(logits, 2), 3)
 
 
-def axis_matrix(coarse: int, size: int, start: float, full: float, align_corners: bool, like: Tensor) -> Tensor:
-    """Interpolation along one axis as a matrix ``[size, coarse]`` with at most two non-zeros in a row.
+class Axis(NamedTuple):
+    """Interpolation along one axis: pixel ``y`` is ``(1 - fraction) * place[low] + fraction * place[high]``.
 
-    Row ``y`` reads coarse coordinate ``(y + start + 1/2) * coarse / full - 1/2``, clamped at both ends
-    (``y * (coarse - 1) / (full - 1)`` with ``align_corners``), exactly as ``F.interpolate`` does.
+    Attributes:
+        coarse: number of places.
+        low, high: int64 ``[size]``.
+        fraction: ``[size]``, in the dtype of the logits.
     """
-    low, high, fraction = _axis(coarse, size, start, full, align_corners)
-    matrix = torch.zeros(size, coarse, dtype=torch.float64)
-    index = torch.arange(size)
-    matrix[index, low] += 1 - fraction
-    matrix[index, high] += fraction
-    return matrix.to(device=like.device, dtype=like.dtype)
 
+    coarse: int
+    low: Tensor
+    high: Tensor
+    fraction: Tensor
 
-def _axis(coarse: int, size: int, start: float, full: float, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
-    place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(0, coarse - 1)
-    low = place.floor().long()
-    return low, (low + 1).clamp(max=coarse - 1), place - low
+    @classmethod
+    def of(cls, coarse: int, size: int, start: float, full: float, align_corners: bool, like: Tensor) -> Axis:
+        """The axis of ``size`` pixels from ``start`` in a map of ``coarse`` places enlarged to ``full`` pixels."""
+        place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(0, coarse - 1)
+        low = place.floor().long()
+        fraction = (place - low).to(like.dtype)
+        return cls(
+            coarse, low.to(like.device), (low + 1).clamp(max=coarse - 1).to(like.device), fraction.to(like.device)
+        )
+
+    def part(self, pixels: slice) -> Axis:
+        """Some of the pixels."""
+        return Axis(self.coarse, self.low[pixels], self.high[pixels], self.fraction[pixels])
+
+    def used(self) -> slice:
+        """The places that the pixels read: a contiguous range."""
+        return slice(int(self.low[0]), int(self.high[-1]) + 1)
+
+    def apply(self, values: Tensor, dim: int) -> Tensor:
+        """Interpolate ``n c h w`` along ``dim``."""
+        fraction = self.fraction.view([-1 if d == dim else 1 for d in range(values.ndim)])
+        return values.index_select(dim, self.low) * (1 - fraction) + values.index_select(dim, self.high) * fraction
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """The same as a matrix ``[pixels, coarse]`` with at most two non-zeros in a row."""
+        matrix = torch.zeros(len(self.low), self.coarse, dtype=like.dtype, device=like.device)
+        pixel = torch.arange(len(self.low), device=like.device)
+        matrix[pixel, self.low] += 1 - self.fraction
+        matrix[pixel, self.high] += self.fraction
+        return matrix
 
 
 def places(coarse: int, size: int, start: float, full: float, align_corners: bool) -> np.ndarray:
-    """The coarse coordinate of each of ``size`` pixels, float64, not yet clamped to the map."""
+    """The coarse coordinate of each of ``size`` pixels, float64, not yet clamped to the map.
+
+    Pixel ``y`` reads ``(y + start + 1/2) * coarse / full - 1/2`` (``(y + start) * (coarse - 1) / (full - 1)`` with
+    ``align_corners``), exactly as ``F.interpolate`` does.
+    """
     pixel = np.arange(size, dtype=np.float64) + start
     if align_corners:
         return pixel * ((coarse - 1) / (full - 1) if full > 1 else 0.0)
     return (pixel + 0.5) * (coarse / full) - 0.5
-
-
-def row_strips(logits: Tensor, size: tuple[int, int], strip_bytes: int, spread: int = 3) -> Iterator[slice]:
-    """Cut the ``H`` output rows so that ``spread`` float32 arrays of ``n c rows W`` stay within ``strip_bytes``."""
-    row = 4 * spread * logits.shape[0] * logits.shape[1] * size[1]
-    rows = max(1, strip_bytes // max(row, 1))
-    for first in range(0, size[0], rows):
-        yield slice(first, min(first + rows, size[0]))

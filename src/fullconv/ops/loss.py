@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops import reference
 from fullconv.ops.backend import backend_for
 from fullconv.ops.bilinear import full_window
 from fullconv.ops.terms import SoftmaxTerms
@@ -142,9 +143,15 @@ def _softmax_loss(
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction must be mean or sum, found {reduction!r}")
     gradient = torch.is_grad_enabled() and logits.requires_grad
-    loss, divisor, _ = softmax_sums(
-        logits, labels, weight, list(window), align_corners, ignore_index, label_smoothing, gamma, gradient
-    )
+    if backend_for(logits) is reference:  # its gradient is autograd's
+        terms = SoftmaxTerms(window, align_corners, ignore_index, weight, label_smoothing, gamma, gradient, False)
+        with torch.autocast(logits.device.type, enabled=False):
+            sums = reference.softmax_sums(logits, labels, terms)
+        loss, divisor = (value.to(_sums_dtype(logits)) for value in (sums.loss, sums.weight))
+    else:
+        loss, divisor, _ = softmax_sums(
+            logits, labels, weight, list(window), align_corners, ignore_index, label_smoothing, gamma, gradient
+        )
     if reduction == "sum":
         return loss
     return loss / torch.where(divisor > 0, divisor, 1)

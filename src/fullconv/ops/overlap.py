@@ -17,6 +17,7 @@ from fullconv.ops.reference import check_labels, to_sums_dtype
 from fullconv.ops.strips import enlarged_strips
 
 
+@torch.compiler.disable
 def upsample_dice(
     logits: Tensor,
     labels: Tensor,

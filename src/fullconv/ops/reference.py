@@ -12,7 +12,9 @@ from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms, bad_label
 
 
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
-    """Summed softmax loss of the enlarged logits, its gradient and its divisor, as :class:`SoftmaxTerms` asks.
+    """Summed softmax loss of the enlarged logits and its divisor, as :class:`SoftmaxTerms` asks.
+
+    Its gradient is left to autograd: ``loss`` carries the graph.
 
     Raises:
         ValueError: a label that is no class.
@@ -21,19 +23,16 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     check_labels(labels, classes, terms.ignore_index)
     counted = labels != terms.ignore_index
     target = torch.where(counted, labels.long(), 0)
-    with torch.enable_grad():
-        exact = to_sums_dtype(logits.detach()).requires_grad_(terms.gradient)
-        scores = upsample(exact, (labels.shape[1], labels.shape[2]), terms.window, align_corners=terms.align_corners)
-        weight = scores.new_ones(classes) if terms.weight is None else terms.weight.to(scores)
-        losses = F.cross_entropy(scores, target, weight, reduction="none", label_smoothing=terms.label_smoothing)
-        if terms.gamma:
-            miss = 1 - scores.softmax(1).gather(1, target[:, None])[:, 0]
-            losses = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** terms.gamma * losses
-        losses = torch.where(counted, losses, 0)
-        total = losses.sum(dtype=torch.float64)
-    gradient = torch.autograd.grad(total, exact)[0] if terms.gradient else None
+    size = (labels.shape[1], labels.shape[2])
+    scores = upsample(to_sums_dtype(logits), size, terms.window, align_corners=terms.align_corners)
+    weight = scores.new_ones(classes) if terms.weight is None else terms.weight.to(scores)
+    losses = F.cross_entropy(scores, target, weight, reduction="none", label_smoothing=terms.label_smoothing)
+    if terms.gamma:
+        miss = 1 - scores.softmax(1).gather(1, target[:, None])[:, 0]
+        losses = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** terms.gamma * losses
+    losses = torch.where(counted, losses, 0)
     divisor = (weight[target] * counted).sum(dtype=torch.float64)
-    return SoftmaxSums(total.detach(), divisor, gradient, losses.detach() if terms.pixel_losses else None)
+    return SoftmaxSums(losses.sum(dtype=torch.float64), divisor, None, losses if terms.pixel_losses else None)
 
 
 def argmax(

@@ -1,8 +1,9 @@
 """The reference, strip by strip, in PyTorch: for devices and dtypes that have no kernel of their own.
 
-For each strip of output rows the coarse logits are interpolated (two small matrix products), the loss and its
-gradient are taken in one pass, and the gradient goes back through the transposed products. What stays in memory
-is one strip and the coarse gradient, never ``classes x H x W``.
+For each strip of output rows the coarse logits are interpolated, the loss and its gradient are taken in one pass,
+and the gradient goes back through the transposed interpolation, two small matrix products. What stays in memory
+is one strip and the coarse gradient, never ``classes x H x W``. A gradient of nan reaches every place of its rows and
+columns here (the products add 0 * nan), where the other kernels keep it to the places that the pixel reads.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
-from fullconv.ops.bilinear import axis_matrix
+from fullconv.ops.bilinear import Axis
 from fullconv.ops.reference import check_labels, confusion, to_sums_dtype
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 
@@ -30,22 +31,22 @@ class Strip:
         scores: ``n c rows W``.
     """
 
-    def __init__(self, logits: Tensor, rows: slice, vertical: Tensor, horizontal: Tensor) -> None:
-        used = vertical[rows].ne(0).any(0).nonzero()  # interpolation is local: a contiguous range of coarse rows
-        self.rows, self.used = rows, slice(int(used[0]), int(used[-1]) + 1)
-        self._vertical, self._horizontal = vertical[rows, self.used], horizontal
-        self.scores = self._vertical @ logits[:, :, self.used] @ horizontal.T
+    def __init__(self, logits: Tensor, rows: slice, vertical: Axis, horizontal: Axis) -> None:
+        self.rows, self._vertical, self._horizontal = rows, vertical.part(rows), horizontal
+        self.scores = horizontal.apply(self._vertical.apply(logits, 2), 3)
 
     def add_gradient(self, slope: Tensor, gradient: Tensor) -> None:
         """Bring ``slope n c rows W``, with respect to the scores, back to the coarse logits."""
-        gradient[:, :, self.used] += self._vertical.T @ (slope @ self._horizontal)
+        used = self._vertical.used()
+        vertical = self._vertical.matrix(gradient)[:, used]
+        gradient[:, :, used] += vertical.T @ (slope @ self._horizontal.matrix(gradient))
 
 
 def enlarged_strips(logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool) -> Iterator[Strip]:
     """The enlarged logits in strips of at most ``STRIP_BYTES`` for three arrays of their size."""
     top, left, height, width = window
-    vertical = axis_matrix(logits.shape[2], size[0], top, height, align_corners, logits)
-    horizontal = axis_matrix(logits.shape[3], size[1], left, width, align_corners, logits)
+    vertical = Axis.of(logits.shape[2], size[0], top, height, align_corners, logits)
+    horizontal = Axis.of(logits.shape[3], size[1], left, width, align_corners, logits)
     rows = max(1, STRIP_BYTES // max(12 * logits.shape[0] * logits.shape[1] * size[1], 1))
     for first in range(0, size[0], rows):
         yield Strip(logits, slice(first, min(first + rows, size[0])), vertical, horizontal)

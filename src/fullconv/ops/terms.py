@@ -39,7 +39,8 @@ class SoftmaxSums(NamedTuple):
     Attributes:
         loss: float64 scalar.
         weight: float64 scalar, the sum of the class weights of the labels: what a mean divides by.
-        gradient: of ``loss`` with respect to the logits, ``n c h w``, in the dtype of the sums.
+        gradient: of ``loss`` with respect to the logits, ``n c h w``, in the dtype of the sums; None
+            where it was not asked for, or where ``loss`` carries autograd's graph.
         pixel_losses: ``n H W``, 0 where ignored.
     """
 

@@ -96,10 +96,9 @@ def measure(
             truth = target[:, part.rows, part.columns]
             labels = upsample_argmax(part.logits, part.size, crop=part.window)
             result.matrix.update(labels, truth)
-            pixels = int((truth != ignore).sum())
-            loss = upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window)
-            result.loss_sum += float(loss) * pixels
-            result.loss_pixels += pixels
+            loss = upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
+            result.loss_sum += float(loss)
+            result.loss_pixels += int((truth != ignore).sum())
         result.images += len(batch.ids)
         if progress is not None:
             progress(result.images)

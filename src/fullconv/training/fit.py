@@ -23,7 +23,7 @@ from fullconv.data.loader import StepSampler, steps_per_epoch, train_batches
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import replacing
 from fullconv.metrics import Scores
-from fullconv.ops import upsample_cross_entropy
+from fullconv.ops import label_weight, upsample_cross_entropy
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
 from fullconv.training.evaluation import Measured, default_workers, measure
@@ -106,7 +106,10 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
                 batch = batch.to(fabric.device)
                 logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
                 window = network.window(logits.shape[-2:])  # type: ignore[operator]
-                loss = upsample_cross_entropy(logits, batch.labels, ignore_index=ignore, weight=weights, crop=window)
+                loss = upsample_cross_entropy(
+                    logits, batch.labels, ignore_index=ignore, weight=weights, crop=window, reduction="sum"
+                )
+                loss = loss / _share_of_labels(fabric, batch.labels, ignore, weights)
                 _step(fabric, wrapped, optimizer, loss, config.clip_norm)
                 if average:
                     average.update(progress.step)
@@ -150,6 +153,14 @@ def _step(fabric: Fabric, wrapped: Any, optimizer: torch.optim.Optimizer, loss: 
     if clip_norm:
         fabric.clip_gradients(wrapped, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
     optimizer.step()
+
+
+def _share_of_labels(fabric: Fabric, labels: Tensor, ignore: int, weights: Tensor | None) -> Tensor:
+    """What this rank's summed loss is divided by, so that the mean over ranks is the mean over all labelled pixels."""
+    share = label_weight(labels, ignore, weights)
+    if fabric.world_size > 1:
+        share = fabric.all_reduce(share, reduce_op="mean")  # type: ignore[assignment]
+    return torch.where(share > 0, share, 1)
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:

@@ -47,7 +47,7 @@ class Grid(NamedTuple):
 
 def make_grid(classes: int, coarse: tuple[int, int], size: tuple[int, int], window: Window, align: bool) -> Grid:
     """Lay out an image of ``size`` in coarse logits of ``classes`` channels."""
-    vertical = np.clip(places(coarse[0], size[0], window.top, window.height, align), -1, coarse[0] - 1)
+    vertical = np.clip(places(coarse[0], size[0], window.top, window.height, align), -0.5, coarse[0] - 0.5)
     interval = np.floor(vertical).astype(np.int64) + 1
     first, last = int(interval[0]), int(interval[-1])
     row_start = np.searchsorted(interval, np.arange(first, last + 2)).astype(np.int32)
@@ -65,7 +65,7 @@ def make_grid(classes: int, coarse: tuple[int, int], size: tuple[int, int], wind
     block = _block(cells, left + right, classes)
     place_in = cell - cell[0]
     shape = (-(-cells // block), left + right, block)
-    fraction, pixel = np.zeros(shape, np.float32), np.full(shape, -1, np.int32)
+    fraction, pixel = np.full(shape, 0.5, np.float32), np.full(shape, -1, np.int32)
     lane = (place_in // block, phase, place_in % block)
     fraction[lane] = np.where(is_left, horizontal - (cell - 1), horizontal - cell)
     pixel[lane] = np.arange(size[1])

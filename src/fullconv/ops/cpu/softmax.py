@@ -86,7 +86,7 @@ def _focus(count, gamma, hard, loss, factor, target_share):
     for i in range(count):
         target_share[i] = hard[i]
         if hard[i] > f32(0):
-            log_p = -float(loss[i]) / hard[i]
+            log_p = min(-float(loss[i]) / hard[i], 0.0)
             miss = -math.expm1(log_p)
             power = miss**gamma
             slope = power - (gamma * math.exp(log_p) * miss ** (gamma - 1) * log_p if miss > 0 else 0.0)

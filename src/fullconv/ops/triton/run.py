@@ -1,0 +1,117 @@
+"""The Triton kernels on tensors: what :mod:`fullconv.ops.backend` calls for CUDA."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from fullconv.geometry import Window
+from fullconv.ops import reference
+from fullconv.ops.bilinear import Axis
+from fullconv.ops.reference import check_labels
+from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
+from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward, softmax_forward
+
+PIXELS, CLASSES, CELLS = 128, 16, 16
+COUNTED, MOST_BINS = 1024, 4096
+
+
+class Reads(NamedTuple):
+    """Interpolation along one axis: what each pixel reads, and by which pixels each coarse place is read.
+
+    Attributes:
+        low, high, fraction: of each pixel, as in :class:`fullconv.ops.bilinear.Axis`.
+        first, end: of each place, the pixels ``first`` to ``end`` read it.
+        longest: the most pixels that read one place.
+    """
+
+    low: Tensor
+    high: Tensor
+    fraction: Tensor
+    first: Tensor
+    end: Tensor
+    longest: int
+
+    @classmethod
+    def along(cls, axis: Axis) -> Reads:
+        place = torch.arange(axis.coarse, device=axis.low.device)
+        first = torch.searchsorted(axis.high, place)
+        end = torch.searchsorted(axis.low, place, right=True)
+        return cls(axis.low.int(), axis.high.int(), axis.fraction, first.int(), end.int(), int((end - first).max()))
+
+
+def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
+    """As :func:`fullconv.ops.reference.softmax_sums`."""
+    scores, truth = logits.detach().float().contiguous(), labels.contiguous()
+    images, classes, height, width = scores.shape
+    rows, columns = truth.shape[1:]
+    vertical, horizontal = _reads(scores, (rows, columns), terms.window, terms.align_corners)
+    weight = scores.new_ones(classes) if terms.weight is None else terms.weight.to(scores).contiguous()
+    smooth, rest = terms.label_smoothing / classes, 1 - terms.label_smoothing
+    log_norm, losses, weights = (scores.new_empty(truth.shape) for _ in range(3))
+    bad = torch.empty(truth.shape, dtype=torch.int8, device=scores.device)
+    slope = torch.empty_like(losses) if terms.gamma else losses
+    kinds = {"FOCAL": terms.gamma > 0, "SMOOTH": smooth > 0}
+    tile = min(CLASSES, triton.next_power_of_2(classes))
+    softmax_forward[(triton.cdiv(columns, PIXELS), images * rows)](
+        scores, truth, weight, *vertical[:3], *horizontal[:3], log_norm, slope, losses, weights, bad,
+        classes, height, width, rows, columns, terms.ignore_index, smooth, rest, terms.gamma,
+        PIXELS=PIXELS, CLASSES=tile, **kinds,
+    )  # fmt: skip
+    if bool(bad.any()):
+        check_labels(labels, classes, terms.ignore_index)
+    gradient = None
+    if terms.gradient:
+        gradient = torch.empty_like(scores)
+        soft_extra = smooth * float(weight.sum()) if smooth else 0.0
+        softmax_backward[(triton.cdiv(width, CELLS), images * height, triton.cdiv(classes, tile))](
+            scores, truth, weight, *vertical[:3], horizontal.low, horizontal.fraction, vertical.first, vertical.end,
+            horizontal.first, horizontal.end, log_norm, slope, gradient,
+            classes, height, width, rows, columns, terms.ignore_index, smooth, soft_extra, rest, horizontal.longest,
+            CELLS=CELLS, CLASSES=tile, **kinds,
+        )  # fmt: skip
+    total, divisor = losses.sum(dtype=torch.float64), weights.sum(dtype=torch.float64)
+    return SoftmaxSums(total, divisor, gradient, losses if terms.pixel_losses else None)
+
+
+def argmax(
+    logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool
+) -> tuple[Tensor, Tensor | None]:
+    """As :func:`fullconv.ops.reference.argmax`."""
+    scores = logits.detach().float().contiguous()
+    images, classes, height, width = scores.shape
+    vertical, horizontal = _reads(scores, size, window, align_corners)
+    dtype = torch.uint8 if classes <= 256 else torch.int32
+    labels = torch.empty((images, *size), dtype=dtype, device=scores.device)
+    sure = torch.empty((images, *size) if confidence else (1,), device=scores.device)
+    argmax_forward[(triton.cdiv(size[1], PIXELS), images * size[0])](
+        scores, *vertical[:3], *horizontal[:3], labels, sure, classes, height, width, *size,
+        SURE=confidence, PIXELS=PIXELS,
+    )  # fmt: skip
+    return labels, sure if confidence else None
+
+
+def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
+    """As :func:`fullconv.ops.reference.confusion`."""
+    bins = triton.next_power_of_2(classes**2 + 1)
+    if bins > MOST_BINS:
+        return reference.confusion(prediction, target, classes, ignore_index)
+    counts = torch.zeros(bins, dtype=torch.int64, device=target.device)
+    outside = torch.tensor([0, -(2**62), 0, -(2**62)], device=target.device)
+    pixels = target.numel()
+    count_pairs[(max(triton.cdiv(pixels, COUNTED), 1),)](
+        prediction.contiguous(), target.contiguous(), counts, outside, pixels, classes, ignore_index,
+        BLOCK=COUNTED, BINS=bins,
+    )  # fmt: skip
+    return counts[: classes**2].view(classes, classes), outside.tolist()
+
+
+def _reads(scores: Tensor, size: tuple[int, int], window: Window, align_corners: bool) -> tuple[Reads, Reads]:
+    top, left, height, width = window
+    return (
+        Reads.along(Axis.of(scores.shape[2], size[0], top, height, align_corners, scores)),
+        Reads.along(Axis.of(scores.shape[3], size[1], left, width, align_corners, scores)),
+    )

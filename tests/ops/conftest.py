@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are first imported
+
+
+@pytest.fixture(params=["strips", "cpu", "triton"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every backend but the reference, which the tests compare with."""
+    monkeypatch.setenv("FULLCONV_OPS", request.param)
+    return request.param
+
+
+@pytest.fixture
+def device(backend: str) -> torch.device:
+    return torch.device("cuda" if backend == "triton" and torch.cuda.is_available() else "cpu")
