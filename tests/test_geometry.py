@@ -86,9 +86,11 @@ def test_crop_needs_a_whole_number() -> None:
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 40), st.data())
 def test_tiles_partition_the_image(height: int, width: int, tile: int, data: st.DataObject) -> None:
-    overlap = data.draw(st.integers(0, tile - 1))
+    overlap, step = data.draw(st.integers(0, tile - 1)), data.draw(st.sampled_from([1, 8, 32]))
     seen = np.zeros((height, width), dtype=int)
-    for t in tile_windows(height, width, tile, overlap):
+    for t in tile_windows(height, width, tile, overlap, step):
+        if tile - overlap >= step:
+            assert t.top % step == t.left % step == 0
         assert t.bottom - t.top <= tile
         assert t.right - t.left <= tile
         for start, stop, keep_start, keep_stop, length in (

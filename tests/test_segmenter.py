@@ -73,29 +73,21 @@ def test_every_kind_of_input_means_the_same(tmp_path: Path) -> None:
 
 
 def test_tiles_agree_with_the_whole_where_the_overlap_covers_the_context() -> None:
-    """A one-layer network sees few pixels: cut into tiles it must give the very same labels."""
-    segmenter = make(name="fcn8s")
-
-    class Near(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Conv2d(3, 3, 5, stride=4, padding=2)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.layer(nn.functional.pad(x, (0, -x.shape[3] % 4, 0, -x.shape[2] % 4)))
-
-        def window(self, coarse: tuple[int, int]):
-            from fullconv.geometry import Window
-
-            return Window(0, 0, 4 * coarse[0], 4 * coarse[1])
-
-    segmenter.network = Near().eval()
-    image = picture(128, 160)
+    """Two stages of a ResNet see 55 pixels, interpolation 16 more; tiles that overlap by 90 give the same labels."""
+    built = build_model("fcn8s", 3, "resnet10t", model_args={"streams": [8, 4]})
+    for score in built.network.score.values():
+        nn.init.normal_(score.weight)
+    segmenter = Segmenter(built, ClassSet(("a", "b", "c")), Preprocessing()).to("cpu", "fp32")
+    image = picture(200, 264)
+    with torch.inference_mode():
+        logits, _ = segmenter.coarse_logits(torch.from_numpy(image).permute(2, 0, 1)[None])
+    built.network.score["4"].bias.data = -logits.mean((0, 2, 3)).clone()  # every class has its places
     whole = segmenter.predict(image).labels
-    # tile starts are multiples of the stride here, so both see the same grid
-    tiled = segmenter.predict(image, tile=64, overlap=32, probabilities=True)
+    assert len(np.unique(whole)) == 3
+    # 144 - 90 is no multiple of the stride: tiles that started there would see another grid
+    tiled = segmenter.predict(image, tile=144, overlap=90, probabilities=True)
     assert np.array_equal(tiled.labels, whole)
-    assert tiled.probabilities.shape == (3, 128, 160)
+    assert tiled.probabilities.shape == (3, 200, 264)
 
 
 def test_normalise_is_the_formula() -> None:

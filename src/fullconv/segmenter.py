@@ -192,7 +192,8 @@ class Segmenter:
             window = window.scaled(height / resize[0], width / resize[1])
             yield Part(logits, window, slice(0, height), slice(0, width))
             return
-        for t in tile_windows(height, width, tile, min(overlap, tile - 1)):
+        step: Any = self.network.coarsest_stride
+        for t in tile_windows(height, width, tile, min(overlap, tile - 1), step):
             logits, window = self.coarse_logits(pixels[:, :, t.top : t.bottom, t.left : t.right])
             inner = window._replace(top=window.top + t.keep_top - t.top, left=window.left + t.keep_left - t.left)
             yield Part(logits, inner, slice(t.keep_top, t.keep_bottom), slice(t.keep_left, t.keep_right))

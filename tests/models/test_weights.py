@@ -9,7 +9,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,10 +160,21 @@ def test_offline_says_soon_what_to_do(encoder: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(download, "TORCHVISION_HOST", "http://127.0.0.1:9")
     monkeypatch.setattr(download.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    started = time.monotonic()
     with pytest.raises(UsageError, match="--encoder-weights FILE, or train from scratch"):
         build_model("fcn32s", 3, encoder, "imagenet", encoder_args={"fc_channels": 4} if encoder == "vgg16" else {})
-    assert time.monotonic() - started < 10
+
+
+def test_what_is_cached_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(download, "reachable", lambda host: asked.append(host))
+
+    def from_cache(name: str, pretrained: bool) -> nn.Module:
+        assert download.constants.HF_HUB_OFFLINE
+        return nn.Linear(1, 1)
+
+    monkeypatch.setattr(download.timm, "create_model", from_cache)
+    assert set(download.timm_weights("resnet18")) == {"weight", "bias"}
+    assert asked == []
 
 
 def test_an_encoder_without_pretrained_weights() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import urllib.error
 import urllib.request
-from unittest import mock
+from collections.abc import Iterator
+from typing import Any
 
 import timm
 import torch
@@ -16,6 +18,7 @@ from fullconv.errors import UsageError
 
 REACH_SECONDS = 6.0
 TORCHVISION_HOST = "https://download.pytorch.org"
+_REFUSALS = (OSError, RuntimeError, ValueError)
 
 
 def reachable(url: str, seconds: float = REACH_SECONDS) -> bool:
@@ -45,13 +48,28 @@ def timm_weights(name: str) -> dict[str, Tensor]:
     """
     if not timm.list_pretrained(name) and not timm.is_model_pretrained(name):
         raise UsageError(f"timm has no pretrained weights for {name}; use --encoder-weights none, or a file")
-    offline = not reachable(constants.ENDPOINT)
-    try:
-        with mock.patch.object(constants, "HF_HUB_OFFLINE", offline or constants.HF_HUB_OFFLINE):
+    source: Any = timm.get_pretrained_cfg(name)
+    host = constants.ENDPOINT if source.hf_hub_id else source.url
+    if source.hf_hub_id:
+        with contextlib.suppress(*_REFUSALS), _hub_offline():
             return timm.create_model(name, pretrained=True).state_dict()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = "no network" if offline else str(error).splitlines()[0]
-        raise UsageError(_advice(f"the ImageNet weights of {name}", constants.ENDPOINT, reason)) from error
+    what = f"the ImageNet weights of {name}"
+    if not reachable(host):
+        raise UsageError(_advice(what, host, "no network"))
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()
+    except _REFUSALS as error:
+        raise UsageError(_advice(what, host, str(error).splitlines()[0])) from error
+
+
+@contextlib.contextmanager
+def _hub_offline() -> Iterator[None]:
+    """Let the Hugging Face hub look into its cache only."""
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def torchvision_vgg16() -> dict[str, Tensor]:

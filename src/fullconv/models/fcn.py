@@ -18,7 +18,8 @@ class FCN(nn.Module):
     """Score layers at several strides, added from coarse to fine.
 
     ``forward(pixels)`` takes normalised ``n c H W`` of any size from 1x1 and returns coarse logits
-    ``n num_classes h w`` at stride ``self.stride``; :meth:`window` says where the image lies in them. The last
+    ``n num_classes h w`` at stride ``self.stride`` (an image moved by ``self.coarsest_stride`` pixels gives logits
+    moved by whole places); :meth:`window` says where the image lies in them. The last
     enlargement, to the image's size, is the paper's fixed bilinear one and happens inside the loss and the
     argmax (``fullconv.ops``), never here.
 
@@ -50,7 +51,7 @@ class FCN(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.streams = tuple(streams)
-        self.stride = self.streams[-1]
+        self.stride, self.coarsest_stride = self.streams[-1], self.streams[0]
         self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
         if len(self.skip_scales) != len(self.streams):
             raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")

@@ -61,8 +61,9 @@ def train(
     """
     config = _resumed_config(existing_run(out), recipe, options) if resume else TrainConfig.load(recipe, options)
     keep_freed_memory()
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("lightning.fabric", "lightning.pytorch"):  # both announce the precision, which our own line says
+        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = _fabric(config)
     fabric.launch()
     reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)

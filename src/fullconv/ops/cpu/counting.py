@@ -7,22 +7,35 @@ import numpy as np
 from fullconv.ops.cpu.maths import kernel, u64
 
 BYTE = 256
+STREAMS = 4  # neighbouring pixels count into different tables: no addition waits for the one before
 
 
 @kernel
-def count_bytes(prediction, target):
-    """How often each (target, prediction) pair of bytes occurs, ``[256, 256]``: nothing to compare, nothing to check.
+def _add_word(tables, target, prediction, row_of, column_of, times):
+    for k in range(u64(8)):
+        shift = u64(8) * k
+        row = row_of[(target >> shift) & u64(255)]
+        tables[k & u64(STREAMS - 1), row + column_of[(prediction >> shift) & u64(255)]] += times
 
-    Neighbouring pixels count into two tables, so that no addition waits for the one before.
+
+@kernel
+def count_bytes(prediction, target, row_of, column_of, columns):
+    """How often each ``row_of[target] + column_of[prediction]`` occurs, for labels in words of eight bytes.
+
+    Regions are wide: a word that is the same as the one before costs a comparison.
     """
-    tables = np.zeros((2, BYTE * BYTE), np.int32)
-    half = u64(target.shape[0] // 2)
-    for i in range(half):
-        tables[0, (u64(target[i]) << u64(8)) | u64(prediction[i])] += 1
-        tables[1, (u64(target[half + i]) << u64(8)) | u64(prediction[half + i])] += 1
-    if target.shape[0] % 2:
-        tables[0, (u64(target[-1]) << u64(8)) | u64(prediction[-1])] += 1
-    return tables.sum(0).reshape(BYTE, BYTE)
+    tables = np.zeros((STREAMS, row_of.max() + columns), np.int64)
+    last_target, last_prediction, repeated = u64(0), u64(0), 0
+    for i in range(target.shape[0]):
+        if target[i] == last_target and prediction[i] == last_prediction:
+            repeated += 1
+            continue
+        if repeated > 0:
+            _add_word(tables, last_target, last_prediction, row_of, column_of, repeated)
+        last_target, last_prediction, repeated = target[i], prediction[i], 1
+    if repeated > 0:
+        _add_word(tables, last_target, last_prediction, row_of, column_of, repeated)
+    return tables.sum(0)
 
 
 @kernel

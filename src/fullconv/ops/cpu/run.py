@@ -18,7 +18,7 @@ from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms, bad_label
 
 FEWEST_INTERVALS = 4
 TASKS = 32
-FEWEST_COUNTED = 1 << 17
+FEWEST_COUNTED = 1 << 21  # bytes; waking a thread costs more than counting them
 
 
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
@@ -72,12 +72,11 @@ def argmax(
 def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
     """As :func:`fullconv.ops.reference.confusion`."""
     guess, truth = prediction.reshape(-1).numpy(), target.reshape(-1).numpy()
-    threads = torch.get_num_threads()
-    step = max(FEWEST_COUNTED, -(-len(truth) // threads))
-    parts = [(guess[a : a + step], truth[a : a + step]) for a in range(0, max(len(truth), 1), step)]
-    if guess.dtype == truth.dtype == np.uint8 and classes <= BYTE:
-        return _from_bytes(sum(run_all(count_bytes, parts)), classes, ignore_index)
-    results = run_all(count_any, [(*part, classes, ignore_index) for part in parts])
+    if guess.dtype == truth.dtype == np.uint8 and classes < BYTE:
+        table = _count_bytes(guess, truth, classes, ignore_index)
+        if table is not None:
+            return torch.from_numpy(table), [0, 0, 0, 0]
+    results = run_all(count_any, [(*part, classes, ignore_index) for part in _shared(guess, truth)])
     counts = torch.from_numpy(sum(result[0] for result in results))
     outside = [sum(result[1] for result in results), 0, sum(result[3] for result in results), 0]
     for result in results:
@@ -86,15 +85,31 @@ def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: in
     return counts, outside
 
 
-def _from_bytes(pairs: np.ndarray, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
-    """The counts of the classes out of the counts of all byte pairs, and what lies outside."""
-    pairs = pairs.astype(np.int64)
+def _shared(guess: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The pixels in as many parts as there are threads, none of them small."""
+    step = max(FEWEST_COUNTED // truth.itemsize, -(-len(truth) // torch.get_num_threads()))
+    return [(guess[a : a + step], truth[a : a + step]) for a in range(0, max(len(truth), 1), step)]
+
+
+def _count_bytes(guess: np.ndarray, truth: np.ndarray, classes: int, ignore_index: int) -> np.ndarray | None:
+    """The counts, or None if an id lies outside the classes.
+
+    What is no class is counted in one more row and column, what is ignored in a row after that.
+    """
+    columns = np.full(BYTE, classes, np.uint64)
+    columns[:classes] = np.arange(classes)
+    rows = columns.copy()
     if 0 <= ignore_index < BYTE:
-        pairs[ignore_index] = 0
-    outside = []
-    for ids in (pairs[classes:].sum(1), pairs[:classes, classes:].sum(0)):
-        outside += [int(ids.sum()), classes + int(np.flatnonzero(ids)[-1]) if ids.any() else 0]
-    return torch.from_numpy(pairs[:classes, :classes].copy()), outside
+        rows[ignore_index] = classes + 1
+    rows *= np.uint64(classes + 1)
+    even = len(truth) // 8 * 8
+    words = _shared(guess[:even].view(np.uint64), truth[:even].view(np.uint64))
+    found = sum(run_all(count_bytes, [(*part, rows, columns, np.uint64(classes + 1)) for part in words]))
+    found = np.bincount(rows[truth[even:]] + columns[guess[even:]], minlength=len(found)) + found
+    table = found.reshape(-1, classes + 1)
+    if table[classes].any() or table[:classes, classes].any():
+        return None
+    return table[:classes, :classes].copy()
 
 
 def _grid(scores: np.ndarray, size: tuple[int, ...], window: Window, align_corners: bool) -> Grid:
