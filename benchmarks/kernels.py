@@ -2,6 +2,7 @@
 
     python benchmarks/kernels.py time cross-entropy-21-8 [--device cuda]
     python benchmarks/kernels.py memory cross-entropy-21-8 ours|plain [--device cuda]
+    python benchmarks/kernels.py powers
 
 prints one JSON line. ``time`` runs both sides in turn and gives the median seconds of each, and of their ratio.
 """
@@ -125,6 +126,29 @@ def training_step(device: str, side: str | None = None) -> dict[str, Call]:
     return {name: step(name == "ours") for name in (("ours", "plain") if side is None else (side,))}
 
 
+def powers_per_second() -> dict[str, float]:
+    """How many ``exp2`` all cores take in a second when numbers and results stay in the first cache: the limit."""
+    from fullconv.ops.cpu.maths import exp2, kernel
+    from fullconv.ops.cpu.threads import run_all
+
+    @kernel
+    def repeat(x: np.ndarray, out: np.ndarray, times: int) -> None:
+        for _ in range(times):
+            for i in range(x.shape[0]):
+                out[i] += exp2(x[i])
+
+    count, repeats, threads = 2048, 20_000, torch.get_num_threads()
+    numbers = -np.random.default_rng(0).random((threads, count), np.float32)
+    tasks = [(row, np.zeros(count, np.float32), repeats) for row in numbers]
+    run_all(repeat, tasks)
+    seconds = []
+    for _ in range(9):
+        started = time.perf_counter()
+        run_all(repeat, tasks)
+        seconds.append(time.perf_counter() - started)
+    return {"per_second": threads * count * repeats / float(np.median(seconds))}
+
+
 CASES: dict[str, Callable[[str], dict[str, Call]]] = {
     "cross-entropy-21-8": lambda device: cross_entropy(21, 8, 4, device),
     "cross-entropy-21-32": lambda device: cross_entropy(21, 32, 4, device),
@@ -139,12 +163,14 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["time", "memory"])
-    parser.add_argument("case", choices=list(CASES))
+    parser.add_argument("what", choices=["time", "memory", "powers"])
+    parser.add_argument("case", nargs="?", choices=list(CASES))
     parser.add_argument("side", nargs="?", default="ours")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    if options.what == "time":
+    if options.what == "powers":
+        print(json.dumps(powers_per_second()))
+    elif options.what == "time":
         rounds = 5 if options.case == "step-150" and options.device == "cpu" else ROUNDS[options.device]
         print(json.dumps(times(CASES[options.case](options.device), rounds, options.device)))
     else:

@@ -1,6 +1,6 @@
 """``make bench``: fullconv beside its peers, in one run, in turn, as ratios with their spread.
 
-    python benchmarks/run.py [--rounds 3] [--json benchmarks/results.json]
+    python benchmarks/run.py [--rounds 3] [--only train predict start kernels] [--device cpu] [--json FILE]
 
 Every contestant runs in a process of its own, all of them once per round; a ratio is taken within each round, so that
 a drift of the machine's speed cancels. Linux only (peak memory is read from /proc).
@@ -18,6 +18,7 @@ import time
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,14 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 TRAIN = ["fullconv-fcn8s-resnet34", "smp-fpn-resnet34", "smp-unet-mobilenet_v2", "torchvision-fcn-resnet50"]
 PREDICT = ["fullconv-fcn8s-mobilenetv2_100", "fullconv-fcn8s-resnet34", *TRAIN[1:]]
+KERNELS = {
+    "cross-entropy-21-8": "cross-entropy, forward and backward, 21 classes, stride 8, 4 images of 512x512",
+    "cross-entropy-21-32": "the same, stride 32",
+    "cross-entropy-150-4": "cross-entropy, 150 classes, stride 4, {images} images of 512x512",
+    "argmax-21-8": "labels, 21 classes, stride 8, one image of 1024x1024",
+    "counts-21": "confusion counts, 21 classes, 1024x1024 (plain: np.bincount)",
+    "step-150": "training step, FCN-8s ResNet-34, 150 classes, 320x480, batch 4",
+}
 START = {
     "fullconv --help": [str(Path(sys.executable).with_name("fullconv")), "--help"],
     "import fullconv": [sys.executable, "-c", "import fullconv"],
@@ -36,23 +45,76 @@ START = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=["train", "predict", "start", "kernels"])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the kernels")
     parser.add_argument("--json", type=Path, default=HERE / "results.json")
     options = parser.parse_args()
+    wanted = options.only or ["train", "predict", "start", "kernels"]
     results: dict[str, dict[str, list[dict[str, float]]]] = {
         "train": {name: [] for name in TRAIN},
         "predict": {name: [] for name in PREDICT},
         "start": {name: [] for name in START},
     }
-    for round_number in range(options.rounds):
+    results = {kind: rows for kind, rows in results.items() if kind in wanted}
+    for round_number in range(options.rounds if results else 0):
         print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr)
-        for kind in ("train", "predict"):
+        for kind in set(results) & {"train", "predict"}:
             for name, rows in results[kind].items():
                 rows.append(measured([sys.executable, str(HERE / "contestants.py"), kind, name]))
-        for name, rows in results["start"].items():
+        for name, rows in results.get("start", {}).items():
             rows.append({"seconds": duration(START[name])})
-    record = {"machine": machine(), "date": date.today().isoformat(), "rounds": options.rounds, "results": results}
+    record = json.loads(options.json.read_text()) if options.only and options.json.is_file() else {}
+    record |= {"machine": machine(), "date": date.today().isoformat(), "rounds": options.rounds}
+    record["results"] = record.get("results", {}) | results
+    if "kernels" in wanted:
+        record[f"kernels on {options.device}"] = kernels(options.device)
     options.json.write_text(json.dumps(record, indent=1) + "\n")
     show(results)
+    if "kernels" in wanted:
+        show_kernels(record[f"kernels on {options.device}"], options.device)
+
+
+def kernels(device: str) -> dict[str, dict[str, object]]:
+    """Times, ratios and memory of every kernel beside plain PyTorch."""
+    script, tail = [sys.executable, str(HERE / "kernels.py")], ["--device", device]
+    rows: dict[str, dict[str, object]] = {}
+    for case in KERNELS:
+        print(case, file=sys.stderr)
+        row: dict[str, object] = dict(measured([*script, "time", case, *tail]))
+        for side in ("ours", "plain") if case != "counts-21" else ():
+            row[f"extra_mib_{side}"] = measured([*script, "memory", case, side, *tail])["extra_mib"]
+        rows[case] = row
+    if device == "cpu":
+        rows["powers"] = dict(measured([*script, "powers"]))
+    return rows
+
+
+def show_kernels(rows: dict[str, dict[str, Any]], device: str) -> None:
+    """Ratios are theirs over ours: median (quartiles of the rounds)."""
+    table = Table(
+        f"on {device}", "ours, ms", "plain, ms", "faster than plain", "than another", "extra MiB", "of plain's"
+    )
+    for case, title in KERNELS.items():
+        row = rows[case]
+        times, ratios = row["seconds"], row["ratios"]
+        others = [name for name in ratios if name != "plain"]
+        memory = "extra_mib_ours" in row
+        table.add_row(
+            title.format(images=16 if device == "cuda" else 2),
+            f"{1000 * times['ours']:.2f}",
+            f"{1000 * times['plain']:.1f}" if "plain" in times else "",
+            quartiles(ratios["plain"]) if "plain" in ratios else "",
+            ", ".join(f"{name} {quartiles(ratios[name])}" for name in others),
+            f"{row['extra_mib_ours']:.1f}" if memory else "",
+            f"{100 * row['extra_mib_ours'] / row['extra_mib_plain']:.1f} %" if memory else "",
+        )
+    Console(width=180).print(table)
+    if "powers" in rows:
+        print(f"limit: {rows['powers']['per_second'] / 1e9:.2f} exponentials per ns on all cores, in the first cache")
+
+
+def quartiles(values: list[float]) -> str:
+    return f"{values[1]:.1f} ({values[0]:.1f} to {values[2]:.1f})"
 
 
 def measured(command: list[str]) -> dict[str, float]:
@@ -72,29 +134,27 @@ def duration(command: list[str]) -> float:
 def show(results: dict[str, dict[str, list[dict[str, float]]]]) -> None:
     """One table per measurement; ratios are ours over theirs, median (least to greatest)."""
     console = Console()
-    ours = results["train"][TRAIN[0]]
-    table = Table("training step, 320x480, batch 4, 21 classes", "images/s", "extra MiB", "our speed", "our memory")
-    for name, rows in results["train"].items():
-        speed = [a["images_per_s"] / b["images_per_s"] for a, b in zip(ours, rows, strict=True)]
-        extra = [a["extra_mib"] / b["extra_mib"] for a, b in zip(ours, rows, strict=True)]
-        table.add_row(
-            name,
-            f"{middle(rows, 'images_per_s'):.2f}",
-            f"{middle(rows, 'extra_mib'):.0f}",
-            spread(speed),
-            spread(extra),
-        )
-    console.print(table)
-    ours = results["predict"][PREDICT[0]]
-    table = Table("prediction, one image of 320x480", "ms", "theirs / ours")
-    for name, rows in results["predict"].items():
-        ratio = [b["seconds"] / a["seconds"] for a, b in zip(ours, rows, strict=True)]
-        table.add_row(name, f"{1000 * middle(rows, 'seconds'):.0f}", spread(ratio))
-    console.print(table)
-    table = Table("start-up", "s")
-    for name, rows in results["start"].items():
-        table.add_row(name, f"{middle(rows, 'seconds'):.2f}")
-    console.print(table)
+    if "train" in results:
+        ours = results["train"][TRAIN[0]]
+        table = Table("training step, 320x480, batch 4, 21 classes", "images/s", "extra MiB", "our speed", "our memory")
+        for name, rows in results["train"].items():
+            speed = [a["images_per_s"] / b["images_per_s"] for a, b in zip(ours, rows, strict=True)]
+            extra = [a["extra_mib"] / b["extra_mib"] for a, b in zip(ours, rows, strict=True)]
+            columns = f"{middle(rows, 'images_per_s'):.2f}", f"{middle(rows, 'extra_mib'):.0f}"
+            table.add_row(name, *columns, spread(speed), spread(extra))
+        console.print(table)
+    if "predict" in results:
+        ours = results["predict"][PREDICT[0]]
+        table = Table("prediction, one image of 320x480", "ms", "theirs / ours")
+        for name, rows in results["predict"].items():
+            ratio = [b["seconds"] / a["seconds"] for a, b in zip(ours, rows, strict=True)]
+            table.add_row(name, f"{1000 * middle(rows, 'seconds'):.0f}", spread(ratio))
+        console.print(table)
+    if "start" in results:
+        table = Table("start-up", "s")
+        for name, rows in results["start"].items():
+            table.add_row(name, f"{middle(rows, 'seconds'):.2f}")
+        console.print(table)
 
 
 def middle(rows: list[dict[str, float]], field: str) -> float:

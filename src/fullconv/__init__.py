@@ -15,7 +15,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fullconv.apps.heatmap import heatmap
     from fullconv.data import check, open_dataset
+    from fullconv.heatmapper import HeatMap, HeatMapper
     from fullconv.metrics import Scores
     from fullconv.models import build_model
     from fullconv.segmenter import Prediction, Segmenter
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClassSet": "fullconv.spec",
+    "HeatMap": "fullconv.heatmapper",
+    "HeatMapper": "fullconv.heatmapper",
     "Prediction": "fullconv.segmenter",
     "Preprocessing": "fullconv.spec",
     "Run": "fullconv.training.run",
@@ -35,12 +39,15 @@ _HOMES = {
     "build_model": "fullconv.models",
     "check": "fullconv.data",
     "evaluate": "fullconv.training",
+    "heatmap": "fullconv.apps.heatmap",
     "open_dataset": "fullconv.data",
     "train": "fullconv.training",
 }
 
 __all__ = [
     "ClassSet",
+    "HeatMap",
+    "HeatMapper",
     "Prediction",
     "Preprocessing",
     "Run",
@@ -50,6 +57,7 @@ __all__ = [
     "build_model",
     "check",
     "evaluate",
+    "heatmap",
     "load",
     "open_dataset",
     "train",

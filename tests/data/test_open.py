@@ -268,3 +268,15 @@ def test_implausible_ids_and_impossible_values_are_refused(make_folder: Make) ->
     (root / "dataset.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not valid YAML"):
         open_dataset(root)
+
+
+def test_undeclared_16_bit_masks_with_their_own_void(make_folder) -> None:
+    root = make_folder(4)
+    for path in (root / "masks").iterdir():
+        labels = np.asarray(Image.open(path)).astype(np.uint16)
+        labels[:5] = 65535
+        Image.fromarray(labels).save(path)
+    spec = open_dataset(root)
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    assert (labels[:5] == spec.classes.ignore_index).all()
+    assert labels[5:].max() < len(spec.classes)

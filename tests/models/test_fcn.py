@@ -141,6 +141,7 @@ def test_vgg16_same_lies_on_the_image_grid() -> None:
         (("fcn8s", 4, "vgg16", "none", 3, {"nonsense": 1}), "encoder_args"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"nonsense": 1}), "model_args"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"streams": (8, 16)}), "coarse to fine"),
+        (("fcn8s", 4, "vgg16", "none", 3, {"fc_channels": 4}, {"streams": (64, 32)}), "taps at strides .*, not 64"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"skip_scales": (1,)}), "skip scale"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"upscore": "magic"}), "upscore"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"head_channels": -3}), "head_channels"),

@@ -43,6 +43,8 @@ def test_shipped_recipes_are_valid_and_open_with_their_command(recipe: Path) -> 
         ({"optimizer": "lion"}, "optimizer"),
         ({"crop": (0, 5)}, "crop must be at least 1x1"),
         ({"scale": (2, 1)}, "low then high"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "belongs to the cross-entropy loss"),
+        ({"loss": "dice", "class_weights": "median-frequency"}, "counts every class alike"),
     ],
 )
 def test_refuses(options: dict, words: str) -> None:

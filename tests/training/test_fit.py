@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
 import yaml
+from lightning.fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -21,6 +23,7 @@ from fullconv.data import Shapes
 from fullconv.data.loader import read_sample
 from fullconv.data.open import shapes_dataset
 from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
+from fullconv.segmenter import choose_precision
 from fullconv.training import fit as fit_module
 
 DATA = shapes_dataset(Shapes(height=64, width=64, train=20, val=3))
@@ -131,6 +134,53 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
     logs = [(tmp_path / d / "log.csv").read_text().splitlines()[-1].split(",") for d in ("1", "2")]
     assert [float(v) for v in logs[0][1:7]] == pytest.approx([float(v) for v in logs[1][1:7]], rel=1e-3)
+
+
+def test_the_latest_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {**SMALL, "epochs": 2}
+    run = fullconv.train(DATA, **options)
+    (run.path / "log.csv").unlink()
+    state = torch.load(run.state, weights_only=True)
+    state["progress"]["step"] -= 1  # as if stopped before the last step
+    state["progress"]["history"].pop()
+    torch.save(state, run.state)
+    again = fullconv.train(DATA, resume=True, quiet=True)
+    assert again.path.resolve() == run.path.resolve()
+    assert Path("runs/latest").resolve() == run.path.resolve()
+    assert len((run.path / "log.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_goes_on_in_the_arithmetic_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1, "precision": "auto"})
+    state = torch.load(run.state, weights_only=True)
+    assert state["precision"] == choose_precision("auto", torch.device("cpu"))
+    state["precision"] = "fp32"
+    torch.save(state, run.state)
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "fullconv.training.start.Fabric", lambda **given: seen.append(given["precision"]) or Fabric(**given)
+    )
+    fullconv.train(DATA, run.path, resume=True, quiet=True)
+    assert seen == ["32-true"]
+
+
+def test_a_val_split_without_a_labelled_pixel_still_gives_a_model(make_folder, tmp_path: Path) -> None:
+    root = make_folder(4)
+    for name in ("train", "val"):
+        (root / f"{name}.txt").write_text("scene_0\nscene_1\n" if name == "train" else "scene_2\n")
+    Image.fromarray(np.full((48, 64), 255, np.uint8)).save(root / "masks" / "scene_2.png")
+    run = fullconv.train(root, tmp_path / "run", **{**SMALL, "epochs": 1, "check": False})
+    assert run.best.is_file()
+    assert run.scores["mean_iou"] is None
+
+
+@pytest.mark.parametrize("loss", ["focal", "ohem", "dice", "cross-entropy+dice"])
+def test_every_loss_trains(loss: str, tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 3, "rate": 3e-3, "loss": loss})
+    with (run.path / "log.csv").open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0]
 
 
 def test_early_stopping(tmp_path: Path) -> None:

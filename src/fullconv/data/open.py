@@ -144,6 +144,8 @@ def _classes_from_files(
     seen = _values_in(masks)
     _ask_about_255(root, seen, encoding)
     void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
+    if encoding.void_values is None and void & seen:
+        encoding = dataclasses.replace(encoding, void_values=tuple(void))  # 65535 is none of our ids
     real = seen - void
     if not real:
         raise DataError(f"{masks[0].parent}: every mask pixel is void ({first_few([str(v) for v in sorted(seen)])})")

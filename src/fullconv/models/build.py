@@ -178,7 +178,7 @@ def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -
 
 def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
     if isinstance(encoder, VGG16):
-        state = download.torchvision_vgg16()
+        state = download.torchvision_weights("vgg16")
         built.licence = "BSD-3-Clause (torchvision)"
     else:
         state = download.timm_weights(name)

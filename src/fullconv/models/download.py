@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -72,26 +73,28 @@ def _hub_offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def torchvision_vgg16() -> dict[str, Tensor]:
-    """The state dict of torchvision's ``vgg16`` (IMAGENET1K_V1), from torch's cache or its download site.
+def torchvision_weights(name: str) -> dict[str, Tensor]:
+    """The state dict of torchvision's classifier ``name`` (its default ImageNet weights), cached by torch.
 
     Raises:
-        UsageError: it is neither cached nor to be reached.
+        UsageError: it has none, or they are neither cached nor to be reached.
     """
-    from pathlib import Path
+    import torchvision
 
-    from torchvision.models import VGG16_Weights
-
-    weights = VGG16_Weights.IMAGENET1K_V1
+    try:
+        weights: Any = torchvision.models.get_model_weights(name).DEFAULT
+    except (ValueError, AttributeError) as error:
+        raise UsageError(f"torchvision has no weights for {name}; give a file, or --encoder-weights none") from error
+    what = f"torchvision's {name} weights"
     cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
     if not cached.is_file() and not reachable(TORCHVISION_HOST):
-        raise UsageError(_advice("torchvision's VGG16 weights", TORCHVISION_HOST, "no network"))
+        raise UsageError(_advice(what, TORCHVISION_HOST, "no network"))
     try:
         state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             weights.url, map_location="cpu", check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError) as error:
-        raise UsageError(_advice("torchvision's VGG16 weights", TORCHVISION_HOST, str(error))) from error
+        raise UsageError(_advice(what, TORCHVISION_HOST, str(error))) from error
     return state
 
 

@@ -55,6 +55,9 @@ class FCN(nn.Module):
         self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
         if len(self.skip_scales) != len(self.streams):
             raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")
+        missing = [stride for stride in self.streams if stride not in encoder.channels]
+        if missing:
+            raise ValueError(f"the encoder has taps at strides {sorted(encoder.channels)}, not {missing[0]}")
         if head_channels < 0:
             raise ValueError(f"head_channels must be 0 or more, found {head_channels}")
         if upscore not in ("learned", "fixed"):

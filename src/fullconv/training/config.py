@@ -47,6 +47,12 @@ class TrainConfig(BaseModel):
     epochs: int = Field(30, ge=1, description="passes over the training data")
     batch_size: int = Field(8, ge=1, description="images per step, over all devices")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
+    loss: Literal["cross-entropy", "focal", "ohem", "dice", "cross-entropy+dice"] = Field(
+        "cross-entropy", description="cross-entropy, focal (gamma 2), ohem (hardest quarter), dice, cross-entropy+dice"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the cross-entropy's target that is spread over all classes"
+    )
     rate: float = Field(1e-3, gt=0, description="learning rate of the layers over the encoder")
     encoder_rate: float | None = Field(None, ge=0, description="learning rate of the encoder; by default the same")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
@@ -88,6 +94,12 @@ class TrainConfig(BaseModel):
             for name, entry in value.items()
         }
 
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _devices_as_number(cls, value: Any) -> Any:
+        """``devices: 2`` in a recipe, ``devices=2`` in Python."""
+        return str(value) if isinstance(value, int) else value
+
     @field_validator("class_weights", mode="before")
     @classmethod
     def _weights_as_text(cls, value: Any) -> Any:
@@ -102,6 +114,10 @@ class TrainConfig(BaseModel):
                 raise ValueError(f"{name} must be at least 1x1, found {size[0]}x{size[1]}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be two positive numbers, low then high, found {self.scale}")
+        if self.label_smoothing and "cross-entropy" not in self.loss:
+            raise ValueError(f"label_smoothing belongs to the cross-entropy loss, found loss {self.loss}")
+        if self.class_weights != "none" and self.loss == "dice":
+            raise ValueError("class_weights: the dice loss already counts every class alike; use none")
         if isinstance(self.class_weights, list) and (min(self.class_weights) < 0 or max(self.class_weights) == 0):
             raise ValueError(f"class_weights must be 0 or more and not all 0, found {self.class_weights}")
         return self

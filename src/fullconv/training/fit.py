@@ -6,6 +6,7 @@ uninterrupted one does.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import shutil
 import time
@@ -23,16 +24,16 @@ from fullconv.data.loader import StepSampler, steps_per_epoch, train_batches
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import replacing
 from fullconv.metrics import Scores
-from fullconv.ops import label_weight, upsample_cross_entropy
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
 from fullconv.training.evaluation import Measured, default_workers, measure
 from fullconv.training.interrupt import InterruptRequest
+from fullconv.training.loss import training_loss
 from fullconv.training.memory import refuse_if_too_large
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.report import Reporter, contact_sheet
 from fullconv.training.run import Run
-from fullconv.training.state import Progress, State, fingerprint, rank
+from fullconv.training.state import Progress, State, fingerprint
 
 
 @dataclass
@@ -79,6 +80,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
     watched.network = shown
     weights = None if plan.class_weights is None else torch.tensor(plan.class_weights, device=fabric.device)
     ignore = plan.spec.classes.ignore_index
+    mean_over_ranks = functools.partial(_mean_over_ranks, fabric)
     reporter.start(plan.total_steps, progress.step)
     with InterruptRequest() as interrupt:
 
@@ -106,14 +108,11 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
                 batch = batch.to(fabric.device)
                 logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
                 window = network.window(logits.shape[-2:])  # type: ignore[operator]
-                loss = upsample_cross_entropy(
-                    logits, batch.labels, ignore_index=ignore, weight=weights, crop=window, reduction="sum"
-                )
-                loss = loss / _share_of_labels(fabric, batch.labels, ignore, weights)
+                loss = training_loss(config, logits, batch.labels, window, ignore, weights, mean_over_ranks)
                 _step(fabric, wrapped, optimizer, loss, config.clip_norm)
                 if average:
                     average.update(progress.step)
-                value = float(loss.detach())
+                value = _mean_over_ranks(fabric, float(loss.detach()))  # nan on one rank stops all of them
                 progress.step += 1
                 progress.loss_sum += value
                 progress.loss_steps += 1
@@ -155,14 +154,6 @@ def _step(fabric: Fabric, wrapped: Any, optimizer: torch.optim.Optimizer, loss: 
     optimizer.step()
 
 
-def _share_of_labels(fabric: Fabric, labels: Tensor, ignore: int, weights: Tensor | None) -> Tensor:
-    """What this rank's summed loss is divided by, so that the mean over ranks is the mean over all labelled pixels."""
-    share = label_weight(labels, ignore, weights)
-    if fabric.world_size > 1:
-        share = fabric.all_reduce(share, reduce_op="mean")  # type: ignore[assignment]
-    return torch.where(share > 0, share, 1)
-
-
 def _seed_step(seed: int, step: int, rank: int) -> None:
     """Dropout and stochastic depth are functions of the step too."""
     torch.manual_seed((seed * 1_000_003 + step) * 4096 + rank)
@@ -191,8 +182,8 @@ def _finish_epoch(
     scores = _validate(fabric, plan, segmenter, leave_if_asked)
     epoch = progress.step // plan.steps_per_epoch
     factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
-    train_loss = _mean_over_ranks(fabric, progress.loss_sum / max(progress.loss_steps, 1))
-    best = rank(scores.mean_iou) > progress.best
+    train_loss = progress.loss_sum / max(progress.loss_steps, 1)
+    best = progress.is_best(scores.mean_iou)
     row = {
         "epoch": epoch,
         "train_loss": train_loss,
@@ -282,7 +273,7 @@ def prepare_folder(run: Run, plan: Plan, environment: dict[str, Any]) -> None:
     run.write_environment(environment)
 
 
-def remove_if_empty(run: Run) -> None:
+def discard_failed_run(run: Run) -> None:
     """Leave nothing behind of a run that failed before its first epoch was saved."""
     if not run.last.is_file() and not run.state.is_file():
         shutil.rmtree(run.path, ignore_errors=True)

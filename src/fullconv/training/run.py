@@ -141,7 +141,8 @@ def existing_run(out: str | os.PathLike[str] | None) -> Run:
     Raises:
         UsageError: there is nothing to continue.
     """
-    run = Run(out if out is not None else Path("runs") / "latest")
+    path = Path(out) if out is not None else Path("runs") / "latest"
+    run = Run(path.resolve() if path.is_symlink() else path)  # the link itself moves to the run that goes on
     if not run.config.is_file():
         raise UsageError(f"{run.path}: no run to resume (no config.yaml); train without --resume, or give --out RUN")
     return run

@@ -7,8 +7,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric import Fabric
@@ -23,13 +22,14 @@ from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter, choose_precision, from_header, model_file, read_header
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
-from fullconv.training.fit import Plan, check_memory, fit, prepare_folder, remove_if_empty
+from fullconv.training.fit import Plan, check_memory, discard_failed_run, fit, prepare_folder
 from fullconv.training.memory import keep_freed_memory
 from fullconv.training.report import Reporter
 from fullconv.training.run import Run, existing_run, new_run_path
 from fullconv.training.state import fingerprint, read_state
 
 LARGEST_DEFAULT_CROP = 512
+T = TypeVar("T")
 FREE_ON_RESUME = ("workers", "accelerator", "devices", "nodes", "strategy")
 
 
@@ -59,7 +59,15 @@ def train(
         UsageError, DataError: what is wrong with the options or the data, before anything is written.
         Interrupted: after Ctrl-C, with a checkpoint saved.
     """
-    config = _resumed_config(existing_run(out), recipe, options) if resume else TrainConfig.load(recipe, options)
+    saved = None
+    if resume:
+        resumed = existing_run(out)
+        config, saved = _resumed_config(resumed, recipe, options), read_state(resumed)
+        if saved is not None:  # whatever this machine would choose
+            config = config.model_copy(update={"precision": saved["precision"]})
+    else:
+        config = TrainConfig.load(recipe, options)
+        new_run_path(out, "")  # refuses a folder that exists before anything is read
     keep_freed_memory()
     for name in ("lightning.fabric", "lightning.pytorch"):  # both announce the precision, which our own line says
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -72,28 +80,34 @@ def train(
         raise UsageError(
             f"a batch of {config.batch_size} cannot be shared by {fabric.world_size} processes; enlarge it"
         )
-    saved = read_state(existing_run(out)) if resume else None
-    plan = _on_all_ranks(fabric, lambda: make_plan(config, data, fabric.device, reporter, saved))
-    if resume:
-        run = existing_run(out)
-    else:
-        path = new_run_path(out, f"{plan.spec.name}-{config.model}") if fabric.is_global_zero else Path()
-        run = Run(fabric.broadcast(path))
-    check_memory(fabric, plan)
-    if fabric.is_global_zero and not resume:
-        prepare_folder(run, plan, {"data": str(plan.spec.root), "precision": plan.segmenter.precision})
-    fabric.barrier()
+
+    def prepare() -> Plan:
+        plan = make_plan(config, data, fabric.device, reporter, saved)
+        check_memory(fabric, plan)
+        return plan
+
+    def make_run() -> Run:
+        run = resumed if resume else Run(new_run_path(out, f"{plan.spec.name}-{config.model}"))
+        if not resume and fabric.is_global_zero:
+            prepare_folder(run, plan, {"data": str(plan.spec.root), "precision": plan.segmenter.precision})
+        return run
+
+    plan = _on_all_ranks(fabric, prepare)
+    run = _on_all_ranks(fabric, lambda: make_run() if fabric.is_global_zero else Run("."))
+    run = Run(fabric.broadcast(run.path))
     try:
         fit(fabric, plan, run, reporter, saved)
     except BaseException as error:
         if fabric.is_global_zero and not resume:
-            remove_if_empty(run)
+            discard_failed_run(run)
         if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
             raise UsageError(
                 "batch norm needs more than one place a channel; enlarge --batch-size or --crop"
             ) from error
         raise
-    reporter.say(f"best mean IoU {run.scores['mean_iou']:.4f} at epoch {run.scores['epoch']}: {run.best}")
+    score = run.scores["mean_iou"]
+    shown = "no mean IoU (val has no labelled pixel)" if score is None else f"best mean IoU {score:.4f}"
+    reporter.say(f"{shown} at epoch {run.scores['epoch']}: {run.best}")
     return run
 
 
@@ -185,21 +199,21 @@ def _fabric(config: TrainConfig) -> Fabric:
         raise UsageError(f"lightning refuses these devices: {str(error).splitlines()[0]}") from error
 
 
-def _on_all_ranks(fabric: Fabric, prepare: Callable[[], Plan]) -> Plan:
+def _on_all_ranks(fabric: Fabric, prepare: Callable[[], T]) -> T:
     """Prepare on every rank; if one fails, all leave instead of waiting for it."""
     if fabric.world_size == 1:
         return prepare()
-    plan, error = None, None
+    result, error = None, None
     try:
-        plan = prepare()
+        result = prepare()
     except FullconvError as problem:
         error = problem
     failed: Any = fabric.all_reduce(torch.tensor(int(error is not None), device=fabric.device), reduce_op="sum")
     if error is not None:
         raise error
-    if plan is None or int(failed):
+    if result is None or int(failed):
         raise FullconvError("another process could not prepare; its error is above")
-    return plan
+    return result
 
 
 def _resumed_config(run: Run, recipe: Any, options: dict[str, Any]) -> TrainConfig:

@@ -31,14 +31,18 @@ class Progress:
 
     @property
     def best(self) -> float:
-        return max((rank(row["mean_iou"]) for row in self.history), default=-1.0)
+        return max((_standing(row["mean_iou"]) for row in self.history), default=-math.inf)
+
+    def is_best(self, mean_iou: float) -> bool:
+        """Whether an epoch with this score is better than all before it."""
+        return _standing(mean_iou) > self.best
 
     def epochs_since_best(self) -> int:
-        ranks = [rank(row["mean_iou"]) for row in self.history]
-        return len(ranks) - 1 - ranks.index(max(ranks)) if ranks else 0
+        standings = [_standing(row["mean_iou"]) for row in self.history]
+        return len(standings) - 1 - standings.index(max(standings)) if standings else 0
 
 
-def rank(mean_iou: float) -> float:
+def _standing(mean_iou: float) -> float:
     """The order of epochs; one without any score (nan) is the worst."""
     return -1.0 if math.isnan(mean_iou) else mean_iou
 

@@ -1,0 +1,202 @@
+"""A classifier as a heat map: how probable a synset is at every place of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from fullconv import draw
+from fullconv.data.augment import resize_image
+from fullconv.data.decode import read_image, to_channels
+from fullconv.errors import UsageError
+from fullconv.models.build import BuiltModel
+from fullconv.models.classifier import build_classifier
+from fullconv.models.synsets import Synset, classes_of, find_synset
+from fullconv.segmenter import choose_device, choose_precision, normalise
+from fullconv.spec import Preprocessing
+
+Combination = Literal["geometric", "arithmetic", "max"]
+HEIGHTS = (400, 800, 1600)
+SMALLEST = 32
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """How probable some synsets are, place by place.
+
+    Attributes:
+        image: uint8 ``[height, width, 3]``.
+        synsets: what was looked for.
+        maps: ``{(height, width): float32 [h, w]}``, one map per size that the image was brought to: the summed
+            probability of the synsets' classes.
+        combined: float32 ``[h, w]``, at the finest of the maps' sizes.
+    """
+
+    image: np.ndarray
+    synsets: tuple[Synset, ...]
+    maps: dict[tuple[int, int], np.ndarray]
+    combined: np.ndarray
+
+    def labels(self, threshold: float = 0.5) -> np.ndarray:
+        """Weak segmentation, uint8 ``[height, width]``: 1 where the combined map, enlarged to the image, reaches
+        ``threshold`` of its maximum.
+        """
+        full = self.enlarged()
+        return (full >= threshold * full.max()).astype(np.uint8)
+
+    def enlarged(self) -> np.ndarray:
+        """The combined map at the image's size, bilinear, float32 ``[height, width]``."""
+        return _resize(self.combined, self.image.shape[:2])
+
+    def mass_within(self, top: float, left: float, bottom: float, right: float) -> float:
+        """The share of the combined map's sum that lies in a box, given in fractions of height and width."""
+        height, width = self.combined.shape
+        rows, columns = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+        inside = np.outer((rows >= top) & (rows <= bottom), (columns >= left) & (columns <= right))
+        return float(self.combined[inside].sum() / self.combined.sum())
+
+    def picture(self, height: int = 300) -> draw.Picture:
+        """The image, the map of each size and the combined one, side by side."""
+        titles = [f"{h}x{w}" for h, w in self.maps]
+        return draw.heat_maps(self.image, [*self.maps.values(), self.combined], [*titles, "combined"], height)
+
+    def overlay(self, opacity: float = 0.6) -> draw.Picture:
+        """The enlarged map in colours over the image."""
+        return draw.heat_overlay(self.image, self.enlarged(), opacity)
+
+
+class HeatMapper:
+    """A classifier that scores every place of an image of any size.
+
+    Args:
+        model: of :func:`fullconv.models.classifier.build_classifier`.
+    """
+
+    def __init__(self, model: BuiltModel) -> None:
+        self.network = model.network.eval()
+        self.preprocessing = Preprocessing(model.mean, model.std)
+        self.precision = "fp32"
+        self.device = torch.device("cpu")
+
+    @classmethod
+    def load(
+        cls,
+        encoder: str = "resnet50",
+        encoder_weights: str = "imagenet",
+        *,
+        head_weights: str = "",
+        encoder_args: dict[str, Any] | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> HeatMapper:
+        """By the names that :func:`fullconv.models.classifier.build_classifier` takes."""
+        mapper = cls(build_classifier(encoder, encoder_weights, head_weights, encoder_args))
+        return mapper.to(device, precision)
+
+    def to(self, device: str = "auto", precision: str = "auto") -> HeatMapper:
+        """Move the network and choose its arithmetic; returns itself."""
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
+
+    @torch.inference_mode()
+    def probabilities(self, image: np.ndarray, size: tuple[int, int]) -> Tensor:
+        """Softmax over the classes at every place of ``image [height, width, 3]`` brought to ``size``.
+
+        Returns:
+            float32 ``[classes, h, w]``.
+
+        Raises:
+            UsageError: a size that the network cannot take.
+        """
+        if min(size) < SMALLEST:
+            raise UsageError(f"a size must be at least {SMALLEST}x{SMALLEST}, found {size[0]}x{size[1]}")
+        pixels = torch.from_numpy(np.array(resize_image(image, size))).permute(2, 0, 1)[None].to(self.device)
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                logits = self.network(normalise(pixels, self.preprocessing))
+        except RuntimeError as error:
+            if "Kernel size can't be greater" in str(error) or "smaller than kernel" in str(error):
+                raise UsageError(
+                    f"{size[0]}x{size[1]} is too small for this classifier; use its training size"
+                ) from error
+            raise
+        return logits[0].float().softmax(0).cpu()
+
+    def heat(
+        self,
+        image: str | Path | np.ndarray | Image.Image,
+        synset: str | Sequence[str],
+        *,
+        sizes: Sequence[tuple[int, int]] | None = None,
+        combine: Combination = "geometric",
+        flip: bool = False,
+    ) -> HeatMap:
+        """Where a synset (or any of several) is in an image.
+
+        Args:
+            image: a file, a PIL image, or uint8 ``[height, width, 3]``.
+            synset: WordNet ids, or words.
+            sizes: ``(height, width)`` that the image is brought to; by default heights of 400, 800 and 1600 pixels in
+                the image's own proportions.
+            combine: how the maps are joined at the finest one's size: ``geometric`` or ``arithmetic`` mean, or ``max``.
+            flip: average each map with that of the mirrored image.
+
+        Raises:
+            UsageError: no such synset, a size that is too small, or a classifier of other classes.
+        """
+        pixels = read_image(Path(image)) if isinstance(image, (str, Path)) else _pixels(image)
+        chosen = tuple(find_synset(name) for name in ([synset] if isinstance(synset, str) else synset))
+        classes = classes_of(chosen)
+        height, width = pixels.shape[:2]
+        maps: dict[tuple[int, int], np.ndarray] = {}
+        for size in sizes or [(h, max(SMALLEST, round(h * width / height))) for h in HEIGHTS]:
+            shares = self.probabilities(pixels, size)
+            if shares.shape[0] != 1000:
+                raise UsageError(f"this classifier has {shares.shape[0]} classes; synsets are those of ImageNet's 1000")
+            found = shares[classes].sum(0)
+            if flip:
+                mirrored = self.probabilities(np.ascontiguousarray(pixels[:, ::-1]), size)[classes].sum(0)
+                found = (found + mirrored.flip(1)) / 2
+            maps[size[0], size[1]] = found.numpy()
+        return HeatMap(pixels, chosen, maps, combined(list(maps.values()), combine))
+
+
+def combined(maps: Sequence[np.ndarray], how: Combination = "geometric") -> np.ndarray:
+    """Maps ``[h, w]`` of several sizes as one of the finest size, each enlarged bilinearly.
+
+    Raises:
+        UsageError: an unknown combination.
+    """
+    finest = max((m.shape for m in maps), key=lambda shape: shape[0] * shape[1])
+    stacked = np.stack([_resize(m, finest) for m in maps])
+    if how == "geometric":
+        return np.exp(np.log(np.maximum(stacked, 1e-12)).mean(0))
+    if how == "arithmetic":
+        return stacked.mean(0)
+    if how == "max":
+        return stacked.max(0)
+    raise UsageError(f"maps are combined by geometric, arithmetic or max, found {how!r}")
+
+
+def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    full = F.interpolate(torch.from_numpy(values)[None, None], tuple(size), mode="bilinear", align_corners=False)
+    return full[0, 0].numpy()
+
+
+def _pixels(image: np.ndarray | Image.Image) -> np.ndarray:
+    if isinstance(image, Image.Image):
+        return to_channels(image, 3)
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise UsageError(f"expected a uint8 array [height, width, 3], found {array.dtype} {array.shape}")
+    return array

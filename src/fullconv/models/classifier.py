@@ -1,0 +1,127 @@
+"""Classifiers by name, made fully convolutional."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from fullconv.errors import ModelFileError, UsageError
+from fullconv.models import download
+from fullconv.models.build import BuiltModel
+from fullconv.models.convolutionalize import convolutionalize
+from fullconv.models.weights import read_weights, timm_metadata, transplant
+
+TORCHVISION = "torchvision/"
+
+
+def build_classifier(
+    name: str, weights: str = "imagenet", head_weights: str = "", encoder_args: dict[str, Any] | None = None
+) -> BuiltModel:
+    """An ImageNet-1k classifier that scores every place: images ``n 3 H W`` -> logits ``n 1000 h w``.
+
+    Args:
+        name: a timm classifier (``resnet50``), or torchvision's as ``torchvision/resnet50``.
+        weights: ``imagenet`` (downloaded once), ``none``, or a file of timm's or torchvision's parameter names. A file
+            may name its architecture arguments, mean and std in its metadata; they are honoured.
+        head_weights: an HDF5 file with datasets ``w`` ``[features, classes]`` and ``b`` ``[classes]`` for the last
+            layer alone, as Keras users keep them.
+        encoder_args: keyword arguments for ``timm.create_model``.
+
+    Raises:
+        UsageError: no such classifier, weights that cannot be had, or a head that cannot be made convolutional.
+        ModelFileError: a weights file that is damaged or does not fit.
+    """
+    built = BuiltModel(nn.Identity(), {"name": name})
+    args = dict(encoder_args or {})
+    state: dict[str, Tensor] = {}
+    if weights not in ("imagenet", "none"):
+        state, metadata = read_weights(weights)
+        said = timm_metadata(metadata)
+        args = {**said.get("args", {}), **args}
+        built.mean, built.std = tuple(said.get("mean", built.mean)), tuple(said.get("std", built.std))
+        built.licence = str(said.get("licence", ""))
+    if name.startswith(TORCHVISION):
+        classifier, size = _torchvision(name.removeprefix(TORCHVISION), weights), (224, 224)
+    else:
+        classifier, size = _timm(name, weights, args, built)
+    if state:
+        report = transplant(state, classifier)
+        if report.left:
+            missing, why = next(iter(report.left.items()))
+            raise ModelFileError(
+                f"{weights}: does not fit {name}: {missing} ({why}); give the weights of the same architecture"
+            )
+        built.notes.append(f"weights from {Path(weights).name}: {report}")
+    built.network = convolutionalize(classifier, size)
+    if head_weights:
+        _load_head(built.network, head_weights)
+    return built
+
+
+def _timm(name: str, weights: str, args: dict[str, Any], built: BuiltModel) -> tuple[nn.Module, tuple[int, int]]:
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
+        raise UsageError(f"no classifier is called {name!r}; {hint}")
+    try:
+        classifier: nn.Module = timm.create_model(name, pretrained=False, **args)
+    except (TypeError, RuntimeError, AssertionError) as error:
+        raise UsageError(f"classifier {name} does not take these encoder_args: {args} ({error})") from error
+    settings: Any = timm.get_pretrained_cfg(name)
+    size = (224, 224)
+    if settings is not None:
+        size = tuple(settings.input_size[-2:])
+        if weights == "imagenet":
+            classifier.load_state_dict(download.timm_weights(name))
+            built.mean, built.std = tuple(settings.mean), tuple(settings.std)
+            built.licence = str(settings.license or "")
+    elif weights == "imagenet":
+        raise UsageError(f"timm has no pretrained weights for {name}; give a file, or --encoder-weights none")
+    return classifier, size
+
+
+def _torchvision(name: str, weights: str) -> nn.Module:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise UsageError(f"torchvision has no classifier called {name!r}{hint}")
+    classifier: nn.Module = torchvision.models.get_model(name, weights=None)
+    if weights == "imagenet":
+        classifier.load_state_dict(download.torchvision_weights(name))
+    return classifier
+
+
+def _load_head(network: nn.Module, path: str) -> None:
+    """Replace the last layer's weights by those of an HDF5 file."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise UsageError(f"{path}: reading HDF5 needs h5py; pip install 'fullconv[hdf5]'") from error
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: no such file; give an HDF5 file with datasets w and b")
+    try:
+        with h5py.File(path, "r") as file:
+            w, b = torch.from_numpy(file["w"][:]), torch.from_numpy(file["b"][:])
+    except (OSError, KeyError) as error:
+        raise ModelFileError(f"{path}: not an HDF5 file with datasets w [features, classes] and b ({error})") from error
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    expected = (last.in_channels, last.out_channels)
+    if tuple(w.shape) != expected or tuple(b.shape) != expected[1:] or last.kernel_size != (1, 1):
+        raise ModelFileError(
+            f"{path}: w is {list(w.shape)} and b {list(b.shape)}; the last layer takes {list(expected)} and "
+            f"{[expected[1]]}"
+        )
+    with torch.no_grad():
+        last.weight.copy_(w.T[:, :, None, None])
+        bias: Tensor | None = last.bias
+        if bias is None:
+            last.bias = nn.Parameter(b.float())
+        else:
+            bias.copy_(b)
