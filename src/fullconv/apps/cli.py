@@ -159,6 +159,76 @@ def predict(
 
 
 @app.command
+def heatmap(
+    *images: str,
+    synset: list[str],
+    out: Path,
+    encoder: str = "resnet50",
+    encoder_weights: str = "imagenet",
+    head_weights: str = "",
+    sizes: list[str] | None = None,
+    combine: str = "geometric",
+    flip: bool = False,
+    threshold: float = 0.0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
+
+    Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out.
+
+    Parameters
+    ----------
+    images
+        Image files, folders of them, or globs.
+    synset
+        A WordNet id (n02084071) or a word (dog); several are looked for together.
+    out
+        The folder for the maps.
+    encoder
+        A timm classifier, or torchvision's as torchvision/NAME.
+    encoder_weights
+        imagenet (downloaded once), none, or a file.
+    head_weights
+        An HDF5 file with datasets w and b for the last layer alone.
+    sizes
+        HEIGHTxWIDTH that the image is brought to, several; by default heights 400, 800 and 1600.
+    combine
+        How the maps are joined: geometric, arithmetic or max.
+    flip
+        Average with the maps of the mirrored image.
+    threshold
+        Above 0, also write STEM.labels.png: where the map reaches this share of its maximum.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16 or fp32.
+    """
+    from fullconv.apps.heatmap import heatmap as find
+    from fullconv.apps.heatmap import parse_size
+    from fullconv.heatmapper import HeatMapper
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs")
+    chosen = [parse_size(text) for text in sizes] if sizes else None
+    mapper = HeatMapper.load(
+        encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
+    )
+    failed: list[DataError] = []
+
+    def complain(error: DataError) -> None:
+        failed.append(error)
+        _complain(str(error))
+
+    found = find(
+        images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
+        threshold=threshold, unreadable=complain,
+    )  # fmt: skip
+    print(f"{len(found)} heat maps in {out}")
+    return 1 if failed else 0
+
+
+@app.command
 def check(data: str, /, *, json: Path | None = None) -> int:
     """Read all of DATA and say what is in it and what would go wrong in training.
 

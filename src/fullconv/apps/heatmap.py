@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from fullconv.apps.predict import find_images
 from fullconv.data.masks import write_mask
-from fullconv.errors import UsageError, first_few
+from fullconv.errors import DataError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.heatmapper import Combination, HeatMap, HeatMapper
 from fullconv.spec import ClassSet
@@ -28,6 +28,7 @@ def heatmap(
     combine: Combination = "geometric",
     flip: bool = False,
     threshold: float = 0.0,
+    unreadable: Callable[[DataError], None] | None = None,
     **options: Any,
 ) -> list[HeatMap]:
     """Heat maps of a synset in images, written under ``out`` if it is given.
@@ -40,6 +41,7 @@ def heatmap(
         mapper: a classifier to use again; by default one is loaded.
         sizes, combine, flip: as for :meth:`fullconv.heatmapper.HeatMapper.heat`.
         threshold: above 0, also write ``<stem>.labels.png``: where the combined map reaches this share of its maximum.
+        unreadable: called for each file that cannot be read, and the rest are done; without it the error is raised.
         **options: for :meth:`fullconv.heatmapper.HeatMapper.load`.
 
     Raises:
@@ -55,11 +57,29 @@ def heatmap(
     mapper = mapper or HeatMapper.load(**options)
     result = []
     for path in paths:
-        found = mapper.heat(path, synset, sizes=sizes, combine=combine, flip=flip)
+        try:
+            found = mapper.heat(path, synset, sizes=sizes, combine=combine, flip=flip)
+        except DataError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+            continue
         if out is not None:
             _write(found, Path(out), path.stem, threshold)
         result.append(found)
     return result
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``400x640`` -> ``(400, 640)``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    height, separator, width = text.lower().partition("x")
+    if not (separator and height.isdecimal() and width.isdecimal()):
+        raise UsageError(f"a size is HEIGHTxWIDTH such as 400x640, found {text!r}")
+    return int(height), int(width)
 
 
 def _write(found: HeatMap, out: Path, stem: str, threshold: float) -> None:

@@ -1,0 +1,135 @@
+"""One tester for every network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fullconv.errors import UsageError
+from fullconv.models import MODELS, build_model
+from fullconv.ops import upsample_cross_entropy
+from fullconv.segmenter import Segmenter
+from fullconv.spec import ClassSet, Preprocessing
+
+VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("fcn32s", "resnet10t", {}),
+    ("fcn8s", "mobilenetv2_050", {"head_channels": 8}),
+    ("fcn4s", "convnext_atto", {}),
+    ("unet", "mobilenetv2_050", {}),
+    ("unet", "resnet10t", {"upsampling": "interpolate", "last": "bilinear", "decoder_channels": [32, 16, 16, 8]}),
+    ("segnet", "vgg16", {}),
+    ("deeplab", "resnet10t", {"head_channels": 16}),
+    ("deeplab", "mobilenetv2_050", {"head": "large-fov", "head_channels": 16}),
+    ("deeplab", "resnet10t", {"head": "aspp", "head_channels": 16, "output_stride": 16}),
+    ("dilated", "resnet10t", {}),
+    ("hypercolumn", "resnet10t", {"column_channels": 8, "hidden": 16}),
+]
+each_network = pytest.mark.parametrize(("name", "encoder", "args"), VARIANTS)
+
+
+def build(name: str, encoder: str, args: dict[str, Any]) -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(name, 4, encoder, model_args=args).network
+
+
+def test_every_network_has_a_variant_here() -> None:
+    assert {name for name, _, _ in VARIANTS} >= set(MODELS) - {"fcn16s"}
+
+
+@each_network
+@torch.inference_mode()
+def test_any_size_gives_logits_that_cover_the_image(name: str, encoder: str, args: dict[str, Any]) -> None:
+    network = build(name, encoder, args).eval()
+    for size in ((1, 1), (33, 47), (64, 96)):
+        logits = network(torch.randn(2, 3, *size))
+        assert logits.shape[:2] == (2, 4)
+        window = network.window(logits.shape[-2:])
+        assert window.top + size[0] <= window.height + network.stride
+        assert window.left + size[1] <= window.width + network.stride
+
+
+@each_network
+@torch.inference_mode()
+def test_moving_the_image_by_the_coarsest_stride_moves_the_logits(name: str, encoder: str, args: dict[str, Any]) -> None:
+    """What tiles rely on. Far from the border, where padding is not seen; global pooling sees all of the image."""
+    if args.get("head", "aspp-pool") == "aspp-pool" and name == "deeplab":
+        pytest.skip("the image's mean is part of every score")
+    if name == "dilated":
+        pytest.skip("the context module sees the padding from everywhere in a small image")
+    network = build(name, encoder, args).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.out_channels == 4:
+            nn.init.normal_(module.weight)
+    step = network.coarsest_stride
+    image = torch.randn(1, 3, 512, 512)
+    logits, moved = network(image), network(torch.roll(image, (step, step), (2, 3)))
+    places = step // network.stride
+    far = slice(logits.shape[2] // 2 - places, logits.shape[2] // 2 + places)
+    near = torch.roll(logits, (places, places), (2, 3))
+    assert (near[..., far, far] - moved[..., far, far]).abs().max() < 0.05 * logits.std() + 1e-4
+
+
+@each_network
+def test_every_parameter_learns(name: str, encoder: str, args: dict[str, Any]) -> None:
+    network = build(name, encoder, args).train()
+    for module in network.modules():  # score layers start at zero, and then pass nothing on
+        if isinstance(module, nn.Conv2d) and not module.weight.any():
+            nn.init.normal_(module.weight, std=0.1)
+    labels = torch.randint(0, 4, (2, 64, 96))
+    logits = network(torch.randn(2, 3, 64, 96))
+    loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:]))
+    loss.backward()
+    idle = [n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert idle == []
+
+
+@each_network
+def test_saved_and_loaded_it_is_the_same(name: str, encoder: str, args: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    built = build_model(name, 4, encoder, model_args=args)
+    segmenter = Segmenter(built, ClassSet(("a", "b", "c", "d")), Preprocessing()).to("cpu", "fp32")
+    segmenter.save(tmp_path / "model.safetensors")
+    again = Segmenter.load(tmp_path / "model.safetensors", "cpu", "fp32")
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    first, second = segmenter.predict(image, probabilities=True), again.predict(image, probabilities=True)
+    assert first.labels.shape == (50, 70)
+    assert np.array_equal(first.probabilities, second.probabilities)
+
+
+@torch.inference_mode()
+def test_the_context_module_starts_as_the_identity() -> None:
+    network = build("dilated", "resnet10t", {}).eval()
+    scores = network.score(network.features(torch.randn(1, 3, 64, 64))[8]).relu()
+    torch.testing.assert_close(network.context(scores), scores)
+
+
+@torch.inference_mode()
+def test_segnet_unpools_to_where_the_maxima_were() -> None:
+    network = build("segnet", "vgg16", {}).eval()
+    features, indices = network.encoder.with_indices(torch.randn(1, 3, 32, 32))
+    assert [tuple(i.shape[-2:]) for i in indices] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    unpooled = nn.functional.max_unpool2d(features[2], indices[0], 2)
+    assert torch.equal(nn.functional.max_pool2d(unpooled, 2), features[2].clamp(min=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "args", "words"),
+    [
+        ("unet", "resnet10t", {"decoder_channels": [8, 8]}, "4 positive numbers"),
+        ("unet", "resnet10t", {"last": "nearest"}, "transposed or bilinear"),
+        ("unet", "convnext_atto", {}, "taps at strides 4, 8, 16, 32, not 2"),
+        ("segnet", "resnet10t", {}, "segnet has VGG16's pooling indices"),
+        ("deeplab", "vgg16", {}, "cannot be dilated"),
+        ("deeplab", "resnet10t", {"head": "crf"}, "large-fov, aspp or aspp-pool"),
+        ("deeplab", "resnet10t", {"output_stride": 5}, "output_stride"),
+        ("unet2", "resnet10t", {}, "no model is called 'unet2'; there are"),
+    ],
+)
+def test_refuses(name: str, encoder: str, args: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        build_model(name, 4, encoder, model_args=args)
