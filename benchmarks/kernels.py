@@ -78,7 +78,7 @@ def counts(device: str) -> dict[str, Call]:
 
     calls: dict[str, Call] = {
         "ours": lambda: confusion_counts(prediction, target, 21),
-        "torchmetrics": lambda: multiclass_confusion_matrix(prediction.long(), target.long(), 21, ignore_index=255),
+        "torchmetrics": lambda: multiclass_confusion_matrix(prediction, target, 21, ignore_index=255),
     }
     if device == "cpu":
         calls["plain"] = numpy_counts

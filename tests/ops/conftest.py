@@ -12,6 +12,8 @@ if not torch.cuda.is_available():
 @pytest.fixture(params=["strips", "cpu", "triton"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every backend but the reference, which the tests compare with."""
+    if request.param == "triton":
+        pytest.importorskip("triton")
     monkeypatch.setenv("FULLCONV_OPS", request.param)
     return request.param
 

@@ -50,10 +50,16 @@ def test_counts_in_every_backend(backend: str, device: torch.device) -> None:
 
 
 def test_large_maps_are_counted_in_parts() -> None:
-    target, prediction = (torch.randint(0, 21, (3, 700, 501), dtype=torch.uint8) for _ in range(2))
+    target, prediction = (torch.randint(0, 21, (3, 1700, 1501), dtype=torch.uint8) for _ in range(2))
     expected = torch.bincount(target.flatten().long() * 21 + prediction.flatten(), minlength=441).view(21, 21)
     assert torch.equal(confusion_counts(prediction, target, 21), expected)
     assert torch.equal(confusion_counts(prediction.int(), target.long(), 21), expected)
+
+
+def test_strided_maps() -> None:
+    maps = torch.randint(0, 3, (16, 18, 4), dtype=torch.uint8)
+    assert confusion_counts(maps[..., 0], maps[..., 0], 3).sum() == 16 * 18
+    assert confusion_counts(maps[:, ::2, 1], maps[:, ::2, 1], 3).trace() == 16 * 9
 
 
 def test_counts_from_coarse_logits(backend: str, device: torch.device) -> None:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fullconv.geometry import Window
-from fullconv.ops import label_weight, strips, upsample, upsample_cross_entropy, upsample_focal, upsample_ohem
+from fullconv.ops import (
+    label_weight,
+    strips,
+    upsample_argmax,
+    upsample_cross_entropy,
+    upsample_dice,
+    upsample_focal,
+    upsample_ohem,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")  # its interpreter is numpy
 
@@ -28,12 +36,21 @@ def value_and_gradient(loss: Loss, logits: Tensor, labels: Tensor, **options: An
 
 
 def plain_cross_entropy(logits: Tensor, labels: Tensor, **options: Any) -> Tensor:
-    """PyTorch's own two functions, in float64."""
-    ours = {name: options.pop(name) for name in ("crop", "align_corners") if name in options}
+    """PyTorch's own two functions, in float64; a window by ``grid_sample``."""
+    crop, align = options.pop("crop", None), options.pop("align_corners", False)
     if options.get("weight") is not None:
         options["weight"] = options["weight"].double()
-    full = upsample(logits.double(), tuple(labels.shape[-2:]), **ours)
+    full = enlarged(logits.double(), tuple(labels.shape[-2:]), crop, align)
     return F.cross_entropy(full, labels.long(), **{"ignore_index": 255, **options})
+
+
+def enlarged(logits: Tensor, size: tuple[int, int], crop: Window | None, align: bool) -> Tensor:
+    if crop is None:
+        return F.interpolate(logits, size, mode="bilinear", align_corners=align)
+    y = 2 * (torch.arange(size[0], dtype=logits.dtype) + crop.top + 0.5) / crop.height - 1
+    x = 2 * (torch.arange(size[1], dtype=logits.dtype) + crop.left + 0.5) / crop.width - 1
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1).expand(logits.shape[0], -1, -1, -1)
+    return F.grid_sample(logits, grid.to(logits.device), padding_mode="border", align_corners=False)
 
 
 def assert_same(got: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], tolerance: float = 2e-5) -> None:
@@ -46,7 +63,8 @@ def assert_same(got: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], tol
 def problems(draw: st.DrawFn, most: int = 40) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Coarse logits of any layout and dtype, larger labels with ignored regions, and options."""
     n, c = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 5, 17, 40]))
-    h, w = draw(st.integers(1, 9)), draw(st.integers(1, most))
+    large = most > 9 and draw(st.sampled_from([False] * 9 + [True]))  # several blocks of columns, many tasks
+    h, w = draw(st.integers(1, 40 if large else 9)), draw(st.integers(1, 170 if large else most))
     torch.manual_seed(draw(st.integers(0, 2**30)))
     logits = torch.randn(n, c, h, w) * draw(st.sampled_from([0.1, 3, 60]))
     layout = draw(st.sampled_from(["contiguous", "channels_last", "sliced", "transposed"]))
@@ -58,12 +76,12 @@ def problems(draw: st.DrawFn, most: int = 40) -> tuple[Tensor, Tensor, dict[str,
         logits = torch.randn(n, c, w, h).transpose(2, 3)
     logits = logits.to(draw(st.sampled_from([torch.float32, torch.float32, torch.bfloat16, torch.float16])))
     options: dict[str, Any] = {"align_corners": draw(st.booleans())}
-    stride = draw(st.sampled_from([1, 2, 4, 8]))
+    stride = draw(st.sampled_from([1, 2] if large else [1, 2, 4, 8]))
     kind = draw(st.sampled_from(["stride", "any", "fraction", "crop"]))
     if kind == "stride":
         size = (h * stride, w * stride)
     elif kind == "any":
-        size = (draw(st.integers(h, 9 * h)), draw(st.integers(w, 5 * w)))
+        size = (draw(st.integers(h, 3 * h if large else 9 * h)), draw(st.integers(w, 2 * w if large else 5 * w)))
     elif kind == "fraction":
         size = (h + draw(st.integers(0, 1)), w + draw(st.integers(0, 1)))
     else:
@@ -71,18 +89,22 @@ def problems(draw: st.DrawFn, most: int = 40) -> tuple[Tensor, Tensor, dict[str,
         top, left = (
             draw(st.integers(0, full - part)) for full, part in zip((h * stride, w * stride), size, strict=True)
         )
-        shift = draw(st.sampled_from([0.0, 0.25]))
+        shift = draw(st.sampled_from([0.0, 0.25, -7.5, 20.0]))  # the last two may lie outside the map
         options = {"crop": Window(top + shift, left + shift, h * stride, w * stride)}
     labels = torch.randint(0, c, (n, *size))
+    ignore = draw(st.sampled_from([255, 255, 200, -100]))
     ignored = draw(st.sampled_from(["none", "some", "half", "all but one"]))
     if ignored == "some":
-        labels[torch.rand(labels.shape) < 0.3] = 255
+        labels[torch.rand(labels.shape) < 0.3] = ignore
     elif ignored == "half":
-        labels[..., : size[1] // 2] = 255
+        labels[..., : size[1] // 2] = ignore
     elif ignored == "all but one":
-        labels.fill_(255)
+        labels.fill_(ignore)
     labels[-1, -1, -1] = 0
-    labels = labels.to(draw(st.sampled_from([torch.uint8, torch.int64])))
+    options["ignore_index"] = ignore
+    labels = labels.to(draw(st.sampled_from([torch.int16, torch.int64] + [torch.uint8] * 2 * (ignore >= 0))))
+    if draw(st.booleans()):
+        labels = labels.repeat_interleave(2, 2)[:, :, ::2]  # not contiguous
     if draw(st.booleans()):
         options["weight"] = torch.rand(c) + 0.1
     options["label_smoothing"] = draw(st.sampled_from([0.0, 0.0, 0.1, 1.0]))
@@ -102,7 +124,8 @@ def rounding_scale(problem: tuple[Tensor, Tensor, dict[str, Any]]) -> float:
     if options.get("crop"):
         stride = options["crop"].height * options["crop"].width / (logits.shape[2] * logits.shape[3])
     slopes = 4 * stride * float(logits.abs().max().float().clamp(min=1))
-    return slopes if options["reduction"] == "sum" else max(slopes / float((labels != 255).sum()), 0.1)
+    counted = float((labels != options["ignore_index"]).sum())
+    return slopes if options["reduction"] == "sum" else max(slopes / counted, 0.1)
 
 
 def check_cross_entropy(problem: tuple[Tensor, Tensor, dict[str, Any]], device: str = "cpu") -> None:
@@ -161,13 +184,12 @@ def test_focal_is_the_formula(name: str, problem: Any, gamma: float, monkeypatch
     logits = logits.clamp(-8, 8)  # where p is 1 to float32 the formula itself loses its digits
 
     def formula(logits: Tensor, labels: Tensor) -> Tensor:
-        full = upsample(
-            logits, tuple(labels.shape[-2:]), options.get("crop"), align_corners=options.get("align_corners", False)
-        )
-        log_p = full.log_softmax(1).gather(1, torch.where(labels == 255, 0, labels.long())[:, None])[:, 0]
-        own = (options["weight"].double() if "weight" in options else torch.ones(logits.shape[1]).double())[
-            torch.where(labels == 255, 0, labels.long())
-        ] * (labels != 255)
+        full = enlarged(logits, tuple(labels.shape[-2:]), options.get("crop"), options.get("align_corners", False))
+        counted = labels.long() != options["ignore_index"]
+        known = torch.where(counted, labels.long(), 0)
+        log_p = full.log_softmax(1).gather(1, known[:, None])[:, 0]
+        weight = options["weight"].double() if "weight" in options else torch.ones(logits.shape[1]).double()
+        own = weight[known] * counted
         total = (-own * (-torch.expm1(log_p)).clamp(min=1e-12) ** gamma * log_p).sum()
         return total if options["reduction"] == "sum" else total / own.sum()
 
@@ -288,6 +310,38 @@ def test_a_class_that_is_masked_out_by_minus_infinity(backend: str, device: torc
     torch.testing.assert_close(gradient[:, kept], expected[1].to(gradient), atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(3, 3), (9, 9), (8, 8)])
+def test_a_class_that_is_masked_out_by_the_lowest_number(
+    backend: str, device: torch.device, size: tuple[int, int]
+) -> None:
+    logits = torch.randn(1, 4, 3, 3, device=device)
+    logits[:, 2] = torch.finfo(torch.float32).min
+    labels = torch.randint(0, 2, (1, *size), device=device)
+    got = value_and_gradient(upsample_cross_entropy, logits, labels)
+    assert_same(got, value_and_gradient(plain_cross_entropy, logits, labels))
+    labels, _ = upsample_argmax(logits, size, confidence=True)
+    assert (labels != 2).all()
+
+
+def test_narrow_labels_are_not_wrapped() -> None:
+    """PyTorch compares uint8 with 300 as with 44, and with -100 as with 156."""
+    logits = torch.randn(1, 300, 2, 2)
+    labels = torch.full((1, 4, 4), 50, dtype=torch.uint8)
+    for loss in (upsample_cross_entropy, upsample_focal, upsample_ohem, upsample_dice):
+        expected = loss(logits.double(), labels.long(), ignore_index=-100)
+        torch.testing.assert_close(loss(logits, labels, ignore_index=-100).double(), expected, rtol=1e-5, atol=1e-6)
+    many = torch.full((1, 4, 4), 156, dtype=torch.uint8)
+    assert label_weight(many, -100) == 16
+
+
+def test_a_second_derivative_is_refused() -> None:
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    loss = upsample_cross_entropy(logits, torch.zeros(1, 4, 4).long())
+    (gradient,) = torch.autograd.grad(loss**2, logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.pow(2).sum().backward()
+
+
 def test_scores_far_apart_need_the_true_maximum(backend: str, device: torch.device) -> None:
     """Half-way between two places whose best classes differ, every score lies far below the bound."""
     logits = torch.zeros(1, 2, 1, 2, device=device)
@@ -353,11 +407,16 @@ def test_inside_torch_compile_without_a_break() -> None:
         (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"reduction": "none"}, "mean or sum"),
         (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"label_smoothing": 2}, "between 0 and 1"),
         (torch.zeros(1, 0, 3, 3), torch.zeros(1, 3, 3), {}, "must not be empty"),
+        (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"weight": torch.tensor([1.0, -1.0])}, "0 or more, found -1"),
+        (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"crop": Window(0, 0, 0, 9)}, "finite and not empty"),
+        (torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3), {"crop": Window(float("nan"), 0, 9, 9)}, "finite"),
     ],
 )  # fmt: skip
-def test_refuses(logits: Tensor, labels: Tensor, options: dict[str, Any], words: str, backend: str) -> None:
+def test_refuses(
+    logits: Tensor, labels: Tensor, options: dict[str, Any], words: str, backend: str, device: torch.device
+) -> None:
     with pytest.raises(ValueError, match=words):
-        upsample_cross_entropy(logits, labels.long(), **options)
+        upsample_cross_entropy(logits.to(device), labels.long().to(device), **options)
 
 
 def test_refuses_what_is_not_a_number_or_not_an_id() -> None:

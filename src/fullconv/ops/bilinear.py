@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -35,8 +36,16 @@ def bilinear_kernel(in_channels: int, out_channels: int, kernel_size: int) -> Te
 
 
 def full_window(size: tuple[int, int], crop: Window | None) -> Window:
-    """The window itself, or the one in which the whole coarse map covers the whole image of ``size``."""
-    return Window(0, 0, *size) if crop is None else crop
+    """The window itself, or the one in which the whole coarse map covers the whole image of ``size``.
+
+    Raises:
+        ValueError: the window is not finite, or empty.
+    """
+    if crop is None:
+        return Window(0, 0, *size)
+    if not all(math.isfinite(value) for value in crop) or crop.height <= 0 or crop.width <= 0:
+        raise ValueError(f"crop must be finite and not empty, found {tuple(crop)}")
+    return crop
 
 
 def upsample(
@@ -48,7 +57,7 @@ def upsample(
         logits: coarse scores ``n c h w``.
         size: ``(H, W)`` of the image.
         crop: where the image lies in the enlarged map; the whole of it when None.
-        align_corners: as in :func:`torch.nn.functional.interpolate` (only without ``crop``).
+        align_corners: as in :func:`torch.nn.functional.interpolate`; with ``crop``, of the whole enlarged map.
     """
     window = full_window(size, crop)
     top, left, height, width = window

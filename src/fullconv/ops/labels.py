@@ -30,6 +30,7 @@ def upsample_argmax(
     align_corners: bool = False,
     confidence: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
+@torch.compiler.disable
 @torch.no_grad()
 def upsample_argmax(
     logits: Tensor,

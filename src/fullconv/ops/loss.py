@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fullconv.geometry import Window
 from fullconv.ops import reference
 from fullconv.ops.backend import backend_for
 from fullconv.ops.bilinear import full_window
+from fullconv.ops.reference import widened
 from fullconv.ops.terms import SoftmaxTerms
 
 Reduction = Literal["mean", "sum"]
@@ -78,6 +80,7 @@ def upsample_focal(
     return _softmax_loss(logits, labels, ignore_index, weight, 0.0, gamma, reduction, align_corners, crop)
 
 
+@torch.compiler.disable
 def upsample_ohem(
     logits: Tensor,
     labels: Tensor,
@@ -105,10 +108,11 @@ def upsample_ohem(
     window = checked(logits, labels, weight, crop)
     terms = SoftmaxTerms(window, align_corners, ignore_index, weight, 0.0, 0.0, gradient=False, pixel_losses=True)
     losses = backend_for(logits).softmax_sums(logits.detach(), labels, terms).pixel_losses
+    labels = widened(labels)
     counted = (labels != ignore_index).flatten()
     order = torch.where(counted, losses.flatten(), -1).sort(descending=True, stable=True).indices
     kept = torch.zeros_like(counted)
-    kept[order[: max(math.ceil(keep * int(counted.sum())), 1)]] = True
+    kept[order[: max(math.ceil(keep * int(counted.sum()) - 1e-6), 1)]] = True
     hardest = torch.where((kept & counted).view(labels.shape), labels, ignore_index)
     return upsample_cross_entropy(
         logits, hardest, ignore_index=ignore_index, weight=weight, align_corners=align_corners, crop=crop
@@ -120,6 +124,7 @@ def label_weight(labels: Tensor, ignore_index: int = 255, weight: Tensor | None 
 
     With several processes, ``loss.sum / mean of label_weight over processes`` is the exact global mean.
     """
+    labels = widened(labels)
     counted = labels != ignore_index
     if weight is None:
         return counted.sum().float()
@@ -180,6 +185,8 @@ def checked(logits: Tensor, labels: Tensor, weight: Tensor | None, crop: Window 
         )
     if weight is not None and weight.shape != (logits.shape[1],):
         raise ValueError(f"expected {logits.shape[1]} class weights, found shape {tuple(weight.shape)}")
+    if weight is not None and not bool((weight >= 0).all()):
+        raise ValueError(f"class weights must be 0 or more, found {float(weight.min())}")
     return full_window((labels.shape[1], labels.shape[2]), crop)
 
 
@@ -203,7 +210,7 @@ def softmax_sums(
     with torch.autocast(logits.device.type, enabled=False):
         sums = backend_for(logits).softmax_sums(logits.detach(), labels, terms)
     dtype = _sums_dtype(logits)
-    slope = logits.new_empty(0, dtype=dtype) if sums.gradient is None else sums.gradient
+    slope = logits.new_empty(0, dtype=dtype) if sums.gradient is None else sums.gradient.to(dtype)
     return sums.loss.to(dtype), sums.weight.to(dtype), slope
 
 
@@ -220,8 +227,8 @@ def _(
     gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     scalar = logits.new_empty((), dtype=_sums_dtype(logits))
-    slope = logits.new_empty(logits.shape if gradient else (0,), dtype=_sums_dtype(logits))
-    return scalar, torch.empty_like(scalar), slope.contiguous()
+    slope = torch.empty(logits.shape if gradient else (0,), dtype=_sums_dtype(logits), device=logits.device)
+    return scalar, torch.empty_like(scalar), slope
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -229,6 +236,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
     ctx.dtype = inputs[0].dtype
 
 
+@once_differentiable
 def _backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Any, ...]:
     (gradient,) = ctx.saved_tensors
     return ((gradient.detach() * outer).to(ctx.dtype), *[None] * 8)

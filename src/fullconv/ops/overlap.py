@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from fullconv.geometry import Window
 from fullconv.ops.loss import checked
-from fullconv.ops.reference import check_labels, to_sums_dtype
+from fullconv.ops.reference import check_labels, to_sums_dtype, widened
 from fullconv.ops.strips import enlarged_strips
 
 
@@ -51,6 +51,7 @@ def upsample_dice(
     window = checked(logits, labels, None, crop)
     if smooth < 0:
         raise ValueError(f"smooth must be 0 or more, found {smooth}")
+    labels = widened(labels)
     check_labels(labels, logits.shape[1], ignore_index)
     loss: Tensor = _Overlap.apply(logits, labels, ignore_index, window, align_corners, jaccard, smooth)
     return loss

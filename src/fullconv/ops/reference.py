@@ -19,7 +19,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     Raises:
         ValueError: a label that is no class.
     """
-    classes = logits.shape[1]
+    classes, labels = logits.shape[1], widened(labels)
     check_labels(labels, classes, terms.ignore_index)
     counted = labels != terms.ignore_index
     target = torch.where(counted, labels.long(), 0)
@@ -49,7 +49,7 @@ def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: in
     """int64 counts ``[classes, classes]``, rows the truth, and what lies outside: ``[targets outside, one of them,
     predictions outside, one of them]``.
     """
-    counted = target != ignore_index
+    counted = widened(target) != ignore_index
     truth, guess = target[counted].long(), prediction[counted].long()
     bad_truth = (truth < 0) | (truth >= classes)
     bad_guess = ((guess < 0) | (guess >= classes)) & ~bad_truth
@@ -67,8 +67,14 @@ def to_sums_dtype(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
+def widened(labels: Tensor) -> Tensor:
+    """Labels in a dtype that holds any id: PyTorch would wrap 300 to 44 to compare it with uint8."""
+    return labels if labels.dtype in (torch.int32, torch.int64) else labels.int()
+
+
 def check_labels(labels: Tensor, classes: int, ignore_index: int) -> None:
     """Raise the ValueError that names the first label that is no class, and where it is."""
+    labels = widened(labels)
     bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
     if bool(bad.any()):
         image, row, column = (int(value) for value in bad.nonzero()[0])

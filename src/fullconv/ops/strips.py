@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops.bilinear import Axis
-from fullconv.ops.reference import check_labels, confusion, to_sums_dtype
+from fullconv.ops.reference import check_labels, confusion, to_sums_dtype, widened
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 
 STRIP_BYTES = 8 << 20
@@ -54,7 +54,7 @@ def enlarged_strips(logits: Tensor, size: tuple[int, int], window: Window, align
 
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
     """As :func:`fullconv.ops.reference.softmax_sums`."""
-    classes = logits.shape[1]
+    classes, labels = logits.shape[1], widened(labels)
     check_labels(labels, classes, terms.ignore_index)
     exact = to_sums_dtype(logits.detach()).contiguous()
     weight = exact.new_ones(classes) if terms.weight is None else terms.weight.to(exact)

@@ -66,5 +66,5 @@ def argmax_task(
                     if column >= 0:
                         labels[y, column] = label[i]
                         if wanted:
-                            confidence[y, column] = f32(1) / total[i]
+                            confidence[y, column] = min(f32(1) / total[i], f32(1))
             upper, lower = lower, upper

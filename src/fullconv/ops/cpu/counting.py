@@ -7,34 +7,26 @@ import numpy as np
 from fullconv.ops.cpu.maths import kernel, u64
 
 BYTE = 256
+EIGHT_ONES = u64(0x0101010101010101)
 STREAMS = 4  # neighbouring pixels count into different tables: no addition waits for the one before
-
-
-@kernel
-def _add_word(tables, target, prediction, row_of, column_of, times):
-    for k in range(u64(8)):
-        shift = u64(8) * k
-        row = row_of[(target >> shift) & u64(255)]
-        tables[k & u64(STREAMS - 1), row + column_of[(prediction >> shift) & u64(255)]] += times
 
 
 @kernel
 def count_bytes(prediction, target, row_of, column_of, columns):
     """How often each ``row_of[target] + column_of[prediction]`` occurs, for labels in words of eight bytes.
 
-    Regions are wide: a word that is the same as the one before costs a comparison.
+    Regions are wide: most words hold one label eight times, and cost one addition.
     """
     tables = np.zeros((STREAMS, row_of.max() + columns), np.int64)
-    last_target, last_prediction, repeated = u64(0), u64(0), 0
     for i in range(target.shape[0]):
-        if target[i] == last_target and prediction[i] == last_prediction:
-            repeated += 1
-            continue
-        if repeated > 0:
-            _add_word(tables, last_target, last_prediction, row_of, column_of, repeated)
-        last_target, last_prediction, repeated = target[i], prediction[i], 1
-    if repeated > 0:
-        _add_word(tables, last_target, last_prediction, row_of, column_of, repeated)
+        word, guess = target[i], prediction[i]
+        if word == (word & u64(255)) * EIGHT_ONES and guess == (guess & u64(255)) * EIGHT_ONES:
+            tables[u64(i) & u64(3), row_of[word & u64(255)] + column_of[guess & u64(255)]] += 8
+        else:
+            for k in range(u64(8)):
+                shift = u64(8) * k
+                place = row_of[(word >> shift) & u64(255)] + column_of[(guess >> shift) & u64(255)]
+                tables[k & u64(3), place] += 1
     return tables.sum(0)
 
 

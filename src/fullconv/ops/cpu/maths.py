@@ -7,20 +7,32 @@ exponents up to 20 (tests measure both).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-# contract: a * b + c in one instruction. Nothing that would reorder sums or drop nan.
-kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-inlined = njit(inline="always", error_model="numpy", fastmath={"contract", "nsz"})
+_FAST = {"contract", "nsz"}  # contract: a * b + c in one instruction. Nothing that would reorder sums or drop nan.
+inlined = njit(inline="always", error_model="numpy", fastmath=_FAST)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile, and keep the machine code on disk where that is possible."""
+    try:
+        return njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)(function)
+    except RuntimeError:  # no folder that can be written
+        return njit(nogil=True, error_model="numpy", fastmath=_FAST)(function)
+
 
 f32 = np.float32
 i32 = np.int32
 u64 = np.uint64  # of an index: numba need not look whether it counts from the end, and LLVM can vectorise
 LOG2E, LN2 = f32(1.4426950408889634), f32(0.6931471805599453)
 LOWEST = f32(-3.0e38)
+LARGEST = f32(3.4028235e38)
 
 _ROUND = f32(12582912.0)  # 1.5 * 2**23: adding it leaves the nearest integer in the low bits
 _SMALLEST_POWER = f32(-126.0)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from fullconv.ops.cpu.maths import f32, kernel, u64
+from fullconv.ops.cpu.maths import LARGEST, f32, kernel, u64
 
 
 @kernel
 def read_row(logits, row, start, factor, out):
-    """``out[c, k] = factor * logits[c, row, start - 1 + k]``, columns outside the map repeated from its edge."""
+    """``out[c, k] = factor * logits[c, row, start - 1 + k]``, columns outside the map repeated from its edge.
+
+    What is finite stays finite: a class is masked out with the lowest number as well as with minus infinity.
+    """
+    limit = LARGEST / max(factor, f32(1))
     width = logits.shape[2]
     cells = out.shape[1]
     before = min(max(1 - start, 0), cells)
@@ -16,11 +20,13 @@ def read_row(logits, row, start, factor, out):
         source = logits[c, row, start - 1 + before :]
         target = out[c, before:inside]
         for k in range(target.shape[0]):
-            target[k] = factor * source[k]
+            value = source[k]
+            bounded = min(max(value, -limit), limit)
+            target[k] = factor * (bounded if abs(value) <= LARGEST else value)
         for k in range(before):
-            out[c, k] = factor * logits[c, row, 0]
+            out[c, k] = out[c, before]
         for k in range(inside, cells):
-            out[c, k] = factor * logits[c, row, width - 1]
+            out[c, k] = out[c, inside - 1]
 
 
 @kernel

@@ -71,7 +71,7 @@ def argmax(
 
 def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
     """As :func:`fullconv.ops.reference.confusion`."""
-    guess, truth = prediction.reshape(-1).numpy(), target.reshape(-1).numpy()
+    guess, truth = prediction.reshape(-1).contiguous().numpy(), target.reshape(-1).contiguous().numpy()
     if guess.dtype == truth.dtype == np.uint8 and classes < BYTE:
         table = _count_bytes(guess, truth, classes, ignore_index)
         if table is not None:
@@ -105,7 +105,8 @@ def _count_bytes(guess: np.ndarray, truth: np.ndarray, classes: int, ignore_inde
     even = len(truth) // 8 * 8
     words = _shared(guess[:even].view(np.uint64), truth[:even].view(np.uint64))
     found = sum(run_all(count_bytes, [(*part, rows, columns, np.uint64(classes + 1)) for part in words]))
-    found = np.bincount(rows[truth[even:]] + columns[guess[even:]], minlength=len(found)) + found
+    rest = (rows[truth[even:]] + columns[guess[even:]]).astype(np.int64)
+    found = np.bincount(rest, minlength=len(found)) + found
     table = found.reshape(-1, classes + 1)
     if table[classes].any() or table[:classes, classes].any():
         return None

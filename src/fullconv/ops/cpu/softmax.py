@@ -76,6 +76,8 @@ def _losses(count, total, bound, picked, mean_score, hard, soft, smooth, loss, f
         log_norm = log2(total[i]) + bound[i]
         counted = soft[i] > f32(0)
         value = LN2 * (soft[i] * log_norm - hard[i] * picked[i] - smooth * mean_score[i])
+        if smooth == 0 and value < 0:
+            value = f32(0)  # rounding
         loss[i] = value if counted else f32(0)
         factor[i] = soft[i] / total[i]
 
@@ -260,7 +262,7 @@ def softmax_task(
                         labels[y], pixel[b], first, count, ignore_index, classes, weight, weight_sum, smoothing,
                         target, hard, soft,
                     )  # fmt: skip
-                    if bad >= 0:
+                    if bad >= 0 and bad_row < 0:
                         bad_row, bad_column = y, bad
                     pixel_weight += summed
                     if pixels > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,19 +11,34 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pool: ThreadPoolExecutor | None = None
+_size = 0
+_lock = threading.Lock()
 
 
 def run_all(function: Callable[..., T], tasks: Iterable[tuple[object, ...]]) -> list[T]:
     """``[function(*task) for task in tasks]``, side by side; results in the order of the tasks."""
     tasks = list(tasks)
-    threads = min(torch.get_num_threads(), len(tasks))
-    if threads <= 1:
+    if torch.get_num_threads() <= 1 or len(tasks) <= 1:
         return [function(*task) for task in tasks]
-    if threads not in _pools:
-        _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="fullconv")
-    return list(_pools[threads].map(lambda task: function(*task), tasks))
+    return list(_threads().map(lambda task: function(*task), tasks))
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool, _size
+    with _lock:
+        if _pool is None or _size != torch.get_num_threads():
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+            _size = torch.get_num_threads()
+            _pool = ThreadPoolExecutor(_size, thread_name_prefix="fullconv")
+        return _pool
+
+
+def _forget() -> None:
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_forget)  # threads do not survive a fork

@@ -13,7 +13,7 @@ import triton.language as tl
 @triton.jit
 def _scores(plane, classes_here, class_mask, stride, row_low, row_high, f, width, low, high, t, mask):
     """Interpolated scores ``[classes, pixels]`` of pixels of one row."""
-    base = plane + classes_here[:, None] * stride
+    base = plane + classes_here[:, None].to(tl.int64) * stride
     wanted = class_mask[:, None] & mask[None, :]
     a = tl.load(base + row_low * width + low[None, :], wanted, 0.0)
     b = tl.load(base + row_low * width + high[None, :], wanted, 0.0)
@@ -31,9 +31,9 @@ def softmax_forward(
     FOCAL: tl.constexpr, SMOOTH: tl.constexpr, PIXELS: tl.constexpr, CLASSES: tl.constexpr,
 ):  # fmt: skip
     """One block of pixels of one row: log-normaliser, loss and (focal) slope of each; weight and bad label ditto."""
-    row = tl.program_id(1)
+    row = tl.program_id(0)
     image, y = row // rows, row % rows
-    x = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    x = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
     mask = x < columns
     low = tl.load(column_low + x, mask, 0)
     high = tl.load(column_high + x, mask, 0)
@@ -70,7 +70,9 @@ def softmax_forward(
     if FOCAL:
         log_p = picked - norm
         p = tl.exp(log_p)
-        miss = tl.maximum(1 - p, 1e-38)
+        # near p = 1 the difference has no digits left
+        miss = tl.where(log_p > -1e-3, -log_p * (1 + log_p / 2), 1 - p)
+        miss = tl.maximum(miss, 1e-38)
         power = tl.exp(gamma * tl.log(miss))
         loss *= power
         tl.store(slope + place, tl.where(counted, power - gamma * p * power / miss * log_p, 0.0), mask)
@@ -88,13 +90,13 @@ def softmax_backward(
     FOCAL: tl.constexpr, SMOOTH: tl.constexpr, CELLS: tl.constexpr, CLASSES: tl.constexpr,
 ):  # fmt: skip
     """The gradient of some classes at some coarse places of one row: gathers every pixel that reads them."""
-    row = tl.program_id(1)
+    row = tl.program_id(0)
     image, i = row // height, row % height
-    j = tl.program_id(0) * CELLS + tl.arange(0, CELLS)
+    j = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
     c = tl.program_id(2) * CLASSES + tl.arange(0, CLASSES)
     inside, known = j < width, c < classes
     both = known[:, None] & inside[None, :]
-    plane = logits + image.to(tl.int64) * classes * height * width + c[:, None] * (height * width)
+    plane = logits + image.to(tl.int64) * classes * height * width + c[:, None].to(tl.int64) * (height * width)
     left = tl.maximum(j - 1, 0)
     right = tl.minimum(j + 1, width - 1)
     first = tl.load(column_first + j, inside, 0)
@@ -140,7 +142,7 @@ def softmax_backward(
             if FOCAL:
                 g *= tl.load(slope + place, counted, 0.0)[None, :]
             result += tl.where(counted[None, :], g, 0.0) * (vertical * horizontal)[None, :]
-    out = gradient + image.to(tl.int64) * classes * height * width + c[:, None] * (height * width)
+    out = gradient + image.to(tl.int64) * classes * height * width + c[:, None].to(tl.int64) * (height * width)
     tl.store(out + i * width + j[None, :], result, both)
 
 
@@ -151,9 +153,9 @@ def argmax_forward(
     SURE: tl.constexpr, PIXELS: tl.constexpr,
 ):  # fmt: skip
     """The first class with the highest score of each pixel of a block of one row (nan counts as the highest)."""
-    row = tl.program_id(1)
+    row = tl.program_id(0)
     image, y = row // rows, row % rows
-    x = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    x = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
     mask = x < columns
     low = tl.load(column_low + x, mask, 0)
     high = tl.load(column_high + x, mask, 0)
@@ -164,7 +166,7 @@ def argmax_forward(
     label = tl.zeros([PIXELS], tl.int32)
     total = tl.zeros([PIXELS], tl.float32)
     for c in range(classes):
-        base = plane + c * (height * width)
+        base = plane + tl.cast(c, tl.int64) * (height * width)
         upper = (1 - t) * tl.load(base + above + low, mask, 0.0) + t * tl.load(base + above + high, mask, 0.0)
         lower = (1 - t) * tl.load(base + below + low, mask, 0.0) + t * tl.load(base + below + high, mask, 0.0)
         s = (1 - f) * upper + f * lower
@@ -184,7 +186,7 @@ def argmax_forward(
 def count_pairs(prediction, target, counts, outside, pixels, classes, ignore, BLOCK: tl.constexpr, BINS: tl.constexpr):
     """Add a block's (target, prediction) pairs to ``counts [BINS]``: integers, so their order does not matter.
 
-    ``outside`` holds how many targets and predictions are no class, and one id of each plus one (0 for none).
+    ``outside`` holds how many targets are no class and the largest of them, then the same of predictions.
     """
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = i < pixels

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import triton
@@ -15,6 +18,7 @@ from fullconv.ops.reference import check_labels
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward, softmax_forward
 
+T = TypeVar("T")
 PIXELS, CLASSES, CELLS = 128, 16, 16
 COUNTED, MOST_BINS = 1024, 4096
 
@@ -43,6 +47,18 @@ class Reads(NamedTuple):
         return cls(axis.low.int(), axis.high.int(), axis.fraction, first.int(), end.int(), int((end - first).max()))
 
 
+def _on_its_device(function: Callable[..., T]) -> Callable[..., T]:
+    """Triton launches on the current GPU; make that the one that holds the tensors."""
+
+    @functools.wraps(function)
+    def run(first: Tensor, *others: Any) -> T:
+        with torch.cuda.device(first.device) if first.is_cuda else contextlib.nullcontext():
+            return function(first, *others)
+
+    return run
+
+
+@_on_its_device
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
     """As :func:`fullconv.ops.reference.softmax_sums`."""
     scores, truth = logits.detach().float().contiguous(), labels.contiguous()
@@ -56,7 +72,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     slope = torch.empty_like(losses) if terms.gamma else losses
     kinds = {"FOCAL": terms.gamma > 0, "SMOOTH": smooth > 0}
     tile = min(CLASSES, triton.next_power_of_2(classes))
-    softmax_forward[(triton.cdiv(columns, PIXELS), images * rows)](
+    softmax_forward[(images * rows, triton.cdiv(columns, PIXELS))](
         scores, truth, weight, *vertical[:3], *horizontal[:3], log_norm, slope, losses, weights, bad,
         classes, height, width, rows, columns, terms.ignore_index, smooth, rest, terms.gamma,
         PIXELS=PIXELS, CLASSES=tile, **kinds,
@@ -67,7 +83,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     if terms.gradient:
         gradient = torch.empty_like(scores)
         soft_extra = smooth * float(weight.sum()) if smooth else 0.0
-        softmax_backward[(triton.cdiv(width, CELLS), images * height, triton.cdiv(classes, tile))](
+        softmax_backward[(images * height, triton.cdiv(width, CELLS), triton.cdiv(classes, tile))](
             scores, truth, weight, *vertical[:3], horizontal.low, horizontal.fraction, vertical.first, vertical.end,
             horizontal.first, horizontal.end, log_norm, slope, gradient,
             classes, height, width, rows, columns, terms.ignore_index, smooth, soft_extra, rest, horizontal.longest,
@@ -77,6 +93,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     return SoftmaxSums(total, divisor, gradient, losses if terms.pixel_losses else None)
 
 
+@_on_its_device
 def argmax(
     logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -87,13 +104,14 @@ def argmax(
     dtype = torch.uint8 if classes <= 256 else torch.int32
     labels = torch.empty((images, *size), dtype=dtype, device=scores.device)
     sure = torch.empty((images, *size) if confidence else (1,), device=scores.device)
-    argmax_forward[(triton.cdiv(size[1], PIXELS), images * size[0])](
+    argmax_forward[(images * size[0], triton.cdiv(size[1], PIXELS))](
         scores, *vertical[:3], *horizontal[:3], labels, sure, classes, height, width, *size,
         SURE=confidence, PIXELS=PIXELS,
     )  # fmt: skip
     return labels, sure if confidence else None
 
 
+@_on_its_device
 def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
     """As :func:`fullconv.ops.reference.confusion`."""
     bins = triton.next_power_of_2(classes**2 + 1)
