@@ -55,7 +55,9 @@ def test_any_size_gives_logits_that_cover_the_image(name: str, encoder: str, arg
 
 @each_network
 @torch.inference_mode()
-def test_moving_the_image_by_the_coarsest_stride_moves_the_logits(name: str, encoder: str, args: dict[str, Any]) -> None:
+def test_moving_the_image_by_the_coarsest_stride_moves_the_logits(
+    name: str, encoder: str, args: dict[str, Any]
+) -> None:
     """What tiles rely on. Far from the border, where padding is not seen; global pooling sees all of the image."""
     if args.get("head", "aspp-pool") == "aspp-pool" and name == "deeplab":
         pytest.skip("the image's mean is part of every score")
@@ -66,12 +68,13 @@ def test_moving_the_image_by_the_coarsest_stride_moves_the_logits(name: str, enc
         if isinstance(module, nn.Conv2d) and module.out_channels == 4:
             nn.init.normal_(module.weight)
     step = network.coarsest_stride
-    image = torch.randn(1, 3, 512, 512)
+    side = 1024 if "mobilenet" in encoder else 512  # more than the field of view
+    image = torch.randn(1, 3, side, side)
     logits, moved = network(image), network(torch.roll(image, (step, step), (2, 3)))
     places = step // network.stride
     far = slice(logits.shape[2] // 2 - places, logits.shape[2] // 2 + places)
     near = torch.roll(logits, (places, places), (2, 3))
-    assert (near[..., far, far] - moved[..., far, far]).abs().max() < 0.05 * logits.std() + 1e-4
+    assert (near[..., far, far] - moved[..., far, far]).abs().max() < 1e-3 * logits.std() + 1e-4
 
 
 @each_network
@@ -80,6 +83,8 @@ def test_every_parameter_learns(name: str, encoder: str, args: dict[str, Any]) -
     for module in network.modules():  # score layers start at zero, and then pass nothing on
         if isinstance(module, nn.Conv2d) and not module.weight.any():
             nn.init.normal_(module.weight, std=0.1)
+        if isinstance(module, nn.BatchNorm2d):  # nor do residual branches whose last norm starts at zero
+            nn.init.ones_(module.weight)
     labels = torch.randint(0, 4, (2, 64, 96))
     logits = network(torch.randn(2, 3, 64, 96))
     loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:]))

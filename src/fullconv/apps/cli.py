@@ -211,9 +211,7 @@ def heatmap(
     if not images:
         raise UsageError("no images given; name files, folders or globs")
     chosen = [parse_size(text) for text in sizes] if sizes else None
-    mapper = HeatMapper.load(
-        encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
-    )
+    mapper = HeatMapper.load(encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision)
     failed: list[DataError] = []
 
     def complain(error: DataError) -> None:

@@ -14,9 +14,14 @@ from torch import nn
 
 from fullconv.errors import FullconvError, UsageError
 from fullconv.models import download
+from fullconv.models.deeplab import DeepLab, Dilated
 from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import FCN
+from fullconv.models.hypercolumn import Hypercolumn
+from fullconv.models.segnet import PoolingVGG16, SegNet
 from fullconv.models.timm_encoder import TimmEncoder
+from fullconv.models.unet import STRIDES as UNET_STRIDES
+from fullconv.models.unet import UNet
 from fullconv.models.vgg import VGG16, torchvision_names
 from fullconv.models.weights import read_weights, timm_metadata, transplant
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
@@ -42,8 +47,12 @@ class BuiltModel:
     notes: list[str] = field(default_factory=list)
 
 
+MakeEncoder = Callable[..., Encoder]
+"""``make_encoder(strides, **encoder_args)``"""
+
+
 def _fcn(*streams: int) -> Callable[..., nn.Module]:
-    def build(make_encoder: Callable[[tuple[int, ...]], Encoder], num_classes: int, **args: Any) -> nn.Module:
+    def build(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
         chosen = tuple(args.pop("streams", streams))
         if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in pairwise(chosen)):
             raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
@@ -52,11 +61,40 @@ def _fcn(*streams: int) -> Callable[..., nn.Module]:
     return build
 
 
+def _unet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+    return UNet(make_encoder(UNET_STRIDES), num_classes, **args)
+
+
+def _segnet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+    encoder = make_encoder((32,), pooling_indices=True)
+    return SegNet(encoder, num_classes, **args)  # type: ignore[arg-type]
+
+
+def _deeplab(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+    stride = args.get("output_stride", 8)
+    if stride not in (8, 16):
+        raise UsageError(f"output_stride must be 8 or 16, found {stride!r}")
+    return DeepLab(make_encoder((stride,), output_stride=stride), num_classes, **args)
+
+
+def _dilated(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+    return Dilated(make_encoder((8,), output_stride=8), num_classes, **args)
+
+
+def _hypercolumn(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+    return Hypercolumn(make_encoder(tuple(args.get("strides", (32, 16, 8, 4)))), num_classes, **args)
+
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "fcn32s": _fcn(32),
     "fcn16s": _fcn(32, 16),
     "fcn8s": _fcn(32, 16, 8),
     "fcn4s": _fcn(32, 16, 8, 4),
+    "unet": _unet,
+    "segnet": _segnet,
+    "deeplab": _deeplab,
+    "dilated": _dilated,
+    "hypercolumn": _hypercolumn,
 }
 
 
@@ -102,12 +140,21 @@ def build_model(
         built.mean, built.std = _three(said, "mean", built.mean), _three(said, "std", built.std)
         built.licence = str(said.get("licence", ""))
 
-    def make_encoder(strides: tuple[int, ...]) -> Encoder:
+    def make_encoder(strides: tuple[int, ...], **more: Any) -> Encoder:
         made: Encoder
-        if encoder == "vgg16":
+        if more.pop("pooling_indices", False):
+            if encoder != "vgg16":
+                raise UsageError(f"segnet has VGG16's pooling indices; use --encoder vgg16, found {encoder}")
+            made = PoolingVGG16(in_channels)
+        elif encoder == "vgg16":
+            if more:
+                raise UsageError(f"encoder vgg16 cannot be dilated to an {', '.join(more)}; choose a timm encoder")
             made = _vgg16(in_channels, args)
         else:
-            made = TimmEncoder(encoder, strides, in_channels, args)
+            made = TimmEncoder(encoder, strides, in_channels, {**args, **more})
+        missing = [stride for stride in strides if stride not in made.channels]
+        if missing:
+            raise UsageError(f"encoder {encoder} has taps at strides {sorted(made.channels)}, not {missing[0]}")
         if encoder_weights == "imagenet":
             _load_imagenet(made, encoder, built)
         elif state:
@@ -166,9 +213,12 @@ def _three(said: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple
 
 def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -> str:
     name = os.path.basename(origin)
-    if isinstance(encoder, VGG16):
+    if isinstance(encoder, VGG16 | PoolingVGG16):
         ours = set(encoder.state_dict())
-        report = transplant(state, encoder, {} if ours & set(state) else torchvision_names(list(state)))
+        rename = {} if ours & set(state) else torchvision_names(list(state))
+        if isinstance(encoder, PoolingVGG16):  # each layer is a convolution and its norm
+            rename = {theirs: own.replace(".", ".0.", 1) for theirs, own in rename.items() if own.startswith("conv")}
+        report = transplant(state, encoder, rename)
         if not report.copied:
             raise UsageError(f"{origin}: holds no VGG16 weights; expected torchvision's vgg16 or our own names")
         return f"encoder weights from {name}: {report}"
@@ -177,7 +227,7 @@ def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -
 
 
 def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
-    if isinstance(encoder, VGG16):
+    if isinstance(encoder, VGG16 | PoolingVGG16):
         state = download.torchvision_weights("vgg16")
         built.licence = "BSD-3-Clause (torchvision)"
     else:

@@ -63,14 +63,15 @@ class _Tracer(fx.Tracer):
         super().__init__(autowrap_functions=tuple(get_notrace_functions()))
 
     def is_leaf_module(self, module: nn.Module, module_qualified_name: str) -> bool:
-        return is_notrace_module(type(module)) or super().is_leaf_module(module, module_qualified_name)
+        leaf = isinstance(module, nn.Linear | nn.LayerNorm) or is_notrace_module(type(module))
+        return leaf or super().is_leaf_module(module, module_qualified_name)
 
 
 def _rewrite_head(traced: fx.GraphModule, name: str) -> None:
     """Walk back from the output to the last feature map, then forward again, replacing."""
     output = next(node for node in traced.graph.nodes if node.op == "output")
     node, head = output.args[0], []
-    while not (isinstance(node, fx.Node) and _is_map(node)):
+    while not isinstance(node, fx.Node) or node.op == "placeholder" or not _is_map(node):
         if not isinstance(node, fx.Node) or node.op == "placeholder":
             raise UsageError(f"{name} has no feature map before its last layers; choose a convolutional classifier")
         head.append(node)
@@ -110,15 +111,15 @@ def _replace(traced: fx.GraphModule, node: fx.Node, shape: tuple[int, ...], name
     if isinstance(module, nn.Linear):
         _set(traced, node, _as_convolution(module, shape, name))
         return (module.out_features, 1, 1)
+    meta = node.meta["tensor_meta"].shape
+    if len(meta) == 4:  # already works on maps
+        return (meta[1], *shape[1:])
     if isinstance(module, nn.LayerNorm):
         _set(traced, node, _ChannelNorm(module))
         return shape
     if isinstance(module, nn.BatchNorm1d):
         _set(traced, node, _as_batch_norm_2d(module))
         return shape
-    meta = node.meta["tensor_meta"].shape
-    if len(meta) == 4:  # already works on maps
-        return (meta[1], *shape[1:])
     if isinstance(module, _POINTWISE) or _called(node) in _POINTWISE_NAMES:
         return shape
     what = type(module).__name__ if module is not None else _called(node)

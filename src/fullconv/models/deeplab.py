@@ -71,7 +71,11 @@ class Dilated(SegmentationNetwork):
     """
 
     def __init__(
-        self, encoder: Encoder, num_classes: int, dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), dropout: float = 0.5
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1),
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -119,7 +123,9 @@ class _PooledPyramid(nn.Module):
         # no norm: the mean of one image is one value a channel
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, middle, 1), nn.ReLU(inplace=True))
         self.project = nn.Sequential(
-            conv_norm_relu((len(rates) + 2) * middle, middle, 1), nn.Dropout2d(dropout), nn.Conv2d(middle, num_classes, 1)
+            conv_norm_relu((len(rates) + 2) * middle, middle, 1),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(middle, num_classes, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

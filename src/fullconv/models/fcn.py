@@ -9,12 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fullconv.geometry import CoordinateMap, Layer, Window
+from fullconv.geometry import Layer
 from fullconv.models.encoder import Encoder
+from fullconv.models.network import SegmentationNetwork, conv_norm_relu
 from fullconv.ops import bilinear_kernel
 
 
-class FCN(nn.Module):
+class FCN(SegmentationNetwork):
     """Score layers at several strides, added from coarse to fine.
 
     ``forward(pixels)`` takes normalised ``n c H W`` of any size from 1x1 and returns coarse logits
@@ -55,9 +56,6 @@ class FCN(nn.Module):
         self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
         if len(self.skip_scales) != len(self.streams):
             raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")
-        missing = [stride for stride in self.streams if stride not in encoder.channels]
-        if missing:
-            raise ValueError(f"the encoder has taps at strides {sorted(encoder.channels)}, not {missing[0]}")
         if head_channels < 0:
             raise ValueError(f"head_channels must be 0 or more, found {head_channels}")
         if upscore not in ("learned", "fixed"):
@@ -80,7 +78,7 @@ class FCN(nn.Module):
             self.coordinates = encoder.coordinates[fine] if self._crops[fine] >= 0 else enlarged
 
     def forward(self, pixels: Tensor) -> Tensor:
-        features = self.encoder(self.encoder.pad(pixels))
+        features = self.features(pixels)
         total: Tensor | None = None
         for stride, scale in zip(self.streams, self.skip_scales, strict=True):
             score = self.score[str(stride)](features[stride] * scale if scale != 1 else features[stride])
@@ -90,16 +88,6 @@ class FCN(nn.Module):
                 total = _meet(self.upscore[str(stride)](total), score, self._crops[stride])
         assert total is not None
         return total
-
-    def window(self, coarse: tuple[int, int]) -> Window:
-        """Where the image lies in coarse logits of ``(h, w)`` enlarged ``stride`` times."""
-        start = float(_first_pixel(self.coordinates, self.stride))
-        return Window(start, start, coarse[0] * self.stride, coarse[1] * self.stride)
-
-
-def _first_pixel(coordinates: CoordinateMap, stride: int) -> float:
-    """Index of the image's pixel 0 in the enlarged map, whose place ``i`` is centred at ``stride i + (stride-1)/2``."""
-    return float((stride - 1) / 2 - coordinates.offset)
 
 
 def _meet(coarse: Tensor, fine: Tensor, crop: int) -> Tensor:
@@ -130,6 +118,4 @@ def _score(channels: int, head_channels: int, num_classes: int) -> nn.Module:
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
     if not head_channels:
         return last
-    first = nn.Conv2d(channels, head_channels, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
-    return nn.Sequential(first, nn.BatchNorm2d(head_channels), nn.ReLU(inplace=True), last)
+    return nn.Sequential(*conv_norm_relu(channels, head_channels), last)

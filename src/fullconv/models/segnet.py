@@ -73,6 +73,6 @@ class SegNet(SegmentationNetwork):
         features, indices = self.encoder.with_indices(self.encoder.pad(pixels))
         x = features[32]
         for block in range(len(BLOCKS), 0, -1):
-            x = self.decoder[str(block)](F.max_unpool2d(x, indices[block - 1], 2, 2))
+            x = self.decoder[str(block)](F.max_unpool2d(x, indices[block - 1], [2, 2], [2, 2]))
         logits: Tensor = self.score(x)
         return logits

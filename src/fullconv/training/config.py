@@ -19,12 +19,14 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # the network
-    model: str = Field("fcn8s", description="network: fcn32s, fcn16s, fcn8s or fcn4s")
+    model: str = Field(
+        "fcn8s", description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, segnet, deeplab, dilated, hypercolumn"
+    )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
     encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
     encoder_args: dict[str, Any] = Field({}, description="arguments for timm.create_model, or for VGG16")
     model_args: dict[str, Any] = Field(
-        {}, description="arguments of the network's class: streams, head_channels, upscore, skip_scales"
+        {}, description="arguments of the network's class, for example head_channels or upsampling"
     )
     init_from: str = Field(
         "", description="a fullconv model file or run whose parameters of the same name are the start"

@@ -103,6 +103,8 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
                 if _stops_early(config, progress):
                     break
                 network.train()
+                if config.encoder_rate == 0:  # frozen: its norms keep their statistics too
+                    network.encoder.eval()  # type: ignore[union-attr]
                 _seed_step(config.seed, progress.step, fabric.global_rank)
                 set_rate(optimizer, rate_factor(config, progress.step, plan.total_steps, plan.steps_per_epoch))
                 batch = batch.to(fabric.device)
