@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from fullconv.heatmapper import HeatMap, HeatMapper
     from fullconv.metrics import Scores
     from fullconv.models import build_model
+    from fullconv.pretrained import load
     from fullconv.segmenter import Prediction, Segmenter
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, evaluate, train
-
-    load = Segmenter.load
 
 _HOMES = {
     "ClassSet": "fullconv.spec",
@@ -40,6 +39,7 @@ _HOMES = {
     "check": "fullconv.data",
     "evaluate": "fullconv.training",
     "heatmap": "fullconv.apps.heatmap",
+    "load": "fullconv.pretrained",
     "open_dataset": "fullconv.data",
     "train": "fullconv.training",
 }
@@ -65,8 +65,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        return __getattr__("Segmenter").load
     if name not in _HOMES:
         raise AttributeError(f"module 'fullconv' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

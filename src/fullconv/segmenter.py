@@ -202,7 +202,7 @@ class Segmenter:
         """Raw uint8 pixels ``n c H W`` -> logits ``n classes h w`` and where the image lies in them."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.network(self.normalise(pixels.to(self.device)))
-        return logits, self.network.window(logits.shape[-2:])  # type: ignore[operator]
+        return logits, self.network.window(logits.shape[-2:], pixels.shape[-2:])  # type: ignore[operator]
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 ``n c H W`` -> float32 ``(pixel / 255 - mean) / std``."""

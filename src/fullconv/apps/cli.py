@@ -72,7 +72,7 @@ def evaluate(
     Parameters
     ----------
     model
-        A model file or a run folder.
+        A model file, a run folder, or torchvision/NAME (downloaded once).
     data
         A folder of images and masks, an archive of one, or shapes.
     split
@@ -88,10 +88,10 @@ def evaluate(
     """
     from fullconv.apps.tables import score_table
     from fullconv.files import write_text
-    from fullconv.segmenter import Segmenter
+    from fullconv.pretrained import load
     from fullconv.training import evaluate as score
 
-    scores = score(Segmenter.load(model, device, precision), data, split, workers=workers)
+    scores = score(load(model, device, precision), data, split, workers=workers)
     score_table(scores)
     if json is not None:
         write_text(json, _json({**scores.to_dict(), "model": str(model), "data": data, "split": split}))
@@ -116,7 +116,7 @@ def predict(
     Parameters
     ----------
     model
-        A model file or a run folder.
+        A model file, a run folder, or torchvision/NAME (downloaded once).
     images
         Image files, folders of them, or globs.
     out
@@ -135,13 +135,13 @@ def predict(
         auto, bf16 or fp32.
     """
     from fullconv.apps.predict import predict_files
-    from fullconv.segmenter import Segmenter
+    from fullconv.pretrained import load
 
     if not images:
         raise UsageError("no images given; name files, folders or globs after the model")
     if not 0 <= overlap < tile:
         raise UsageError(f"--overlap must be at least 0 and less than --tile, found {overlap} and {tile}")
-    segmenter = Segmenter.load(model, device, precision)
+    segmenter = load(model, device, precision)
     result = predict_files(
         segmenter,
         images,
@@ -256,12 +256,14 @@ def info(model: Path, /) -> int:
     Parameters
     ----------
     model
-        A model file or a run folder.
+        A model file, a run folder, or torchvision/NAME (downloaded once).
     """
     from fullconv.apps.tables import info_table
+    from fullconv.pretrained import find_model
     from fullconv.segmenter import model_file, read_header
 
-    info_table(model_file(model), read_header(model))
+    found = find_model(model)
+    info_table(model_file(found), read_header(found))
     return 0
 
 

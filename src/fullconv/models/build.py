@@ -20,6 +20,7 @@ from fullconv.models.fcn import FCN
 from fullconv.models.hypercolumn import Hypercolumn
 from fullconv.models.segnet import PoolingVGG16, SegNet
 from fullconv.models.timm_encoder import TimmEncoder
+from fullconv.models.torchvision_network import TorchvisionNetwork
 from fullconv.models.unet import STRIDES as UNET_STRIDES
 from fullconv.models.unet import UNet
 from fullconv.models.vgg import VGG16, torchvision_names
@@ -110,7 +111,7 @@ def build_model(
     """Build a network.
 
     Args:
-        name: one of :data:`MODELS`.
+        name: one of :data:`MODELS`, or ``torchvision`` with one of its networks as the encoder.
         num_classes: channels of the logits.
         encoder: ``vgg16`` (ours, with the paper's taps) or any timm network with features.
         encoder_weights: ``imagenet`` (downloaded once by timm or torchvision), ``none``, or a file. A file may
@@ -123,6 +124,8 @@ def build_model(
         UsageError: an unknown name or argument, or weights that cannot be had.
         ModelFileError: a weights file that is damaged or does not fit.
     """
+    if name == "torchvision":
+        return _torchvision(num_classes, encoder, encoder_weights, in_channels, encoder_args, model_args)
     if name not in MODELS:
         raise UsageError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
     built = BuiltModel(nn.Identity(), {})
@@ -178,6 +181,28 @@ def build_model(
         "model_args": dict(model_args or {}),
     }
     return built
+
+
+def _torchvision(
+    num_classes: int,
+    name: str,
+    encoder_weights: str,
+    in_channels: int,
+    encoder_args: dict[str, Any] | None,
+    model_args: dict[str, Any] | None,
+) -> BuiltModel:
+    """One of torchvision's whole networks; its name stands where the encoder's does."""
+    if encoder_weights != "none" or in_channels != 3 or encoder_args or model_args:
+        raise UsageError(
+            "model torchvision takes 3 channels and no weights or arguments of its encoder; to start from trained "
+            "ones use --init-from with a model that fullconv saved"
+        )
+    network = TorchvisionNetwork(name, num_classes)
+    config = {
+        "name": "torchvision", "num_classes": num_classes, "encoder": name, "in_channels": 3,
+        "encoder_args": {}, "model_args": {},
+    }  # fmt: skip
+    return BuiltModel(network, config)
 
 
 @torch.no_grad()

@@ -25,8 +25,11 @@ class SegmentationNetwork(nn.Module):
     coarsest_stride: int
     coordinates: CoordinateMap
 
-    def window(self, coarse: tuple[int, int]) -> Window:
-        """Where the image lies in coarse logits of ``(h, w)`` enlarged ``stride`` times."""
+    def window(self, coarse: tuple[int, int], image: tuple[int, int] | None = None) -> Window:
+        """Where an image of ``(height, width)`` lies in its coarse logits of ``(h, w)``, enlarged.
+
+        Our own networks enlarge by ``stride`` and need no ``image``; those of others may fit their logits to it.
+        """
         # place i of the enlarged map is centred at stride i + (stride - 1) / 2
         start = float((self.stride - 1) / 2 - self.coordinates.offset)
         return Window(start, start, coarse[0] * self.stride, coarse[1] * self.stride)

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -15,6 +14,7 @@ from fullconv.data.loader import eval_batches
 from fullconv.errors import DataError
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
+from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
 
 
@@ -42,7 +42,7 @@ def evaluate(
     """Score a model on one split, at each image's own size.
 
     Args:
-        model: a :class:`Segmenter`, a model file, or a run folder.
+        model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
         data: whatever :func:`fullconv.data.open_dataset` takes.
         split: ``val``, ``train``, ...
         workers: reading processes; by default by the number of cores.
@@ -51,7 +51,7 @@ def evaluate(
     Raises:
         DataError: the split is missing, its classes are not the model's, or a file is bad.
     """
-    segmenter = model if isinstance(model, Segmenter) else Segmenter.load(Path(model))
+    segmenter = model if isinstance(model, Segmenter) else load(model)
     spec = with_classes_of(segmenter, open_dataset(data))
     return measure(segmenter, spec, spec.split(split), default_workers(workers), progress).scores()
 

@@ -109,7 +109,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
                 set_rate(optimizer, rate_factor(config, progress.step, plan.total_steps, plan.steps_per_epoch))
                 batch = batch.to(fabric.device)
                 logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
-                window = network.window(logits.shape[-2:])  # type: ignore[operator]
+                window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
                 loss = training_loss(config, logits, batch.labels, window, ignore, weights, mean_over_ranks)
                 _step(fabric, wrapped, optimizer, loss, config.clip_norm)
                 if average:

@@ -1,0 +1,61 @@
+"""torchvision's segmentation networks, without the last interpolation."""
+
+from __future__ import annotations
+
+import difflib
+
+import torchvision
+from torch import Tensor, nn
+
+from fullconv.errors import UsageError
+from fullconv.geometry import Window, same_map
+from fullconv.models.network import SegmentationNetwork
+
+
+def torchvision_names() -> list[str]:
+    """The networks that torchvision has: fcn_resnet50, deeplabv3_resnet50, lraspp_mobilenet_v3_large, ..."""
+    return list(torchvision.models.list_models(module=torchvision.models.segmentation))
+
+
+class TorchvisionNetwork(SegmentationNetwork):
+    """One of them, returning its coarse logits.
+
+    torchvision enlarges its logits to the image's very size, whether that is a multiple of the stride or not;
+    :meth:`window` says the same.
+
+    Args:
+        name: of :func:`torchvision_names`.
+        num_classes: channels of the logits.
+    """
+
+    encoder: nn.Module  # type: ignore[assignment]
+
+    def __init__(self, name: str, num_classes: int) -> None:
+        super().__init__()
+        if name not in torchvision_names():
+            near = difflib.get_close_matches(name, torchvision_names(), 3, cutoff=0.4)
+            hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(torchvision_names())}"
+            raise UsageError(f"torchvision has no segmentation network called {name!r}; {hint}")
+        built = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
+        self.encoder, self.classifier = built.backbone, built.classifier
+        self.takes_all = name.startswith("lraspp")
+        self.stride, self.coarsest_stride = 8, (16 if self.takes_all else 8)
+        self.coordinates = same_map(8)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = self.encoder(pixels)
+        logits: Tensor = self.classifier(features if self.takes_all else features["out"])
+        return logits
+
+    def window(self, coarse: tuple[int, int], image: tuple[int, int] | None = None) -> Window:
+        height, width = image or (8 * coarse[0], 8 * coarse[1])
+        return Window(0, 0, height, width)
+
+    @staticmethod
+    def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of torchvision's network under this one's names (its auxiliary classifier is left out)."""
+        return {
+            name.replace("backbone.", "encoder.", 1): value
+            for name, value in state.items()
+            if not name.startswith("aux_classifier.")
+        }

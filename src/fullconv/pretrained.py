@@ -1,0 +1,68 @@
+"""Models by name: our own files, and trained networks from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torchvision
+
+from fullconv.data.archive import cache_folder
+from fullconv.data.layouts import VOC_NAMES
+from fullconv.errors import UsageError
+from fullconv.models import build_model, download
+from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
+from fullconv.segmenter import Segmenter
+from fullconv.spec import ClassSet, Preprocessing
+
+TORCHVISION = "torchvision/"
+TORCHVISION_LICENCE = "BSD-3-Clause (torchvision; trained on COCO images with VOC's classes)"
+
+
+def load(path: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Segmenter:
+    """A model file, the best model of a run folder, or ``torchvision/NAME``.
+
+    Networks of torchvision are downloaded by torchvision once and kept as our own file, with VOC's classes, their
+    preprocessing and licence, under ``$FULLCONV_CACHE`` (else ``~/.cache/fullconv``).
+
+    Args:
+        device, precision: as for :meth:`Segmenter.load`.
+
+    Raises:
+        UsageError: no such file or network, or its weights cannot be had.
+        ModelFileError: not a fullconv model, damaged, or of a newer format.
+    """
+    return Segmenter.load(find_model(path), device, precision)
+
+
+def find_model(path: str | os.PathLike[str]) -> Path:
+    """The file or folder meant; a network from elsewhere is fetched first."""
+    name = os.fspath(path).replace(os.sep, "/")
+    if Path(path).exists() or not name.startswith(TORCHVISION):
+        return Path(path)
+    name = name.removeprefix(TORCHVISION)
+    file = cache_folder() / "models" / "torchvision" / f"{name}.safetensors"
+    if not file.is_file():
+        from_torchvision(name).save(file)
+    return file
+
+
+def from_torchvision(name: str) -> Segmenter:
+    """One of torchvision's trained segmentation networks, with its classes, preprocessing and licence.
+
+    Raises:
+        UsageError: no such network, or its weights cannot be had.
+    """
+    if name not in torchvision_names():
+        TorchvisionNetwork(name, 21)  # says what is near
+    state = download.torchvision_weights(name)
+    built = build_model("torchvision", len(VOC_NAMES), name)
+    try:
+        built.network.load_state_dict(TorchvisionNetwork.own_names(state))
+    except RuntimeError as error:
+        raise UsageError(f"torchvision's weights do not fit its {name} ({str(error).splitlines()[0]})") from error
+    built.licence = TORCHVISION_LICENCE
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    preset = weights.transforms()
+    source = {"source": f"torchvision {name} {weights.name}"}
+    return Segmenter(built, ClassSet(VOC_NAMES), Preprocessing(tuple(preset.mean), tuple(preset.std)), source)
