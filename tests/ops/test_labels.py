@@ -71,6 +71,18 @@ def test_ties_go_to_the_lower_id_and_nan_wins(backend: str, device: torch.device
     assert (upsample_argmax(logits, (8, 8))[~nan] == 3).all()
 
 
+def test_beside_segmentation_models_pytorch() -> None:
+    """The example of docs/ops.md: a decoder without its last enlargement gives the labels of the whole."""
+    smp = pytest.importorskip("segmentation_models_pytorch", reason="segmentation_models_pytorch is not installed")
+    whole = smp.FPN("resnet18", encoder_weights=None, classes=5).eval()
+    coarse = smp.FPN("resnet18", encoder_weights=None, classes=5, upsampling=1).eval()
+    coarse.load_state_dict(whole.state_dict())
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        labels = upsample_argmax(coarse(images), (64, 96), align_corners=True)
+        assert (labels != whole(images).argmax(1)).sum() <= 2
+
+
 def test_refuses() -> None:
     with pytest.raises(ValueError, match="n c h w"):
         upsample_argmax(torch.zeros(2, 3, 4), (8, 8))

@@ -268,6 +268,25 @@ def info(model: Path, /) -> int:
 
 
 @app.command
+def models(pattern: str = "", /) -> int:
+    """List networks, encoders and trained weights with their licences.
+
+    Parameters
+    ----------
+    pattern
+        Part of a name, or a glob such as 'convnext*'; without it a short list is shown.
+    """
+    from fullconv.apps.tables import models_table
+    from fullconv.models.catalogue import known_weights, networks
+
+    found = known_weights(pattern)
+    if not found:
+        raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
+    models_table(networks(), found)
+    return 0
+
+
+@app.command
 def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
     """Train FCN-8s on the built-in shapes data, evaluate it, predict new scenes.
 

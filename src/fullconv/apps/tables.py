@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from fullconv.data import CheckReport
 from fullconv.metrics import Scores
+
+if TYPE_CHECKING:
+    from fullconv.models.catalogue import Weights
 
 
 def score_table(scores: Scores, console: Console | None = None) -> None:
@@ -34,6 +37,16 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
             highlight=False,
             markup=False,
         )
+
+
+def models_table(networks: list[str], weights: list[Weights], console: Console | None = None) -> None:
+    """Networks by name, then trained weights with their licences."""
+    console = console or Console()
+    console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
+    table = Table("encoder, or MODEL where it has a slash", "licence of the weights", "")
+    for row in weights:
+        table.add_row(row.name, row.licence, "" if row.commercial else "not known to allow commercial use")
+    console.print(table)
 
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:
