@@ -35,15 +35,15 @@ def time_training(name: str) -> dict[str, float]:
     """Median seconds of a whole step (forward, loss, backward, AdamW), and the memory it adds at its peak."""
     pixels = torch.randint(0, 256, (BATCH, 3, *SIZE), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (BATCH, *SIZE))
-    step = ours(pixels, labels) if name.startswith("fullconv") else plain(name, pixels, labels)
+    step = ours(name, pixels, labels) if name.startswith("fullconv") else plain(name, pixels, labels)
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     times = [timed(step) for _ in range(WARM_UP + STEPS)][WARM_UP:]
     return {"seconds": median(times), "images_per_s": BATCH / median(times), "extra_mib": memory("VmHWM") - before}
 
 
-def ours(pixels: Tensor, labels: Tensor) -> Step:
-    """FCN-8s on ResNet-34 as ``fullconv train`` runs it by default."""
+def ours(name: str, pixels: Tensor, labels: Tensor) -> Step:
+    """``fullconv-MODEL-ENCODER`` as ``fullconv train`` runs it by default."""
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
     from fullconv.segmenter import choose_precision, normalise
@@ -52,17 +52,18 @@ def ours(pixels: Tensor, labels: Tensor) -> Step:
     from fullconv.training.memory import keep_freed_memory
     from fullconv.training.optimisation import make_optimizer
 
+    _, model, encoder = name.split("-")
     keep_freed_memory()
     tiny = torch.zeros(1, CLASSES, 1, 1, requires_grad=True)  # load the kernels: a library, not memory of the step
     upsample_cross_entropy(tiny, torch.zeros(1, 1, 1, dtype=labels.dtype)).backward()
-    network = build_model("fcn8s", CLASSES, "resnet34").network.train().to(memory_format=torch.channels_last)
+    network = build_model(model, CLASSES, encoder).network.train().to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, TrainConfig())
     bf16 = choose_precision("auto", torch.device("cpu")) == "bf16"
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             logits = network(normalise(pixels, Preprocessing()))
-        loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:]))
+        loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:], SIZE))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -94,8 +95,8 @@ def time_prediction(name: str) -> dict[str, float]:
         from fullconv.spec import ClassSet, Preprocessing
 
         classes = ClassSet(tuple(f"c{i}" for i in range(CLASSES)))
-        encoder = name.removeprefix("fullconv-fcn8s-")
-        segmenter = Segmenter(build_model("fcn8s", CLASSES, encoder), classes, Preprocessing()).to("cpu")
+        _, model, encoder = name.split("-")
+        segmenter = Segmenter(build_model(model, CLASSES, encoder), classes, Preprocessing()).to("cpu")
 
         def predict() -> None:
             segmenter.predict(image)

@@ -58,20 +58,21 @@ def main() -> None:
     results = {kind: rows for kind, rows in results.items() if kind in wanted}
     for round_number in range(options.rounds if results else 0):
         print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr)
-        for kind in set(results) & {"train", "predict"}:
-            for name, rows in results[kind].items():
+        for kind in ("train", "predict"):
+            for name, rows in results.get(kind, {}).items():
                 rows.append(measured([sys.executable, str(HERE / "contestants.py"), kind, name]))
         for name, rows in results.get("start", {}).items():
             rows.append({"seconds": duration(START[name])})
     record = json.loads(options.json.read_text()) if options.only and options.json.is_file() else {}
-    record |= {"machine": machine(), "date": date.today().isoformat(), "rounds": options.rounds}
-    record["results"] = record.get("results", {}) | results
+    source = {"machine": machine(), "date": date.today().isoformat()}
+    for kind, rows in results.items():
+        record[kind] = {**source, "rounds": options.rounds, "rows": rows}
     if "kernels" in wanted:
-        record[f"kernels on {options.device}"] = kernels(options.device)
+        record[f"kernels on {options.device}"] = {**source, "rows": kernels(options.device)}
     options.json.write_text(json.dumps(record, indent=1) + "\n")
     show(results)
     if "kernels" in wanted:
-        show_kernels(record[f"kernels on {options.device}"], options.device)
+        show_kernels(record[f"kernels on {options.device}"]["rows"], options.device)
 
 
 def kernels(device: str) -> dict[str, dict[str, object]]:
@@ -167,12 +168,15 @@ def spread(ratios: list[float]) -> str:
 
 
 def machine() -> dict[str, object]:
+    import torch
+
     info = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown")
     packages = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "fullconv")
     return {
         "processor": processor,
         "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
     }

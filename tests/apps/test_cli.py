@@ -210,3 +210,19 @@ def test_real_images_of_every_folder(shared: Path, model: Path, tmp_path: Path) 
     ]
     assert run(["predict", str(model), *images, "--out", str(tmp_path / "m")]) == 0
     assert len(list((tmp_path / "m").iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--loss", "focl"], "loss: Input should be 'cross-entropy', 'focal'"),
+        (["--epochs", "0"], "epochs: Input should be greater"),
+        (["--scale", "2", "1"], "low then high"),
+    ],
+)
+def test_a_bad_option_is_one_plain_line(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "shapes", *flags]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert "validation error" not in error

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
 
 from fullconv.errors import DataError, FullconvError, UsageError
-from fullconv.training.config import TrainConfig
+from fullconv.training.config import TrainConfig, explain
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
 
@@ -313,6 +314,9 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
+        if isinstance(error.__cause__, ValidationError):
+            _complain(explain(error.__cause__, "the options"))
+            return UsageError.exit_code
         _complain(" ".join(str(error).split()) + "; fullconv --help shows the usage")
         return UsageError.exit_code
     except FullconvError as error:

@@ -137,7 +137,7 @@ class TrainConfig(BaseModel):
         try:
             return cls(**{**values, **given})
         except ValidationError as error:
-            raise UsageError(_explain(error, f"recipe {recipe}" if recipe else "the options")) from error
+            raise UsageError(explain(error, f"recipe {recipe}" if recipe else "the options")) from error
 
     def save(self, path: Path) -> None:
         """Write as YAML, with every option's meaning as a comment."""
@@ -149,7 +149,8 @@ class TrainConfig(BaseModel):
         write_text(path, "\n".join(lines) + "\n")
 
 
-def _explain(error: ValidationError, where: str) -> str:
+def explain(error: ValidationError, where: str) -> str:
+    """The first fault in one line, an unknown option with the nearest names."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
