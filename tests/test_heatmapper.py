@@ -67,8 +67,9 @@ def test_the_command_writes_pictures_and_arrays(tmp_path: Path, capsys: pytest.C
     command += ["--sizes", "128x192", "--encoder", "resnet10t", "--encoder-weights", "none", "--threshold", "0.5"]
     assert run([*command, "--out", str(tmp_path / "maps")]) == 1  # one file could not be read
     assert "b.png: not an image" in capsys.readouterr().err
-    arrays = np.load(tmp_path / "maps" / "a.npz")
-    assert {name: arrays[name].shape for name in arrays} == {"combined": (4, 6), "64x96": (2, 3), "128x192": (4, 6)}
+    with np.load(tmp_path / "maps" / "a.npz") as file:
+        shapes = {name: file[name].shape for name in file}
+    assert shapes == {"combined": (4, 6), "64x96": (2, 3), "128x192": (4, 6)}
     assert read_image(tmp_path / "maps" / "a.png").shape[1] > 4 * 300
     assert read_image(tmp_path / "maps" / "a.overlay.png").shape == (96, 128, 3)
     assert set(np.unique(read_raw_mask(tmp_path / "maps" / "a.labels.png"))) <= {0, 1}
