@@ -70,5 +70,75 @@ def test_refuses(weights: dict) -> None:
         fullconv.load("torchvision/fcn_resnet5")
     with pytest.raises(UsageError, match="no segmentation network called 'maskrcnn_resnet50_fpn'"):
         fullconv.load("torchvision/maskrcnn_resnet50_fpn")
-    with pytest.raises(UsageError, match="use --init-from"):
+    with pytest.raises(UsageError, match="takes no weights"):
         fullconv.build_model("torchvision", 3, "fcn_resnet50", "imagenet")
+
+
+SMP_NETWORKS = [
+    ("Unet", {"encoder_name": "mobilenet_v2", "classes": 3}),
+    ("FPN", {"encoder_name": "resnet18", "classes": 4}),
+    ("DeepLabV3", {"encoder_name": "resnet18", "classes": 2, "decoder_channels": 32}),
+    ("Unet", {"encoder_name": "resnet18", "classes": 1, "activation": "sigmoid"}),
+]
+
+
+def saved_by_smp(architecture: str, args: dict, folder: Path) -> torch.nn.Module:
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    torch.manual_seed(0)
+    network = getattr(smp, architecture)(encoder_weights=None, **args).eval()
+    for module in network.modules():  # otherwise every image gives nearly the same
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+    network.save_pretrained(folder)
+    return network
+
+
+@pytest.mark.parametrize(("architecture", "args"), SMP_NETWORKS)
+def test_answers_as_segmentation_models_own(architecture: str, args: dict, tmp_path: Path) -> None:
+    network = saved_by_smp(architecture, args, tmp_path / "theirs")
+    names = [f"c{i}" for i in range(max(2, args["classes"]))]
+    command = ["import", str(tmp_path / "theirs"), str(tmp_path / "ours.safetensors"), "--classes", ",".join(names)]
+    assert run(command) == 0
+    segmenter = fullconv.load(tmp_path / "ours.safetensors", "cpu", "fp32")
+    assert segmenter.classes.names == tuple(names)
+    pixels = torch.randint(0, 256, (1, 3, 96, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits, window = segmenter.coarse_logits(pixels)
+        found = upsample(logits, (96, 64), window).softmax(1)
+        theirs = network(segmenter.normalise(pixels))
+    expected = theirs.softmax(1)
+    if args["classes"] == 1:
+        expected = torch.cat([1 - theirs, theirs], 1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    odd = torch.randint(0, 256, (1, 3, 75, 101), dtype=torch.uint8)[0].permute(1, 2, 0).numpy()
+    assert segmenter.predict(odd).labels.shape == (75, 101)
+
+
+def test_a_folder_of_segmentation_models_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = tmp_path / "theirs"
+    saved_by_smp(*SMP_NETWORKS[0], theirs)
+    Image.new("RGB", (40, 40)).save(tmp_path / "photo.png")
+    assert run(["predict", str(theirs), str(tmp_path / "photo.png"), "--out", str(tmp_path / "masks")]) == 2
+    assert "fullconv import" in capsys.readouterr().err
+    ours = str(tmp_path / "ours.safetensors")
+    for command, words in [
+        ([str(theirs), ours, "--classes", "a,b"], "needs 3 class names"),
+        ([str(tmp_path), ours, "--classes", "a,b"], "expected config.json and model.safetensors"),
+        ([str(theirs), str(tmp_path / "ours"), "--classes", "a,b,c"], "ends in .safetensors"),
+        ([str(theirs), ours, "--classes", "a,b,c", "--mean", "x"], "numbers separated by commas"),
+    ]:
+        assert run(["import", *command]) == 2
+        assert words in capsys.readouterr().err
+    config = (theirs / "config.json").read_text()
+    for broken, words in [
+        ("{", "not readable"),
+        ("{}", "_model_class"),
+        (config.replace("mobilenet_v2", "resnet18"), "does not fit"),
+    ]:
+        (theirs / "config.json").write_text(broken)
+        assert run(["import", str(theirs), ours, "--classes", "a,b,c"]) == 2 or words == "not readable"
+        assert words in capsys.readouterr().err
+    (theirs / "config.json").write_text(config.replace('"Unet"', '"Vnet"'))
+    assert run(["import", str(theirs), ours, "--classes", "a,b,c"]) == 2
+    assert "no network called 'Vnet'" in capsys.readouterr().err
+    assert not Path(ours).exists()

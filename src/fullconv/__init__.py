@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from fullconv.metrics import Scores
     from fullconv.models import build_model
     from fullconv.pretrained import load
+    from fullconv.refine import CRF, dense_crf
     from fullconv.segmenter import Prediction, Segmenter
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, evaluate, train
 
 _HOMES = {
+    "CRF": "fullconv.refine",
     "ClassSet": "fullconv.spec",
     "HeatMap": "fullconv.heatmapper",
     "HeatMapper": "fullconv.heatmapper",
@@ -37,6 +39,7 @@ _HOMES = {
     "TrainConfig": "fullconv.training.config",
     "build_model": "fullconv.models",
     "check": "fullconv.data",
+    "dense_crf": "fullconv.refine",
     "evaluate": "fullconv.training",
     "heatmap": "fullconv.apps.heatmap",
     "load": "fullconv.pretrained",
@@ -45,6 +48,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CRF",
     "ClassSet",
     "HeatMap",
     "HeatMapper",
@@ -56,6 +60,7 @@ __all__ = [
     "TrainConfig",
     "build_model",
     "check",
+    "dense_crf",
     "evaluate",
     "heatmap",
     "load",

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torchvision
 
 from fullconv.data.archive import cache_folder
 from fullconv.data.layouts import VOC_NAMES
-from fullconv.errors import UsageError
+from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import build_model, download
+from fullconv.models.smp_network import SmpNetwork, smp_normalisation
 from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
+from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 
 TORCHVISION = "torchvision/"
+SMP_CONFIG = "config.json"
+SMP_UNUSED = ("encoder_weights", "activation", "aux_params")
 TORCHVISION_LICENCE = "BSD-3-Clause (torchvision; trained on COCO images with VOC's classes)"
 
 
@@ -38,6 +45,11 @@ def load(path: str | os.PathLike[str], device: str = "auto", precision: str = "a
 def find_model(path: str | os.PathLike[str]) -> Path:
     """The file or folder meant; a network from elsewhere is fetched first."""
     name = os.fspath(path).replace(os.sep, "/")
+    if (Path(path) / SMP_CONFIG).is_file() and not (Path(path) / "best.safetensors").is_file():
+        raise UsageError(
+            f"{path}: a folder of another library ({SMP_CONFIG}); make it one of our model files first: "
+            "fullconv import FOLDER OUT --classes sky,road,..."
+        )
     if Path(path).exists() or not name.startswith(TORCHVISION):
         return Path(path)
     name = name.removeprefix(TORCHVISION)
@@ -66,3 +78,62 @@ def from_torchvision(name: str) -> Segmenter:
     preset = weights.transforms()
     source = {"source": f"torchvision {name} {weights.name}"}
     return Segmenter(built, ClassSet(VOC_NAMES), Preprocessing(tuple(preset.mean), tuple(preset.std)), source)
+
+
+def from_smp(
+    folder: str | os.PathLike[str],
+    classes: Sequence[str],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """A network that segmentation_models.pytorch's ``save_pretrained`` wrote (``config.json`` and safetensors).
+
+    Args:
+        folder: what it wrote.
+        classes: names of the output channels, in order; of a network with one channel also the background's, first.
+        mean, std: what the images were normalised with in training, of 1; by default what the library gives for the
+            encoder and its weights.
+
+    Raises:
+        UsageError: no such folder, or classes that do not fit.
+        ModelFileError: a file that is damaged or does not fit.
+    """
+    folder = Path(folder)
+    config = _smp_config(folder)
+    architecture = str(config.pop("_model_class"))
+    channels = int(config.get("classes", 1))
+    expected = 2 if channels == 1 else channels
+    if len(classes) != expected:
+        hint = " (background first)" if channels == 1 else ""
+        raise UsageError(f"{folder}: needs {expected} class names{hint}, found {len(classes)}: {', '.join(classes)}")
+    encoder, weights = str(config.get("encoder_name", "resnet34")), config.get("encoder_weights")
+    default_mean, default_std = smp_normalisation(encoder, weights)
+    in_channels = int(config.get("in_channels", 3))
+    preprocessing = Preprocessing.for_channels(in_channels, tuple(mean or default_mean), tuple(std or default_std))
+    args = {name: value for name, value in config.items() if name not in SMP_UNUSED}
+    built = build_model("smp", expected, architecture, "none", in_channels, None, args)
+    file = folder / "model.safetensors"
+    state, _ = read_safetensors(file)
+    try:
+        built.network.load_state_dict(SmpNetwork.own_names(state))
+    except RuntimeError as error:
+        raise ModelFileError(f"{file}: does not fit its {SMP_CONFIG} ({' '.join(str(error).split())[:200]})") from error
+    built.licence = "not stated"
+    source = {"source": f"segmentation_models.pytorch {architecture} {encoder}, {folder.name}"}
+    return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
+
+
+def _smp_config(folder: Path) -> dict[str, Any]:
+    file = folder / SMP_CONFIG
+    if not file.is_file() or not (folder / "model.safetensors").is_file():
+        raise UsageError(f"{folder}: expected {SMP_CONFIG} and model.safetensors, as save_pretrained writes them")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        known = isinstance(config, dict) and "_model_class" in config
+    except (ValueError, OSError) as error:
+        raise ModelFileError(f"{file}: not readable ({error}); save the model again") from error
+    if not known:
+        raise ModelFileError(
+            f"{file}: names no _model_class; save the model with segmentation_models.pytorch 0.4 or later"
+        )
+    return dict(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from fullconv.geometry import Window, tile_windows
 from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
+from fullconv.refine import CRF, dense_crf
 from fullconv.spec import ClassSet, Preprocessing
 
 FORMAT_VERSION = 1
@@ -67,6 +68,10 @@ class Part(NamedTuple):
     @property
     def size(self) -> tuple[int, int]:
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def probabilities(self) -> Tensor:
+        """Float32 ``n classes height width``, on the CPU."""
+        return upsample(self.logits.float(), self.size, self.window).softmax(1).cpu()
 
 
 class Segmenter:
@@ -159,6 +164,7 @@ class Segmenter:
         tile: int = TILE,
         overlap: int = OVERLAP,
         probabilities: bool = False,
+        crf: CRF | None = None,
     ) -> Prediction:
         """Label every pixel of an image of any size.
 
@@ -167,6 +173,8 @@ class Segmenter:
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels.
             probabilities: also give the probability of every class at every pixel.
+            crf: refine with a fully connected CRF (:func:`fullconv.refine.dense_crf`); this holds the probabilities
+                of the whole image in memory.
         """
         pixels = self._read(image)
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
@@ -174,13 +182,23 @@ class Segmenter:
         kind = np.uint8 if len(self.classes) <= 256 else np.int32
         labels = np.empty(size, dtype=kind)
         chances = np.empty((len(self.classes), *size), dtype=np.float16) if probabilities else None
+        if crf is not None:
+            refined = dense_crf(self.probabilities(self.parts(batch, tile, overlap), 1, size)[0].numpy(), pixels, crf)
+            chances = refined.astype(np.float16) if probabilities else None
+            return Prediction(refined.argmax(0).astype(kind), chances, self.classes, pixels)
         for part in self.parts(batch, tile, overlap):
             place = (part.rows, part.columns)
             labels[place] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
             if chances is not None:
-                scores = upsample(part.logits.float(), part.size, part.window)
-                chances[:, part.rows, part.columns] = scores.softmax(1)[0].half().cpu().numpy()
+                chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
         return Prediction(labels, chances, self.classes, pixels)
+
+    def probabilities(self, parts: Iterable[Part], images: int, size: tuple[int, int]) -> Tensor:
+        """The parts of ``images`` of one size -> the probability of every class at every pixel, on the CPU."""
+        result = torch.empty(images, len(self.classes), *size)
+        for part in parts:
+            result[:, :, part.rows, part.columns] = part.probabilities()
+        return result
 
     def parts(self, pixels: Tensor, tile: int = TILE, overlap: int = OVERLAP) -> Iterator[Part]:
         """Coarse logits of images uint8 ``n c H W``: whole if they fit into a tile, else tile by tile."""

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+import torchvision
 from torch import nn
 
 from fullconv.errors import UsageError
-from fullconv.models import MODELS, build_model
+from fullconv.geometry import same_map
+from fullconv.models import MODELS, build_model, transplant
+from fullconv.models.vgg import VGG16, torchvision_names
 from fullconv.ops import upsample_cross_entropy
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
@@ -26,6 +30,7 @@ VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
     ("deeplab", "resnet10t", {"head_channels": 16}),
     ("deeplab", "mobilenetv2_050", {"head": "large-fov", "head_channels": 16}),
     ("deeplab", "resnet10t", {"head": "aspp", "head_channels": 16, "output_stride": 16}),
+    ("deeplab", "vgg16", {"head": "large-fov", "head_channels": 16}),
     ("dilated", "resnet10t", {}),
     ("hypercolumn", "resnet10t", {"column_channels": 8, "hidden": 16}),
 ]
@@ -129,7 +134,6 @@ def test_segnet_unpools_to_where_the_maxima_were() -> None:
         ("unet", "resnet10t", {"last": "nearest"}, "transposed or bilinear"),
         ("unet", "convnext_atto", {}, "taps at strides 4, 8, 16, 32, not 2"),
         ("segnet", "resnet10t", {}, "segnet has VGG16's pooling indices"),
-        ("deeplab", "vgg16", {}, "cannot be dilated"),
         ("deeplab", "resnet10t", {"head": "crf"}, "large-fov, aspp or aspp-pool"),
         ("deeplab", "resnet10t", {"output_stride": 5}, "output_stride"),
         ("unet2", "resnet10t", {}, "no model is called 'unet2'; there are"),
@@ -138,3 +142,50 @@ def test_segnet_unpools_to_where_the_maxima_were() -> None:
 def test_refuses(name: str, encoder: str, args: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         build_model(name, 4, encoder, model_args=args)
+
+
+@torch.inference_mode()
+def test_dilated_vgg_is_torchvision_s_without_its_last_poolings() -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.vgg16(weights=None)
+    for stride, dropped in ((16, 1), (8, 2)):
+        ours = VGG16(fc_channels=4096, output_stride=stride).eval()
+        state = theirs.state_dict()
+        assert not transplant(state, ours, torchvision_names(list(state))).left
+        layers: list[nn.Module] = []
+        dilation, poolings = 1, 0
+        for layer in theirs.features:
+            if isinstance(layer, nn.MaxPool2d):
+                poolings += 1
+                if poolings > 5 - dropped:
+                    dilation *= 2
+                    continue
+            if isinstance(layer, nn.Conv2d):
+                wider = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=dilation, dilation=dilation)
+                wider.load_state_dict(layer.state_dict())
+                layers.append(wider)
+            else:
+                layers.append(layer)
+        pixels = torch.randn(1, 3, 64, 96)
+        features = nn.Sequential(*layers)(pixels)
+        fc6, fc7 = theirs.classifier[0], theirs.classifier[3]
+        hidden = F.conv2d(features, fc6.weight.view(4096, 512, 7, 7), fc6.bias, padding=3 * dilation, dilation=dilation)
+        expected = F.conv2d(hidden.relu(), fc7.weight[:, :, None, None], fc7.bias).relu()
+        found = ours(pixels)
+        assert sorted(found) == [2, 4, 8, 16][: 5 - dropped]
+        torch.testing.assert_close(found[stride], expected, rtol=1e-3, atol=1e-4)
+        assert ours.coordinates[stride] == same_map(stride)
+
+
+def test_what_cannot_be_dilated_says_so() -> None:
+    with pytest.raises(UsageError, match="output_stride must be 32"):
+        build_model("fcn32s", 3, "vgg16", encoder_args={"output_stride": 4})
+    with pytest.raises(UsageError, match="with padding: same"):
+        build_model("dilated", 3, "vgg16", encoder_args={"padding": "paper"})
+
+
+def test_the_context_module_changes_nothing_at_first_over_vgg16() -> None:
+    built = build_model("dilated", 3, "vgg16", encoder_args={"fc_channels": 32})
+    assert built.network.eval()(torch.randn(1, 3, 40, 40)).shape == (1, 3, 5, 5)
+    assert "fc6.weight" in built.network.encoder.state_dict()
+    assert not any("fc6" in name for name in build_model("deeplab", 3, "vgg16").network.encoder.state_dict())

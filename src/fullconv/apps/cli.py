@@ -63,6 +63,7 @@ def evaluate(
     /,
     *,
     split: str = "val",
+    crf: bool = False,
     json: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -78,6 +79,8 @@ def evaluate(
         A folder of images and masks, an archive of one, or shapes.
     split
         The split to score.
+    crf
+        Refine the label maps with a fully connected CRF first.
     json
         Also write the scores to this file.
     device
@@ -90,9 +93,10 @@ def evaluate(
     from fullconv.apps.tables import score_table
     from fullconv.files import write_text
     from fullconv.pretrained import load
+    from fullconv.refine import CRF
     from fullconv.training import evaluate as score
 
-    scores = score(load(model, device, precision), data, split, workers=workers)
+    scores = score(load(model, device, precision), data, split, crf=CRF() if crf else None, workers=workers)
     score_table(scores)
     if json is not None:
         write_text(json, _json({**scores.to_dict(), "model": str(model), "data": data, "split": split}))
@@ -109,6 +113,7 @@ def predict(
     probabilities: bool = False,
     tile: int = 2048,
     overlap: int = 256,
+    crf: bool = False,
     device: str = "auto",
     precision: str = "auto",
 ) -> int:
@@ -130,6 +135,8 @@ def predict(
         Images larger than this go in tiles of this side, with bounded memory.
     overlap
         Overlap of neighbouring tiles in pixels.
+    crf
+        Refine the masks with a fully connected CRF: edges follow the image, specks vanish.
     device
         auto, cpu, cuda, ...
     precision
@@ -137,6 +144,7 @@ def predict(
     """
     from fullconv.apps.predict import predict_files
     from fullconv.pretrained import load
+    from fullconv.refine import CRF
 
     if not images:
         raise UsageError("no images given; name files, folders or globs after the model")
@@ -151,6 +159,7 @@ def predict(
         probabilities=probabilities,
         tile=tile,
         overlap=overlap,
+        crf=CRF() if crf else None,
         progress=lambda path, error: _complain(error) if error else None,
     )
     print(f"{len(result.written)} masks in {out}")
@@ -266,6 +275,43 @@ def info(model: Path, /) -> int:
     found = find_model(model)
     info_table(model_file(found), read_header(found))
     return 0
+
+
+@app.command(name="import")
+def import_model(folder: Path, out: Path, /, *, classes: str, mean: str | None = None, std: str | None = None) -> int:
+    """Make a model file of a network that segmentation_models.pytorch saved.
+
+    Parameters
+    ----------
+    folder
+        What its save_pretrained wrote: config.json and model.safetensors.
+    out
+        The model file to write, ending in .safetensors.
+    classes
+        Names of the output channels, separated by commas.
+    mean
+        What training images were normalised with, of 1: 0.485,0.456,0.406; by default the encoder's.
+    std
+        The same of the standard deviations.
+    """
+    from fullconv.pretrained import from_smp
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out}: a model file ends in .safetensors")
+    if out.exists():
+        raise UsageError(f"{out}: exists; choose another name")
+    names = [name.strip() for name in classes.split(",")]
+    segmenter = from_smp(folder, names, _numbers("--mean", mean), _numbers("--std", std))
+    segmenter.save(out)
+    print(f"{out}: {len(names)} classes")
+    return 0
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{option} must be numbers separated by commas, found {text!r}") from error
 
 
 @app.command

@@ -15,6 +15,7 @@ from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.layouts import image_files
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.files import replacing
+from fullconv.refine import CRF
 from fullconv.segmenter import OVERLAP, TILE, Prediction, Segmenter
 
 
@@ -58,6 +59,7 @@ def predict_files(
     probabilities: bool = False,
     tile: int = TILE,
     overlap: int = OVERLAP,
+    crf: CRF | None = None,
     progress: Callable[[Path, str], None] | None = None,
 ) -> Predicted:
     """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
@@ -66,6 +68,7 @@ def predict_files(
         overlay: also write ``<stem>.overlay.png``, the colours over the image.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
         tile, overlap: larger images go in overlapping tiles of this side.
+        crf: refine with a fully connected CRF.
         progress: called after each file with its path and its error, empty if it went well.
 
     Raises:
@@ -91,7 +94,7 @@ def predict_files(
     for path in paths:
         error = ""
         try:
-            prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities)
+            prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf)
         except DataError as problem:
             error = str(problem)
             result.failed.append(error)

@@ -14,11 +14,13 @@ from torch import nn
 
 from fullconv.errors import FullconvError, UsageError
 from fullconv.models import download
+from fullconv.models.cpu_bf16 import mend_convolutions
 from fullconv.models.deeplab import DeepLab, Dilated
 from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import FCN
 from fullconv.models.hypercolumn import Hypercolumn
 from fullconv.models.segnet import PoolingVGG16, SegNet
+from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.timm_encoder import TimmEncoder
 from fullconv.models.torchvision_network import TorchvisionNetwork
 from fullconv.models.unet import STRIDES as UNET_STRIDES
@@ -49,7 +51,7 @@ class BuiltModel:
 
 
 MakeEncoder = Callable[..., Encoder]
-"""``make_encoder(strides, **encoder_args)``"""
+"""``make_encoder(strides, **encoder_args)``; ``own_head=True``: the network has what stands for VGG's fc6 and fc7."""
 
 
 def _fcn(*streams: int) -> Callable[..., nn.Module]:
@@ -75,7 +77,7 @@ def _deeplab(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Mod
     stride = args.get("output_stride", 8)
     if stride not in (8, 16):
         raise UsageError(f"output_stride must be 8 or 16, found {stride!r}")
-    return DeepLab(make_encoder((stride,), output_stride=stride), num_classes, **args)
+    return DeepLab(make_encoder((stride,), output_stride=stride, own_head=True), num_classes, **args)
 
 
 def _dilated(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
@@ -99,6 +101,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+FOREIGN = ("torchvision", "smp")
+
+
 def build_model(
     name: str,
     num_classes: int,
@@ -111,7 +116,7 @@ def build_model(
     """Build a network.
 
     Args:
-        name: one of :data:`MODELS`, or ``torchvision`` with one of its networks as the encoder.
+        name: one of :data:`MODELS`, or one of :data:`FOREIGN` with a network of that library as the encoder.
         num_classes: channels of the logits.
         encoder: ``vgg16`` (ours, with the paper's taps) or any timm network with features.
         encoder_weights: ``imagenet`` (downloaded once by timm or torchvision), ``none``, or a file. A file may
@@ -124,8 +129,8 @@ def build_model(
         UsageError: an unknown name or argument, or weights that cannot be had.
         ModelFileError: a weights file that is damaged or does not fit.
     """
-    if name == "torchvision":
-        return _torchvision(num_classes, encoder, encoder_weights, in_channels, encoder_args, model_args)
+    if name in FOREIGN:
+        return _foreign(name, num_classes, encoder, encoder_weights, in_channels, encoder_args, model_args)
     if name not in MODELS:
         raise UsageError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
     built = BuiltModel(nn.Identity(), {})
@@ -143,16 +148,14 @@ def build_model(
         built.mean, built.std = _three(said, "mean", built.mean), _three(said, "std", built.std)
         built.licence = str(said.get("licence", ""))
 
-    def make_encoder(strides: tuple[int, ...], **more: Any) -> Encoder:
+    def make_encoder(strides: tuple[int, ...], own_head: bool = False, **more: Any) -> Encoder:
         made: Encoder
         if more.pop("pooling_indices", False):
             if encoder != "vgg16":
                 raise UsageError(f"segnet has VGG16's pooling indices; use --encoder vgg16, found {encoder}")
             made = PoolingVGG16(in_channels)
         elif encoder == "vgg16":
-            if more:
-                raise UsageError(f"encoder vgg16 cannot be dilated to an {', '.join(more)}; choose a timm encoder")
-            made = _vgg16(in_channels, args)
+            made = _vgg16(in_channels, {**({"fc_channels": 0} if own_head else {}), **args, **more})
         else:
             made = TimmEncoder(encoder, strides, in_channels, {**args, **more})
         missing = [stride for stride in strides if stride not in made.channels]
@@ -171,6 +174,7 @@ def build_model(
         if isinstance(error, FullconvError):
             raise
         raise UsageError(f"model {name} does not take these model_args: {model_args} ({error})") from error
+    mend_convolutions(built.network)
     _probe(built.network, encoder, in_channels, num_classes)
     built.config = {
         "name": name,
@@ -183,26 +187,31 @@ def build_model(
     return built
 
 
-def _torchvision(
-    num_classes: int,
+def _foreign(
     name: str,
+    num_classes: int,
+    network: str,
     encoder_weights: str,
     in_channels: int,
     encoder_args: dict[str, Any] | None,
     model_args: dict[str, Any] | None,
 ) -> BuiltModel:
-    """One of torchvision's whole networks; its name stands where the encoder's does."""
-    if encoder_weights != "none" or in_channels != 3 or encoder_args or model_args:
+    """A whole network of another library; its name stands where the encoder's does."""
+    if encoder_weights != "none" or encoder_args or (name == "torchvision" and (in_channels != 3 or model_args)):
         raise UsageError(
-            "model torchvision takes 3 channels and no weights or arguments of its encoder; to start from trained "
-            "ones use --init-from with a model that fullconv saved"
+            f"model {name} takes no weights or arguments of its encoder; to start from trained ones use --init-from "
+            "with a model that fullconv saved"
         )
-    network = TorchvisionNetwork(name, num_classes)
+    args = dict(model_args or {})
+    built = (
+        TorchvisionNetwork(network, num_classes) if name == "torchvision" else SmpNetwork(network, num_classes, args)
+    )
+    mend_convolutions(built)
     config = {
-        "name": "torchvision", "num_classes": num_classes, "encoder": name, "in_channels": 3,
-        "encoder_args": {}, "model_args": {},
+        "name": name, "num_classes": num_classes, "encoder": network, "in_channels": in_channels,
+        "encoder_args": {}, "model_args": args,
     }  # fmt: skip
-    return BuiltModel(network, config)
+    return BuiltModel(built, config)
 
 
 @torch.no_grad()

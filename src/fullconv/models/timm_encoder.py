@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.geometry import same_map
-from fullconv.models.depthwise import replace_strided_depthwise
 from fullconv.models.encoder import Encoder
 from fullconv.models.weights import TransplantReport, transplant
 
@@ -60,7 +59,6 @@ class TimmEncoder(Encoder):
         body: Any = timm.create_model(
             name, pretrained=False, features_only=True, out_indices=indices, in_chans=in_channels, **args
         )
-        replace_strided_depthwise(body)
         self.body: nn.Module = body
         self.strides = wanted
         self.channels = dict(zip(wanted, body.feature_info.channels(), strict=True))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, Layer
+from fullconv.models.cpu_bf16 import DilatedConvolution
 from fullconv.models.encoder import Encoder
 
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -17,7 +18,9 @@ BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 class VGG16(Encoder):
     """Simonyan & Zisserman's VGG16 (configuration D), convolutionalised.
 
-    Taps: 2 (pool1), 4 (pool2), 8 (pool3), 16 (pool4), 32 (fc7; pool5 when ``fc_channels`` is 0).
+    Taps: 2 (pool1), 4 (pool2), 8 (pool3), 16 (pool4), 32 (fc7; pool5 when ``fc_channels`` is 0). With an
+    ``output_stride`` of 8 or 16 the last tap lies there: the poolings beyond are left out and the convolutions after
+    them dilated instead, with the same weights.
 
     Args:
         in_channels: channels of the image.
@@ -25,9 +28,11 @@ class VGG16(Encoder):
             of zeros around the image, fc6 unpadded, and crops computed from the coordinate maps.
         fc_channels: width of fc6 and fc7 (4096 in the paper).
         dropout: probability after fc6 and fc7 (0.5 in the paper).
+        output_stride: 32, or 16 or 8 with ``padding="same"``.
 
     Parameters are named after the paper: ``conv1_1`` to ``conv5_3``, ``fc6``, ``fc7``.
-    Source: arXiv:1409.1556 (VGG16); arXiv:1411.4038, section 4 (taps, pad 100).
+    Source: arXiv:1409.1556 (VGG16); arXiv:1411.4038, section 4 (taps, pad 100); arXiv:1511.07122, section 4
+    (poolings left out).
     """
 
     def __init__(
@@ -36,25 +41,29 @@ class VGG16(Encoder):
         padding: Literal["same", "paper"] = "same",
         fc_channels: int = 4096,
         dropout: float = 0.5,
+        output_stride: int = 32,
     ) -> None:
         super().__init__()
         if padding not in ("same", "paper"):
             raise ValueError(f"padding must be same or paper, found {padding!r}")
+        if output_stride not in (8, 16, 32) or (padding == "paper" and output_stride != 32):
+            raise ValueError(f"output_stride must be 32, or 16 or 8 with padding: same; found {output_stride!r}")
         self.channels, self.coordinates = {}, {}
-        self.size_multiple = 32 if padding == "same" else 1
+        self.size_multiple = output_stride if padding == "same" else 1
         self._taps: list[tuple[int, list[nn.Module]]] = []
         layers: list[Layer] = []
         modules: list[nn.Module] = []
-        channels = in_channels
+        channels, dilation = in_channels, 1
 
         def convolve(name: str, out: int, kernel: int, pad: int) -> None:
             nonlocal channels
-            module = nn.Conv2d(channels, out, kernel, padding=pad)
+            module = nn.Conv2d(channels, out, kernel, padding=pad * dilation, dilation=dilation)
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-            self.add_module(name, module)
-            modules.extend((module, nn.ReLU(inplace=True)))
-            layers.append(Layer(kernel, 1, pad))
+            layer = DilatedConvolution(module) if dilation > 1 else module
+            self.add_module(name, layer)
+            modules.extend((layer, nn.ReLU(inplace=True)))
+            layers.append(Layer(kernel, 1, pad * dilation, dilation))
             channels = out
 
         def tap(stride: int) -> None:
@@ -67,16 +76,19 @@ class VGG16(Encoder):
             for index, width in enumerate(widths, start=1):
                 first = padding == "paper" and (block, index) == (1, 1)
                 convolve(f"conv{block}_{index}", width, 3, 100 if first else 1)
-            modules.append(nn.MaxPool2d(2, 2, ceil_mode=True))
-            layers.append(Layer(2, 2, ceil_mode=True))
-            if block < len(BLOCKS) or not fc_channels:
-                tap(2**block)
+            if 2**block > output_stride:
+                dilation *= 2
+            else:
+                modules.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+                layers.append(Layer(2, 2, ceil_mode=True))
+            if 2**block < output_stride or (block == len(BLOCKS) and not fc_channels):
+                tap(min(2**block, output_stride))
         if fc_channels:
             convolve("fc6", fc_channels, 7, 3 if padding == "same" else 0)
             modules.append(nn.Dropout(dropout))
             convolve("fc7", fc_channels, 1, 0)
             modules.append(nn.Dropout(dropout))
-            tap(32)
+            tap(output_stride)
         self.layers = tuple(layers)
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from fullconv.data import DatasetSpec, EvalData, Item, open_dataset
+from fullconv.data import Batch, DatasetSpec, EvalData, Item, open_dataset
 from fullconv.data.loader import eval_batches
 from fullconv.errors import DataError
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
-from fullconv.segmenter import Segmenter
+from fullconv.refine import CRF, dense_crf
+from fullconv.segmenter import Part, Segmenter
 
 
 @dataclass
@@ -36,6 +37,7 @@ def evaluate(
     data: str | os.PathLike[str] | DatasetSpec,
     split: str = "val",
     *,
+    crf: CRF | None = None,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
@@ -45,6 +47,7 @@ def evaluate(
         model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
         data: whatever :func:`fullconv.data.open_dataset` takes.
         split: ``val``, ``train``, ...
+        crf: refine every label map with a fully connected CRF; the loss remains that of the network alone.
         workers: reading processes; by default by the number of cores.
         progress: called with the number of images done after each batch.
 
@@ -53,7 +56,7 @@ def evaluate(
     """
     segmenter = model if isinstance(model, Segmenter) else load(model)
     spec = with_classes_of(segmenter, open_dataset(data))
-    return measure(segmenter, spec, spec.split(split), default_workers(workers), progress).scores()
+    return measure(segmenter, spec, spec.split(split), default_workers(workers), progress, crf).scores()
 
 
 def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
@@ -84,6 +87,7 @@ def measure(
     items: Sequence[Item],
     workers: int,
     progress: Callable[[int], None] | None = None,
+    crf: CRF | None = None,
 ) -> Measured:
     """Counts and summed loss over items; ``progress`` may raise to stop early."""
     device = segmenter.device
@@ -92,10 +96,14 @@ def measure(
     batch_size = 8 if device.type == "cuda" else 2
     for batch in eval_batches(EvalData(spec, items), batch_size, workers):
         target = batch.labels.to(device)
-        for part in segmenter.parts(batch.pixels):
+        parts: Iterable[Part] = segmenter.parts(batch.pixels)
+        if crf is not None:
+            parts = list(parts)
+            result.matrix.update(_refined(segmenter, parts, batch, crf).to(device), target)
+        for part in parts:
             truth = target[:, part.rows, part.columns]
-            labels = upsample_argmax(part.logits, part.size, crop=part.window)
-            result.matrix.update(labels, truth)
+            if crf is None:
+                result.matrix.update(upsample_argmax(part.logits, part.size, crop=part.window), truth)
             loss = upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
             result.loss_sum += float(loss)
             result.loss_pixels += int((truth != ignore).sum())
@@ -103,6 +111,15 @@ def measure(
         if progress is not None:
             progress(result.images)
     return result
+
+
+def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF) -> torch.Tensor:
+    """The label maps ``n H W`` of a batch after the CRF."""
+    height, width = batch.labels.shape[1:]
+    chances = segmenter.probabilities(parts, len(batch.ids), (height, width)).numpy()
+    images = batch.pixels.permute(0, 2, 3, 1).numpy()
+    pairs = zip(chances, images, strict=True)
+    return torch.stack([torch.from_numpy(dense_crf(some, image, crf).argmax(0)) for some, image in pairs])
 
 
 def default_workers(workers: int | None) -> int:

@@ -1,0 +1,99 @@
+"""Networks of segmentation_models.pytorch (the extra ``smp``), for images of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fullconv.errors import UsageError
+from fullconv.geometry import round_up, same_map
+from fullconv.models.network import SegmentationNetwork
+from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
+
+
+class SmpNetwork(SegmentationNetwork):
+    """One of its networks, returning logits at full resolution.
+
+    Images are padded with zeros, after normalisation, on the right and at the bottom to a multiple of 32, which these
+    networks need. A network of one class (a sigmoid) gets a background of logit 0, which is the same probability.
+
+    Args:
+        architecture: ``Unet``, ``FPN``, ``DeepLabV3Plus``, ...
+        num_classes: channels of our logits.
+        args: of its class, as its ``config.json`` holds them.
+
+    Raises:
+        UsageError: the library is not installed, or knows no such network or arguments.
+    """
+
+    encoder: nn.Module  # type: ignore[assignment]
+
+    def __init__(self, architecture: str, num_classes: int, args: dict[str, Any]) -> None:
+        super().__init__()
+        library = smp()
+        known = {maker.__name__: maker for maker in library.MODEL_ARCHITECTURES_MAPPING.values()}
+        if architecture not in known:
+            raise UsageError(
+                f"segmentation_models_pytorch has no network called {architecture!r}; there are "
+                f"{', '.join(sorted(known))}"
+            )
+        plain = {**args, "encoder_weights": None, "activation": None, "aux_params": None}
+        try:
+            built = known[architecture](**plain)
+        except (TypeError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{architecture} does not take these arguments: {args} ({reason})") from error
+        self.encoder, self.decoder, self.head = built.encoder, built.decoder, built.segmentation_head
+        self.sigmoid = int(args.get("classes", 1)) == 1
+        if num_classes != (2 if self.sigmoid else args["classes"]):
+            raise UsageError(f"{architecture} has {args.get('classes', 1)} output channels, not {num_classes} classes")
+        self.stride, self.coarsest_stride, self.coordinates = 1, 32, same_map(1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        height, width = pixels.shape[-2:]
+        pixels = F.pad(pixels, (0, round_up(width, 32) - width, 0, round_up(height, 32) - height))
+        logits: Tensor = self.head(self.decoder(self.encoder(pixels)))
+        return torch.cat([torch.zeros_like(logits), logits], 1) if self.sigmoid else logits
+
+    @staticmethod
+    def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of its network under this one's names (a classification head is left out)."""
+        return {
+            name.replace("segmentation_head.", "head.", 1): value
+            for name, value in state.items()
+            if not name.startswith("classification_head.")
+        }
+
+
+def smp() -> Any:
+    """The library.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import segmentation_models_pytorch
+    except ImportError as error:
+        raise UsageError("this needs segmentation_models.pytorch; pip install 'fullconv[smp]'") from error
+    return segmentation_models_pytorch
+
+
+def smp_normalisation(encoder: str, weights: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation that the library gives for an encoder's weights; ImageNet's where it gives none.
+
+    Raises:
+        UsageError: inputs of another range or order of channels, which a Segmenter has no words for.
+    """
+    try:
+        said = smp().encoders.get_preprocessing_params(encoder, weights or "imagenet")
+    except (KeyError, ValueError):
+        return IMAGENET_MEAN, IMAGENET_STD
+    if said.get("input_space", "RGB") != "RGB" or max(said.get("input_range") or [1]) != 1:
+        raise UsageError(
+            f"encoder {encoder} with weights {weights} takes {said['input_space']} of range {said['input_range']}; "
+            "only RGB of range [0, 1] can be kept in a model file"
+        )
+    return tuple(said.get("mean") or IMAGENET_MEAN), tuple(said.get("std") or IMAGENET_STD)
