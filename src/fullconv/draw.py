@@ -37,27 +37,32 @@ def overlay(image: np.ndarray, labels: np.ndarray, classes: ClassSet, opacity: f
 
 
 def contact_sheet(
-    rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: ClassSet, width: int = 320
+    rows: Sequence[Sequence[np.ndarray]],
+    classes: ClassSet,
+    width: int = 320,
+    predictions: Sequence[str] = ("prediction",),
 ) -> Picture:
-    """One row per sample, image | truth | prediction, and the classes' colours below.
+    """One row per sample, image | truth | each prediction, and the classes' colours below.
 
     Args:
-        rows: image ``[h, w, c]``, labels ``[h, w]``, predicted labels ``[h, w]``.
+        rows: image ``[h, w, c]``, labels ``[h, w]``, predicted labels ``[h, w]`` for each of ``predictions``.
         width: of each picture, in pixels.
+        predictions: their titles.
     """
     gap, header = 6, 22
     font = ImageFont.load_default(13)
     strips = []
-    for image, truth, prediction in rows:
+    for image, truth, *predicted in rows:
         height = max(1, round(width * image.shape[0] / image.shape[1]))
-        truth_picture = overlay(image, np.where(truth < len(classes), truth, len(classes)), classes, 0.85)
-        pictures = [as_rgb(image), truth_picture, overlay(image, prediction, classes, 0.85)]
+        labelled = [np.where(truth < len(classes), truth, len(classes)), *predicted]
+        pictures = [as_rgb(image), *(overlay(image, labels, classes, 0.85) for labels in labelled)]
         strips.append([Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR) for p in pictures])
-    legend = _legend(classes, 3 * width + 2 * gap, font)
+    titles = ("image", "truth", *predictions)
+    legend = _legend(classes, len(titles) * (width + gap) - gap, font)
     total = header + sum(strip[0].height + gap for strip in strips) + legend.height + gap
-    sheet = Image.new("RGB", (3 * width + 4 * gap, total), "white")
+    sheet = Image.new("RGB", (len(titles) * (width + gap) + gap, total), "white")
     pen = ImageDraw.Draw(sheet)
-    for column, title in enumerate(("image", "truth", "prediction")):
+    for column, title in enumerate(titles):
         pen.text((gap + column * (width + gap), 4), title, fill="black", font=font)
     top = header
     for strip in strips:

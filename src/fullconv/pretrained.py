@@ -14,11 +14,11 @@ from fullconv.data.archive import cache_folder
 from fullconv.data.layouts import VOC_NAMES
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import build_model, download
-from fullconv.models.smp_network import SmpNetwork, smp_normalisation
+from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
 from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter
-from fullconv.spec import ClassSet, Preprocessing
+from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, ClassSet, Preprocessing
 
 TORCHVISION = "torchvision/"
 SMP_CONFIG = "config.json"
@@ -83,16 +83,16 @@ def from_torchvision(name: str) -> Segmenter:
 def from_smp(
     folder: str | os.PathLike[str],
     classes: Sequence[str],
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
 ) -> Segmenter:
     """A network that segmentation_models.pytorch's ``save_pretrained`` wrote (``config.json`` and safetensors).
 
     Args:
         folder: what it wrote.
         classes: names of the output channels, in order; of a network with one channel also the background's, first.
-        mean, std: what the images were normalised with in training, of 1; by default what the library gives for the
-            encoder and its weights.
+        mean, std: what the images were normalised with in training, of 1. The folder does not say; ImageNet's are what
+            the library gives for nearly all of its encoders.
 
     Raises:
         UsageError: no such folder, or classes that do not fit.
@@ -106,10 +106,8 @@ def from_smp(
     if len(classes) != expected:
         hint = " (background first)" if channels == 1 else ""
         raise UsageError(f"{folder}: needs {expected} class names{hint}, found {len(classes)}: {', '.join(classes)}")
-    encoder, weights = str(config.get("encoder_name", "resnet34")), config.get("encoder_weights")
-    default_mean, default_std = smp_normalisation(encoder, weights)
     in_channels = int(config.get("in_channels", 3))
-    preprocessing = Preprocessing.for_channels(in_channels, tuple(mean or default_mean), tuple(std or default_std))
+    preprocessing = Preprocessing.for_channels(in_channels, tuple(mean), tuple(std))
     args = {name: value for name, value in config.items() if name not in SMP_UNUSED}
     built = build_model("smp", expected, architecture, "none", in_channels, None, args)
     file = folder / "model.safetensors"
@@ -119,7 +117,7 @@ def from_smp(
     except RuntimeError as error:
         raise ModelFileError(f"{file}: does not fit its {SMP_CONFIG} ({' '.join(str(error).split())[:200]})") from error
     built.licence = "not stated"
-    source = {"source": f"segmentation_models.pytorch {architecture} {encoder}, {folder.name}"}
+    source = {"source": f"segmentation_models.pytorch {architecture} {args.get('encoder_name', '')}, {folder.name}"}
     return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
 
 

@@ -38,9 +38,9 @@ class CRF:
         iterations: mean-field steps.
     """
 
-    appearance: float = 10.0
-    position_deviation: float = 80.0
-    colour_deviation: float = 13.0
+    appearance: float = 4.0
+    position_deviation: float = 49.0
+    colour_deviation: float = 5.0
     smoothness: float = 3.0
     smoothness_deviation: float = 3.0
     iterations: int = 10

@@ -280,3 +280,58 @@ def test_undeclared_16_bit_masks_with_their_own_void(make_folder) -> None:
     labels = read_sample(spec, spec.split("train")[0]).labels
     assert (labels[:5] == spec.classes.ignore_index).all()
     assert labels[5:].max() < len(spec.classes)
+
+
+def test_oxford_pets(make_folder: Make, tmp_path: Path) -> None:
+    source = make_folder(5)
+    root = tmp_path / "oxford_pets"
+    (root / "annotations" / "trimaps").mkdir(parents=True)
+    (root / "images").mkdir()
+    for index in range(5):
+        name = f"Abyssinian_{index}"
+        with Image.open(source / "images" / f"scene_{index}.png") as image:
+            image.save(root / "images" / f"{name}.jpg")
+        with Image.open(source / "masks" / f"scene_{index}.png") as mask:
+            save_mask(root / "annotations" / "trimaps" / f"{name}.png", np.asarray(mask) % 3 + 1)
+    (root / "annotations" / "trainval.txt").write_text(
+        "#Image CLASS-ID SPECIES BREED ID\nAbyssinian_0 1 1 1\nAbyssinian_1 1 1 1\n"
+    )
+    (root / "annotations" / "test.txt").write_text("Abyssinian_2 1 1 1\n")
+    spec = open_dataset(root)
+    assert (spec.layout, spec.classes.names) == ("pets", ("pet", "background", "border"))
+    assert [item.id for item in spec.split("train")] == ["Abyssinian_0", "Abyssinian_1"]
+    assert [item.id for item in spec.split("val")] == ["Abyssinian_2"]
+    with Image.open(source / "masks" / "scene_0.png") as mask:
+        np.testing.assert_array_equal(read_sample(spec, spec.split("train")[0]).labels, np.asarray(mask) % 3)
+
+
+def test_voc_with_sbd_s_masks(make_folder: Make, tmp_path: Path) -> None:
+    source = make_folder(6)
+    root = tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for index in range(6):
+        with Image.open(source / "images" / f"scene_{index}.png") as image:
+            image.save(root / "JPEGImages" / f"p{index}.jpg")
+        mask = source / "masks" / f"scene_{index}.png"
+        if index < 3:
+            shutil.copy(mask, root / "SegmentationClass" / f"p{index}.png")
+        if index != 0:
+            shutil.copy(mask, root / "SegmentationClassAug" / f"p{index}.png")
+    shutil.copy(mask, root / "SegmentationClassAug" / "without_image.png")
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "train.txt").write_text("p0\np1\n")
+    (lists / "val.txt").write_text("p2\n")
+    spec = open_dataset(root)
+    assert [item.id for item in spec.split("train")] == ["p0", "p1", "p3", "p4", "p5"]  # p2 is val's
+    assert [item.mask.parent.name for item in spec.split("train")][:2] == ["SegmentationClass", "SegmentationClassAug"]
+    assert [item.id for item in spec.split("val")] == ["p2"]
+    assert any("1 masks of SegmentationClassAug have no image" in reason for reason in spec.reasons)
+    (lists / "trainaug.txt").write_text("/JPEGImages/p4.jpg /SegmentationClassAug/p4.png\np2\n")
+    assert [item.id for item in open_dataset(root).split("train")] == ["p4"]
+    (lists / "trainaug.txt").write_text("p4\np0\n")
+    assert [item.id for item in open_dataset(root).split("train")] == ["p4", "p0"]
+    (root / "JPEGImages" / "p9.jpg").write_bytes((root / "JPEGImages" / "p4.jpg").read_bytes())
+    (lists / "trainaug.txt").write_text("p9\n")
+    with pytest.raises(DataError, match="p9 has no mask in SegmentationClassAug"):
+        open_dataset(root)

@@ -49,6 +49,10 @@ def test_transplant_accounts_for_everything() -> None:
         nn.functional.conv2d(grey.expand(1, 3, 4, 4), source["first.weight"]),
     )
     assert "1 copied, 2 reshaped, 2 left, 1 of the source unused" in str(report)
+    assert "copied" not in "".join(str(report).splitlines()[1:])
+    lines = [line.split(":")[0].split() for line in report.listing().splitlines()[1:]]
+    assert sorted(name for _, name in lines) == sorted([*target.state_dict(), "extra"])
+    assert ["left", "odd"] in lines
 
 
 def test_vgg16_is_torchvision_s_convolutionalised() -> None:

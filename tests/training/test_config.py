@@ -44,6 +44,7 @@ def test_shipped_recipes_are_valid_and_open_with_their_command(recipe: Path) -> 
         ({"crop": (0, 5)}, "crop must be at least 1x1"),
         ({"scale": (2, 1)}, "low then high"),
         ({"loss": "focal", "label_smoothing": 0.1}, "belongs to the cross-entropy loss"),
+        ({"loss": "dice", "reduction": "sum"}, "belongs to cross-entropy or focal"),
         ({"loss": "dice", "class_weights": "median-frequency"}, "counts every class alike"),
     ],
 )

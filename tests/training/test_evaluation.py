@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 import fullconv
+from fullconv import CRF
+from fullconv.apps.cli import run
 from fullconv.data import Shapes, open_dataset
 from fullconv.data.open import shapes_dataset
 from fullconv.errors import DataError
@@ -73,3 +76,25 @@ def test_absent_classes_are_named(tmp_path: Path) -> None:
     scores = fullconv.evaluate(segmenter, only, workers=0)
     present = set(np.unique(only.shapes.draw(1)[1])) | {0}
     assert set(scores.absent) == {name for k, name in enumerate(DATA.classes.names) if k not in present}
+
+
+def test_a_crf_refines_what_is_scored_and_what_is_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segmenter = shapes_segmenter()
+    scores = fullconv.evaluate(segmenter, DATA, crf=CRF(iterations=3), workers=0)
+    matches = []
+    for item in DATA.split("val"):
+        image, labels = DATA.shapes.draw(item.index)
+        refined = segmenter.predict(image, crf=CRF(iterations=3), probabilities=True)
+        assert refined.probabilities.shape == (5, *labels.shape)
+        assert (refined.labels != segmenter.predict(image).labels).any()
+        matches.append(refined.labels == labels)
+    assert scores.pixel_accuracy == pytest.approx(np.mean(matches))
+    plain = fullconv.evaluate(segmenter, DATA, workers=0)
+    assert scores.loss == pytest.approx(plain.loss)
+    assert scores.pixel_accuracy != plain.pixel_accuracy
+    segmenter.save(tmp_path / "m.safetensors")
+    Image.fromarray(DATA.shapes.draw(0)[0]).save(tmp_path / "a.png")
+    model = str(tmp_path / "m.safetensors")
+    assert run(["predict", model, str(tmp_path / "a.png"), "--out", str(tmp_path / "plain")]) == 0
+    assert run(["predict", model, str(tmp_path / "a.png"), "--crf", "--out", str(tmp_path / "crf")]) == 0
+    assert (tmp_path / "plain" / "a.png").read_bytes() != (tmp_path / "crf" / "a.png").read_bytes()

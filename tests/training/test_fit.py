@@ -175,12 +175,49 @@ def test_a_val_split_without_a_labelled_pixel_still_gives_a_model(make_folder, t
     assert run.scores["mean_iou"] is None
 
 
-@pytest.mark.parametrize("loss", ["focal", "ohem", "dice", "cross-entropy+dice"])
+@pytest.mark.parametrize("loss", ["focal", "ohem", "dice", "cross-entropy+dice", "nll"])
 def test_every_loss_trains(loss: str, tmp_path: Path) -> None:
     run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 3, "rate": 3e-3, "loss": loss})
     with (run.path / "log.csv").open() as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < losses[0]
+
+
+def test_a_summed_loss_is_the_mean_times_the_pixels(tmp_path: Path) -> None:
+    """A step of one batch: the same weights from the sum at rate r as from the mean at rate r times the pixels."""
+    pixels = 20 * 64 * 64
+    options = {**SMALL, "epochs": 1, "batch_size": 20, "optimizer": "sgd", "momentum": 0.0, "schedule": "constant"}
+    options |= {
+        "ema": 0.0,
+        "clip_norm": 0.0,
+        "weight_decay": 0.0,
+        "scale": (1, 1),
+        "crop": (64, 64),
+        "precision": "fp32",
+    }
+    a = fullconv.train(DATA, tmp_path / "sum", **{**options, "reduction": "sum", "rate": 1e-2 / pixels})
+    b = fullconv.train(DATA, tmp_path / "mean", **{**options, "rate": 1e-2})
+    start = fullconv.build_model("fcn16s", 5, "resnet10t").network.state_dict()
+    changed = 0
+    for name, value in weights(a).items():
+        torch.testing.assert_close(value, weights(b)[name], rtol=1e-4, atol=1e-6)
+        changed += not torch.equal(value, start[name])
+    assert changed
+
+
+def test_the_network_may_see_pixels_from_0_to_1(tmp_path: Path) -> None:
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1, "input_range": "unit"})
+    preprocessing = run.segmenter("cpu").preprocessing
+    assert (preprocessing.mean, preprocessing.std) == ((0, 0, 0), (1, 1, 1))
+
+
+def test_a_run_lists_what_became_of_the_weights_it_starts_from(tmp_path: Path) -> None:
+    first = fullconv.train(DATA, tmp_path / "a", **{**SMALL, "epochs": 1, "model": "fcn32s"})
+    second = fullconv.train(DATA, tmp_path / "b", **{**SMALL, "epochs": 1, "init_from": str(first.path)})
+    listing = (second.path / "weights.txt").read_text()
+    assert "  copied   score.32.weight\n" in listing
+    assert "  left     score.16.weight: not in the source\n" in listing
+    assert not (first.path / "weights.txt").exists()
 
 
 def test_early_stopping(tmp_path: Path) -> None:

@@ -57,6 +57,45 @@ def train(
 
 
 @app.command
+def sweep(
+    data: str,
+    /,
+    *,
+    over: str,
+    out: Path,
+    recipe: Path | None = None,
+    jobs: int = 1,
+    config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+) -> int:
+    """Train once for each value of one option: one table, one picture of the same samples.
+
+    Called again with the same --out, finished runs are kept and interrupted ones go on.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, or shapes.
+    over
+        OPTION=VALUE,VALUE,..., for example encoder-args.dropout=0.5,0.25.
+    out
+        The folder for the runs, sweep.csv and sweep.png.
+    recipe
+        A YAML file of the options below; flags override it.
+    jobs
+        Runs at a time; they share the cores.
+    config
+        Training options.
+    """
+    from fullconv.apps.sweep import sweep as train_each
+    from fullconv.apps.tables import sweep_table
+
+    given = config.model_dump(exclude_unset=True) if config else {}
+    found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=print, **given)
+    sweep_table(found)
+    return 0
+
+
+@app.command
 def evaluate(
     model: Path,
     data: str,
@@ -278,7 +317,9 @@ def info(model: Path, /) -> int:
 
 
 @app.command(name="import")
-def import_model(folder: Path, out: Path, /, *, classes: str, mean: str | None = None, std: str | None = None) -> int:
+def import_model(
+    folder: Path, out: Path, /, *, classes: str, mean: str = "0.485,0.456,0.406", std: str = "0.229,0.224,0.225"
+) -> int:
     """Make a model file of a network that segmentation_models.pytorch saved.
 
     Parameters
@@ -290,9 +331,9 @@ def import_model(folder: Path, out: Path, /, *, classes: str, mean: str | None =
     classes
         Names of the output channels, separated by commas.
     mean
-        What training images were normalised with, of 1: 0.485,0.456,0.406; by default the encoder's.
+        What the training images were normalised with, of 1; the folder does not say.
     std
-        The same of the standard deviations.
+        The standard deviations of the same.
     """
     from fullconv.pretrained import from_smp
 
@@ -307,9 +348,9 @@ def import_model(folder: Path, out: Path, /, *, classes: str, mean: str | None =
     return 0
 
 
-def _numbers(option: str, text: str | None) -> list[float] | None:
+def _numbers(option: str, text: str) -> list[float]:
     try:
-        return None if text is None else [float(part) for part in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"{option} must be numbers separated by commas, found {text!r}") from error
 

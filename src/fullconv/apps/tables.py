@@ -14,6 +14,7 @@ from fullconv.data import CheckReport
 from fullconv.metrics import Scores
 
 if TYPE_CHECKING:
+    from fullconv.apps.sweep import Swept
     from fullconv.models.catalogue import Weights
 
 
@@ -47,6 +48,19 @@ def models_table(networks: list[str], weights: list[Weights], console: Console |
     for row in weights:
         table.add_row(row.name, row.licence, "" if row.commercial else "not known to allow commercial use")
     console.print(table)
+
+
+def sweep_table(swept: Swept, console: Console | None = None) -> None:
+    """One row per run."""
+    console = console or Console()
+    names = ("mean train loss", "last train loss", "last val loss", "best mean IoU", "epoch", "seconds")
+    table = Table(escape(swept.option), *(_right(name) for name in names))
+    for row in swept.rows:
+        losses = [f"{row[name]:.4f}" for name in ("mean_train_loss", "last_train_loss", "last_val_loss")]
+        iou = "-" if row["best_mean_iou"] is None else f"{row['best_mean_iou']:.4f}"
+        table.add_row(escape(row["value"]), *losses, iou, str(row["best_epoch"]), f"{row['seconds']:.0f}")
+    console.print(table)
+    console.print(f"table: {swept.table}\nimage | truth | each run: {swept.picture}", highlight=False, soft_wrap=True)
 
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:

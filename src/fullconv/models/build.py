@@ -26,7 +26,7 @@ from fullconv.models.torchvision_network import TorchvisionNetwork
 from fullconv.models.unet import STRIDES as UNET_STRIDES
 from fullconv.models.unet import UNet
 from fullconv.models.vgg import VGG16, torchvision_names
-from fullconv.models.weights import read_weights, timm_metadata, transplant
+from fullconv.models.weights import TransplantReport, read_weights, timm_metadata, transplant
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -40,6 +40,7 @@ class BuiltModel:
         mean, std: what the encoder's weights expect.
         licence: of the encoder's weights, as far as their file says.
         notes: lines for the user: what was loaded from where.
+        listing: the same, parameter by parameter.
     """
 
     network: nn.Module
@@ -48,6 +49,12 @@ class BuiltModel:
     std: tuple[float, ...] = IMAGENET_STD
     licence: str = ""
     notes: list[str] = field(default_factory=list)
+    listing: list[str] = field(default_factory=list)
+
+    def note(self, source: str, report: TransplantReport) -> None:
+        """Keep what became of the weights of ``source``."""
+        self.notes.append(f"{source}: {report}")
+        self.listing.append(f"{source}: {report.listing()}")
 
 
 MakeEncoder = Callable[..., Encoder]
@@ -164,8 +171,7 @@ def build_model(
         if encoder_weights == "imagenet":
             _load_imagenet(made, encoder, built)
         elif state:
-            origin = os.fspath(encoder_weights)
-            built.notes.append(_load_state(made, state, origin))
+            _load_state(made, state, os.fspath(encoder_weights), built)
         return made
 
     try:
@@ -245,8 +251,7 @@ def _three(said: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple
     return tuple(float(value) for value in values or ()) if numbers else default
 
 
-def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -> str:
-    name = os.path.basename(origin)
+def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str, built: BuiltModel) -> None:
     if isinstance(encoder, VGG16 | PoolingVGG16):
         ours = set(encoder.state_dict())
         rename = {} if ours & set(state) else torchvision_names(list(state))
@@ -255,9 +260,10 @@ def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str) -
         report = transplant(state, encoder, rename)
         if not report.copied:
             raise UsageError(f"{origin}: holds no VGG16 weights; expected torchvision's vgg16 or our own names")
-        return f"encoder weights from {name}: {report}"
-    assert isinstance(encoder, TimmEncoder)
-    return f"encoder weights from {name}: {encoder.load(state, origin)}"
+    else:
+        assert isinstance(encoder, TimmEncoder)
+        report = encoder.load(state, origin)
+    built.note(f"encoder weights from {os.path.basename(origin)}", report)
 
 
 def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
@@ -269,4 +275,4 @@ def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
         settings: Any = timm.get_pretrained_cfg(name)
         built.mean, built.std = tuple(settings.mean), tuple(settings.std)
         built.licence = str(settings.license or "")
-    built.notes.append(_load_state(encoder, state, "imagenet"))
+    _load_state(encoder, state, "imagenet", built)

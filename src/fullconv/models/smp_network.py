@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fullconv.errors import UsageError
 from fullconv.geometry import round_up, same_map
 from fullconv.models.network import SegmentationNetwork
-from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
 
 
 class SmpNetwork(SegmentationNetwork):
@@ -79,21 +78,3 @@ def smp() -> Any:
     except ImportError as error:
         raise UsageError("this needs segmentation_models.pytorch; pip install 'fullconv[smp]'") from error
     return segmentation_models_pytorch
-
-
-def smp_normalisation(encoder: str, weights: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the library gives for an encoder's weights; ImageNet's where it gives none.
-
-    Raises:
-        UsageError: inputs of another range or order of channels, which a Segmenter has no words for.
-    """
-    try:
-        said = smp().encoders.get_preprocessing_params(encoder, weights or "imagenet")
-    except (KeyError, ValueError):
-        return IMAGENET_MEAN, IMAGENET_STD
-    if said.get("input_space", "RGB") != "RGB" or max(said.get("input_range") or [1]) != 1:
-        raise UsageError(
-            f"encoder {encoder} with weights {weights} takes {said['input_space']} of range {said['input_range']}; "
-            "only RGB of range [0, 1] can be kept in a model file"
-        )
-    return tuple(said.get("mean") or IMAGENET_MEAN), tuple(said.get("std") or IMAGENET_STD)

@@ -33,13 +33,24 @@ class TransplantReport:
     unused: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [
+        """Counts, then a line for each parameter that is not simply copied."""
+        return "\n".join([self._counts(), *self._lines(copied=False)])
+
+    def listing(self) -> str:
+        """Counts, then every parameter as copied, reshaped or left, and why; then what of the source was unused."""
+        unused = [f"  unused   {name}" for name in self.unused]
+        return "\n".join([self._counts(), *self._lines(copied=True), *unused])
+
+    def _counts(self) -> str:
+        return (
             f"transplant: {len(self.copied)} copied, {len(self.reshaped)} reshaped, {len(self.left)} left, "
             f"{len(self.unused)} of the source unused"
-        ]
+        )
+
+    def _lines(self, copied: bool) -> list[str]:
+        lines = [f"  copied   {name}" for name in self.copied] if copied else []
         lines += [f"  reshaped {name}: {how}" for name, how in self.reshaped.items()]
-        lines += [f"  left     {name}: {why}" for name, why in self.left.items()]
-        return "\n".join(lines)
+        return lines + [f"  left     {name}: {why}" for name, why in self.left.items()]
 
 
 @torch.no_grad()

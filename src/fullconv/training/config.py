@@ -42,6 +42,9 @@ class TrainConfig(BaseModel):
     scale: tuple[float, float] = Field((0.75, 1.5), description="range of the random zoom of training samples")
     flip: bool = Field(True, description="mirror half of the training samples")
     colour: float = Field(0.2, ge=0, lt=1, description="range of random brightness, contrast and saturation")
+    input_range: Literal["encoder", "unit"] = Field(
+        "encoder", description="what the network sees: encoder (mean and deviation of its weights) or unit (0 to 1)"
+    )
     filter_small: bool = Field(False, description="drop images smaller than the crop instead of padding them")
     check: bool = Field(True, description="read all of the data first and stop where training would go wrong")
 
@@ -50,7 +53,12 @@ class TrainConfig(BaseModel):
     batch_size: int = Field(8, ge=1, description="images per step, over all devices")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
     loss: Literal["cross-entropy", "focal", "ohem", "dice", "cross-entropy+dice"] = Field(
-        "cross-entropy", description="cross-entropy, focal (gamma 2), ohem (hardest quarter), dice, cross-entropy+dice"
+        "cross-entropy",
+        description="cross-entropy (nll, of the log-softmax, is the same), focal (gamma 2), ohem (hardest quarter), "
+        "dice, cross-entropy+dice",
+    )
+    reduction: Literal["mean", "sum"] = Field(
+        "mean", description="of the cross-entropy or focal loss over labelled pixels: mean, or sum as in the FCN paper"
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the cross-entropy's target that is spread over all classes"
@@ -96,6 +104,11 @@ class TrainConfig(BaseModel):
             for name, entry in value.items()
         }
 
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _other_name(cls, value: Any) -> Any:
+        return "cross-entropy" if value == "nll" else value
+
     @field_validator("devices", mode="before")
     @classmethod
     def _devices_as_number(cls, value: Any) -> Any:
@@ -118,6 +131,8 @@ class TrainConfig(BaseModel):
             raise ValueError(f"scale must be two positive numbers, low then high, found {self.scale}")
         if self.label_smoothing and "cross-entropy" not in self.loss:
             raise ValueError(f"label_smoothing belongs to the cross-entropy loss, found loss {self.loss}")
+        if self.reduction == "sum" and self.loss not in ("cross-entropy", "focal"):
+            raise ValueError(f"reduction sum belongs to cross-entropy or focal, found loss {self.loss}")
         if self.class_weights != "none" and self.loss == "dice":
             raise ValueError("class_weights: the dice loss already counts every class alike; use none")
         if isinstance(self.class_weights, list) and (min(self.class_weights) < 0 or max(self.class_weights) == 0):

@@ -22,7 +22,7 @@ from torch import Tensor
 from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
 from fullconv.data.loader import StepSampler, steps_per_epoch, train_batches
 from fullconv.errors import FullconvError, Interrupted, UsageError
-from fullconv.files import replacing
+from fullconv.files import replacing, write_text
 from fullconv.metrics import Scores
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
@@ -47,6 +47,8 @@ class Plan:
     crop: tuple[int, int]
     class_weights: list[float] | None
     segmenter: Segmenter
+    listing: str = ""
+    """What became of every parameter of the weights it starts from."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -110,7 +112,9 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
                 batch = batch.to(fabric.device)
                 logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
                 window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
-                loss = training_loss(config, logits, batch.labels, window, ignore, weights, mean_over_ranks)
+                loss = training_loss(
+                    config, logits, batch.labels, window, ignore, weights, mean_over_ranks, fabric.world_size
+                )
                 _step(fabric, wrapped, optimizer, loss, config.clip_norm)
                 if average:
                     average.update(progress.step)
@@ -273,6 +277,8 @@ def prepare_folder(run: Run, plan: Plan, environment: dict[str, Any]) -> None:
         raise UsageError(f"{run.path}: another run has just taken this folder; start again") from error
     plan.config.save(run.config)
     run.write_environment(environment)
+    if plan.listing:
+        write_text(run.path / "weights.txt", plan.listing + "\n")
 
 
 def discard_failed_run(run: Run) -> None:

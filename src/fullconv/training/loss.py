@@ -19,11 +19,13 @@ def training_loss(
     ignore_index: int,
     weight: Tensor | None,
     mean_over_ranks: Callable[[float], float],
+    ranks: int = 1,
 ) -> Tensor:
     """The loss of one rank's batch, so that its mean over ranks is that of the whole batch.
 
     That is exact for cross-entropy and focal loss, whose sums are divided by the mean of all ranks' labelled pixels.
-    OHEM picks its pixels and Dice takes its sums on each rank alone.
+    With ``reduction: sum`` they are not divided, as in the FCN paper. OHEM picks its pixels and Dice takes its sums on
+    each rank alone.
 
     Args:
         logits: coarse scores ``n c h w``.
@@ -31,6 +33,7 @@ def training_loss(
         window: where the labels lie in the enlarged logits.
         weight: one factor per class, or None.
         mean_over_ranks: of a number.
+        ranks: how many there are; gradients are averaged over them.
     """
     if config.loss == "ohem":
         return upsample_ohem(logits, labels, crop=window, ignore_index=ignore_index, weight=weight)
@@ -43,6 +46,8 @@ def training_loss(
             logits, labels, crop=window, ignore_index=ignore_index, weight=weight, reduction="sum",
             label_smoothing=config.label_smoothing,
         )  # fmt: skip
+    if config.reduction == "sum":
+        return loss * ranks
     share = mean_over_ranks(float(label_weight(labels, ignore_index, weight)))
     loss = loss / (share or 1.0)
     if config.loss == "cross-entropy+dice":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fullconv.errors import UsageError
 
-PROBE = 64
+PROBES = (64, 128)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
@@ -36,8 +36,8 @@ def refuse_if_too_large(
 ) -> None:
     """Compare what a step would keep for its backward pass with the memory that is free.
 
-    The activations of one ``64 x 64`` image are measured and scaled to the crop and the batch; parameters count
-    four times (value, gradient, two moments).
+    What is kept of a small and of a larger square image gives a share that grows with the pixels and one that does
+    not (weights cast to bf16); parameters count four times (value, gradient, two moments).
 
     Raises:
         UsageError: it cannot fit.
@@ -46,8 +46,10 @@ def refuse_if_too_large(
     if free is None:
         return
     parameters = sum(4 * p.numel() * p.element_size() for p in network.parameters())
-    per_pixel = kept_bytes(network, channels, bf16) / PROBE**2
-    need = parameters + per_pixel * crop[0] * crop[1] * batch
+    small, large = (kept_bytes(network, channels, bf16, side) for side in PROBES)
+    per_pixel = (large - small) / (PROBES[1] ** 2 - PROBES[0] ** 2)
+    constant = max(0.0, small - per_pixel * PROBES[0] ** 2)
+    need = parameters + constant + per_pixel * crop[0] * crop[1] * batch
     if need > free:
         raise UsageError(
             f"a step on {batch} crops of {crop[0]}x{crop[1]} needs about {need / 2**30:.1f} GiB, "
@@ -55,8 +57,8 @@ def refuse_if_too_large(
         )
 
 
-def kept_bytes(network: nn.Module, channels: int, bf16: bool) -> int:
-    """Bytes that autograd keeps for one ``64 x 64`` image, beside the parameters."""
+def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
+    """Bytes that autograd keeps for one square image, beside the parameters."""
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     seen: dict[int, int] = {}
 
@@ -69,7 +71,7 @@ def kept_bytes(network: nn.Module, channels: int, bf16: bool) -> int:
     device = next(network.parameters()).device
     was_training = network.training
     buffers = {name: value.clone() for name, value in network.named_buffers()}
-    image = torch.zeros(1, channels, PROBE, PROBE, device=device)
+    image = torch.zeros(1, channels, side, side, device=device)
     with (
         torch.random.fork_rng(devices=[]),
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),

@@ -85,9 +85,13 @@ class Reporter:
 
 def contact_sheet(run: Run, epoch: int, segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item]) -> None:
     """``pictures/epoch_NNN.png``: image | truth | prediction of the same few val samples every epoch."""
-    chosen = [items[i * len(items) // SHEET_SAMPLES] for i in range(min(SHEET_SAMPLES, len(items)))]
     rows = []
-    for item in chosen[:SHEET_SAMPLES]:
+    for item in sheet_items(items):
         sample = read_sample(spec, item)
         rows.append((sample.image, sample.labels, segmenter.predict(sample.image).labels))
     run.write_picture(f"pictures/epoch_{epoch:03d}.png", draw.contact_sheet(rows, spec.classes))
+
+
+def sheet_items(items: Sequence[Item]) -> list[Item]:
+    """The few that are drawn, spread over all."""
+    return [items[i * len(items) // SHEET_SAMPLES] for i in range(min(SHEET_SAMPLES, len(items)))]

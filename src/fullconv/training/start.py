@@ -129,12 +129,12 @@ def make_plan(
     if config.filter_small:
         train_items = _large_enough(config, spec, train_items, crop)
     if saved is None:
-        segmenter = _new_segmenter(config, spec, reporter)
+        segmenter, listing = _new_segmenter(config, spec, reporter)
         segmenter.precision = choose_precision(config.precision, device)
     else:
         if saved["data"] != fingerprint(spec, train_items, val_items):
             raise UsageError(f"{spec.root}: not the data of this run (other classes, names or order); give the same")
-        segmenter = from_header(saved["header"])
+        segmenter, listing = from_header(saved["header"]), ""
         segmenter.precision = saved["precision"]
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     weights = _class_weights(config, report, len(spec.classes))
@@ -143,11 +143,11 @@ def make_plan(
         f"{config.model} on {config.encoder}: {parameters / 1e6:.1f} M parameters, crops {crop[0]}x{crop[1]}, "
         f"{segmenter.precision} on {device.type}"
     )
-    return Plan(config, spec, train_items, val_items, crop, weights, segmenter)
+    return Plan(config, spec, train_items, val_items, crop, weights, segmenter, listing)
 
 
-def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -> Segmenter:
-    """The network with its first weights: random, an encoder's, or (``init_from``) those of another model."""
+def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -> tuple[Segmenter, str]:
+    """The network with its first weights: random, an encoder's or (``init_from``) another model's; their listing."""
     encoder_args, start = config.encoder_args, None
     if config.init_from:
         start = read_header(config.init_from)
@@ -161,18 +161,19 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
         config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
         encoder_args, config.model_args,
     )  # fmt: skip
-    for note in built.notes:
-        reporter.say(note)
     if start is not None:
         state, _ = read_safetensors(model_file(config.init_from))
-        reporter.say(f"start from {config.init_from}: {transplant(state, built.network)}")
+        built.note(f"start from {config.init_from}", transplant(state, built.network))
         built.mean, built.std = (tuple(start["preprocessing"][name]) for name in ("mean", "std"))
         built.licence = start.get("weights_licence", "")
     elif config.encoder_weights == "none" and spec.shapes is None:
-        reporter.say("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
-    return Segmenter(
-        built, spec.classes, Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
-    )
+        built.notes.append("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
+    for note in built.notes:
+        reporter.say(note)
+    if config.input_range == "unit":
+        built.mean, built.std = (0.0,), (1.0,)
+    preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
+    return Segmenter(built, spec.classes, preprocessing), "\n".join(built.listing)
 
 
 def _fabric(config: TrainConfig) -> Fabric:

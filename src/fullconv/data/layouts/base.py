@@ -1,0 +1,51 @@
+"""What every recogniser needs: lists, files, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fullconv.data.decode import IMAGE_SUFFIXES
+from fullconv.data.spec import Item, MaskEncoding
+from fullconv.errors import DataError, first_few
+from fullconv.spec import ClassSet
+
+
+@dataclass
+class Found:
+    """A recognised layout, before defaults are filled in."""
+
+    layout: str
+    reasons: list[str]
+    splits: Mapping[str, Sequence[Item]]
+    classes: ClassSet | None = None
+    encoding: MaskEncoding = field(default_factory=MaskEncoding)
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty, stripped."""
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files at any depth of a folder, sorted; hidden ones are passed over."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
+
+
+def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[Item]:
+    """Items of a list, with every named file there."""
+    items = [Item(Path(image).stem, images / image, masks / mask) for image, mask in names]
+    for folder, paths in ((images, [item.image for item in items]), (masks, [item.mask for item in items])):
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing:
+            raise DataError(
+                f"{folder}: {len(missing)} of {len(items)} listed files are missing "
+                f"({first_few(missing)}); add them, or take them off the list"
+            )
+    return items

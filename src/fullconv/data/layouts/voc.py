@@ -1,0 +1,78 @@
+"""PASCAL VOC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fullconv.data.description import Description
+from fullconv.data.layouts.base import Found, lines, listed
+from fullconv.data.spec import Item
+from fullconv.errors import DataError
+from fullconv.spec import ClassSet
+
+VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+AUGMENTED_LISTS = ("trainaug.txt", "train_aug.txt")
+
+
+def recognise_voc(root: Path, description: Description) -> Found | None:
+    """PASCAL VOC: ``JPEGImages``, ``SegmentationClass``, lists in ``ImageSets/Segmentation``.
+
+    Where ``SegmentationClassAug`` lies beside them (SBD's masks as PNG), training uses it: the images of a list
+    ``trainaug.txt``, or else every image that has such a mask or is on VOC's own train list; never one of VOC's val.
+    """
+    lists, masks, images = (
+        root / "ImageSets" / "Segmentation",
+        root / "SegmentationClass",
+        root / "JPEGImages",
+    )
+    if not (lists.is_dir() and masks.is_dir() and images.is_dir()):
+        return None
+    names = {split: _stems(lists / f"{split}.txt") for split in ("train", "val") if (lists / f"{split}.txt").is_file()}
+    splits: dict[str, Sequence[Item]] = {
+        split: listed([(f"{name}.jpg", f"{name}.png") for name in stems], images, masks)
+        for split, stems in names.items()
+    }
+    reasons = ["JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, 21 classes, 255 is void"]
+    more = root / "SegmentationClassAug"
+    if more.is_dir():
+        splits["train"] = _with_sbd(splits.get("train", ()), set(names.get("val", ())), lists, images, more, reasons)
+    return Found("voc", reasons, splits, ClassSet(VOC_NAMES))
+
+
+def _with_sbd(
+    own: Sequence[Item], val: set[str], lists: Path, images: Path, masks: Path, reasons: list[str]
+) -> list[Item]:
+    """Training items of VOC and SBD together, less VOC's val."""
+    listing = next((lists / name for name in AUGMENTED_LISTS if (lists / name).is_file()), None)
+    found = {path.stem for path in masks.glob("*.png")}
+    wanted = _stems(listing) if listing else sorted(found | {item.id for item in own})
+    by_name = {item.id: item for item in own}
+    items, bare = [], 0
+    for name in wanted:
+        image = images / f"{name}.jpg"
+        if name in val:
+            continue
+        if not image.is_file():
+            bare += 1
+        elif name in found:
+            items.append(Item(name, image, masks / f"{name}.png"))
+        elif name in by_name:
+            items.append(by_name[name])
+        else:
+            raise DataError(f"{listing}: {name} has no mask in {masks.name}; add it, or take it off the list")
+    source = listing.name if listing else "its file names and VOC's train list"
+    reasons.append(f"SegmentationClassAug: SBD's masks join training ({source}), less VOC's val")
+    if bare:
+        reasons.append(f"{bare} masks of SegmentationClassAug have no image in JPEGImages and are left out")
+    return items
+
+
+def _stems(listing: Path) -> list[str]:
+    """Names of a list; of ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` the first one's."""
+    return [Path(line.split()[0]).stem for line in lines(listing)]
