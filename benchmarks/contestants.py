@@ -1,6 +1,6 @@
 """One contestant of one measurement in a process of its own, so that its peak memory is its own.
 
-    python benchmarks/contestants.py train fullconv-fcn8s-resnet34
+    python benchmarks/contestants.py train fullconv-fcn8s-resnet34 [HEIGHT WIDTH]
 
 prints one JSON line. ``run.py`` calls it in turn for every contestant.
 """
@@ -27,14 +27,15 @@ Step = Callable[[], None]
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    kind, name = sys.argv[1:]
-    print(json.dumps({"train": time_training, "predict": time_prediction}[kind](name)))
+    kind, name, *sides = sys.argv[1:]
+    size = (int(sides[0]), int(sides[1])) if sides else SIZE
+    print(json.dumps({"train": time_training, "predict": time_prediction}[kind](name, size)))
 
 
-def time_training(name: str) -> dict[str, float]:
+def time_training(name: str, size: tuple[int, int]) -> dict[str, float]:
     """Median seconds of a whole step (forward, loss, backward, AdamW), and the memory it adds at its peak."""
-    pixels = torch.randint(0, 256, (BATCH, 3, *SIZE), dtype=torch.uint8)
-    labels = torch.randint(0, CLASSES, (BATCH, *SIZE))
+    pixels = torch.randint(0, 256, (BATCH, 3, *size), dtype=torch.uint8)
+    labels = torch.randint(0, CLASSES, (BATCH, *size))
     step = ours(name, pixels, labels) if name.startswith("fullconv") else plain(name, pixels, labels)
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
@@ -63,7 +64,7 @@ def ours(name: str, pixels: Tensor, labels: Tensor) -> Step:
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             logits = network(normalise(pixels, Preprocessing()))
-        loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:], SIZE))
+        loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:], pixels.shape[-2:]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,9 +87,9 @@ def plain(name: str, pixels: Tensor, labels: Tensor) -> Step:
     return step
 
 
-def time_prediction(name: str) -> dict[str, float]:
-    """Median seconds from a uint8 image of 320x480 to its label map."""
-    image = torch.randint(0, 256, (*SIZE, 3), dtype=torch.uint8).numpy()
+def time_prediction(name: str, size: tuple[int, int]) -> dict[str, float]:
+    """Median seconds from a uint8 image to its label map."""
+    image = torch.randint(0, 256, (*size, 3), dtype=torch.uint8).numpy()
     if name.startswith("fullconv"):
         from fullconv.models import build_model
         from fullconv.segmenter import Segmenter
@@ -126,10 +127,10 @@ def rival(name: str) -> nn.Module:
         return Scores()
     import segmentation_models_pytorch as smp
 
-    if name == "smp-unet-mobilenet_v2":
-        return smp.Unet("mobilenet_v2", encoder_weights=None, classes=CLASSES)
-    assert name == "smp-fpn-resnet34", name
-    return smp.FPN("resnet34", encoder_weights=None, classes=CLASSES)
+    _, network, encoder = name.split("-")
+    makers = {"unet": smp.Unet, "fpn": smp.FPN, "deeplabv3": smp.DeepLabV3}
+    built: nn.Module = makers[network](encoder, encoder_weights=None, classes=CLASSES)
+    return built
 
 
 def timed(step: Step) -> float:

@@ -24,6 +24,7 @@ MOBILENET: dict[str, dict[str, Any]] = {
     "fcn8s": {},
     "fcn4s": {},
     "unet": {},
+    "fpn": {},
     "unet, interpolation": {"upsampling": "interpolate", "last": "bilinear"},
     "deeplab, large-fov": {"head": "large-fov"},
     "deeplab, aspp": {"head": "aspp", "head_channels": 128},

@@ -1,6 +1,6 @@
 """``make bench``: fullconv beside its peers, in one run, in turn, as ratios with their spread.
 
-    python benchmarks/run.py [--rounds 3] [--only train predict start kernels] [--device cpu] [--json FILE]
+    python benchmarks/run.py [--rounds 3] [--only train predict networks start kernels] [--device cpu] [--json FILE]
 
 Every contestant runs in a process of its own, all of them once per round; a ratio is taken within each round, so that
 a drift of the machine's speed cancels. Linux only (peak memory is read from /proc).
@@ -26,6 +26,12 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 TRAIN = ["fullconv-fcn8s-resnet34", "smp-fpn-resnet34", "smp-unet-mobilenet_v2", "torchvision-fcn-resnet50"]
 PREDICT = ["fullconv-fcn8s-mobilenetv2_100", "fullconv-fcn8s-resnet34", *TRAIN[1:]]
+PAIRS = {
+    "U-Net": ("fullconv-unet-mobilenetv2_100", "smp-unet-mobilenet_v2"),
+    "FPN": ("fullconv-fpn-mobilenetv2_100", "smp-fpn-mobilenet_v2"),
+    "DeepLabV3, stride 8": ("fullconv-deeplab-mobilenetv2_100", "smp-deeplabv3-mobilenet_v2"),
+}
+SQUARE = ["512", "512"]
 KERNELS = {
     "cross-entropy-21-8": "cross-entropy, forward and backward, 21 classes, stride 8, 4 images of 512x512",
     "cross-entropy-21-32": "the same, stride 32",
@@ -34,6 +40,7 @@ KERNELS = {
     "counts-21": "confusion counts, 21 classes, 1024x1024 (plain: np.bincount)",
     "step-150": "training step, FCN-8s ResNet-34, 150 classes, 320x480, batch 4",
 }
+KINDS = ["train", "predict", "networks", "start", "kernels"]
 START = {
     "fullconv --help": [str(Path(sys.executable).with_name("fullconv")), "--help"],
     "import fullconv": [sys.executable, "-c", "import fullconv"],
@@ -45,14 +52,15 @@ START = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=["train", "predict", "start", "kernels"])
+    parser.add_argument("--only", nargs="+", choices=KINDS)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the kernels")
     parser.add_argument("--json", type=Path, default=HERE / "results.json")
     options = parser.parse_args()
-    wanted = options.only or ["train", "predict", "start", "kernels"]
+    wanted = options.only or KINDS
     results: dict[str, dict[str, list[dict[str, float]]]] = {
         "train": {name: [] for name in TRAIN},
         "predict": {name: [] for name in PREDICT},
+        "networks": {name: [] for pair in PAIRS.values() for name in pair},
         "start": {name: [] for name in START},
     }
     results = {kind: rows for kind, rows in results.items() if kind in wanted}
@@ -61,6 +69,10 @@ def main() -> None:
         for kind in ("train", "predict"):
             for name, rows in results.get(kind, {}).items():
                 rows.append(measured([sys.executable, str(HERE / "contestants.py"), kind, name]))
+        for name, rows in results.get("networks", {}).items():
+            row = measured([sys.executable, str(HERE / "contestants.py"), "train", name, *SQUARE])
+            latency = measured([sys.executable, str(HERE / "contestants.py"), "predict", name, *SQUARE])["seconds"]
+            rows.append({**row, "latency": latency})
         for name, rows in results.get("start", {}).items():
             rows.append({"seconds": duration(START[name])})
     record = json.loads(options.json.read_text()) if options.only and options.json.is_file() else {}
@@ -150,6 +162,29 @@ def show(results: dict[str, dict[str, list[dict[str, float]]]]) -> None:
         for name, rows in results["predict"].items():
             ratio = [b["seconds"] / a["seconds"] for a, b in zip(ours, rows, strict=True)]
             table.add_row(name, f"{1000 * middle(rows, 'seconds'):.0f}", spread(ratio))
+        console.print(table)
+    if "networks" in results:
+        table = Table(
+            "512x512, MobileNetV2, batch 4",
+            "images/s",
+            "theirs",
+            "our speed",
+            "our memory",
+            "ms",
+            "theirs",
+            "theirs/ours",
+        )
+        for title, names in PAIRS.items():
+            a, b = (results["networks"][name] for name in names)
+            pairs = list(zip(a, b, strict=True))
+            table.add_row(
+                title,
+                *(f"{middle(rows, 'images_per_s'):.2f}" for rows in (a, b)),
+                spread([x["images_per_s"] / y["images_per_s"] for x, y in pairs]),
+                spread([x["extra_mib"] / y["extra_mib"] for x, y in pairs]),
+                *(f"{1000 * middle(rows, 'latency'):.0f}" for rows in (a, b)),
+                spread([y["latency"] / x["latency"] for x, y in pairs]),
+            )
         console.print(table)
     if "start" in results:
         table = Table("start-up", "s")

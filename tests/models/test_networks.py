@@ -26,6 +26,7 @@ VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
     ("fcn4s", "convnext_atto", {}),
     ("unet", "mobilenetv2_050", {}),
     ("unet", "resnet10t", {"upsampling": "interpolate", "last": "bilinear", "decoder_channels": [32, 16, 16, 8]}),
+    ("fpn", "mobilenetv2_050", {"pyramid_channels": 16, "head_channels": 8}),
     ("segnet", "vgg16", {}),
     ("deeplab", "resnet10t", {"head_channels": 16}),
     ("deeplab", "mobilenetv2_050", {"head": "large-fov", "head_channels": 16}),

@@ -18,6 +18,8 @@ from fullconv.models.cpu_bf16 import mend_convolutions
 from fullconv.models.deeplab import DeepLab, Dilated
 from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import FCN
+from fullconv.models.fpn import FPN
+from fullconv.models.fpn import STRIDES as FPN_STRIDES
 from fullconv.models.hypercolumn import Hypercolumn
 from fullconv.models.segnet import PoolingVGG16, SegNet
 from fullconv.models.smp_network import SmpNetwork
@@ -75,6 +77,10 @@ def _unet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module
     return UNet(make_encoder(UNET_STRIDES), num_classes, **args)
 
 
+def _fpn(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+    return FPN(make_encoder(FPN_STRIDES), num_classes, **args)
+
+
 def _segnet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
     encoder = make_encoder((32,), pooling_indices=True)
     return SegNet(encoder, num_classes, **args)  # type: ignore[arg-type]
@@ -101,6 +107,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "fcn8s": _fcn(32, 16, 8),
     "fcn4s": _fcn(32, 16, 8, 4),
     "unet": _unet,
+    "fpn": _fpn,
     "segnet": _segnet,
     "deeplab": _deeplab,
     "dilated": _dilated,

@@ -20,7 +20,8 @@ class TrainConfig(BaseModel):
 
     # the network
     model: str = Field(
-        "fcn8s", description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, segnet, deeplab, dilated, hypercolumn"
+        "fcn8s",
+        description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn",
     )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
     encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
