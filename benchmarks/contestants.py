@@ -1,6 +1,6 @@
 """One contestant of one measurement in a process of its own, so that its peak memory is its own.
 
-    python benchmarks/contestants.py train fullconv-fcn8s-resnet34 [HEIGHT WIDTH]
+    python benchmarks/contestants.py train fullconv-fcn8s-resnet34 [HEIGHT WIDTH [MODEL_ARGS]]
 
 prints one JSON line. ``run.py`` calls it in turn for every contestant.
 """
@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,23 +28,26 @@ Step = Callable[[], None]
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    kind, name, *sides = sys.argv[1:]
-    size = (int(sides[0]), int(sides[1])) if sides else SIZE
-    print(json.dumps({"train": time_training, "predict": time_prediction}[kind](name, size)))
+    kind, name, *more = sys.argv[1:]
+    size = (int(more[0]), int(more[1])) if more else SIZE
+    if kind == "train":
+        print(json.dumps(time_training(name, size, json.loads(more[2]) if len(more) > 2 else {})))
+    else:
+        print(json.dumps(time_prediction(name, size)))
 
 
-def time_training(name: str, size: tuple[int, int]) -> dict[str, float]:
+def time_training(name: str, size: tuple[int, int], model_args: dict[str, Any]) -> dict[str, float]:
     """Median seconds of a whole step (forward, loss, backward, AdamW), and the memory it adds at its peak."""
     pixels = torch.randint(0, 256, (BATCH, 3, *size), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (BATCH, *size))
-    step = ours(name, pixels, labels) if name.startswith("fullconv") else plain(name, pixels, labels)
+    step = ours(name, pixels, labels, model_args) if name.startswith("fullconv") else plain(name, pixels, labels)
     before = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     times = [timed(step) for _ in range(WARM_UP + STEPS)][WARM_UP:]
     return {"seconds": median(times), "images_per_s": BATCH / median(times), "extra_mib": memory("VmHWM") - before}
 
 
-def ours(name: str, pixels: Tensor, labels: Tensor) -> Step:
+def ours(name: str, pixels: Tensor, labels: Tensor, model_args: dict[str, Any]) -> Step:
     """``fullconv-MODEL-ENCODER`` as ``fullconv train`` runs it by default."""
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
@@ -57,7 +61,11 @@ def ours(name: str, pixels: Tensor, labels: Tensor) -> Step:
     keep_freed_memory()
     tiny = torch.zeros(1, CLASSES, 1, 1, requires_grad=True)  # load the kernels: a library, not memory of the step
     upsample_cross_entropy(tiny, torch.zeros(1, 1, 1, dtype=labels.dtype)).backward()
-    network = build_model(model, CLASSES, encoder).network.train().to(memory_format=torch.channels_last)
+    network = (
+        build_model(model, CLASSES, encoder, model_args=model_args)
+        .network.train()
+        .to(memory_format=torch.channels_last)
+    )
     optimizer = make_optimizer(network, TrainConfig())
     bf16 = choose_precision("auto", torch.device("cpu")) == "bf16"
 
