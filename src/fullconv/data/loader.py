@@ -49,11 +49,14 @@ def read_sample(spec: DatasetSpec, item: Item) -> Sample:
     """
     if spec.shapes is not None:
         return Sample(item.id, *spec.shapes.draw(item.index))
-    image = read_image(item.image, spec.channels)
-    labels = read_labels(item.mask, spec.encoding, len(spec.classes), spec.classes.ignore_index)
+    image = item.pixels.read(spec.channels) if item.pixels else read_image(item.image, spec.channels)
+    classes, ignore = len(spec.classes), spec.classes.ignore_index
+    labels = (
+        item.labels.read(classes, ignore) if item.labels else read_labels(item.mask, spec.encoding, classes, ignore)
+    )
     if image.shape[:2] != labels.shape:
         raise DataError(
-            f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.mask.name} is "
+            f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.where.name} is "
             f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
         )
     return Sample(item.id, image, labels)

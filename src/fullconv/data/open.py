@@ -168,7 +168,7 @@ def _classes_from_files(
 
 
 def _masks(splits: dict[str, Sequence[Item]]) -> list[Path]:
-    return list(dict.fromkeys(item.mask for split in splits.values() for item in split))
+    return list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
 
 
 def _ask_about_255(root: Path, seen: set[int], encoding: MaskEncoding) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +20,44 @@ UInt8Array = npt.NDArray[np.uint8]
 VAL_FRACTION = 0.2
 
 
+class LabelSource(Protocol):
+    """What an item's labels come from, if not from a mask file: outlines, a table, a container file."""
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
+        ...
+
+
+class ImageSource(Protocol):
+    """What an item's image comes from, if not from a file of its own."""
+
+    def read(self, channels: int) -> UInt8Array:
+        """uint8 ``[height, width, channels]``."""
+        ...
+
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Item:
-    """One image and its mask. For ``shapes``, which draws its scenes, ``index`` takes the place of the files."""
+    """One image and its labels: two files, or sources that take the place of one or both.
+
+    For ``shapes``, which draws its scenes, ``index`` does.
+    """
 
     id: str
     image: Path = Path()
     mask: Path = Path()
     index: int = -1
+    labels: LabelSource | None = None
+    pixels: ImageSource | None = None
+
+    @property
+    def where(self) -> Path:
+        """The file to name in messages about the labels."""
+        return self.mask if self.labels is None else self.image
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,9 @@ def _default_crop(
 
 
 def _size(spec: DatasetSpec, item: Item) -> tuple[int, int]:
-    return (spec.shapes.height, spec.shapes.width) if spec.shapes else image_size(item.image)
+    if spec.shapes:
+        return spec.shapes.height, spec.shapes.width
+    return item.pixels.size() if item.pixels else image_size(item.image)
 
 
 def _large_enough(config: TrainConfig, spec: DatasetSpec, items: Sequence[Item], crop: tuple[int, int]) -> list[Item]:

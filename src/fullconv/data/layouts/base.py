@@ -11,6 +11,13 @@ from fullconv.data.spec import Item, MaskEncoding
 from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet
 
+SPLIT_NAMES = (
+    ("train", ("train", "training")),
+    ("val", ("val", "valid", "validation")),
+    ("test", ("test", "testing")),
+)
+"""Each split with the names that its folders and lists go by."""
+
 
 @dataclass
 class Found:
@@ -49,3 +56,11 @@ def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[
                 f"({first_few(missing)}); add them, or take them off the list"
             )
     return items
+
+
+def child(root: Path, names: Sequence[str]) -> Path | None:
+    """The folder of ``root`` that has one of these names, whatever its case; the first name wins."""
+    if not root.is_dir():
+        return None
+    children = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    return next((children[name] for name in names if name in children), None)

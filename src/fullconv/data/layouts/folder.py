@@ -8,17 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, image_files, lines
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "inputs")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "segmentation", "targets")
-TRAIN_NAMES, VAL_NAMES, TEST_NAMES = (
-    ("train", "training"),
-    ("val", "valid", "validation"),
-    ("test", "testing"),
-)
 MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_labelIds")
 
 
@@ -54,23 +49,14 @@ def recognise_folder(root: Path, description: Description) -> Found | None:
     return Found("folder", reasons, {"": items})
 
 
-def _child(root: Path, names: Sequence[str]) -> Path | None:
-    """The folder of ``root`` that has one of these names, whatever its case; the first name wins."""
-    if not root.is_dir():
-        return None
-    children = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
-    return next((children[name] for name in names if name in children), None)
-
-
 def _split_folders(root: Path) -> dict[str, Path]:
-    candidates = (("train", TRAIN_NAMES), ("val", VAL_NAMES), ("test", TEST_NAMES))
-    found = {split: _child(root, names) for split, names in candidates}
+    found = {split: child(root, names) for split, names in SPLIT_NAMES}
     return {split: path for split, path in found.items() if path is not None}
 
 
 def _split_lists(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    for split, names in (("train", TRAIN_NAMES), ("val", VAL_NAMES), ("test", TEST_NAMES)):
+    for split, names in SPLIT_NAMES:
         for name in names:
             for place in ("", "splits/", "lists/"):
                 if (root / f"{place}{name}.txt").is_file():
@@ -79,8 +65,8 @@ def _split_lists(root: Path) -> dict[str, str]:
 
 
 def _pair_folders(root: Path, description: Description) -> tuple[Path, Path] | None:
-    images = root / description.images if description.images else _child(root, IMAGE_FOLDERS)
-    masks = root / description.masks if description.masks else _child(root, MASK_FOLDERS)
+    images = root / description.images if description.images else child(root, IMAGE_FOLDERS)
+    masks = root / description.masks if description.masks else child(root, MASK_FOLDERS)
     if images is None or masks is None or images == masks:
         return None
     return (images, masks) if images.is_dir() and masks.is_dir() else None

@@ -1,0 +1,146 @@
+"""Outlines and run-length masks -> label maps, drawn as the tool that they come from draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from fullconv.errors import DataError
+
+IGNORED = -1
+"""The label of a region (or of the rest) whose pixels have no class."""
+
+Tool = Literal["labelme", "coco"]
+FEWEST_POINTS = 3
+
+
+@dataclass(frozen=True)
+class Region:
+    """One annotated region.
+
+    Attributes:
+        label: class id, or :data:`IGNORED`.
+        rings: outlines ``[points, 2]`` of x and y in pixels; several are parts of one region, added.
+        rle: instead of rings, a mask as pycocotools takes it: ``{"size": [h, w], "counts": ...}``.
+    """
+
+    label: int
+    rings: tuple[np.ndarray, ...] = ()
+    rle: dict[str, Any] | None = None
+
+
+def ring(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray | None:
+    """An outline, or None where there are fewer than three points: it has no inside and is left out."""
+    array = np.asarray(points, np.float64).reshape(-1, 2)
+    return array if len(array) >= FEWEST_POINTS else None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The label map of one image, from its regions.
+
+    Rules: a ring of one or two points is left out by whoever reads it (:func:`ring`); what lies outside the image is
+    cut off; a ring that crosses itself is filled as the tool fills it; regions overlap in order (later over earlier)
+    or by area (smaller over larger).
+
+    Attributes:
+        where: file and entry, for messages.
+        size: ``(height, width)``.
+        regions: in the order of the file.
+        tool: whose rasteriser: ``labelme`` (Pillow's polygon, outline included), ``coco`` (pycocotools).
+        background: class id of what no region covers, or :data:`IGNORED`.
+        overlap: ``order`` or ``area``.
+    """
+
+    where: str
+    size: tuple[int, int]
+    regions: tuple[Region, ...]
+    tool: Tool = "coco"
+    background: int = 0
+    overlap: Literal["order", "area"] = "order"
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
+
+        Raises:
+            DataError: a mask of another size, or one that cannot be decoded.
+        """
+        labels = np.full(self.size, _id(self.background, ignore_index), np.int32)
+        masks = [(region.label, self.mask(region)) for region in self.regions]
+        if self.overlap == "area":
+            masks.sort(key=lambda pair: -int(pair[1].sum()))  # stable: of equal ones the later lies above
+        for label, mask in masks:
+            labels[mask] = _id(label, ignore_index)
+        return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
+
+    def mask(self, region: Region) -> np.ndarray:
+        """Where one region is, bool ``[height, width]``."""
+        if region.rle is not None:
+            mask = decode_rle(region.rle, self.where)
+            if mask.shape != self.size:
+                raise DataError(
+                    f"{self.where}: holds a mask of {mask.shape[1]}x{mask.shape[0]} for an image of "
+                    f"{self.size[1]}x{self.size[0]}; export the annotations again"
+                )
+            return mask
+        return _FILL[self.tool](region.rings, self.size)
+
+
+def decode_rle(rle: dict[str, Any], where: str) -> np.ndarray:
+    """COCO's run lengths (compressed or a list) as bool ``[height, width]``.
+
+    Raises:
+        DataError: they cannot be decoded.
+    """
+    from pycocotools import mask as coco
+
+    height, width = (int(side) for side in rle["size"])
+    counts = rle["counts"]
+    if isinstance(counts, list):
+        runs = np.asarray(counts, np.int64)
+        if runs.min(initial=0) < 0 or runs.sum() != height * width:
+            raise DataError(
+                f"{where}: a run-length mask of {int(runs.sum())} pixels for {width}x{height}; export it again"
+            )
+        values = np.arange(len(runs)) % 2 == 1
+        return np.repeat(values, runs).reshape(width, height).T
+    if isinstance(counts, str):
+        counts = counts.encode()
+    try:
+        return np.asarray(coco.decode({"size": [height, width], "counts": counts})).astype(bool)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DataError(f"{where}: a run-length mask that cannot be decoded ({error}); export it again") from error
+
+
+def fill_as_labelme(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Pillow's polygon with its outline, as LabelMe exports masks."""
+    picture = Image.new("1", (size[1], size[0]))
+    pen = ImageDraw.Draw(picture)
+    for points in rings:
+        pen.polygon([(float(x), float(y)) for x, y in points], outline=1, fill=1)
+    return np.asarray(picture)
+
+
+def fill_as_coco(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """pycocotools' polygon, as COCO's own tools and CVAT's export draw."""
+    from pycocotools import mask as coco
+
+    mask = np.zeros(size, bool)
+    for points in rings:
+        found = coco.decode(coco.frPyObjects([[float(v) for v in points.ravel()]], size[0], size[1]))
+        mask |= np.asarray(found)[..., 0].astype(bool)
+    return mask
+
+
+_FILL: dict[str, Callable[[Sequence[np.ndarray], tuple[int, int]], np.ndarray]] = {
+    "labelme": fill_as_labelme,
+    "coco": fill_as_coco,
+}
+
+
+def _id(label: int, ignore_index: int) -> int:
+    return ignore_index if label == IGNORED else label
