@@ -49,9 +49,10 @@ def time_training(name: str, size: tuple[int, int], model_args: dict[str, Any]) 
 
 def ours(name: str, pixels: Tensor, labels: Tensor, model_args: dict[str, Any]) -> Step:
     """``fullconv-MODEL-ENCODER`` as ``fullconv train`` runs it by default."""
+    from fullconv.device import choose_precision
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
-    from fullconv.segmenter import choose_precision, normalise
+    from fullconv.segmenter import normalise
     from fullconv.spec import Preprocessing
     from fullconv.training.config import TrainConfig
     from fullconv.training.memory import keep_freed_memory

@@ -90,9 +90,9 @@ def training_step(device: str, side: str | None = None) -> dict[str, Call]:
 
     Plainly means ``F.interpolate`` and ``F.cross_entropy``, in fp32 on a processor, in bf16 like ours on a GPU.
     """
+    from fullconv.device import choose_precision
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
-    from fullconv.segmenter import choose_precision
     from fullconv.training.config import TrainConfig
     from fullconv.training.memory import keep_freed_memory
     from fullconv.training.optimisation import make_optimizer

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import fullconv
+from fullconv.model_file import read_header
 from fullconv.models import build_model
-from fullconv.segmenter import read_header
 
 SIZE = ("352", "480")
 

@@ -11,9 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fullconv.device import choose_device, choose_precision
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.model_file import read_header
 from fullconv.models import build_model
-from fullconv.segmenter import Segmenter, choose_device, choose_precision, normalise, read_header
+from fullconv.segmenter import Segmenter, normalise
 from fullconv.spec import ClassSet, Preprocessing
 
 CLASSES = ClassSet(("ground", "disc", "ring"), ((1, 2, 3), (200, 0, 0), (0, 0, 200)))

@@ -16,11 +16,12 @@ from torch import Tensor
 from fullconv import draw
 from fullconv.data.augment import resize_image
 from fullconv.data.decode import read_image, to_channels
+from fullconv.device import choose_device, choose_precision
 from fullconv.errors import UsageError
 from fullconv.models.build import BuiltModel
 from fullconv.models.classifier import build_classifier
 from fullconv.models.synsets import Synset, classes_of, find_synset
-from fullconv.segmenter import choose_device, choose_precision, normalise
+from fullconv.segmenter import normalise
 from fullconv.spec import Preprocessing
 
 Combination = Literal["geometric", "arithmetic", "max"]

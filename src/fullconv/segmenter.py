@@ -19,16 +19,17 @@ from fullconv import draw
 from fullconv.data.augment import resize_image
 from fullconv.data.decode import read_image, to_channels
 from fullconv.data.masks import write_mask
+from fullconv.device import choose_device, choose_precision
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.files import replacing
 from fullconv.geometry import Window, tile_windows
+from fullconv.model_file import FORMAT_VERSION, model_file, read_header
 from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
 from fullconv.refine import CRF, dense_crf
 from fullconv.spec import ClassSet, Preprocessing
 
-FORMAT_VERSION = 1
 TILE, OVERLAP = 2048, 256
 
 
@@ -257,85 +258,6 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, -1, 1, 1)
     std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1)
     return torch.addcmul(-mean / std, pixels.float(), 1 / (255 * std)).contiguous(memory_format=torch.channels_last)
-
-
-def model_file(path: str | Path) -> Path:
-    """The model file meant by a file or by a run folder."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "best.safetensors"
-    if not path.is_file():
-        raise UsageError(f"{path}: no such model; give a .safetensors file that fullconv saved, or a run folder")
-    return path
-
-
-def read_header(path: str | Path) -> dict[str, Any]:
-    """What a model file says of itself, without reading its weights.
-
-    Raises:
-        UsageError, ModelFileError: as :meth:`Segmenter.load`.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    file = model_file(path)
-    try:
-        with safe_open(str(file), framework="pt") as content:
-            text = (content.metadata() or {}).get("fullconv")
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(
-            f"{file}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
-        ) from error
-    if text is None:
-        raise ModelFileError(
-            f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
-        )
-    try:
-        header: dict[str, Any] = json.loads(text)
-        number = int(header["format_version"])
-        missing = [name for name in ("model", "classes", "preprocessing", "provenance") if name not in header]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"{file}: its fullconv header is damaged ({error}); save it again") from error
-    if number > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{file}: format {number}, written by fullconv {header.get('fullconv', '?')}; this version reads up to "
-            f"{FORMAT_VERSION}: upgrade fullconv"
-        )
-    if missing:
-        raise ModelFileError(f"{file}: its fullconv header is damaged (no {missing[0]}); save it again")
-    return header
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` is a GPU where there is one.
-
-    Raises:
-        UsageError: no such device.
-    """
-    if name != "auto":
-        try:
-            device = torch.device(name)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(
-                f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); use cpu"
-            ) from error
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """``auto`` is bf16 where the device computes in it at more than fp32's speed, else fp32."""
-    if name != "auto":
-        if name not in ("bf16", "fp32"):
-            raise UsageError(f"precision must be auto, bf16 or fp32, found {name!r}")
-        return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return "bf16"
-    return "fp32"
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

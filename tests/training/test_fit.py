@@ -22,8 +22,8 @@ import fullconv
 from fullconv.data import Shapes
 from fullconv.data.loader import read_sample
 from fullconv.data.open import shapes_dataset
+from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
-from fullconv.segmenter import choose_precision
 from fullconv.training import fit as fit_module
 
 DATA = shapes_dataset(Shapes(height=64, width=64, train=20, val=3))

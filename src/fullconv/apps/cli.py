@@ -308,8 +308,8 @@ def info(model: Path, /) -> int:
         A model file, a run folder, or torchvision/NAME (downloaded once).
     """
     from fullconv.apps.tables import info_table
+    from fullconv.model_file import model_file, read_header
     from fullconv.pretrained import find_model
-    from fullconv.segmenter import model_file, read_header
 
     found = find_model(model)
     info_table(model_file(found), read_header(found))

@@ -15,11 +15,13 @@ from rich.console import Console
 
 from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
 from fullconv.data.decode import image_size
+from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.geometry import round_up
+from fullconv.model_file import model_file, read_header
 from fullconv.models import build_model, transplant
 from fullconv.models.weights import read_safetensors
-from fullconv.segmenter import Segmenter, choose_precision, from_header, model_file, read_header
+from fullconv.segmenter import Segmenter, from_header
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
 from fullconv.training.fit import Plan, check_memory, discard_failed_run, fit, prepare_folder

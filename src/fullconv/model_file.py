@@ -1,0 +1,57 @@
+"""The one file of a model: where it lies, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fullconv.errors import ModelFileError, UsageError
+
+FORMAT_VERSION = 1
+
+
+def model_file(path: str | Path) -> Path:
+    """The model file meant by a file or by a run folder."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "best.safetensors"
+    if not path.is_file():
+        raise UsageError(f"{path}: no such model; give a .safetensors file that fullconv saved, or a run folder")
+    return path
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What a model file says of itself, without reading its weights.
+
+    Raises:
+        UsageError, ModelFileError: as :meth:`Segmenter.load`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file = model_file(path)
+    try:
+        with safe_open(str(file), framework="pt") as content:
+            text = (content.metadata() or {}).get("fullconv")
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{file}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
+        ) from error
+    if text is None:
+        raise ModelFileError(
+            f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
+        )
+    try:
+        header: dict[str, Any] = json.loads(text)
+        number = int(header["format_version"])
+        missing = [name for name in ("model", "classes", "preprocessing", "provenance") if name not in header]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{file}: its fullconv header is damaged ({error}); save it again") from error
+    if number > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{file}: format {number}, written by fullconv {header.get('fullconv', '?')}; this version reads up to "
+            f"{FORMAT_VERSION}: upgrade fullconv"
+        )
+    if missing:
+        raise ModelFileError(f"{file}: its fullconv header is damaged (no {missing[0]}); save it again")
+    return header
