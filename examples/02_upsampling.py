@@ -10,7 +10,7 @@ learned from the images of TRAIN_FOLDER. Prints the peak signal-to-noise ratio o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def main() -> None:
     torch.manual_seed(0)
     image = tensor(options.test)
     coarse = halved(image)
-    learned = learn([tensor(path) for path in image_files(options.train)[:50]])
+    learned = learn(large_enough(tensor(path) for path in image_files(options.train)[:50]))
     ways: dict[str, Callable[[Tensor], Tensor]] = {
         "nearest": lambda x: F.interpolate(x, scale_factor=2, mode="nearest"),
         "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
@@ -82,6 +82,14 @@ def cut(image: Tensor) -> Tensor:
     """A random square at even coordinates."""
     top, left = (2 * int(torch.randint(0, (side - PATCH) // 2, ())) for side in image.shape[2:])
     return image[:, :, top : top + PATCH, left : left + PATCH]
+
+
+def large_enough(images: Iterable[Tensor]) -> list[Tensor]:
+    """Those that hold a patch."""
+    found = [image for image in images if min(image.shape[2:]) > PATCH + 2]
+    if not found:
+        raise SystemExit(f"no training image is larger than {PATCH}x{PATCH}")
+    return found
 
 
 def tensor(path: Path) -> Tensor:

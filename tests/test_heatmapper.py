@@ -11,7 +11,7 @@ import fullconv
 from fullconv.apps.cli import run
 from fullconv.data.decode import read_image, read_raw_mask
 from fullconv.errors import UsageError
-from fullconv.heatmapper import HeatMapper, combined
+from fullconv.heatmapper import HeatMapper, _pixels, combined, default_sizes
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,20 @@ def test_the_command_writes_pictures_and_arrays(tmp_path: Path, capsys: pytest.C
     assert read_image(tmp_path / "maps" / "a.overlay.png").shape == (96, 128, 3)
     assert set(np.unique(read_raw_mask(tmp_path / "maps" / "a.labels.png"))) <= {0, 1}
     assert not (tmp_path / "maps" / "b.png").exists()
+
+
+def test_default_sizes_keep_proportions_and_stay_bounded() -> None:
+    assert default_sizes(1600, 2560) == [(400, 640), (800, 1280), (1600, 2560)]
+    for height, width in ((300, 6000), (6000, 300)):
+        for rows, columns in default_sizes(height, width):
+            assert rows * columns <= 1.01 * 8_000_000
+        assert columns / rows == pytest.approx(width / height, rel=0.05)
+
+
+def test_a_picture_is_turned_as_its_file_says() -> None:
+    image = Image.new("RGB", (60, 40))
+    image.getexif()[0x0112] = 6
+    assert _pixels(image).shape == (60, 40, 3)
 
 
 @pytest.mark.parametrize(

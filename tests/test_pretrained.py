@@ -15,6 +15,7 @@ from fullconv.errors import UsageError
 from fullconv.models import download
 from fullconv.models.torchvision_network import torchvision_names
 from fullconv.ops import upsample
+from fullconv.pretrained import from_smp
 from fullconv.segmenter import Segmenter
 
 
@@ -142,3 +143,32 @@ def test_a_folder_of_segmentation_models_says_what_to_do(tmp_path: Path, capsys:
     assert run(["import", str(theirs), ours, "--classes", "a,b,c"]) == 2
     assert "no network called 'Vnet'" in capsys.readouterr().err
     assert not Path(ours).exists()
+
+
+def test_an_imported_network_predicts_at_once_and_is_a_start_for_other_classes(tmp_path: Path) -> None:
+    saved_by_smp(*SMP_NETWORKS[0], tmp_path / "theirs")
+    segmenter = from_smp(tmp_path / "theirs", ["a", "b", "c"])
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    first = segmenter.predict(image, probabilities=True).probabilities
+    again = segmenter.to("cpu", "fp32").predict(image, probabilities=True).probabilities
+    np.testing.assert_allclose(first, again, atol=2e-3)  # the same but for the layout in memory
+    segmenter.save(tmp_path / "start.safetensors")
+    run_folder = fullconv.train(
+        "shapes:height=64,width=64,train=4,val=2", tmp_path / "run", model="smp", encoder="Unet", epochs=1,
+        batch_size=4, init_from=str(tmp_path / "start.safetensors"), workers=0, quiet=True,
+    )  # fmt: skip
+    listing = (run_folder.path / "weights.txt").read_text()
+    assert "copied   encoder.features.0.0.weight" in listing
+    assert "left     head.0.weight" in listing
+    with pytest.raises(UsageError, match="mean needs 3 numbers"):
+        from_smp(tmp_path / "theirs", ["a", "b", "c"], mean=[0.5, 0.5])
+    with pytest.raises(UsageError, match="every class needs a name"):
+        from_smp(tmp_path / "theirs", ["a", "", "c"])
+
+
+def test_networks_with_global_pooling_train(tmp_path: Path) -> None:
+    run_folder = fullconv.train(
+        "shapes:height=64,width=64,train=4,val=2", tmp_path / "run", model="torchvision",
+        encoder="deeplabv3_mobilenet_v3_large", epochs=1, batch_size=4, workers=0, quiet=True,
+    )  # fmt: skip
+    assert run_folder.best.is_file()

@@ -97,6 +97,16 @@ def test_the_lattice_is_near_the_exact_filter_on_a_photograph(colour_deviation: 
     assert np.quantile(error, 0.95) < 0.02
 
 
+def test_a_photograph_is_refined_alike_by_the_lattice(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = photograph(75, 100)
+    probabilities, _ = scene(75, 100, 5)
+    exact = dense_crf(probabilities, image)
+    monkeypatch.setattr(refine, "EXACT_PIXELS", 0)
+    near = dense_crf(probabilities, image)
+    assert (near.argmax(0) == exact.argmax(0)).mean() > 0.95
+    assert np.abs(near - exact).mean() < 0.03
+
+
 def test_both_lattices_are_used_and_refine_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     probabilities, image = scene(60, 80, 5)
     exact = dense_crf(probabilities, image)
@@ -148,7 +158,7 @@ def test_grey_and_many_channels_are_taken() -> None:
     )
 
 
-def test_what_cannot_be_refined_is_refused() -> None:
+def test_what_cannot_be_refined_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     probabilities, image = scene(20, 20, 3)
     with pytest.raises(UsageError, match="same height and width"):
         dense_crf(probabilities, image[:10])
@@ -160,7 +170,30 @@ def test_what_cannot_be_refined_is_refused() -> None:
         dense_crf(probabilities * np.nan, image)
     with pytest.raises(UsageError, match="above 0"):
         CRF(colour_deviation=0)
-    with pytest.raises(UsageError, match="0 or more"):
+    with pytest.raises(UsageError, match="whole number"):
         CRF(iterations=-1)
+    with pytest.raises(UsageError, match="whole number"):
+        CRF(iterations=2.5)
+    with pytest.raises(UsageError, match="above 0"):
+        CRF(position_deviation=float("nan"))
+    with pytest.raises(UsageError, match="0 or more"):
+        CRF(appearance=float("inf"))
+    with pytest.raises(UsageError, match="same height and width"):
+        dense_crf(np.zeros((3, 0, 5), np.float32), np.zeros((0, 5, 3), np.uint8))
+    monkeypatch.setattr(refine, "free_bytes", lambda device: 1000)
+    with pytest.raises(UsageError, match="GiB are free"):
+        dense_crf(probabilities, image)
     with pytest.raises(UsageError, match="so small"):
         Lattice(np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32) * 3e4)
+
+
+def test_settings_from_text() -> None:
+    assert CRF.parse("") == CRF()
+    assert CRF.parse("appearance=3,position-deviation=30,iterations=5") == CRF(3.0, 30.0, iterations=5)
+    for wrong, words in [
+        ("speed=3", "no field 'speed'"),
+        ("appearance=x", "must be a number"),
+        ("iterations=1.5", "must be a number"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            CRF.parse(wrong)

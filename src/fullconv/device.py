@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from fullconv.errors import UsageError
@@ -38,3 +40,18 @@ def choose_precision(name: str, device: torch.device) -> str:
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "bf16"
     return "fp32"
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Free memory of the device; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    info = Path("/proc/meminfo")
+    if device.type != "cpu" or not info.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+    free = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if free is not None and limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return free

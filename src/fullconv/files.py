@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,13 +55,32 @@ def read_yaml(path: Path, error: type[FullconvError], expected: str) -> dict[str
     if not path.is_file():
         raise error(f"{path}: no such file; give a YAML file of {expected}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_value(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise error(f"{path}: not valid YAML ({' '.join(str(problem).split())})") from problem
     content = {} if content is None else content
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise error(f"{path}: expected {expected}, found {str(content)[:60]!r}")
     return content
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: in YAML 1.1, ``1e-3`` is text."""
+
+
+_Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def read_value(text: str) -> Any:
+    """Text as YAML, safely.
+
+    Raises:
+        yaml.YAMLError: it is none.
+    """
+    return yaml.load(text, _Loader)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

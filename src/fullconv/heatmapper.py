@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from fullconv import draw
@@ -25,6 +25,7 @@ from fullconv.segmenter import normalise
 from fullconv.spec import Preprocessing
 
 Combination = Literal["geometric", "arithmetic", "max"]
+LARGEST = 8_000_000
 HEIGHTS = (400, 800, 1600)
 SMALLEST = 32
 
@@ -147,8 +148,7 @@ class HeatMapper:
         Args:
             image: a file, a PIL image, or uint8 ``[height, width, 3]``.
             synset: WordNet ids, or words.
-            sizes: ``(height, width)`` that the image is brought to; by default heights of 400, 800 and 1600 pixels in
-                the image's own proportions.
+            sizes: ``(height, width)`` that the image is brought to; by default :func:`default_sizes`.
             combine: how the maps are joined at the finest one's size: ``geometric`` or ``arithmetic`` mean, or ``max``.
             flip: average each map with that of the mirrored image.
 
@@ -160,7 +160,7 @@ class HeatMapper:
         classes = classes_of(chosen)
         height, width = pixels.shape[:2]
         maps: dict[tuple[int, int], np.ndarray] = {}
-        for size in sizes or [(h, max(SMALLEST, round(h * width / height))) for h in HEIGHTS]:
+        for size in sizes or default_sizes(height, width):
             shares = self.probabilities(pixels, size)
             if shares.shape[0] != 1000:
                 raise UsageError(f"this classifier has {shares.shape[0]} classes; synsets are those of ImageNet's 1000")
@@ -170,6 +170,16 @@ class HeatMapper:
                 found = (found + mirrored.flip(1)) / 2
             maps[size[0], size[1]] = found.numpy()
         return HeatMap(pixels, chosen, maps, combined(list(maps.values()), combine))
+
+
+def default_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """Heights of 400, 800 and 1600 pixels in the image's own proportions.
+
+    Panoramas get smaller ones, so that no size has more than :data:`LARGEST` pixels.
+    """
+    shrink = min(1.0, (LARGEST / (HEIGHTS[-1] ** 2 * width / height)) ** 0.5)
+    rows = [max(SMALLEST, round(h * shrink)) for h in HEIGHTS]
+    return [(h, max(SMALLEST, round(h * width / height))) for h in rows]
 
 
 def combined(maps: Sequence[np.ndarray], how: Combination = "geometric") -> np.ndarray:
@@ -196,7 +206,7 @@ def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 def _pixels(image: np.ndarray | Image.Image) -> np.ndarray:
     if isinstance(image, Image.Image):
-        return to_channels(image, 3)
+        return to_channels(ImageOps.exif_transpose(image), 3)
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise UsageError(f"expected a uint8 array [height, width, 3], found {array.dtype} {array.shape}")

@@ -106,7 +106,12 @@ def from_smp(
     if len(classes) != expected:
         hint = " (background first)" if channels == 1 else ""
         raise UsageError(f"{folder}: needs {expected} class names{hint}, found {len(classes)}: {', '.join(classes)}")
+    if not all(name.strip() for name in classes):
+        raise UsageError(f"{folder}: every class needs a name, found {', '.join(map(repr, classes))}")
     in_channels = int(config.get("in_channels", 3))
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, 3, in_channels):
+            raise UsageError(f"{folder}: {name} needs {in_channels} numbers, found {len(values)}")
     preprocessing = Preprocessing.for_channels(in_channels, tuple(mean), tuple(std))
     args = {name: value for name, value in config.items() if name not in SMP_UNUSED}
     built = build_model("smp", expected, architecture, "none", in_channels, None, args)

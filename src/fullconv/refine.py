@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from fullconv.device import free_bytes
 from fullconv.errors import UsageError
 from fullconv.ops.cpu.gaussian import smooth
 from fullconv.ops.cpu.lattice import LANES, Lattice
@@ -46,10 +49,32 @@ class CRF:
     iterations: int = 10
 
     def __post_init__(self) -> None:
-        if min(self.position_deviation, self.colour_deviation, self.smoothness_deviation) <= 0:
+        deviations = (self.position_deviation, self.colour_deviation, self.smoothness_deviation)
+        if not all(math.isfinite(value) and value > 0 for value in deviations):
             raise UsageError(f"the deviations of a CRF must be above 0, found {self}")
-        if min(self.appearance, self.smoothness, self.iterations) < 0:
-            raise UsageError(f"the weights and iterations of a CRF must be 0 or more, found {self}")
+        if not all(math.isfinite(value) and value >= 0 for value in (self.appearance, self.smoothness)):
+            raise UsageError(f"the weights of a CRF must be 0 or more, found {self}")
+        if self.iterations < 0 or self.iterations != int(self.iterations):
+            raise UsageError(f"the iterations of a CRF must be a whole number from 0 on, found {self.iterations}")
+
+    @classmethod
+    def parse(cls, text: str) -> CRF:
+        """``position_deviation=30,appearance=3``: the rest as by default.
+
+        Raises:
+            UsageError: an unknown field, or a value that is no number or out of range.
+        """
+        values: dict[str, Any] = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.partition("=")
+            name = name.strip().replace("-", "_")
+            if name not in cls.__dataclass_fields__:
+                raise UsageError(f"a CRF has no field {name!r}; there are {', '.join(cls.__dataclass_fields__)}")
+            try:
+                values[name] = int(value) if name == "iterations" else float(value)
+            except ValueError as error:
+                raise UsageError(f"a CRF's {name} must be a number, found {value!r}") from error
+        return cls(**values)
 
 
 def dense_crf(probabilities: np.ndarray, image: np.ndarray, crf: CRF | None = None) -> np.ndarray:
@@ -82,6 +107,7 @@ def dense_crf(probabilities: np.ndarray, image: np.ndarray, crf: CRF | None = No
     pixels = _checked(probabilities, image)
     classes, height, width = probabilities.shape
     channels = -(-classes // LANES) * LANES
+    _refuse_if_too_large(height * width, channels)
     unary = np.full((height * width, channels), _PADDING, np.float32)
     chances = np.maximum(np.asarray(probabilities, np.float32).reshape(classes, -1), LOWEST)
     unary[:, :classes] = np.log(chances / chances.sum(0)).T
@@ -106,6 +132,16 @@ def dense_crf(probabilities: np.ndarray, image: np.ndarray, crf: CRF | None = No
     return np.ascontiguousarray(current[:, :classes].T).reshape(classes, height, width)
 
 
+def _refuse_if_too_large(pixels: int, channels: int) -> None:
+    """Seven maps of all channels, and what the lattice holds (measured: 1044 bytes a pixel for 21 classes)."""
+    need, free = pixels * (28 * channels + 400), free_bytes(torch.device("cpu"))
+    if free is not None and need > free:
+        raise UsageError(
+            f"refining {pixels / 1e6:.1f} Mpixel with a CRF needs about {need / 2**30:.1f} GiB, {free / 2**30:.1f} GiB "
+            "are free; make the image smaller, or leave the CRF out"
+        )
+
+
 def _appearance(pixels: np.ndarray, crf: CRF) -> Filter:
     """The kernel over place and colour, as a filter."""
     height, width = pixels.shape[:2]
@@ -124,7 +160,12 @@ def exact_filter(features: np.ndarray) -> Filter:
 
 def _checked(probabilities: np.ndarray, image: np.ndarray) -> np.ndarray:
     """The image as uint8 ``[height, width, 3]``."""
-    if probabilities.ndim != 3 or image.shape[:2] != probabilities.shape[1:] or image.dtype != np.uint8:
+    if (
+        probabilities.ndim != 3
+        or not probabilities.size
+        or image.shape[:2] != probabilities.shape[1:]
+        or image.dtype != np.uint8
+    ):
         raise UsageError(
             "expected probabilities [classes, height, width] and a uint8 image of the same height and width, found "
             f"{probabilities.shape} and {image.dtype} {image.shape}"

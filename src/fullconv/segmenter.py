@@ -92,7 +92,7 @@ class Segmenter:
         preprocessing: Preprocessing,
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        self.network = model.network
+        self.network = model.network.eval()
         self.config = model.config
         self.licence = model.licence
         self.classes = classes

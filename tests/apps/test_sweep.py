@@ -10,7 +10,7 @@ from PIL import Image
 import fullconv.apps.sweep as module
 from fullconv.apps.cli import run
 from fullconv.apps.sweep import parse_over
-from fullconv.errors import UsageError
+from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.training.config import TrainConfig
 
 SMALL = ["--encoder", "resnet10t", "--epochs", "1", "--batch-size", "4", "--workers", "0", "--crop", "32", "32"]
@@ -83,3 +83,27 @@ def test_a_run_that_fails_is_named(
 def test_dropout_reaches_into_the_encoder() -> None:
     config = module._with({"encoder_args": {"padding": "same"}}, "encoder_args.dropout", 0.9)
     assert config == {"encoder_args": {"padding": "same", "dropout": 0.9}}
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), FullconvError("no")])
+def test_what_stops_one_run_stops_the_sweep(
+    problem: BaseException, tmp_path: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def fail(data: object, run: object, config: dict, jobs: int) -> None:
+        begun.append(config["seed"])
+        raise problem
+
+    monkeypatch.setattr(module, "_train", fail)
+    kind = Interrupted if isinstance(problem, KeyboardInterrupt) else FullconvError
+    with pytest.raises(kind):
+        module.sweep(make_folder(), "seed=1,2,3,4", tmp_path / "s")
+    assert len(begun) <= 2
+
+
+def test_a_study_goes_on_with_the_same_options_only(tmp_path: Path, make_folder: Callable[..., Path]) -> None:
+    data = str(make_folder())
+    command = ["sweep", data, "--over", "seed=1", "--out", str(tmp_path / "s"), *SMALL]
+    assert run([*command, "--rate", "1e-4"]) == 0
+    assert run(command) == 1  # without --rate the default is meant, and the finished run had another

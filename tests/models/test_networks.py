@@ -19,6 +19,7 @@ from fullconv.models.vgg import VGG16, torchvision_names
 from fullconv.ops import upsample_cross_entropy
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
+from fullconv.training.config import TrainConfig
 
 VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
     ("fcn32s", "resnet10t", {}),
@@ -115,8 +116,20 @@ def test_saved_and_loaded_it_is_the_same(name: str, encoder: str, args: dict[str
 @torch.inference_mode()
 def test_the_context_module_starts_as_the_identity() -> None:
     network = build("dilated", "resnet10t", {}).eval()
-    scores = network.score(network.features(torch.randn(1, 3, 64, 64))[8]).relu()
-    torch.testing.assert_close(network.context(scores), scores)
+    scores = network.score(network.features(torch.randn(1, 3, 64, 64))[8])
+    assert (scores < 0).any()
+    torch.testing.assert_close(network.context(scores), scores.relu())  # of scores above zero, as in the paper
+
+
+@torch.inference_mode()
+def test_the_front_end_alone_is_the_start_of_the_whole() -> None:
+    front = build("dilated", "resnet10t", {"dilations": []}).eval()
+    whole = build("dilated", "resnet10t", {}).eval()
+    report = transplant(front.state_dict(), whole)
+    assert {name.split(".")[0] for name in report.left} == {"context"}
+    assert not report.unused
+    pixels = torch.randn(1, 3, 40, 56)
+    torch.testing.assert_close(whole(pixels), front(pixels).relu())
 
 
 @torch.inference_mode()
@@ -190,3 +203,35 @@ def test_the_context_module_changes_nothing_at_first_over_vgg16() -> None:
     assert built.network.eval()(torch.randn(1, 3, 40, 40)).shape == (1, 3, 5, 5)
     assert "fc6.weight" in built.network.encoder.state_dict()
     assert not any("fc6" in name for name in build_model("deeplab", 3, "vgg16").network.encoder.state_dict())
+
+
+@torch.inference_mode()
+def test_segnet_starts_from_vgg16_with_norms(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.vgg16_bn(weights=None).eval()
+    for module in theirs.features:
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+        if isinstance(module, nn.Conv2d):
+            module.bias.normal_()
+    torch.save(theirs.state_dict(), tmp_path / "vgg16_bn.pth")
+    built = build_model("segnet", 3, "vgg16", str(tmp_path / "vgg16_bn.pth"))
+    pixels = torch.randn(1, 3, 64, 64)
+    found = built.network.eval().encoder(pixels)[32]
+    torch.testing.assert_close(found, theirs.features(pixels), rtol=1e-3, atol=1e-4)
+    with pytest.raises(UsageError, match="a VGG16 with norms"):
+        build_model("fcn8s", 3, "vgg16", str(tmp_path / "vgg16_bn.pth"), encoder_args={"fc_channels": 8})
+    plain = torchvision.models.vgg16(weights=None).state_dict()
+    torch.save(plain, tmp_path / "vgg16.pth")
+    assert "13 copied" in build_model("segnet", 3, "vgg16", str(tmp_path / "vgg16.pth")).notes[0]
+    torch.save({k: v for k, v in plain.items() if not k.startswith("features.28")}, tmp_path / "part.pth")
+    with pytest.raises(UsageError, match="12 of VGG16's 13 convolutions"):
+        build_model("segnet", 3, "vgg16", str(tmp_path / "part.pth"))
+
+
+def test_numbers_with_an_exponent_are_numbers_in_lists_too() -> None:
+    config = TrainConfig.load(None, {"model_args": {"skip-scales": "[1,1e-2,1e-4]"}})
+    assert config.model_args == {"skip_scales": [1, 0.01, 0.0001]}
+    with pytest.raises(UsageError, match="resnet10t"):
+        build_model("fcn8s", 3, "resnet10t", model_args={"skip_scales": ["a", "b", "c"]})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -97,4 +98,16 @@ def test_a_crf_refines_what_is_scored_and_what_is_predicted(tmp_path: Path, caps
     model = str(tmp_path / "m.safetensors")
     assert run(["predict", model, str(tmp_path / "a.png"), "--out", str(tmp_path / "plain")]) == 0
     assert run(["predict", model, str(tmp_path / "a.png"), "--crf", "--out", str(tmp_path / "crf")]) == 0
+    command = [
+        "evaluate",
+        model,
+        "shapes:height=40,width=56,train=4,val=2",
+        "--workers",
+        "0",
+        "--json",
+        str(tmp_path / "s.json"),
+    ]
+    assert run([*command, "--crf-with", "iterations=1"]) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["crf"]["iterations"] == 1
+    assert "CRF(appearance=4.0" in capsys.readouterr().out
     assert (tmp_path / "plain" / "a.png").read_bytes() != (tmp_path / "crf" / "a.png").read_bytes()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +106,7 @@ def evaluate(
     *,
     split: str = "val",
     crf: bool = False,
+    crf_with: str = "",
     json: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -119,7 +123,9 @@ def evaluate(
     split
         The split to score.
     crf
-        Refine the label maps with a fully connected CRF first.
+        Refine the label maps with a fully connected CRF first; the loss stays the network's own.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
     json
         Also write the scores to this file.
     device
@@ -135,10 +141,15 @@ def evaluate(
     from fullconv.refine import CRF
     from fullconv.training import evaluate as score
 
-    scores = score(load(model, device, precision), data, split, crf=CRF() if crf else None, workers=workers)
+    refinement = CRF.parse(crf_with) if crf or crf_with else None
+    scores = score(load(model, device, precision), data, split, crf=refinement, workers=workers)
     score_table(scores)
+    if refinement:
+        print(f"after {refinement}; the loss is the network's own")
     if json is not None:
-        write_text(json, _json({**scores.to_dict(), "model": str(model), "data": data, "split": split}))
+        settings = dataclasses.asdict(refinement) if refinement else None
+        asked = {"model": str(model), "data": data, "split": split, "crf": settings}
+        write_text(json, _json({**scores.to_dict(), **asked}))
     return 0
 
 
@@ -153,6 +164,7 @@ def predict(
     tile: int = 2048,
     overlap: int = 256,
     crf: bool = False,
+    crf_with: str = "",
     device: str = "auto",
     precision: str = "auto",
 ) -> int:
@@ -175,7 +187,10 @@ def predict(
     overlap
         Overlap of neighbouring tiles in pixels.
     crf
-        Refine the masks with a fully connected CRF: edges follow the image, specks vanish.
+        Refine the masks with a fully connected CRF: edges follow the image, specks vanish. Holds the probabilities
+        of the whole image, whatever --tile.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
     device
         auto, cpu, cuda, ...
     precision
@@ -198,7 +213,7 @@ def predict(
         probabilities=probabilities,
         tile=tile,
         overlap=overlap,
-        crf=CRF() if crf else None,
+        crf=CRF.parse(crf_with) if crf or crf_with else None,
         progress=lambda path, error: _complain(error) if error else None,
     )
     print(f"{len(result.written)} masks in {out}")
@@ -276,8 +291,8 @@ def heatmap(
 
 
 @app.command
-def check(data: str, /, *, json: Path | None = None) -> int:
-    """Read all of DATA and say what is in it and what would go wrong in training.
+def check(data: str, /, *, json: Path | None = None, html: Path | None = None, fix: Path | None = None) -> int:
+    """Read all of DATA and say what is in it, what would go wrong in training, and how to mend it.
 
     Parameters
     ----------
@@ -285,17 +300,48 @@ def check(data: str, /, *, json: Path | None = None) -> int:
         A folder of images and masks, an archive of one, or shapes.
     json
         Also write the findings to this file.
+    html
+        Also write them to this file as a page with pictures; it needs no other file.
+    fix
+        Also write a mended copy of DATA to this new folder; DATA itself is never changed.
     """
     from fullconv.apps.tables import check_table
     from fullconv.data import check as read_all
-    from fullconv.data import open_dataset
+    from fullconv.data.checking.mending import mend, refuse_existing
+    from fullconv.data.checking.opening import open_for_check
+    from fullconv.data.checking.page import write_page
     from fullconv.files import write_text
 
-    report = read_all(open_dataset(data))
+    spec, found = open_for_check(data)
+    if fix is not None:
+        refuse_existing(fix, spec)
+    with _progress_bar() as progress:
+        report = read_all(spec, found=found, progress=progress)
     check_table(report)
     if json is not None:
         write_text(json, _json(report.to_dict()))
+    if html is not None:
+        write_page(report, html)
+        print(f"page: {html}")
+    if fix is not None:
+        print("\n".join(mend(report, fix).lines()))
     return DataError.exit_code if report.problems else 0
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """What moves a bar to (done, all), on a terminal; else None."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TextColumn("pairs, left"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @app.command

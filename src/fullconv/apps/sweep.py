@@ -20,7 +20,7 @@ from PIL import Image
 from fullconv import draw
 from fullconv.data import open_dataset, read_sample
 from fullconv.errors import FullconvError, Interrupted, UsageError
-from fullconv.files import replacing, write_text
+from fullconv.files import read_value, replacing, write_text
 from fullconv.training.config import TrainConfig
 from fullconv.training.report import sheet_items
 from fullconv.training.run import Run
@@ -49,7 +49,7 @@ def parse_over(text: str) -> tuple[str, list[Any]]:
     if not equals:
         raise UsageError(f"--over: expected OPTION=VALUE,VALUE,..., found {text!r}")
     try:
-        parsed = [_number(value) for value in yaml.safe_load(f"[{values}]")]
+        parsed = read_value(f"[{values}]")
     except yaml.YAMLError as error:
         raise UsageError(f"--over {option}: the values are not valid YAML: {values!r}") from error
     if not parsed or len({_folder(option, value) for value in parsed}) != len(parsed):
@@ -89,7 +89,9 @@ def sweep(
     option, values = parse_over(over)
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, found {jobs}")
-    base = TrainConfig.load(recipe, options).model_dump(mode="json", exclude_unset=True)
+    base = TrainConfig.load(recipe, options).model_dump(
+        mode="json"
+    )  # all of it: a resumed run compares what it is told
     out = Path(out)
     runs = [Run(out / _folder(option, value)) for value in values]
     configs = [_with(base, option, value) for value in values]
@@ -105,8 +107,14 @@ def sweep(
         say(f"{run.path.name}: best mean IoU {run.scores['mean_iou']}")
 
     with ThreadPoolExecutor(jobs) as pool:
-        for future in [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]:
-            future.result()
+        try:
+            for future in [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]:
+                future.result()
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)  # waits for those that run: after Ctrl-C they save and leave
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(f"{out}: interrupted; the same command goes on") from error
+            raise
     rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
     swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
     _write_table(swept)
@@ -166,14 +174,6 @@ def _with(base: dict[str, Any], option: str, value: Any) -> dict[str, Any]:
     if name not in TrainConfig.model_fields or (dot and name not in ("encoder_args", "model_args")):
         raise UsageError(f"--over: there is no option {option!r}; fullconv train --help lists them")
     return {**base, name: {**base.get(name, {}), entry: value} if dot else value}
-
-
-def _number(value: Any) -> Any:
-    """``1e-3`` as a number: YAML asks for a point in it."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def _folder(option: str, value: Any) -> str:

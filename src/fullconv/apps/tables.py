@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from fullconv.metrics import Scores
 if TYPE_CHECKING:
     from fullconv.apps.sweep import Swept
     from fullconv.models.catalogue import Weights
+
+MOST_OF_A_KIND = 10
 
 
 def score_table(scores: Scores, console: Console | None = None) -> None:
@@ -64,39 +67,49 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
 
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:
-    """What was found, per split and class, then problems and notes."""
+    """What was found, per split and class, then notes and problems with what to do about them."""
     console = console or Console()
     spec = report.dataset
-    console.print(
-        f"{spec.root}: {spec.layout}, {len(spec.classes)} classes", highlight=False, markup=False, soft_wrap=True
-    )
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes")
     for reason in spec.reasons:
-        console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
+        say(f"  {reason}")
     sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
     if len(report.sizes) > 4:
         sizes += f" and {len(report.sizes) - 4} more sizes"
-    console.print(f"sizes: {sizes}", highlight=False, markup=False, soft_wrap=True)
+    say(f"sizes: {sizes}")
+    say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
+    declared = "declared" if spec.declared else "counted from the masks, not declared"
+    say(f"ids: {len(report.present())} of {len(spec.classes)} classes are present ({declared})")
     splits = list(report.images)
-    table = Table("class", *(_right(f"{split}: {what}") for split in splits for what in ("pixels", "images")))
+    heads = [f"{split}: {what}" for split in splits for what in ("pixels", "images")]
+    weights = report.median_frequency_weights() if "train" in report.pixels else []
+    table = Table("class", *map(_right, heads), *([_right("weight")] if weights else []))
     for index, name in enumerate(spec.classes.names):
         cells = []
         for split in splits:
             total = max(int(report.pixels[split].sum()), 1)
             cells += [f"{report.pixels[split][index] / total:.2%}", str(int(report.presence[split][index]))]
-        table.add_row(escape(name), *cells)
+        table.add_row(escape(name), *cells, *([f"{weights[index]:.3g}"] if weights else []))
     table.add_section()
-    cells = []
-    for split in splits:
-        everything = max(int(report.pixels[split].sum()) + report.void[split], 1)
-        cells += [f"{report.void[split] / everything:.2%}", str(report.images[split])]
+    cells = [cell for split in splits for cell in (f"{report.void_share(split):.2%}", str(report.images[split]))]
     table.add_row("ignored / all", *cells)
     console.print(table)
-    for note in report.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    for problem in report.problems:
-        console.print(f"problem: {problem}", highlight=False, markup=False, soft_wrap=True)
-    verdict = f"{len(report.problems)} problems: training would go wrong" if report.problems else "fit for training"
-    console.print(verdict, highlight=False)
+    for word, problem in (("note", False), ("problem", True)):
+        said: Counter[str] = Counter()
+        for finding in report.findings:
+            if finding.problem == problem:
+                said[finding.kind] += 1
+                if said[finding.kind] <= MOST_OF_A_KIND:
+                    say(f"{word}: {finding.text}\n  mend: {finding.mend}")
+        for kind, count in said.items():
+            if count > MOST_OF_A_KIND:
+                say(f"{word}: and {count - MOST_OF_A_KIND} more of the kind '{kind}'; --json lists all")
+    count = len(report.problems)
+    say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
 
 
 def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:

@@ -14,7 +14,7 @@ from fullconv.data.archive import is_archive, unpack
 from fullconv.data.decode import opened, read_raw_mask
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
-from fullconv.data.shapes import SHAPE_CLASSES, Shapes
+from fullconv.data.shapes import Shapes
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.spec import ClassSet, Colour
@@ -27,7 +27,8 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
     """Recognise and describe a data set.
 
     Args:
-        data: a folder, a zip or tar archive of one, or the name ``shapes``. The folder may be one or two levels
+        data: a folder, a zip or tar archive of one, or the name ``shapes`` (``shapes:num_classes=12,height=256`` with
+            fields of :class:`fullconv.data.Shapes`). The folder may be one or two levels
             above the data (``VOCdevkit/VOC2012``). A ``dataset.yaml`` beside the data overrides what would be
             recognised.
 
@@ -40,8 +41,8 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
     """
     if isinstance(data, DatasetSpec):
         return data
-    if str(data) == "shapes":
-        return shapes_dataset()
+    if str(data) == "shapes" or str(data).startswith("shapes:"):
+        return shapes_dataset(Shapes.parse(str(data)))
     path = Path(data).expanduser()
     if not path.exists():
         raise UsageError(f"{path}: no such folder or archive; give a data folder, or the name shapes")
@@ -79,7 +80,7 @@ def shapes_dataset(shapes: Shapes | None = None) -> DatasetSpec:
     }
     reasons = (f"built-in procedural scenes of {shapes.height}x{shapes.width}, seed {shapes.seed}",)
     return DatasetSpec(
-        "shapes", Path("shapes"), "shapes", reasons, SHAPE_CLASSES, MaskEncoding(), splits, shapes=shapes
+        "shapes", Path("shapes"), "shapes", reasons, shapes.classes, MaskEncoding(), splits, shapes.bands, shapes=shapes
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +16,15 @@ IGNORED = -1
 
 Tool = Literal["labelme", "coco"]
 FEWEST_POINTS = 3
+ELLIPSE_POINTS = 256
+
+
+class StoredMask(Protocol):
+    """A mask in a tool's own coding, decoded when it is drawn; picklable."""
+
+    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
+        """bool ``[height, width]`` of ``size``; ``where`` names file and entry in messages."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,17 +35,39 @@ class Region:
         label: class id, or :data:`IGNORED`.
         rings: outlines ``[points, 2]`` of x and y in pixels; several are parts of one region, added.
         rle: instead of rings, a mask as pycocotools takes it: ``{"size": [h, w], "counts": ...}``.
+        stored: instead of rings, a mask in another coding.
     """
 
     label: int
     rings: tuple[np.ndarray, ...] = ()
     rle: dict[str, Any] | None = None
+    stored: StoredMask | None = None
 
 
 def ring(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray | None:
     """An outline, or None where there are fewer than three points: it has no inside and is left out."""
     array = np.asarray(points, np.float64).reshape(-1, 2)
     return array if len(array) >= FEWEST_POINTS else None
+
+
+def box_ring(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The four corners of a box, ``[4, 2]``."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
+
+
+def ellipse_ring(centre: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:
+    """The outline of an ellipse, ``[256, 2]``; ``centre`` and ``radii`` are x and y in pixels."""
+    turns = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)
+    return np.array(centre) + np.stack([radii[0] * np.cos(turns), radii[1] * np.sin(turns)], 1)
+
+
+def turned(points: np.ndarray, centre: tuple[float, float], degrees: float) -> np.ndarray:
+    """Points ``[n, 2]`` turned about ``centre``, clockwise as seen on the screen (y points down)."""
+    if not degrees:
+        return points
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return np.asarray((points - np.array(centre)) @ turn + np.array(centre))
 
 
 @dataclass(frozen=True)
@@ -87,6 +118,8 @@ class Drawing:
                     f"{self.size[1]}x{self.size[0]}; export the annotations again"
                 )
             return mask
+        if region.stored is not None:
+            return region.stored.decode(self.size, self.where)
         return _FILL[self.tool](region.rings, self.size)
 
 

@@ -1,33 +1,43 @@
-"""``shapes``: procedural scenes with exact masks, any size, deterministic by index; needs no files."""
+"""``shapes``: procedural scenes with exact masks, as easy or as hard as asked; deterministic by index; no files."""
 
 from __future__ import annotations
 
+import colorsys
+import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from fullconv.spec import ClassSet
+from fullconv.errors import UsageError
+from fullconv.spec import ClassSet, Colour
 
-SHAPE_CLASSES = ClassSet(
-    ("background", "disc", "square", "triangle", "ring"),
-    ((40, 40, 48), (230, 80, 70), (80, 160, 240), (250, 200, 60), (120, 210, 120)),
-)
-
-
+OUTLINES = ("disc", "square", "triangle", "ring", "cross", "star", "hexagon", "half_disc")
+COLOURS = ((230, 80, 70), (80, 160, 240), (250, 200, 60), (120, 210, 120))
+GROUND: Colour = (40, 40, 48)
 COLOUR_SPREAD = 15.0
+MOST_CLASSES = 200
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Scenes of discs, squares, triangles and rings on a shaded, noisy ground.
+    """Scenes of shapes on a shaded, noisy ground; every scene is a function of these fields and its index.
+
+    A shape's colour is its class's with a random change (standard deviation 15 per channel): it helps, the outline
+    decides. Later shapes lie over earlier ones.
 
     Attributes:
         height, width: of every image, in pixels.
         train, val: images per split.
         seed: scenes are functions of ``(seed, index)``.
-
-    A shape's colour is its class's with a random change (standard deviation 15 per channel): it helps, the outline
-    decides.
+        num_classes: with the background; the outlines of :data:`OUTLINES`, then the same in other colours.
+        objects: the fewest and the most shapes in a scene.
+        noise: standard deviation of the pixels' noise, of 255.
+        occlusion: share of the shapes that are put half over the one before.
+        lines: thin lines in every scene, 1 to 3 pixels wide; they are one more class, ``line``.
+        imbalance: how many times as frequent the first shape is as the last; those between in equal ratios.
+        mislabelled: share of the training shapes whose mask names another class (val stays right).
+        bands: channels of the image; 3 is RGB, others mix its colours in fixed ways.
     """
 
     height: int = 96
@@ -35,47 +45,171 @@ class Shapes:
     train: int = 256
     val: int = 64
     seed: int = 0
+    num_classes: int = 5
+    objects: tuple[int, int] = (2, 3)
+    noise: float = 8.0
+    occlusion: float = 0.0
+    lines: int = 0
+    imbalance: float = 1.0
+    mislabelled: float = 0.0
+    bands: int = 3
+
+    def __post_init__(self) -> None:
+        limits = {
+            "height": (1, 1 << 14), "width": (1, 1 << 14), "train": (1, 1 << 31), "val": (1, 1 << 31),
+            "seed": (0, 2**63), "num_classes": (2, MOST_CLASSES), "noise": (0, 255), "occlusion": (0, 1),
+            "lines": (0, 1000), "imbalance": (1, 1e6), "mislabelled": (0, 1), "bands": (1, 64),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"shapes: {name} must lie from {low} to {high:g}, found {getattr(self, name)}")
+        if not 0 <= self.objects[0] <= self.objects[1]:
+            raise UsageError(f"shapes: objects must be the fewest and the most, found {self.objects}")
+
+    @classmethod
+    def parse(cls, text: str) -> Shapes:
+        """``shapes`` or ``shapes:num_classes=12,height=256,objects=3-6``.
+
+        Raises:
+            UsageError: an unknown field, or a value out of its range.
+        """
+        kinds = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+        values: dict[str, object] = {}
+        for part in filter(None, text.partition(":")[2].split(",")):
+            name, _, value = part.partition("=")
+            name = name.strip().replace("-", "_")
+            if name not in kinds:
+                raise UsageError(f"shapes has no field {name!r}; there are {', '.join(kinds)}")
+            try:
+                if kinds[name].startswith("tuple"):
+                    low, _, high = value.partition("-")
+                    values[name] = (int(low), int(high or low))
+                else:
+                    values[name] = int(value) if kinds[name] == "int" else float(value)
+            except ValueError as error:
+                raise UsageError(f"shapes: {name} must be a number, found {value!r}") from error
+        return cls(**values)  # type: ignore[arg-type]
+
+    @cached_property
+    def classes(self) -> ClassSet:
+        """Background, the shapes, and ``line`` if there are lines."""
+        names, palette = ["background"], [GROUND]
+        for kind in range(self.num_classes - 1):
+            again, outline = divmod(kind, len(OUTLINES))
+            names.append(OUTLINES[outline] + (f"_{again + 1}" if again else ""))
+            palette.append(COLOURS[kind] if kind < len(COLOURS) else _hue(kind))
+        if self.lines:
+            names.append("line")
+            palette.append((235, 235, 235))
+        return ClassSet(tuple(names), tuple(palette))
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        """How frequent each shape is."""
+        count = self.num_classes - 1
+        ratios = self.imbalance ** -(np.arange(count) / max(count - 1, 1))
+        shares: np.ndarray = ratios / ratios.sum()
+        return shares
 
     def draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Scene ``index``: image uint8 ``[h, w, 3]`` and labels uint8 ``[h, w]``."""
+        """Scene ``index``: image uint8 ``[h, w, bands]`` and labels uint8 ``[h, w]``."""
         random = np.random.Generator(np.random.Philox(key=[self.seed, index]))
-        y, x = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
-        image = self._ground(random, y, x)
-        labels = np.zeros((self.height, self.width), dtype=np.uint8)
-        size = min(self.height, self.width)
-        for _ in range(int(random.integers(2, 4))):
-            kind = int(random.integers(1, len(SHAPE_CLASSES)))
-            radius = float(random.uniform(0.18, 0.36)) * size
-            centre = (float(random.uniform(0, self.height)), float(random.uniform(0, self.width)))
-            inside = _inside(kind, y - centre[0], x - centre[1], radius, float(random.uniform(0, 2 * np.pi)))
-            colour = np.array(SHAPE_CLASSES.palette[kind]) + random.normal(0, COLOUR_SPREAD, 3)
-            shade = random.uniform(-25, 25) * (y[inside] - centre[0]) / radius
-            image[inside] = colour + shade[:, None]
-            labels[inside] = kind
-        image += random.normal(0, 8, image.shape)
-        return image.clip(0, 255).astype(np.uint8), labels
+        image = self._ground(random)
+        labels = np.zeros((self.height, self.width), np.uint8)
+        side = min(self.height, self.width)
+        before: tuple[float, float, float] | None = None
+        for _ in range(int(random.integers(self.objects[0], self.objects[1] + 1))):
+            kind = 1 + int(random.choice(len(self._shares), p=self._shares))
+            radius = float(random.uniform(0.18, 0.36)) * side
+            centre = float(random.uniform(0, self.height)), float(random.uniform(0, self.width))
+            if before is not None and random.random() < self.occlusion:
+                turn = random.uniform(0, 2 * np.pi)
+                centre = before[0] + before[2] * np.sin(turn), before[1] + before[2] * np.cos(turn)
+            before = (*centre, radius)
+            chance, other = random.random(), 1 + int(random.integers(self.num_classes - 1))
+            label = other if index < self.train and chance < self.mislabelled else kind
+            self._put(image, labels, random, kind, label, centre, radius)
+        for _ in range(self.lines):
+            self._line(image, labels, random)
+        image += np.float32(self.noise) * random.standard_normal(image.shape, np.float32)
+        return self._to_bands(image.clip(0, 255).astype(np.uint8)), labels
 
-    def _ground(self, random: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def _ground(self, random: np.random.Generator) -> np.ndarray:
         low, high = (random.uniform(20, 200) + random.uniform(-15, 15, (2, 3))).astype(np.float32)
         angle = random.uniform(0, 2 * np.pi)
-        slope = (np.sin(angle) * y / self.height + np.cos(angle) * x / self.width + 1) / 2
+        rows = np.linspace(0, np.sin(angle), self.height, dtype=np.float32)[:, None]
+        slope = (rows + np.linspace(0, np.cos(angle), self.width, dtype=np.float32) + 1) / 2
         ground: np.ndarray = low + (high - low) * slope[..., None]
         return ground
 
+    def _put(
+        self, image: np.ndarray, labels: np.ndarray, random: np.random.Generator, kind: int, label: int,
+        centre: tuple[float, float], radius: float,
+    ) -> None:  # fmt: skip
+        """One shape, computed in its own square only."""
+        top, left = (max(0, int(c - radius)) for c in centre)
+        bottom, right = int(centre[0] + radius) + 2, int(centre[1] + radius) + 2
+        y, x = np.ogrid[top : min(bottom, self.height), left : min(right, self.width)]
+        dy, dx = (y - centre[0]).astype(np.float32), (x - centre[1]).astype(np.float32)
+        inside = _inside((kind - 1) % len(OUTLINES), dy, dx, radius, float(random.uniform(0, 2 * np.pi)))
+        colour = np.array(self.classes.palette[kind]) + random.normal(0, COLOUR_SPREAD, 3)
+        shade = (random.uniform(-25, 25) / radius * dy).astype(np.float32) + np.zeros_like(dx)
+        part = np.s_[top : top + inside.shape[0], left : left + inside.shape[1]]
+        image[part][inside] = colour.astype(np.float32) + shade[inside][:, None]
+        labels[part][inside] = label
 
-def _inside(kind: int, dy: np.ndarray, dx: np.ndarray, radius: float, angle: float) -> np.ndarray:
-    """The pixels whose centre lies in the shape."""
-    u = np.cos(angle) * dx + np.sin(angle) * dy
-    v = -np.sin(angle) * dx + np.cos(angle) * dy
-    square = dx * dx + dy * dy
+    def _line(self, image: np.ndarray, labels: np.ndarray, random: np.random.Generator) -> None:
+        """A straight thin line across the scene."""
+        angle, width = random.uniform(0, np.pi), random.uniform(1, 3)
+        y, x = random.uniform(0, self.height), random.uniform(0, self.width)
+        rows, columns = np.ogrid[: self.height, : self.width]
+        inside = np.abs((rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)) <= width / 2
+        image[inside] = random.uniform(0, 255) + random.uniform(-15, 15, 3)
+        labels[inside] = self.num_classes
+
+    def _to_bands(self, image: np.ndarray) -> np.ndarray:
+        if self.bands == 3:
+            return image
+        mix = np.random.Generator(np.random.Philox(key=[self.bands, 7])).dirichlet(np.ones(3), self.bands)
+        if self.bands == 1:
+            mix = np.full((1, 3), 1 / 3)
+        banded: np.ndarray = (image.astype(np.float32) @ mix.T.astype(np.float32)).round().astype(np.uint8)
+        return banded
+
+
+SHAPE_CLASSES = Shapes().classes
+
+
+def _hue(kind: int) -> Colour:
+    """Colours far apart for as many classes as wanted."""
+    red, green, blue = colorsys.hsv_to_rgb(kind * 0.618034 % 1, 0.45 + 0.4 * (kind % 2), 0.95 - 0.3 * (kind // 2 % 2))
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _inside(outline: int, dy: np.ndarray, dx: np.ndarray, radius: float, angle: float) -> np.ndarray:
+    """The pixels whose centre lies in the shape; every outline lies within ``radius`` of its centre."""
+    u = np.float32(np.cos(angle)) * dx + np.float32(np.sin(angle)) * dy
+    v = np.float32(np.cos(angle)) * dy - np.float32(np.sin(angle)) * dx
+    square = u * u + v * v
+    root = np.sqrt(np.float32(3))
     inside: np.ndarray
-    if kind == 1:
+    name = OUTLINES[outline]
+    if name == "disc":
         inside = square <= radius**2
-    elif kind == 2:
-        inside = np.maximum(np.abs(u), np.abs(v)) <= 0.85 * radius
-    elif kind == 3:
-        root = np.sqrt(np.float32(3))
+    elif name == "square":
+        inside = np.maximum(np.abs(u), np.abs(v)) <= radius / np.sqrt(2)
+    elif name == "triangle":
         inside = (v >= -radius / 2) & (root * u + v <= radius) & (-root * u + v <= radius)
-    else:
+    elif name == "ring":
         inside = (square <= radius**2) & (square >= (0.5 * radius) ** 2)
+    elif name == "cross":
+        arm = 0.25 * radius
+        inside = (np.minimum(np.abs(u), np.abs(v)) <= arm) & (np.maximum(np.abs(u), np.abs(v)) <= 0.96 * radius)
+    elif name == "star":
+        inside = square <= (radius * (0.68 + 0.32 * np.cos(5 * np.arctan2(v, u)))) ** 2
+    elif name == "hexagon":
+        reach = np.maximum(np.maximum(np.abs(u), np.abs(u / 2 + root / 2 * v)), np.abs(u / 2 - root / 2 * v))
+        inside = reach <= radius * root / 2
+    else:
+        inside = (square <= radius**2) & (v >= 0)
     return inside

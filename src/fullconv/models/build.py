@@ -27,7 +27,7 @@ from fullconv.models.timm_encoder import TimmEncoder
 from fullconv.models.torchvision_network import TorchvisionNetwork
 from fullconv.models.unet import STRIDES as UNET_STRIDES
 from fullconv.models.unet import UNet
-from fullconv.models.vgg import VGG16, torchvision_names
+from fullconv.models.vgg import VGG16, torchvision_names, torchvision_names_with_norms
 from fullconv.models.weights import TransplantReport, read_weights, timm_metadata, transplant
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
 
@@ -233,7 +233,7 @@ def _probe(network: nn.Module, encoder: str, in_channels: int, num_classes: int)
     with torch.random.fork_rng(devices=[]):
         try:
             shape = network.eval()(torch.zeros(1, in_channels, 64, 96)).shape
-        except (RuntimeError, AssertionError, ValueError) as error:
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise UsageError(
                 f"encoder {encoder} does not take images of any size ({reason}); choose another"
@@ -260,22 +260,50 @@ def _three(said: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple
 
 def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str, built: BuiltModel) -> None:
     if isinstance(encoder, VGG16 | PoolingVGG16):
-        ours = set(encoder.state_dict())
-        rename = {} if ours & set(state) else torchvision_names(list(state))
-        if isinstance(encoder, PoolingVGG16):  # each layer is a convolution and its norm
-            rename = {theirs: own.replace(".", ".0.", 1) for theirs, own in rename.items() if own.startswith("conv")}
-        report = transplant(state, encoder, rename)
-        if not report.copied:
-            raise UsageError(f"{origin}: holds no VGG16 weights; expected torchvision's vgg16 or our own names")
+        report = _load_vgg(encoder, state, origin)
     else:
         assert isinstance(encoder, TimmEncoder)
         report = encoder.load(state, origin)
     built.note(f"encoder weights from {os.path.basename(origin)}", report)
 
 
+def _load_vgg(encoder: VGG16 | PoolingVGG16, state: dict[str, torch.Tensor], origin: str) -> TransplantReport:
+    """From torchvision's names or our own; all 13 convolutions, or none of it."""
+    own = bool(set(encoder.state_dict()) & set(state))
+    norms = any(name.endswith("running_mean") for name in state)
+    if isinstance(encoder, VGG16):
+        if norms:
+            raise UsageError(f"{origin}: a VGG16 with norms, which this one has not; give torchvision's vgg16")
+        rename = {} if own else torchvision_names(list(state))
+    else:
+        rename = {} if own else torchvision_names_with_norms(list(state))
+        if norms and not own:  # these convolutions have no bias: the norm that follows takes it in
+            state = without_biases(state, rename)
+    report = transplant(state, encoder, rename)
+    taken = [name for name in (*report.copied, *report.reshaped) if name.startswith("conv") and name.endswith("weight")]
+    convolutions = [name for name in taken if encoder.get_parameter(name).ndim == 4]
+    if len(convolutions) != 13:
+        raise UsageError(
+            f"{origin}: {len(convolutions)} of VGG16's 13 convolutions are in it; expected torchvision's vgg16 "
+            f"{'' if isinstance(encoder, VGG16) else 'or vgg16_bn '}or our own names"
+        )
+    return report
+
+
+def without_biases(state: dict[str, torch.Tensor], rename: dict[str, str]) -> dict[str, torch.Tensor]:
+    """The same network with the biases of convolutions moved into the means of the norms after them."""
+    theirs = {ours: name for name, ours in rename.items()}
+    moved = dict(state)
+    for ours, name in theirs.items():
+        if ours.endswith(".0.bias"):
+            mean = theirs[ours.removesuffix(".0.bias") + ".1.running_mean"]
+            moved[mean] = moved[mean] - moved.pop(name)
+    return moved
+
+
 def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
     if isinstance(encoder, VGG16 | PoolingVGG16):
-        state = download.torchvision_weights("vgg16")
+        state = download.torchvision_weights("vgg16" if isinstance(encoder, VGG16) else "vgg16_bn")
         built.licence = "BSD-3-Clause (torchvision)"
     else:
         state = download.timm_weights(name)

@@ -60,12 +60,14 @@ class DeepLab(SegmentationNetwork):
 class Dilated(SegmentationNetwork):
     """A front end at stride 8 and the context module: 3x3 convolutions of growing dilation on the class scores.
 
-    The context module starts as the identity, as in the paper, so it changes nothing until it has learned to.
+    The context module starts as the identity on scores above zero, as in the paper; its ReLUs cut off those below. The
+    paper trains the front end first: ``dilations: []`` is the front end alone, and ``--init-from`` its run starts the
+    whole. Trained at once, as by default, both learn together.
 
     Args:
         encoder: one tap, at stride 8; its later stages are dilated instead of strided.
         num_classes: channels of the logits.
-        dilations: of the context module's 3x3 layers.
+        dilations: of the context module's 3x3 layers; empty for the front end alone.
 
     Source: Yu & Koltun, arXiv:1511.07122, table 1 (basic module) and equation 4 (identity initialisation).
     """
@@ -85,7 +87,9 @@ class Dilated(SegmentationNetwork):
         layers: list[nn.Module] = []
         for dilation in dilations:
             layers += [_identity(num_classes, 3, dilation), nn.ReLU(inplace=True)]
-        self.context = nn.Sequential(*layers, _identity(num_classes, 1, 1))
+        if layers:
+            layers.append(_identity(num_classes, 1, 1))
+        self.context = nn.Sequential(*layers)
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.context(self.score(self.features(pixels)[8]))

@@ -21,7 +21,7 @@ class SmpNetwork(SegmentationNetwork):
 
     Args:
         architecture: ``Unet``, ``FPN``, ``DeepLabV3Plus``, ...
-        num_classes: channels of our logits.
+        num_classes: channels of our logits; its own number of classes follows from them.
         args: of its class, as its ``config.json`` holds them.
 
     Raises:
@@ -39,16 +39,15 @@ class SmpNetwork(SegmentationNetwork):
                 f"segmentation_models_pytorch has no network called {architecture!r}; there are "
                 f"{', '.join(sorted(known))}"
             )
-        plain = {**args, "encoder_weights": None, "activation": None, "aux_params": None}
+        self.sigmoid = num_classes == 2 and int(args.get("classes", 1)) == 1
+        plain = {**args, "classes": 1 if self.sigmoid else num_classes}
+        plain |= {"encoder_weights": None, "activation": None, "aux_params": None}
         try:
             built = known[architecture](**plain)
         except (TypeError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"{architecture} does not take these arguments: {args} ({reason})") from error
         self.encoder, self.decoder, self.head = built.encoder, built.decoder, built.segmentation_head
-        self.sigmoid = int(args.get("classes", 1)) == 1
-        if num_classes != (2 if self.sigmoid else args["classes"]):
-            raise UsageError(f"{architecture} has {args.get('classes', 1)} output channels, not {num_classes} classes")
         self.stride, self.coarsest_stride, self.coordinates = 1, 32, same_map(1)
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -105,17 +105,35 @@ class VGG16(Encoder):
 
 def torchvision_names(state_names: Sequence[str]) -> dict[str, str]:
     """Our parameter names for those of torchvision's ``vgg16`` (``features.0.weight`` -> ``conv1_1.weight``)."""
-    ours = [f"conv{block}_{i}" for block, widths in enumerate(BLOCKS, 1) for i in range(1, len(widths) + 1)]
-    theirs, index = [], 0
-    for widths in BLOCKS:
-        for _ in widths:
-            theirs.append(f"features.{index}")
-            index += 2  # convolution and ReLU
+    pairs = {**_convolutions(step=2), "classifier.0": "fc6", "classifier.3": "fc7"}
+    return _renamed(state_names, pairs)
+
+
+def torchvision_names_with_norms(state_names: Sequence[str]) -> dict[str, str]:
+    """The same for layers that are a convolution (``conv1_1.0``) and its norm (``conv1_1.1``).
+
+    From the names of ``vgg16`` or of ``vgg16_bn``.
+    """
+    norms = any(name.endswith("running_mean") for name in state_names)
+    pairs = {}
+    for theirs, ours in _convolutions(step=3 if norms else 2).items():
+        pairs[theirs] = f"{ours}.0"
+        if norms:
+            pairs[f"features.{int(theirs.removeprefix('features.')) + 1}"] = f"{ours}.1"
+    return _renamed(state_names, pairs)
+
+
+def _convolutions(step: int) -> dict[str, str]:
+    """torchvision's module -> ours; a convolution and what belongs to it are ``step`` modules."""
+    pairs, index = {}, 0
+    for block, widths in enumerate(BLOCKS, 1):
+        for number in range(1, len(widths) + 1):
+            pairs[f"features.{index}"] = f"conv{block}_{number}"
+            index += step
         index += 1  # pooling
-    pairs = {**dict(zip(theirs, ours, strict=True)), "classifier.0": "fc6", "classifier.3": "fc7"}
-    renamed = {}
-    for name in state_names:
-        module, _, parameter = name.rpartition(".")
-        if module in pairs:
-            renamed[name] = f"{pairs[module]}.{parameter}"
-    return renamed
+    return pairs
+
+
+def _renamed(state_names: Sequence[str], modules: dict[str, str]) -> dict[str, str]:
+    parts = [(name, *name.rpartition(".")) for name in state_names]
+    return {name: f"{modules[module]}.{parameter}" for name, module, _, parameter in parts if module in modules}

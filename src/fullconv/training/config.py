@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fullconv.errors import UsageError, first_few
-from fullconv.files import read_yaml, write_text
+from fullconv.files import read_value, read_yaml, write_text
 
 
 class TrainConfig(BaseModel):
@@ -101,7 +101,7 @@ class TrainConfig(BaseModel):
         if not isinstance(value, dict):
             return value
         return {
-            str(name).replace("-", "_"): yaml.safe_load(entry) if isinstance(entry, str) else entry
+            str(name).replace("-", "_"): read_value(entry) if isinstance(entry, str) else entry
             for name, entry in value.items()
         }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from fullconv.device import free_bytes
 from fullconv.errors import UsageError
 
 PROBES = (64, 128)
@@ -58,7 +58,10 @@ def refuse_if_too_large(
 
 
 def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
-    """Bytes that autograd keeps for one square image, beside the parameters."""
+    """Bytes that autograd keeps for one square image, beside the parameters.
+
+    Two are run and halved: batch norm after global pooling refuses one alone.
+    """
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     seen: dict[int, int] = {}
 
@@ -71,7 +74,7 @@ def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
     device = next(network.parameters()).device
     was_training = network.training
     buffers = {name: value.clone() for name, value in network.named_buffers()}
-    image = torch.zeros(1, channels, side, side, device=device)
+    image = torch.zeros(2, channels, side, side, device=device)
     with (
         torch.random.fork_rng(devices=[]),
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
@@ -83,19 +86,4 @@ def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
     network.train(was_training)
     for name, value in network.named_buffers():
         value.copy_(buffers[name])
-    return total
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Free memory of the device; None where the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    info = Path("/proc/meminfo")
-    if device.type != "cpu" or not info.is_file():
-        return None
-    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-    free = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if free is not None and limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
-    return free
+    return total // 2

@@ -20,6 +20,7 @@ from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.geometry import round_up
 from fullconv.model_file import model_file, read_header
 from fullconv.models import build_model, transplant
+from fullconv.models.build import FOREIGN
 from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter, from_header
 from fullconv.spec import Preprocessing
@@ -138,6 +139,8 @@ def make_plan(
             raise UsageError(f"{spec.root}: not the data of this run (other classes, names or order); give the same")
         segmenter, listing = from_header(saved["header"]), ""
         segmenter.precision = saved["precision"]
+    if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
+        segmenter.network.encoder.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     weights = _class_weights(config, report, len(spec.classes))
     parameters = sum(p.numel() for p in segmenter.network.parameters())
@@ -150,7 +153,7 @@ def make_plan(
 
 def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -> tuple[Segmenter, str]:
     """The network with its first weights: random, an encoder's or (``init_from``) another model's; their listing."""
-    encoder_args, start = config.encoder_args, None
+    encoder_args, model_args, start = config.encoder_args, config.model_args, None
     if config.init_from:
         start = read_header(config.init_from)
         if start["model"]["encoder"] != config.encoder:
@@ -159,9 +162,11 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
                 f"use --encoder {start['model']['encoder']}"
             )
         encoder_args = {**start["model"]["encoder_args"], **encoder_args}
+        if config.model in FOREIGN and start["model"]["name"] == config.model:
+            model_args = {**start["model"]["model_args"], **model_args}
     built = build_model(
         config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
-        encoder_args, config.model_args,
+        encoder_args, model_args,
     )  # fmt: skip
     if start is not None:
         state, _ = read_safetensors(model_file(config.init_from))

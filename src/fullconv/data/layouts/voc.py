@@ -58,8 +58,10 @@ def _with_sbd(
         image = images / f"{name}.jpg"
         if name in val:
             continue
-        if not image.is_file():
+        if not image.is_file() and listing is None:
             bare += 1
+        elif not image.is_file():
+            raise DataError(f"{listing}: {name} has no image in {images.name}; add it, or take it off the list")
         elif name in found:
             items.append(Item(name, image, masks / f"{name}.png"))
         elif name in by_name:

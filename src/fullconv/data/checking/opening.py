@@ -1,0 +1,257 @@
+"""Opening a plain folder although something is wrong with it, so that a check finds everything at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.data.archive import is_archive, unpack
+from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
+from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
+from fullconv.data.description import Description, read_description
+from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files, lines
+from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_ENDINGS, MASK_FOLDERS
+from fullconv.data.open import NAME_FILES, open_dataset
+from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
+from fullconv.errors import DataError, first_few
+from fullconv.spec import ClassSet
+
+MOST_GUESSED = 40
+LEAST_SHARE = 0.001
+"""Colours that no class has are proposed as classes when they cover at least this share of the pixels."""
+
+
+def open_for_check(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Finding]]:
+    """As :func:`open_dataset`; a plain folder that it refuses is opened as far as it goes.
+
+    Returns:
+        The data set without what cannot be used, and what was wrong: images without a mask, entries of lists that
+        name no image, classes that only the owner can name.
+
+    Raises:
+        UsageError, DataError: as :func:`open_dataset`, for what is no plain folder of images and masks.
+    """
+    try:
+        return open_dataset(data), []
+    except DataError as error:
+        if isinstance(data, DatasetSpec):
+            raise
+        opening = _find(Path(data).expanduser())
+        if opening is None or not opening.items:
+            raise
+        refusal = Finding(REFUSED, str(error), "do what the line says", problem=True)
+        spec = opening.complete()
+        return spec, opening.findings or [refusal]
+
+
+@dataclass
+class _Opening:
+    """A plain folder while it is opened; ``items`` by split, ``""`` before there are splits."""
+
+    root: Path
+    description: Description
+    items: dict[str, Sequence[Item]] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def problem(self, kind: str, text: str, mend: str) -> None:
+        self.findings.append(Finding(kind, text, mend, problem=True))
+
+    def complete(self) -> DatasetSpec:
+        """Splits and classes."""
+        if "" in self.items:
+            everything = self.items.pop("")
+            given = self.description
+            self.items |= split_by_hash(everything, given.split_seed, given.val_fraction)
+            rule = f"{given.val_fraction:.0%} of {len(everything)} images with the smallest SHA-256"
+            self.reasons.append(f"no val split is given: val is the {rule} of '{given.split_seed}:name'")
+        classes, encoding, declared = self._classes()
+        return DatasetSpec(
+            self.root.name, self.root, "folder", tuple(self.reasons), classes, encoding, self.items,
+            self.description.channels, declared,
+        )  # fmt: skip
+
+    def _classes(self) -> tuple[ClassSet, MaskEncoding, bool]:
+        """Declared classes, or what the masks that can be read hold."""
+        given = self.description
+        classes = given.class_set()
+        encoding = given.encoding(classes)
+        values, colours, pixels = _contents([item.mask for items in self.items.values() for item in items])
+        if values == {0, 255} and not encoding.values and not encoding.colours and encoding.void_values is None:
+            self.problem(
+                UNDECIDED,
+                f"{self.root}: the masks hold only 0 and 255; is 255 a class or unlabelled?",
+                f"write one of these lines into {self.root / 'dataset.yaml'}: 'values: {{0: background, 255: "
+                "foreground}' (a class), or 'ignore: [255]' (unlabelled)",
+            )
+            if classes is None:
+                return ClassSet(("value_0", "value_255")), MaskEncoding({0: 0, 255: 1}, void_values=()), False
+        if classes is not None:
+            return classes, encoding, True
+        if colours:
+            return self._colour_classes(colours, pixels)
+        return self._value_classes(values, encoding)
+
+    def _colour_classes(
+        self, colours: Mapping[tuple[int, ...], int], pixels: int
+    ) -> tuple[ClassSet, MaskEncoding, bool]:
+        """RGB masks whose colours nobody named."""
+        frequent = [c for c, n in sorted(colours.items(), key=lambda e: -e[1]) if n >= LEAST_SHARE * pixels]
+        frequent = frequent[:MOST_GUESSED]
+        named = {f"class_{index}": (c[0], c[1], c[2]) for index, c in enumerate(frequent)}
+        line = ", ".join(f"{name}: {list(colour)}" for name, colour in named.items())
+        self.problem(
+            UNDECIDED,
+            f"{self.root}: RGB masks of {len(colours)} colours, but no colour is named; {len(frequent)} of them cover "
+            f"at least {LEAST_SHARE:.1%} of the pixels",
+            f"write the classes into {self.root / 'dataset.yaml'}, with names of yours: 'classes: {{{line}}}'",
+        )
+        classes = ClassSet(tuple(named), tuple(named.values()))
+        return classes, MaskEncoding(colours={colour: index for index, colour in enumerate(named.values())}), False
+
+    def _value_classes(self, values: set[int], encoding: MaskEncoding) -> tuple[ClassSet, MaskEncoding, bool]:
+        """Index masks without class names; a name per value where there are too many to be ids."""
+        void = {65535 if max(values, default=0) > 255 else 255}
+        void = void if encoding.void_values is None else set(encoding.void_values)
+        real = sorted(values - void)
+        listing = next((self.root / name for name in NAME_FILES if (self.root / name).is_file()), None)
+        if listing is not None:
+            return ClassSet(tuple(lines(listing))), encoding, True
+        if not real:
+            if values:
+                self.problem(
+                    UNDECIDED, f"{self.root}: every mask pixel is void ({first_few([str(v) for v in sorted(void)])})",
+                    "label some pixels, or correct 'ignore' in dataset.yaml",
+                )  # fmt: skip
+            return ClassSet(("unknown",)), encoding, False
+        if real[-1] > 20 and len(real) < real[-1] / 2:
+            self.problem(
+                UNDECIDED,
+                f"{self.root}: the masks hold {len(real)} different ids up to {real[-1]}; are these classes, "
+                "instances, or smoothed edges?",
+                "name the classes and their values in dataset.yaml ('values: {0: ground, 128: road}')",
+            )
+        if encoding.void_values is None and void & values:
+            encoding = replace(encoding, void_values=tuple(void))
+        return ClassSet(tuple(f"class_{index}" for index in range(real[-1] + 1))), encoding, False
+
+
+def _find(path: Path) -> _Opening | None:
+    """The first folder at or below ``path`` that holds images and masks."""
+    if path.is_file():
+        if not is_archive(path):
+            return None
+        path = unpack(path)
+    level = sorted(sub for sub in path.iterdir() if sub.is_dir())[:50]
+    for root in (path, *level):
+        opening = _Opening(root, read_description(root) or Description())
+        parts = {split: sub for split, names in SPLIT_NAMES if (sub := child(root, names)) is not None}
+        pairs = {split: _folders(sub, opening.description) for split, sub in parts.items()}
+        whole = _folders(root, opening.description)
+        if pairs.get("train"):
+            for split, folders in pairs.items():
+                if folders:
+                    opening.items[split] = _pair(opening, *folders)
+        elif whole:
+            _open_one(opening, *whole)
+        else:
+            continue
+        opening.items = {split: items for split, items in opening.items.items() if items}
+        return opening
+    return None
+
+
+def _folders(root: Path, description: Description) -> tuple[Path, Path] | None:
+    images = root / description.images if description.images else child(root, IMAGE_FOLDERS)
+    masks = root / description.masks if description.masks else child(root, MASK_FOLDERS)
+    found = images is not None and masks is not None and images.is_dir() and masks.is_dir() and images != masks
+    return (images, masks) if found and images and masks else None
+
+
+def _open_one(opening: _Opening, images: Path, masks: Path) -> None:
+    """One folder of images and one of masks: split folders in them, lists beside them, or neither."""
+    parts = {split: sub for split, names in SPLIT_NAMES if (sub := child(images, names)) is not None}
+    if parts:
+        opening.reasons.append(f"{images.name}/ and {masks.name}/ with folders {', '.join(parts)}")
+        for split, sub in parts.items():
+            opening.items[split] = _pair(opening, sub, masks / sub.name)
+        return
+    opening.reasons.append(f"folders {images.name}/ and {masks.name}/, paired by name")
+    items = _pair(opening, images, masks)
+    lists = opening.description.splits or {
+        split: f"{place}{name}.txt"
+        for split, names in SPLIT_NAMES
+        for name in reversed(names)
+        for place in ("lists/", "splits/", "")
+        if (opening.root / f"{place}{name}.txt").is_file()
+    }
+    if not lists:
+        opening.items[""] = items
+        return
+    known = {name: item for item in items for name in (item.image.stem, item.id)}
+    for split, listing in lists.items():
+        names = [line.replace(",", " ").split()[0] for line in lines(opening.root / listing)]
+        paths = [Path(name) for name in names]
+        keys = [path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path for path in paths]
+        chosen = [known.get(key.as_posix(), known.get(key.name)) for key in keys]
+        missing = [name for name, item in zip(names, chosen, strict=True) if item is None]
+        if missing:
+            opening.problem(
+                "unpaired",
+                f"{opening.root / listing}: {len(missing)} of {len(names)} entries name no image with a mask "
+                f"({first_few(missing)})",
+                "add the files, or take the entries off the list (--fix does)",
+            )
+        opening.items[split] = [item for item in chosen if item is not None]
+
+
+def _pair(opening: _Opening, images: Path, masks: Path) -> list[Item]:
+    """The images that have a mask; the others become a problem."""
+    pictures, files = image_files(images), image_files(masks) if masks.is_dir() else []
+    by_name: dict[str, Path] = {}
+    for path in files:
+        by_name.setdefault(path.relative_to(masks).with_suffix("").as_posix(), path)
+    keys = [path.relative_to(images).with_suffix("").as_posix() for path in pictures]
+    suffix = opening.description.mask_suffix
+    endings = (suffix,) if suffix else MASK_ENDINGS
+    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in by_name for key in keys))
+    paired = [key for key in keys if f"{key}{ending}" in by_name]
+    bare = [path.name for path, key in zip(pictures, keys, strict=True) if f"{key}{ending}" not in by_name]
+    if bare:
+        opening.problem(
+            "unpaired",
+            f"{images}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)})",
+            "add the masks, or move these images away (--fix leaves them out)",
+        )
+    by_key = dict(zip(keys, pictures, strict=True))
+    return [Item(key, by_key[key], by_name[f"{key}{ending}"]) for key in paired]
+
+
+def _contents(masks: Sequence[Path]) -> tuple[set[int], dict[tuple[int, ...], int], int]:
+    """All values of index masks; all colours of RGB masks with their pixels; the pixels of RGB masks."""
+
+    def contents(path: Path) -> tuple[set[int], dict[tuple[int, ...], int]]:
+        try:
+            raw = read_raw_mask(path)
+        except DataError:
+            return set(), {}
+        if raw.ndim == 3 and not np.array_equal(raw, np.repeat(raw[..., :1], 3, axis=2)):
+            packed = raw.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+            keys, counts = np.unique(packed, return_counts=True)
+            counted = zip(keys.tolist(), counts.tolist(), strict=True)
+            return set(), {(key >> 16, key >> 8 & 255, key & 255): count for key, count in counted}
+        return {int(value) for value in np.unique(raw[..., 0] if raw.ndim == 3 else raw)}, {}
+
+    values: set[int] = set()
+    colours: dict[tuple[int, ...], int] = {}
+    with ThreadPoolExecutor() as pool:
+        for more, coloured in pool.map(contents, masks):
+            values |= more
+            for colour, count in coloured.items():
+                colours[colour] = colours.get(colour, 0) + count
+    return values, colours, sum(colours.values())

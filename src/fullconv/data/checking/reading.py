@@ -1,0 +1,163 @@
+"""Reading one item once: its labels counted, its picture's fingerprint, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fullconv.data.checking.duplicates import difference_hash, small_grey
+from fullconv.data.checking.strays import decode_strays, smoothed_share
+from fullconv.data.decode import opened, read_image, read_labels, read_raw_mask
+from fullconv.data.loader import read_sample
+from fullconv.data.regions import Drawing
+from fullconv.data.spec import DatasetSpec, Item
+from fullconv.errors import DataError
+
+MENDS = {
+    "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
+    "jpeg": "export the mask again as PNG: what JPEG changed cannot be told any more (--fix leaves the pair out)",
+    "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
+    "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or mend the mask "
+    "(--fix leaves the pair out)",
+    "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
+    "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...})",
+}
+_DEPTHS = {"1": "grey, 1 bit", "L": "grey, 8 bits", "LA": "grey, 8 bits", "P": "palette", "RGB": "RGB", "RGBA": "RGB"}
+
+
+class Fault(NamedTuple):
+    """What is wrong with an item: a kind of :data:`MENDS` and a line."""
+
+    kind: str
+    text: str
+
+
+class Fingerprint(NamedTuple):
+    """What tells equal and nearly equal images: digests of pixels and labels, difference hash, uint8 ``[256]``."""
+
+    pixels: bytes
+    labels: bytes
+    hash: int
+    grey: np.ndarray
+
+
+@dataclass(frozen=True)
+class Look:
+    """What reading an item found; the counts are there where nothing is wrong with it.
+
+    Attributes:
+        faults: what is wrong.
+        encoding: how the labels are stored, in words.
+        size: ``(height, width)``.
+        counts: labelled pixels per class, int64 ``[classes]``.
+        void: pixels without a label.
+        between: border pixels whose id lies between their neighbours', and all border pixels.
+        fingerprint: of the image and its labels.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    encoding: str = ""
+    size: tuple[int, int] = (0, 0)
+    counts: np.ndarray | None = None
+    void: int = 0
+    between: tuple[int, int] = (0, 0)
+    fingerprint: Fingerprint | None = None
+
+
+def look(spec: DatasetSpec, item: Item) -> Look:
+    """Read an item; never raises for bad data."""
+    faults: list[Fault] = []
+    encoding = _stored_as(spec, item)
+    image, labels = _read_both(spec, item, faults)
+    if image is not None and labels is not None and image.shape[:2] != labels.shape:
+        text = (
+            f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.where.name} is "
+            f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
+        )
+        faults.append(Fault("size", text))
+    if faults or image is None or labels is None:
+        return Look(tuple(faults), encoding)
+    ignore = spec.classes.ignore_index
+    counts = np.bincount(labels[labels != ignore].ravel(), minlength=len(spec.classes)).astype(np.int64)
+    void = labels.size - int(counts.sum())
+    between = smoothed_share(labels, ignore) if (counts > 0).sum() > 2 else (0, 0)
+    return Look((), encoding, labels.shape, counts, void, between, _fingerprint(image, labels))
+
+
+def _read_both(spec: DatasetSpec, item: Item, faults: list[Fault]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Image and labels, each None where it cannot be read."""
+    if spec.shapes is not None:
+        sample = read_sample(spec, item)
+        return sample.image, sample.labels
+    image = labels = None
+    try:
+        image = item.pixels.read(spec.channels) if item.pixels else read_image(item.image, spec.channels)
+    except DataError as error:
+        faults.append(Fault("unreadable", str(error)))
+    classes, ignore = len(spec.classes), spec.classes.ignore_index
+    try:
+        if item.labels is not None:
+            labels = item.labels.read(classes, ignore)
+        else:
+            labels = read_labels(item.mask, spec.encoding, classes, ignore)
+    except DataError as error:
+        faults.append(_mask_fault(spec, item, str(error)))
+    return image, labels
+
+
+def _mask_fault(spec: DatasetSpec, item: Item, text: str) -> Fault:
+    """What is wrong with labels that could not be read, ``text`` being the decoder's own line."""
+    if item.labels is not None:
+        return Fault("unreadable", text)
+    try:
+        raw = read_raw_mask(item.mask)
+    except DataError:
+        return Fault("jpeg" if "compression changes labels" in text else "unreadable", text)
+    decoded = decode_strays(raw, spec)
+    if decoded is None:
+        return Fault("colours", text)
+    if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not spec.encoding.values):
+        return Fault("ids", text)
+    count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
+    sorts = len(np.unique(stray, axis=0))
+    what = ("colours" if raw.ndim == 3 else "values") if sorts > 1 else ("colour" if raw.ndim == 3 else "value")
+    line = (
+        f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} between "
+        "those of the classes; save the mask without smoothing"
+    )
+    return Fault("smoothed", line)
+
+
+def _stored_as(spec: DatasetSpec, item: Item) -> str:
+    if spec.shapes is not None:
+        return "drawn with the scene"
+    if isinstance(item.labels, Drawing):
+        return f"outlines, drawn as {item.labels.tool} does"
+    if item.labels is not None:
+        return f"not in mask files ({type(item.labels).__name__})"
+    return _file_kind(item.mask)
+
+
+def _file_kind(path: Path) -> str:
+    if path.suffix.lower() == ".npy":
+        return "array (.npy)"
+    try:
+        with opened(path) as image:
+            depth = "grey, 16 bits" if image.mode.startswith("I") else _DEPTHS.get(image.mode, image.mode)
+            return f"{depth} ({image.format})"
+    except DataError:
+        return "unreadable"
+
+
+def _fingerprint(image: np.ndarray, labels: np.ndarray) -> Fingerprint:
+    grey = small_grey(image)
+    return Fingerprint(_digest(image), _digest(labels), difference_hash(grey), grey.reduced)
+
+
+def _digest(array: np.ndarray) -> bytes:
+    shape = str(array.shape).encode()
+    return hashlib.blake2b(array.ravel().data.cast("B"), digest_size=16, key=shape).digest()

@@ -1,0 +1,157 @@
+"""CVAT's "Segmentation mask 1.1": PASCAL VOC's folders, with the tool's own labels and colours in ``labelmap.txt``.
+
+Format: CVAT's documentation, "Segmentation Mask". The licence is that of whoever made the labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.data.decode import IMAGE_SUFFIXES, opened
+from fullconv.data.description import Description
+from fullconv.data.layouts.base import Found, image_files, lines
+from fullconv.data.layouts.exports import by_subset, is_background
+from fullconv.data.spec import Item, LabelSource, MaskEncoding
+from fullconv.errors import DataError, first_few
+from fullconv.spec import ClassSet, Colour
+
+IGNORED_LABEL = "ignored"
+IMAGE_FOLDERS = ("JPEGImages", "images", ".")
+_LINE = re.compile(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::[^:]*){0,2}")
+
+
+def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
+    """CVAT masks: ``labelmap.txt`` and ``SegmentationClass``; lists in ``ImageSets/Segmentation`` where they are.
+
+    The colours of ``labelmap.txt`` say which class a pixel is. In palette masks the palette's colours count, in grey
+    ones the value is the line of ``labelmap.txt``, from 0.
+    """
+    listing, masks = root / "labelmap.txt", root / "SegmentationClass"
+    if not (listing.is_file() and masks.is_dir()):
+        return None
+    classes, encoding, voids = _label_map(listing)
+    reasons = [
+        f"labelmap.txt and SegmentationClass: CVAT's Segmentation mask 1.1, {len(classes)} classes by their colours"
+    ]
+    if voids:
+        reasons.append(f"the label {IGNORED_LABEL!r} is unlabelled")
+    subsets = _subsets(root, masks)
+    available = {path.relative_to(masks).with_suffix("").as_posix() for path in masks.rglob("*.png")}
+    bare = {name for names in subsets.values() for name in names if name not in available}
+    if not available or len(bare) == len({name for names in subsets.values() for name in names}):
+        raise DataError(
+            f"{masks}: no mask of a listed image is there; export again, with the masks named like the list"
+        )
+    images = _images(root)
+    missing = sorted({n for names in subsets.values() for n in names if n not in bare and n not in images})
+    if missing:
+        raise DataError(
+            f"{root}: {len(missing)} masks have no image ({first_few(missing)}); export again with images saved, or "
+            "put the images into JPEGImages or images"
+        )
+    if bare:
+        reasons.append(f"{len(bare)} listed images have no mask and are left out ({first_few(sorted(bare))})")
+    items = {
+        subset: [
+            _item(name, images[name], masks / f"{name}.png", encoding.colours, voids, classes)
+            for name in names
+            if name not in bare
+        ]
+        for subset, names in subsets.items()
+    }
+    if any(item.labels for subset in items.values() for item in subset):
+        reasons.append("palette masks are read by the colours of their palettes")
+    return Found("cvat_mask", reasons, by_subset(items, reasons), classes, encoding)
+
+
+def _label_map(path: Path) -> tuple[ClassSet, MaskEncoding, tuple[Colour, ...]]:
+    """Classes in the file's order, black background first where it names none; how masks are read; void colours."""
+    colours: dict[str, Colour] = {}
+    for number, line in enumerate(lines(path), 1):
+        if line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None or max(int(match[i]) for i in (2, 3, 4)) > 255:
+            raise DataError(f"{path}: entry {number} is {line[:60]!r}; expected 'label:R,G,B:parts:actions', 0 to 255")
+        name, colour = match[1].strip(), (int(match[2]), int(match[3]), int(match[4]))
+        other = next((known for known in colours if known == name or colours[known] == colour), None)
+        if other is not None:
+            raise DataError(f"{path}: {other!r} and {name!r} share a name or a colour; give each label its own")
+        colours[name] = colour
+    order = list(colours)
+    voids = (colours.pop(IGNORED_LABEL),) if IGNORED_LABEL in colours else ()
+    if not colours:
+        raise DataError(f"{path}: names no label; expected lines 'label:R,G,B:parts:actions'")
+    if not any(is_background(name) for name in colours) and (0, 0, 0) not in {*colours.values(), *voids}:
+        colours, order = {"background": (0, 0, 0), **colours}, ["background", *order]
+    classes = ClassSet(tuple(colours), tuple(colours.values()))
+    values = {place: classes.names.index(name) for place, name in enumerate(order) if name != IGNORED_LABEL}
+    void_values = (order.index(IGNORED_LABEL), 255) if voids else None
+    ids = {colour: index for index, colour in enumerate(colours.values())}
+    return classes, MaskEncoding(values, ids, void_values, voids), voids
+
+
+def _subsets(root: Path, masks: Path) -> dict[str, list[str]]:
+    """Names of images, without their suffixes, per list; without lists every mask's."""
+    found = {path.stem: lines(path) for path in sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))}
+    if any(found.values()):
+        return found
+    return {"": sorted(path.relative_to(masks).with_suffix("").as_posix() for path in masks.rglob("*.png"))}
+
+
+def _images(root: Path) -> dict[str, Path]:
+    """Image files by name without suffix; of the folders the first wins. Beside the masks none lies deeper."""
+    found: dict[str, Path] = {}
+    for name in IMAGE_FOLDERS:
+        folder = root / name
+        beside = (p for p in sorted(root.glob("*")) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        for path in beside if name == "." else image_files(folder):
+            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+    return found
+
+
+def _item(
+    name: str, image: Path, mask: Path, colours: Mapping[Colour, int], voids: tuple[Colour, ...], classes: ClassSet
+) -> Item:
+    source: LabelSource | None = None
+    with opened(mask) as picture:
+        if picture.mode == "P":
+            source = PaletteMask(mask, dict(colours), voids)
+    return Item(name, image, mask, labels=source)
+
+
+@dataclass(frozen=True)
+class PaletteMask:
+    """A palette mask whose colours, not its values, say which class a pixel is."""
+
+    path: Path
+    colours: dict[Colour, int]
+    voids: tuple[Colour, ...]
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
+
+        Raises:
+            DataError: a colour that stands for no class, or a damaged file.
+        """
+        with opened(self.path) as picture:
+            values = np.array(picture)
+            palette = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+        ids = {**self.colours, **dict.fromkeys(self.voids, ignore_index)}
+        table = np.array([ids.get((int(r), int(g), int(b)), -1) for r, g, b in palette], np.int32)
+        table = np.concatenate([table, np.full(256 - len(table), -1, np.int32)])
+        labels = table[values]
+        if (labels < 0).any():
+            row, column = (int(place) for place in np.argwhere(labels < 0)[0])
+            value = int(values[row, column])
+            colour = tuple(palette[value].tolist()) if value < len(palette) else "none"
+            raise DataError(
+                f"{self.path}: colour {colour} (value {value}) at row {row}, column {column} stands for no class; "
+                "add it to labelmap.txt, or export the mask again"
+            )
+        return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
