@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from fullconv.metrics import Scores
 if TYPE_CHECKING:
     from fullconv.apps.sweep import Swept
     from fullconv.models.catalogue import Weights
-
-MOST_OF_A_KIND = 10
 
 
 def score_table(scores: Scores, console: Console | None = None) -> None:
@@ -99,15 +96,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     table.add_row("ignored / all", *cells)
     console.print(table)
     for word, problem in (("note", False), ("problem", True)):
-        said: Counter[str] = Counter()
-        for finding in report.findings:
-            if finding.problem == problem:
-                said[finding.kind] += 1
-                if said[finding.kind] <= MOST_OF_A_KIND:
-                    say(f"{word}: {finding.text}\n  mend: {finding.mend}")
-        for kind, count in said.items():
-            if count > MOST_OF_A_KIND:
-                say(f"{word}: and {count - MOST_OF_A_KIND} more of the kind '{kind}'; --json lists all")
+        for finding in report.shown(problem):
+            say(f"{word}: {finding.text}\n  mend: {finding.mend}")
     count = len(report.problems)
     say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
 

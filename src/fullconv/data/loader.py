@@ -24,21 +24,31 @@ class Sample:
     id: str
     image: UInt8Array
     labels: np.ndarray
+    source: int = 0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """``pixels`` uint8 ``n c h w`` (channels last in memory), ``labels`` ``n h w``, and the samples' ids."""
+    """Samples of one size.
+
+    Attributes:
+        pixels: uint8 ``n c h w``, channels last in memory.
+        labels: ``n h w``.
+        ids: of the samples.
+        sources: of a mixture, which data set each sample is from.
+    """
 
     pixels: Tensor
     labels: Tensor
     ids: list[str]
+    sources: list[int]
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.pixels.to(device, non_blocking=True), self.labels.to(device, non_blocking=True), self.ids)
+        pixels, labels = (tensor.to(device, non_blocking=True) for tensor in (self.pixels, self.labels))
+        return Batch(pixels, labels, self.ids, self.sources)
 
     def pin_memory(self) -> Batch:
-        return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.ids)
+        return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.ids, self.sources)
 
 
 def read_sample(spec: DatasetSpec, item: Item) -> Sample:
@@ -59,7 +69,7 @@ def read_sample(spec: DatasetSpec, item: Item) -> Sample:
             f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.where.name} is "
             f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
         )
-    return Sample(item.id, image, labels)
+    return Sample(item.id, image, labels, item.source)
 
 
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -90,7 +100,7 @@ class TrainData(Dataset[Sample | DataError]):
             return error
         random = generator(self.seed, epoch, index)
         ignore = self.spec.classes.ignore_index
-        return Sample(sample.id, *self.augmentation(sample.image, sample.labels, random, ignore))
+        return Sample(sample.id, *self.augmentation(sample.image, sample.labels, random, ignore), sample.source)
 
 
 class EvalData(Dataset[Sample | DataError]):
@@ -162,7 +172,8 @@ def collate(samples: Sequence[Sample], fill: tuple[int, ...] = (0,), ignore_inde
         for i, sample in enumerate(samples):
             inside = np.s_[i, : sample.image.shape[0], : sample.image.shape[1]]
             pixels[inside], labels[inside] = sample.image, sample.labels
-    return Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels), [s.id for s in samples])
+    pixels_first = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return Batch(pixels_first, torch.from_numpy(labels), [s.id for s in samples], [s.source for s in samples])
 
 
 class _Collate:

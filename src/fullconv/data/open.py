@@ -14,6 +14,7 @@ from fullconv.data.archive import is_archive, unpack
 from fullconv.data.decode import opened, read_raw_mask
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
+from fullconv.data.mixing import mix
 from fullconv.data.shapes import Shapes
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
 from fullconv.errors import DataError, UsageError, first_few
@@ -28,9 +29,9 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
 
     Args:
         data: a folder, a zip or tar archive of one, or the name ``shapes`` (``shapes:num_classes=12,height=256`` with
-            fields of :class:`fullconv.data.Shapes`). The folder may be one or two levels
-            above the data (``VOCdevkit/VOC2012``). A ``dataset.yaml`` beside the data overrides what would be
-            recognised.
+            fields of :class:`fullconv.data.Shapes`). The folder may be one or two levels above the data
+            (``VOCdevkit/VOC2012``). ``A+B`` mixes several (:func:`fullconv.data.mixing.mix`). A ``dataset.yaml``
+            beside the data overrides what would be recognised.
 
     Splits: ``train`` and ``val`` as the data states them; else by the seeded rule of
     :func:`fullconv.data.spec.split_by_hash`.
@@ -41,6 +42,8 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
     """
     if isinstance(data, DatasetSpec):
         return data
+    if "+" in str(data) and not Path(data).exists():
+        return mix([open_dataset(part) for part in str(data).split("+")])
     if str(data) == "shapes" or str(data).startswith("shapes:"):
         return shapes_dataset(Shapes.parse(str(data)))
     path = Path(data).expanduser()

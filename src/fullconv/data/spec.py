@@ -53,6 +53,8 @@ class Item:
     index: int = -1
     labels: LabelSource | None = None
     pixels: ImageSource | None = None
+    source: int = 0
+    """Which data set of a mixture it is from."""
 
     @property
     def where(self) -> Path:
@@ -92,6 +94,7 @@ class DatasetSpec:
         channels: channels of its images.
         declared: whether the classes were stated (by the layout or a file), not counted from the masks.
         shapes: the generator, for ``shapes``.
+        labelled: of a mixture, per data set whether it labels each class; None otherwise.
     """
 
     name: str
@@ -104,6 +107,7 @@ class DatasetSpec:
     channels: int = 3
     declared: bool = True
     shapes: Shapes | None = None
+    labelled: tuple[tuple[bool, ...], ...] | None = None
 
     def split(self, name: str) -> Sequence[Item]:
         """The items of one split.

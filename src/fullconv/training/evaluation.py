@@ -17,6 +17,7 @@ from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
 from fullconv.refine import CRF, dense_crf
 from fullconv.segmenter import Part, Segmenter
+from fullconv.training.loss import asked_only
 
 
 @dataclass
@@ -96,7 +97,10 @@ def measure(
     batch_size = 8 if device.type == "cuda" else 2
     for batch in eval_batches(EvalData(spec, items), batch_size, workers):
         target = batch.labels.to(device)
-        parts: Iterable[Part] = segmenter.parts(batch.pixels)
+        parts: Iterable[Part] = (
+            part._replace(logits=asked_only(part.logits, spec.labelled, batch.sources))
+            for part in segmenter.parts(batch.pixels)
+        )
         if crf is not None:
             parts = list(parts)
             result.matrix.update(_refined(segmenter, parts, batch, crf).to(device), target)

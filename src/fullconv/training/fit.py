@@ -28,7 +28,7 @@ from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
 from fullconv.training.evaluation import Measured, default_workers, measure
 from fullconv.training.interrupt import InterruptRequest
-from fullconv.training.loss import training_loss
+from fullconv.training.loss import asked_only, training_loss
 from fullconv.training.memory import refuse_if_too_large
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.report import Reporter, contact_sheet
@@ -112,6 +112,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
                 batch = batch.to(fabric.device)
                 logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
                 window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
+                logits = asked_only(logits, plan.spec.labelled, batch.sources)
                 loss = training_loss(
                     config, logits, batch.labels, window, ignore, weights, mean_over_ranks, fabric.world_size
                 )

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops import label_weight, upsample_cross_entropy, upsample_dice, upsample_focal, upsample_ohem
 from fullconv.training.config import TrainConfig
+
+UNASKED = -1e4
+"""The score of a class that nobody asks about: its share is 0, and it learns nothing."""
+
+
+def asked_only(logits: Tensor, labelled: Sequence[Sequence[bool]] | None, sources: Sequence[int]) -> Tensor:
+    """Coarse scores ``n c h w`` with those classes of each image lowered that its data set does not label.
+
+    The softmax is then over the labelled classes alone: a pixel called background in a data set without cars is no
+    evidence against a car (partial cross-entropy).
+
+    Args:
+        logits: coarse scores.
+        labelled: per data set whether it labels each class; None for one data set.
+        sources: the data set of each image.
+    """
+    if labelled is None:
+        return logits
+    unasked = ~torch.tensor([labelled[source] for source in sources], device=logits.device)
+    return logits.masked_fill(unasked[:, :, None, None], UNASKED)
 
 
 def training_loss(

@@ -126,6 +126,8 @@ def make_plan(
     reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, " + _counts(spec))
     for reason in spec.reasons:
         reporter.say(f"  {reason}")
+    if spec.labelled and (config.label_smoothing or "dice" in config.loss):
+        raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
     train_items, val_items = spec.split("train"), spec.split("val")
     report = _checked(spec, config)
     crop = config.crop or _default_crop(config, spec, train_items, report)

@@ -30,7 +30,7 @@ def put(root: Path, name: str, *rows: str | None) -> None:
 
 
 def describe(root: Path, **fields: Any) -> Path:
-    root.mkdir(exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     (root / "data.yaml").write_text(yaml.safe_dump({"names": ["cat", "dog"], **fields}))
     return root
 
@@ -45,6 +45,7 @@ def roboflow(root: Path, *rows: str | None) -> Path:
 def test_roboflow_with_paths_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "train/images").mkdir(parents=True)  # what the path says, and not what it means
     put(tmp_path, "train/images/other.jpg", SQUARE)
+    put(tmp_path / "set", "images/preview.jpg", SQUARE)  # the end of ../test/images, but not of that split
     spec = open_dataset(roboflow(tmp_path / "set", SQUARE, BOX))
     assert (spec.layout, spec.classes.names) == ("yolo", ("background", "cat", "dog"))
     assert {split: [item.id for item in items] for split, items in spec.splits.items()} == {

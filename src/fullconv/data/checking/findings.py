@@ -16,6 +16,8 @@ UNDECIDED = "undecided"
 REFUSED = "refused"
 """The kind of the line of ``open_dataset``; it goes where reading the files explains it."""
 
+MOST_OF_A_KIND = 10
+
 Place = tuple[str, Item]
 """An item and the split that it is in."""
 
@@ -80,6 +82,19 @@ class CheckReport:
     def add(self, kind: str, text: str, mend: str, **rest: Any) -> None:
         """Add a finding; the arguments are its fields."""
         self.findings.append(Finding(kind, text, mend, **rest))
+
+    def shown(self, problem: bool) -> list[Finding]:
+        """The problems, or the notes; of each kind the first :data:`MOST_OF_A_KIND` and a line about the others."""
+        counts = Counter(finding.kind for finding in self.findings if finding.problem == problem)
+        shown: list[Finding] = []
+        for kind, count in counts.items():
+            same = [finding for finding in self.findings if finding.kind == kind and finding.problem == problem]
+            shown += same[:MOST_OF_A_KIND]
+            if count > MOST_OF_A_KIND:
+                shown.append(
+                    Finding(kind, f"and {count - MOST_OF_A_KIND} more of the kind '{kind}'", "--json lists all")
+                )
+        return shown
 
     def raise_problems(self) -> None:
         """Raise a DataError with the first problem and the number of the others."""

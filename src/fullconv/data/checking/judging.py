@@ -200,13 +200,16 @@ def _add_pairs(
     prints = seen.fingerprints
     different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if not kind.startswith("near") else 0
     if different:
-        text += f"; {different} of these pairs are labelled differently"
+        text += f"; labelled differently: {_counted(different, 'pair')}"
     report.add(kind, text, mend, pairs=tuple((seen.places[a], seen.places[b]) for a, b in pairs))
 
 
 def _judge_strangers(report: CheckReport) -> None:
     """Files of the data set's folders that belong to no item."""
+    said = [finding.text for finding in report.findings if finding.kind == "unpaired"]
     for folder, names, what in strangers(report.dataset):
+        if what.startswith("image") and any(text.startswith(f"{folder}: ") for text in said):
+            continue
         report.add(
             "unpaired",
             f"{folder}: {_counted(len(names), what)} ({first_few(names)})",

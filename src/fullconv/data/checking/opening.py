@@ -193,6 +193,7 @@ def _open_one(opening: _Opening, images: Path, masks: Path) -> None:
     if not lists:
         opening.items[""] = items
         return
+    opening.reasons.append(f"split lists {', '.join(lists.values())}")
     known = {name: item for item in items for name in (item.image.stem, item.id)}
     for split, listing in lists.items():
         names = [line.replace(",", " ").split()[0] for line in lines(opening.root / listing)]

@@ -13,12 +13,10 @@ from fullconv.data.checking.bars import share_bars
 from fullconv.data.checking.findings import CheckReport, Finding, Place
 from fullconv.data.checking.pictures import fault_pictures, image_picture, sample_pictures
 from fullconv.data.checking.style import STYLE
-from fullconv.errors import DataError
 from fullconv.files import write_text
 
 SAMPLES, FAULTS, PAIRS = 6, 12, 6
 """Pictures shown of each split, of problems, and of each kind of pairs."""
-MOST_LINES = 40
 
 
 def write_page(report: CheckReport, path: Path) -> None:
@@ -48,18 +46,13 @@ def _head(report: CheckReport) -> str:
 
 
 def _findings(report: CheckReport) -> str:
-    """Problems first, at most :data:`MOST_LINES`."""
-    findings = sorted(report.findings, key=lambda finding: not finding.problem)
-    if not findings:
-        return ""
-    lines = [_finding(finding) for finding in findings[:MOST_LINES]]
-    if len(findings) > MOST_LINES:
-        lines.append(f"<li>and {len(findings) - MOST_LINES} more; --json lists all</li>")
-    return f"<section><h2>Findings</h2><ul>{''.join(lines)}</ul></section>"
+    """Problems first."""
+    lines = [_finding(finding, problem) for problem in (True, False) for finding in report.shown(problem)]
+    return f"<section><h2>Findings</h2><ul>{''.join(lines)}</ul></section>" if lines else ""
 
 
-def _finding(finding: Finding) -> str:
-    kind = ' class="bad"' if finding.problem else ""
+def _finding(finding: Finding, problem: bool) -> str:
+    kind = ' class="bad"' if problem else ""
     return (
         f'<li{kind}><span class="tag">{escape(finding.kind)}</span>{escape(finding.text)}'
         f'<div class="mend">Mend: {escape(finding.mend)}</div></li>'
@@ -145,17 +138,15 @@ def _faults(report: CheckReport) -> str:
 
 def _samples(report: CheckReport, split: str) -> str:
     """Evenly chosen items of a split, image and labels."""
-    items = report.dataset.splits[split]
+    faulty = {id(item) for finding in report.findings if finding.problem for _, item in finding.places}
+    items = [item for item in report.dataset.splits[split] if id(item) not in faulty]
+    if not items:
+        return ""
     chosen = sorted({round(i) for i in np.linspace(0, len(items) - 1, SAMPLES)})
     figures = []
     for number in chosen:
-        try:
-            pictures = sample_pictures(report.dataset, items[number])
-        except DataError:
-            continue
+        pictures = sample_pictures(report.dataset, items[number])
         figures.append(_figure(pictures, [report.name((split, items[number]))]))
-    if not figures:
-        return ""
     return f'<section><h2>Samples of {escape(split)}</h2><div class="sheet">{"".join(figures)}</div></section>'
 
 

@@ -74,11 +74,7 @@ def look(spec: DatasetSpec, item: Item) -> Look:
     encoding = _stored_as(spec, item)
     image, labels = _read_both(spec, item, faults)
     if image is not None and labels is not None and image.shape[:2] != labels.shape:
-        text = (
-            f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.where.name} is "
-            f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
-        )
-        faults.append(Fault("size", text))
+        faults.append(_size_fault(item, image.shape, labels.shape))
     if faults or image is None or labels is None:
         return Look(tuple(faults), encoding)
     ignore = spec.classes.ignore_index
@@ -105,18 +101,23 @@ def _read_both(spec: DatasetSpec, item: Item, faults: list[Fault]) -> tuple[np.n
         else:
             labels = read_labels(item.mask, spec.encoding, classes, ignore)
     except DataError as error:
-        faults.append(_mask_fault(spec, item, str(error)))
+        faults.append(_mask_fault(spec, item, str(error), None if image is None else image.shape[:2]))
     return image, labels
 
 
-def _mask_fault(spec: DatasetSpec, item: Item, text: str) -> Fault:
-    """What is wrong with labels that could not be read, ``text`` being the decoder's own line."""
+def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] | None) -> Fault:
+    """What is wrong with labels that could not be read, ``text`` being the decoder's own line.
+
+    A mask of another size than the image's (``size``) is that first: no mend of its values would help.
+    """
     if item.labels is not None:
         return Fault("unreadable", text)
     try:
         raw = read_raw_mask(item.mask)
     except DataError:
         return Fault("jpeg" if "compression changes labels" in text else "unreadable", text)
+    if size is not None and raw.shape[:2] != size:
+        return _size_fault(item, size, raw.shape)
     decoded = decode_strays(raw, spec)
     if decoded is None:
         return Fault("colours", text)
@@ -127,9 +128,15 @@ def _mask_fault(spec: DatasetSpec, item: Item, text: str) -> Fault:
     what = ("colours" if raw.ndim == 3 else "values") if sorts > 1 else ("colour" if raw.ndim == 3 else "value")
     line = (
         f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} between "
-        "those of the classes; save the mask without smoothing"
+        "those of the classes"
     )
     return Fault("smoothed", line)
+
+
+def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fault:
+    line = f"{item.image}: is {image[1]}x{image[0]}, but its mask {item.where.name} is {mask[1]}x{mask[0]}"
+    turned = " (its sides are swapped: turn the mask as the image's EXIF says)" if image[:2] == mask[1::-1] else ""
+    return Fault("size", f"{line}{turned}; export the mask at the image's size")
 
 
 def _stored_as(spec: DatasetSpec, item: Item) -> str:

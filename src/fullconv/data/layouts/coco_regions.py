@@ -140,7 +140,7 @@ class Regions:
         other = next((mask for mask in self.masks.values() if mask[:2] != size), None)
         if other:
             raise DataError(
-                f"{source}: image {name} of {size[1]}x{size[0]} has a mask of {other[1]}x{other[0]}; export the file again"
+                f"{source}: image {name} of {size[1]}x{size[0]} has a mask of {other[1]}x{other[0]}; export it again"
             )
         labels = np.array([ids[category] for category in self.categories], np.int32)
         rings = np.array(self.rings, np.int32).reshape(-1, 2)

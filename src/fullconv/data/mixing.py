@@ -1,0 +1,102 @@
+"""Several data sets as one: classes are joined by name, and each image knows which of them its data set labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.data.decode import read_labels
+from fullconv.data.shapes import Shapes
+from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, UInt8Array
+from fullconv.errors import DataError
+from fullconv.spec import ClassSet
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """An item's labels with its own data set's ids turned into those of the mixture."""
+
+    item: Item
+    encoding: MaskEncoding
+    own_classes: int
+    own_ignore: int
+    table: tuple[int, ...]
+    shapes: Shapes | None
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]`` of the mixture."""
+        if self.shapes is not None:
+            own = self.shapes.draw(self.item.index)[1]
+        elif self.item.labels is not None:
+            own = self.item.labels.read(self.own_classes, self.own_ignore)
+        else:
+            own = read_labels(self.item.mask, self.encoding, self.own_classes, self.own_ignore)
+        table = np.full(self.own_ignore + 1, ignore_index, np.int32)
+        table[: self.own_classes] = self.table
+        return table[own].astype(np.uint8 if ignore_index <= 255 else np.int32)
+
+
+@dataclass(frozen=True)
+class DrawnScene:
+    """The image of a scene of ``shapes``."""
+
+    shapes: Shapes
+    index: int
+
+    def read(self, channels: int) -> UInt8Array:
+        return self.shapes.draw(self.index)[0]
+
+    def size(self) -> tuple[int, int]:
+        return self.shapes.height, self.shapes.width
+
+
+def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
+    """One data set of several.
+
+    Classes of the same name (whatever its case) are one; ids follow the order in which the names are first met. A pixel
+    that a data set calls background may show what only another labels: ``labelled`` says which classes each data set
+    knows, and neither loss nor scores ask an image about the others.
+
+    Raises:
+        DataError: other numbers of channels, or a split that none has.
+    """
+    channels = {spec.channels for spec in specs}
+    if len(channels) > 1:
+        raise DataError(
+            f"data sets of {' and '.join(map(str, sorted(channels)))} channels cannot be mixed; convert one"
+        )
+    names: dict[str, tuple[str, tuple[int, int, int]]] = {}
+    for spec in specs:
+        for name, colour in zip(spec.classes.names, spec.classes.palette, strict=True):
+            names.setdefault(name.casefold(), (name, colour))
+    order = list(names)
+    palette = [colour for _, colour in names.values()]
+    if len(set(palette)) < len(palette):  # two data sets chose one colour for different classes
+        palette = []
+    classes = ClassSet(tuple(name for name, _ in names.values()), tuple(palette))
+    labelled, splits, reasons = [], dict[str, list[Item]](), []
+    for number, spec in enumerate(specs):
+        table = tuple(order.index(name.casefold()) for name in spec.classes.names)
+        labelled.append(tuple(index in table for index in range(len(order))))
+        reasons.append(f"{spec.root}: {spec.layout}, {len(table)} of {len(order)} classes")
+        reasons += [f"  {reason}" for reason in spec.reasons]
+        for split, items in spec.splits.items():
+            splits.setdefault(split, []).extend(_item(item, number, spec, table) for item in items)
+    shared = len(order) < sum(len(spec.classes) for spec in specs)
+    reasons.append(f"mixed by name: {len(order)} classes" + ("" if shared else ", none in common"))
+    name = "+".join(spec.name for spec in specs)
+    return DatasetSpec(
+        name, Path(name), "mixed", tuple(reasons), classes, MaskEncoding(), splits, channels.pop(),
+        labelled=tuple(labelled),
+    )  # fmt: skip
+
+
+def _item(item: Item, number: int, spec: DatasetSpec, table: tuple[int, ...]) -> Item:
+    labels = Relabelled(item, spec.encoding, len(spec.classes), spec.classes.ignore_index, table, spec.shapes)
+    pixels = DrawnScene(spec.shapes, item.index) if spec.shapes else item.pixels
+    changed = {"id": f"{number}/{item.id}", "labels": labels, "pixels": pixels, "source": number}
+    return dataclasses.replace(item, **changed)  # type: ignore[arg-type]

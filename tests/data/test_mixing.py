@@ -1,0 +1,84 @@
+"""Several data sets as one, against a loss written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+
+import fullconv
+from fullconv.data import check, open_dataset, read_sample
+from fullconv.data.loader import EvalData, collate
+from fullconv.errors import DataError, UsageError
+from fullconv.ops import upsample_cross_entropy
+from fullconv.training.loss import asked_only
+
+
+@pytest.fixture
+def both(make_folder: Callable[..., Path]) -> str:
+    """Two folders: one knows ground, disc, square, triangle, ring; the other Ground, boat, Disc (5 ids, two void)."""
+    first, second = make_folder(6, name="a"), make_folder(6, name="b")
+    (first / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "disc", "square", "triangle", "ring"]}))
+    values = {0: "Ground", 1: "boat", 2: "Disc"}
+    (second / "dataset.yaml").write_text(yaml.safe_dump({"values": values, "ignore": [3, 4, 255]}))
+    return f"{first}+{second}"
+
+
+def test_classes_are_joined_by_name(both: str) -> None:
+    spec = open_dataset(both)
+    assert spec.classes.names == ("ground", "disc", "square", "triangle", "ring", "boat")
+    assert spec.labelled == ((True,) * 5 + (False,), (True, True, False, False, False, True))
+    second = open_dataset(both.split("+")[1])
+    plain = read_sample(second, second.split("train")[0])
+    item = next(item for item in spec.split("train") if item.source == 1)
+    mixed = read_sample(spec, item)
+    assert mixed.id == f"1/{plain.id}"
+    for theirs, ours in ((0, 0), (1, 5), (2, 1), (255, 255)):
+        np.testing.assert_array_equal(mixed.labels == ours, plain.labels == theirs)
+    assert not check(spec).problems
+    batch = collate([EvalData(spec, spec.split("train"))[0], mixed])
+    assert batch.sources == [0, 1]
+
+
+def test_a_pixel_is_asked_about_the_classes_of_its_data_set_only() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 4, 5, 6, requires_grad=True)
+    labels = torch.randint(0, 2, (2, 20, 24))
+    labelled = ((True, True, True, False), (True, True, False, True))
+    loss = upsample_cross_entropy(asked_only(logits, labelled, [0, 1]), labels)
+    loss.backward()
+    full = F.interpolate(logits, (20, 24), mode="bilinear")
+    first, second = full[:1, [0, 1, 2]], full[1:, [0, 1, 3]]
+    expected = (F.cross_entropy(first, labels[:1]) + F.cross_entropy(second, labels[1:])) / 2
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    assert not logits.grad[0, 3].any()
+    assert not logits.grad[1, 2].any()
+    assert logits.grad[0, 2].any()
+    assert asked_only(logits, None, [0, 0]) is logits
+
+
+def test_a_mixture_trains_and_is_scored_within_its_own_classes(both: str, tmp_path: Path) -> None:
+    options = {"encoder": "resnet10t", "epochs": 1, "batch_size": 4, "workers": 0, "quiet": True, "crop": (32, 32)}
+    run = fullconv.train(both, tmp_path / "run", **options)
+    segmenter = run.segmenter("cpu")
+    assert len(segmenter.classes) == 6
+    scores = fullconv.evaluate(segmenter, both, workers=0)
+    assert scores.mean_iou == pytest.approx(run.scores["mean_iou"])
+    with pytest.raises(UsageError, match="without label_smoothing"):
+        fullconv.train(both, tmp_path / "no", **options, loss="dice")
+
+
+def test_shapes_may_be_mixed_and_channels_must_agree(make_folder: Callable[..., Path]) -> None:
+    spec = open_dataset("shapes:height=20,width=30,train=3,val=2+shapes:height=20,width=30,train=4,val=1,num_classes=3")
+    assert spec.classes.names == ("background", "disc", "square", "triangle", "ring")
+    assert [len(spec.split(name)) for name in ("train", "val")] == [7, 3]
+    assert read_sample(spec, spec.split("train")[5]).image.shape == (20, 30, 3)
+    with pytest.raises(DataError, match="cannot be mixed"):
+        open_dataset("shapes+shapes:bands=4")
+    with pytest.raises(UsageError, match="no such folder"):
+        open_dataset(f"{make_folder()}+nowhere")
