@@ -362,6 +362,32 @@ def info(model: Path, /) -> int:
     return 0
 
 
+@app.command
+def convert(data: str, out: Path, /, *, to: str = "folder") -> int:
+    """Write DATA in another layout into the new folder OUT, and say what the layout cannot hold.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, A+B, or shapes.
+    out
+        The folder to make.
+    to
+        folder (holds everything), voc, cityscapes or coco.
+    """
+    from fullconv.data.convert import convert as write_all
+    from fullconv.data.open import open_dataset
+
+    spec = open_dataset(data)
+    total = sum(len(items) for items in spec.splits.values())
+    with _progress_bar() as progress:
+        done = write_all(spec, out, to, None if progress is None else lambda count: progress(count, total))
+    print(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
+    for note in done.notes:
+        print(f"  {note}")
+    return 0
+
+
 @app.command(name="import")
 def import_model(
     folder: Path, out: Path, /, *, classes: str, mean: str = "0.485,0.456,0.406", std: str = "0.229,0.224,0.225"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from fullconv.data import CheckReport
 from fullconv.metrics import Scores
@@ -84,7 +84,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     splits = list(report.images)
     heads = [f"{split}: {what}" for split in splits for what in ("pixels", "images")]
     weights = report.median_frequency_weights() if "train" in report.pixels else []
-    table = Table("class", *map(_right, heads), *([_right("weight")] if weights else []))
+    table = Table(Column("class", min_width=13), *map(_right, heads), *([_right("weight")] if weights else []))
     for index, name in enumerate(spec.classes.names):
         cells = []
         for split in splits:
@@ -130,6 +130,4 @@ def _score(value: float) -> str:
 
 
 def _right(name: str) -> Any:
-    from rich.table import Column
-
     return Column(name, justify="right")

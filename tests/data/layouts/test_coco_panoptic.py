@@ -123,8 +123,17 @@ def test_segments_of_no_category_are_refused(root: Path) -> None:
 
 
 def test_packed_maps_are_asked_for(root: Path) -> None:
+    instances = root / "annotations" / "instances_train2017.json"
+    images = [{"id": 1, "file_name": "000000000009.jpg"}, {"id": 2, "file_name": "000000000025.jpg"}]
+    note = {"image_id": 1, "category_id": 1, "segmentation": [[0, 0, 2, 0, 2, 2]]}
+    instances.write_text(json.dumps({"images": images, "annotations": [note], "categories": CATEGORIES}))
+    spec = open_dataset(root)
+    assert spec.layout == "coco_panoptic"
+    assert any("instances_*.json lie beside and are not used" in reason for reason in spec.reasons)
     for part in ("train2017", "val2017"):
         (root / "annotations" / f"panoptic_{part}").rename(root / f"packed_{part}")
+    assert open_dataset(root).layout == "coco"
+    instances.unlink()
     with pytest.raises(
         DataError, match=r"panoptic_train2017.json: its PNGs are missing; unpack panoptic_train2017.zip"
     ):

@@ -28,8 +28,11 @@ def test_values_are_ids(tmp_path: Path, images: str, masks: str) -> None:
     root = build(tmp_path / "coco", images, masks)
     Image.fromarray(RAW).save(root / masks / "train2017" / "000000000009_labelTrainIds.png")  # mmsegmentation's
     Image.new("RGB", (3, 2)).save(root / images / "train2017" / "000000000099.jpg")
+    (root / "annotations").mkdir(exist_ok=True)
+    (root / "annotations" / "instances_train2017.json").write_text("not read")
     spec = open_dataset(root)
     assert spec.layout == "coco_stuff"
+    assert any(reason.startswith("instances files lie beside and are not used") for reason in spec.reasons)
     assert {name: [item.id for item in items] for name, items in spec.splits.items()} == {
         "train": list(NAMES["train2017"]),
         "val": list(NAMES["val2017"]),

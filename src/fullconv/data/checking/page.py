@@ -23,7 +23,7 @@ def write_page(report: CheckReport, path: Path) -> None:
     """Write the page: findings, numbers, classes, and pictures of samples and of faults; one file, no scripts."""
     spec = report.dataset
     parts = [
-        _head(report), _findings(report), _numbers(report), _classes(report), _pairs(report), _faults(report),
+        _head(report), _findings(report), _numbers(report), _classes(report), _faults(report), _pairs(report),
         *(_samples(report, split) for split in report.images),
     ]  # fmt: skip
     title = escape(f"{spec.name}: fullconv check")
@@ -103,13 +103,13 @@ def _classes(report: CheckReport) -> str:
 
 
 def _pairs(report: CheckReport) -> str:
-    """The first pairs of each kind of duplicates."""
+    """Some pairs of each kind of duplicates, evenly chosen."""
     parts = []
     for finding in report.findings:
         if finding.pairs:
             figures = [
                 _figure([image_picture(report.dataset, item) for _, item in pair], map(report.name, pair))
-                for pair in finding.pairs[:PAIRS]
+                for pair in finding.pairs[:: -(-len(finding.pairs) // PAIRS)]
             ]
             parts.append(
                 f'<h3>{escape(finding.text.partition(" (")[0])}</h3><div class="sheet">{"".join(figures)}</div>'

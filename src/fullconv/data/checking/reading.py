@@ -135,7 +135,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] 
 
 def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fault:
     line = f"{item.image}: is {image[1]}x{image[0]}, but its mask {item.where.name} is {mask[1]}x{mask[0]}"
-    turned = " (its sides are swapped: turn the mask as the image's EXIF says)" if image[:2] == mask[1::-1] else ""
+    turned = " (sides swapped: one of them was turned)" if image[:2] == mask[1::-1] else ""
     return Fault("size", f"{line}{turned}; export the mask at the image's size")
 
 

@@ -70,4 +70,7 @@ def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
         "11 of the 182 ids (street sign, hat, ...) never occur: COCO dropped them; they are left out of the mean",
         "every map needs its image; images without a map are left out",
     ]
+    beside = [kind for kind in ("instances", "panoptic") if next((root / "annotations").glob(f"{kind}_*.json"), None)]
+    if beside:
+        reasons.append(f"{' and '.join(beside)} files lie beside and are not used; move the maps away to use them")
     return Found("coco_stuff", reasons, splits, COCO_STUFF_CLASSES, MaskEncoding(void_values=(255,)))

@@ -35,7 +35,7 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
         return None
     names = {split: _stems(lists / f"{split}.txt") for split in ("train", "val") if (lists / f"{split}.txt").is_file()}
     splits: dict[str, Sequence[Item]] = {
-        split: listed([(f"{name}.jpg", f"{name}.png") for name in stems], images, masks)
+        split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks)
         for split, stems in names.items()
     }
     reasons = ["JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, 21 classes, 255 is void"]
@@ -73,6 +73,13 @@ def _with_sbd(
     if bare:
         reasons.append(f"{bare} masks of SegmentationClassAug have no image in JPEGImages and are left out")
     return items
+
+
+def _image_name(images: Path, stem: str) -> str:
+    """VOC's images are JPEG files; those of data brought into its form may be PNG."""
+    return next(
+        (f"{stem}{end}" for end in (".jpg", ".png", ".jpeg") if (images / f"{stem}{end}").is_file()), f"{stem}.jpg"
+    )
 
 
 def _stems(listing: Path) -> list[str]:
