@@ -242,7 +242,7 @@ class Segmenter:
             array = to_channels(
                 Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array), channels
             )
-        return np.ascontiguousarray(array)
+        return np.require(array, requirements=["C", "W"])  # PyTorch wants memory that may be written
 
 
 def from_header(header: dict[str, Any]) -> Segmenter:

@@ -17,7 +17,6 @@ from PIL import Image
 
 from fullconv.apps.cli import run
 from fullconv.data import Shapes, open_dataset, read_sample
-from fullconv.data.checking import mending
 from fullconv.spec import voc_palette
 from tests.conftest import save_mask
 
@@ -345,8 +344,8 @@ def test_fix_mends_what_can_be_mended_and_never_touches_the_input(make_folder: M
     with Image.open(root / "masks" / "scene_0.png") as raw:
         packed = np.asarray(raw).astype(int) @ [65536, 256, 1]
     unknown = int((~np.isin(packed, PALETTE.astype(int) @ [65536, 256, 1])).sum())
-    assert f"smoothed edges: {unknown:,} pixels of 1 masks took the nearest colour" in said
-    assert f"smoothed edges, {unknown} pixels changed: train: images/scene_0.png" in (out / "mended.txt").read_text()
+    assert f"smoothed edges: {unknown:,} pixels of 1 mask took the nearest colour" in said
+    assert f"smoothed edges, {unknown} pixels changed: images/scene_0.png" in (out / "mended.txt").read_text()
     capsys.readouterr()
     assert run(["check", str(out)]) == 0
     assert "fit for training" in capsys.readouterr().out
@@ -378,7 +377,7 @@ def test_fix_keeps_ids_and_void_and_makes_names_safe(make_folder: Make, tmp_path
     spec = open_dataset(out)
     items = {item.id: item for items in spec.splits.values() for item in items}
     expected = np.where(labels == 7, 255, labels)
-    assert np.array_equal(read_sample(spec, items["my_scene__0"]).labels, expected)
+    assert np.array_equal(read_sample(spec, items["my_scene_0"]).labels, expected)
     assert not [path for path in out.parent.iterdir() if path != out]
 
 
@@ -405,7 +404,7 @@ def test_fix_refuses_what_exists_what_lies_inside_and_an_empty_split(make_folder
         assert said.out == ""  # refused before anything is read
     (root / "images" / "scene_3.png").write_bytes(b"broken")
     assert run(["check", str(root), "--fix", str(tmp_path / "out")]) == 3
-    assert "nothing of split val would be left (left out: 1 unreadable)" in capsys.readouterr().err
+    assert "nothing of split val would be left (1 unreadable)" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [root.name]
 
 
@@ -419,7 +418,7 @@ def test_fix_leaves_nothing_half_written(make_folder: Make, tmp_path: Path, caps
         if len(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(mending, "write_mask", full)
+    monkeypatch.setattr("fullconv.data.convert.write_mask", full)
     assert run(["check", str(root), "--fix", str(tmp_path / "out")]) == 1
     assert "No space left" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [root.name]

@@ -82,7 +82,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     say(f"ids: {len(report.present())} of {len(spec.classes)} classes are present ({declared})")
     splits = list(report.images)
-    heads = [f"{split}: {what}" for split in splits for what in ("pixels", "images")]
+    heads = [f"{split}\n{what}" for split in splits for what in ("pixels", "images")]
     weights = report.median_frequency_weights() if "train" in report.pixels else []
     table = Table(Column("class", min_width=13), *map(_right, heads), *([_right("weight")] if weights else []))
     for index, name in enumerate(spec.classes.names):

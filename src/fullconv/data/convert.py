@@ -245,13 +245,17 @@ def convert(
 def _write_all(writer: _Writer, spec: DatasetSpec, result: Converted, progress: Callable[[int], None] | None) -> None:
     names: dict[str, list[str]] = {}
     written: dict[tuple[Path, int, str], str] = {}
+    taken: set[str] = set()
     done = 0
     for split, items in spec.splits.items():
         names[split] = []
         for item in items:
             key = (item.image, item.index, item.id)
             fresh = key not in written or not isinstance(writer, _Folder | _Voc)
-            name = written.setdefault(key, _name(item.id, set(written.values())))
+            if key not in written:
+                written[key] = _name(item.id, taken)
+                taken.add(written[key])
+            name = written[key]
             names[split].append(name)
             if fresh:  # one in several splits is written once where the layout has lists
                 writer.add(split, name, item, read_sample(spec, item))

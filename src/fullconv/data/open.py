@@ -67,8 +67,9 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
                 f"'{given.masks or 'masks'}', but these two folders are not both there; correct the names"
             )
     raise DataError(
-        f"{path}: no data set recognised; expected images/ and masks/ folders, or the layout of PASCAL VOC, "
-        "CamVid (SegNet) or KITTI Road; name other folders in dataset.yaml (images: ..., masks: ...)"
+        f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
+        "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
+        "(images: ..., masks: ...)"
     )
 
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
-from PIL import Image
 
-from fullconv.data.checking.findings import UNDECIDED, CheckReport, Place, file_name
+from fullconv.data.checking.findings import UNDECIDED, CheckReport, file_name
 from fullconv.data.checking.strays import decode_strays
+from fullconv.data.convert import convert
 from fullconv.data.decode import read_raw_mask
-from fullconv.data.loader import read_sample
-from fullconv.data.masks import write_mask
-from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item
-from fullconv.errors import DataError, UsageError
-from fullconv.spec import ClassSet
+from fullconv.errors import DataError, FullconvError, UsageError
 
 LEFT_OUT = {
     "unreadable": "unreadable",
@@ -33,6 +27,7 @@ LEFT_OUT = {
     "colours": "with colours of no class",
     "leak": "also in an earlier split",
 }
+"""Kinds of findings whose items are left out, and what is said of them."""
 LOG = "mended.txt"
 
 
@@ -61,12 +56,35 @@ class Mended:
         said += [f"left out: {len(names)} {reason}" for reason, names in self.left_out.items()]
         said += [f"left out: {line}" for line in self.unpaired]
         if self.smoothed:
-            changed = sum(pixels for _, pixels in self.smoothed)
+            changed, masks = sum(pixels for _, pixels in self.smoothed), len(self.smoothed)
             said.append(
-                f"smoothed edges: {changed:,} pixels of {len(self.smoothed)} masks took the nearest colour of the "
-                "classes around them"
+                f"smoothed edges: {changed:,} pixels of {masks} mask{'' if masks == 1 else 's'} took the nearest "
+                "colour of the classes around them"
             )
         return said
+
+    def log(self) -> list[str]:
+        """Every file that is not there, or not as it was, one line each."""
+        lines = [f"left out, {reason}: {name}" for reason, names in self.left_out.items() for name in names]
+        lines += [f"left out: {line}" for line in self.unpaired]
+        lines += [f"smoothed edges, {pixels} pixels changed: {name}" for name, pixels in self.smoothed]
+        return lines or ["nothing had to be mended"]
+
+
+@dataclass(frozen=True)
+class NearestColours:
+    """The labels of a mask with smoothed edges; each read adds ``(name, pixels changed)`` to ``changed``."""
+
+    spec: DatasetSpec
+    item: Item
+    changed: list[tuple[str, int]]
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
+        decoded = decode_strays(read_raw_mask(self.item.mask), self.spec)
+        assert decoded is not None  # only masks that could be decoded are called smoothed
+        self.changed.append((file_name(self.spec, self.item), int(decoded.stray.sum())))
+        return decoded.nearest().astype(np.uint8 if ignore_index <= 255 else np.int32)
 
 
 def refuse_existing(out: Path, spec: DatasetSpec) -> None:
@@ -77,7 +95,7 @@ def refuse_existing(out: Path, spec: DatasetSpec) -> None:
     """
     if out.exists():
         raise UsageError(f"{out}: exists; --fix writes a new folder, choose another name")
-    if spec.shapes is None and out.resolve().is_relative_to(spec.root.resolve()):
+    if spec.root.is_dir() and out.resolve().is_relative_to(spec.root.resolve()):
         raise UsageError(f"{out}: lies in the data set itself, which --fix never changes; choose a folder beside it")
 
 
@@ -97,131 +115,53 @@ def mend(report: CheckReport, out: Path) -> Mended:
     if undecided:
         raise DataError(f"{undecided[0].text} --fix cannot know; {undecided[0].mend}")
     mended = Mended(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
-    kept, smoothed = _sort_out(report, mended)
-    with _new_folder(out) as folder:
-        _write(report.dataset, kept, smoothed, folder, mended)
-        opened = open_dataset(folder)
-        assert {split: len(items) for split, items in opened.splits.items()} == mended.images
+    kept = _kept(report, mended)
+    with _folder_beside(out) as folder:
+        mended.images = convert(kept, folder / "data", "folder").images
+        (folder / "data" / LOG).write_text("".join(f"{line}\n" for line in mended.log()), encoding="utf-8")
+        (folder / "data").rename(out)
     return mended
 
 
-def _sort_out(report: CheckReport, mended: Mended) -> tuple[dict[str, list[Item]], set[int]]:
-    """The items to keep per split, and the ids (of Python) of those with smoothed masks."""
+def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
+    """The data set without the items that are left out, smoothed masks read by the nearest colour."""
     spec = report.dataset
     reasons: dict[tuple[str, int], str] = {}
-    smoothed: set[int] = set()
-
-    def drop(place: Place, reason: str) -> None:
-        reasons.setdefault((place[0], id(place[1])), reason)
-
+    smoothed: dict[int, Item] = {}
     for finding in report.findings:
-        for place in finding.places:
+        for split, item in finding.places:
             if finding.kind in LEFT_OUT:
-                drop(place, LEFT_OUT[finding.kind])
+                reasons.setdefault((split, id(item)), LEFT_OUT[finding.kind])
             elif finding.kind == "smoothed":
-                smoothed.add(id(place[1]))
+                source = NearestColours(spec, item, mended.smoothed)
+                smoothed[id(item)] = dataclasses.replace(item, labels=source)
         if finding.kind == "leak":
-            for early, late in finding.pairs:
-                if (early[0], id(early[1])) not in reasons:
-                    drop(late, LEFT_OUT["leak"])
-    kept: dict[str, list[Item]] = {}
+            for _, (split, item) in finding.pairs:
+                reasons.setdefault((split, id(item)), LEFT_OUT["leak"])
+    splits: dict[str, list[Item]] = {}
     for split in report.images:
-        kept[split] = [item for item in spec.splits[split] if (split, id(item)) not in reasons]
+        splits[split] = []
         for item in spec.splits[split]:
-            if (split, id(item)) in reasons:
-                mended.left_out.setdefault(reasons[split, id(item)], []).append(report.name((split, item)))
-        if not kept[split]:
-            raise DataError(
-                f"{spec.root}: nothing of split {split} would be left ({mended.lines()[-1]}); mend its files first"
-            )
-    return kept, smoothed
+            reason = reasons.get((split, id(item)))
+            if reason is None:
+                splits[split].append(smoothed.get(id(item), item))
+            else:
+                mended.left_out.setdefault(reason, []).append(report.name((split, item)))
+        if not splits[split]:
+            left = ", ".join(f"{len(names)} {reason}" for reason, names in mended.left_out.items())
+            raise DataError(f"{spec.root}: nothing of split {split} would be left ({left}); mend its files first")
+    return dataclasses.replace(spec, splits=splits)
 
 
 @contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its name on success and vanishes on any error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+def _folder_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder beside ``out`` that vanishes again."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise FullconvError(f"{out.parent}: cannot be written ({error.strerror}); choose another --fix") from error
     try:
         yield folder
-        folder.chmod(out.parent.stat().st_mode & 0o777)
-        folder.rename(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(spec: DatasetSpec, kept: dict[str, list[Item]], smoothed: set[int], folder: Path, mended: Mended) -> None:
-    classes = ClassSet(spec.classes.names, spec.classes.palette)
-    names = _names(kept)
-    log = list(mended.unpaired)
-    log += [f"{reason}: {name}" for reason, dropped in mended.left_out.items() for name in dropped]
-    done: set[str] = set()
-    for split, items in kept.items():
-        listing = []
-        for item in items:
-            name = names[id(item)]
-            if name not in done:  # the one image of a data set of one image is train and val
-                changed = _write_pair(spec, item, classes, folder, name, id(item) in smoothed)
-                done.add(name)
-                if changed:
-                    mended.smoothed.append((file_name(spec, item), changed))
-                    log.append(f"smoothed edges, {changed} pixels changed: {split}: {file_name(spec, item)}")
-            listing.append(name)
-        (folder / f"{split}.txt").write_text("".join(f"{name}\n" for name in listing), encoding="utf-8")
-        mended.images[split] = len(listing)
-    description = {
-        "images": "images",
-        "masks": "masks",
-        "classes": {name: list(colour) for name, colour in zip(classes.names, classes.palette, strict=True)},
-        "ignore": [classes.ignore_index],
-        "splits": {split: f"{split}.txt" for split in kept},
-        "channels": spec.channels,
-    }
-    text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-    (folder / "dataset.yaml").write_text(f"# a mended copy of {spec.name}, by fullconv check --fix\n{text}", "utf-8")
-    (folder / LOG).write_text("".join(f"{line}\n" for line in log or ["nothing had to be mended"]), encoding="utf-8")
-
-
-def _names(kept: dict[str, list[Item]]) -> dict[int, str]:
-    """A file name without ending for each item (by its ``id()``): its own, made safe for lists, each once."""
-    names: dict[int, str] = {}
-    taken: Counter[str] = Counter()
-    for split, items in kept.items():
-        for item in items:
-            if id(item) in names:
-                continue
-            safe = re.sub(r"[^\w\-]", "_", item.id) or "image"
-            for name in (safe, f"{split}_{safe}", *(f"{split}_{safe}_{n}" for n in range(2, len(items) + 2))):
-                if not taken[name.lower()]:
-                    taken[name.lower()] += 1
-                    names[id(item)] = name
-                    break
-    return names
-
-
-def _write_pair(spec: DatasetSpec, item: Item, classes: ClassSet, folder: Path, name: str, smoothed: bool) -> int:
-    """Write one image and its mask; returns the number of mask pixels that took the nearest colour."""
-    changed, sample = 0, None
-    if smoothed:
-        decoded = decode_strays(read_raw_mask(item.mask), spec)
-        assert decoded is not None
-        labels, changed = decoded.nearest(), int(decoded.stray.sum())
-    else:
-        sample = read_sample(spec, item)
-        labels = sample.labels
-    target = folder / "images" / name
-    target.parent.mkdir(exist_ok=True)
-    if sample is None or (item.image.is_file() and item.pixels is None):
-        shutil.copyfile(item.image, target.with_name(name + item.image.suffix.lower()))
-    else:
-        _write_image(target, sample.image)
-    ids = np.where(labels == spec.classes.ignore_index, classes.ignore_index, labels)
-    write_mask(folder / "masks" / f"{name}.png", ids, classes)
-    return changed
-
-
-def _write_image(target: Path, image: np.ndarray) -> None:
-    if image.shape[2] in (1, 3, 4):
-        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(target.with_name(f"{target.name}.png"))
-    else:
-        np.save(target.with_name(f"{target.name}.npy"), image)

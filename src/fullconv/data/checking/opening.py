@@ -147,6 +147,8 @@ def _find(path: Path) -> _Opening | None:
         if not is_archive(path):
             return None
         path = unpack(path)
+    if not path.is_dir():
+        return None
     level = sorted(sub for sub in path.iterdir() if sub.is_dir())[:50]
     for root in (path, *level):
         opening = _Opening(root, read_description(root) or Description())

@@ -151,6 +151,6 @@ def _samples(report: CheckReport, split: str) -> str:
 
 
 def _figure(pictures: Sequence[str], captions: Iterable[str]) -> str:
-    shown = [f'<img src="{uri}" alt="">' if uri else '<div class="lost">cannot be shown</div>' for uri in pictures]
+    shown = [f'<img src="{uri}" alt="">' if uri else '<p class="lost">cannot be shown</p>' for uri in pictures]
     lines = "<br>".join(escape(caption) for caption in captions)
     return f"<figure><div>{''.join(shown)}</div><figcaption>{lines}</figcaption></figure>"

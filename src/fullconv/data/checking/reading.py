@@ -13,6 +13,7 @@ from fullconv.data.checking.duplicates import difference_hash, small_grey
 from fullconv.data.checking.strays import decode_strays, smoothed_share
 from fullconv.data.decode import opened, read_image, read_labels, read_raw_mask
 from fullconv.data.loader import read_sample
+from fullconv.data.mixing import Relabelled
 from fullconv.data.regions import Drawing
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError
@@ -140,12 +141,15 @@ def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fa
 
 
 def _stored_as(spec: DatasetSpec, item: Item) -> str:
+    """How an item's labels are stored, in words."""
     if spec.shapes is not None:
         return "drawn with the scene"
+    if isinstance(item.labels, Relabelled):  # of a mixture
+        return "drawn with the scene" if item.labels.shapes is not None else _stored_as(spec, item.labels.item)
     if isinstance(item.labels, Drawing):
         return f"outlines, drawn as {item.labels.tool} does"
     if item.labels is not None:
-        return f"not in mask files ({type(item.labels).__name__})"
+        return f"not in mask files, read by {type(item.labels).__name__}"
     return _file_kind(item.mask)
 
 

@@ -40,6 +40,6 @@ figure div { display: flex; gap: 4px; align-items: flex-start; }
 figcaption { font-size: 12px; }
 figure div > * { flex: 1 1 0; min-width: 0; }
 img { display: block; width: 100%; border-radius: 3px; }
-.lost { background: #f1f2f4; color: var(--soft); border-radius: 3px; padding: 32px 8px; text-align: center;
+.lost { margin: 0; background: #f1f2f4; color: var(--soft); border-radius: 3px; padding: 32px 8px; text-align: center;
   font-size: 12px; }
 """
