@@ -131,8 +131,13 @@ class Shapes:
             self._put(image, labels, random, kind, label, centre, radius)
         for _ in range(self.lines):
             self._line(image, labels, random)
-        image += np.float32(self.noise) * random.standard_normal(image.shape, np.float32)
-        return self._to_bands(image.clip(0, 255).astype(np.uint8)), labels
+        if self.noise:
+            quick = np.random.Generator(np.random.SFC64([self.seed, index]))  # half of a scene's time is its noise
+            noise = quick.standard_normal(image.shape, np.float32)
+            noise *= np.float32(self.noise)
+            image += noise
+        np.clip(image, 0, 255, out=image)
+        return self._to_bands(image.astype(np.uint8)), labels
 
     def _ground(self, random: np.random.Generator) -> np.ndarray:
         low, high = (random.uniform(20, 200) + random.uniform(-15, 15, (2, 3))).astype(np.float32)
