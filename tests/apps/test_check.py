@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import re
 from collections.abc import Callable
@@ -180,11 +179,9 @@ def one_file_in_both(root: Path) -> None:
 
 def near_leak(root: Path) -> None:
     lists(root, [0, 1, 2], [3, 4, 5])
-    again = io.BytesIO()
     with Image.open(root / "images" / "scene_1.png") as image:
-        image.save(again, "JPEG", quality=80)
-    with Image.open(again) as image:
-        image.save(root / "images" / "scene_4.png")
+        brighter = np.minimum(np.asarray(image).astype(int) + 5, 255).astype(np.uint8)
+    Image.fromarray(brighter).save(root / "images" / "scene_4.png")
 
 
 def copies(root: Path) -> None:

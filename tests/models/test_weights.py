@@ -146,7 +146,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file(timm.create_model("resnet34", pretrained=False).state_dict(), tmp_path / "r34.safetensors")
     with pytest.raises(ModelFileError, match="does not fit this encoder"):
         build_model("fcn32s", 3, "mobilenetv2_050", str(tmp_path / "r34.safetensors"))
-    with pytest.raises(UsageError, match="no VGG16 weights"):
+    with pytest.raises(UsageError, match="0 of VGG16's 13 convolutions"):
         build_model("fcn32s", 3, "vgg16", str(tmp_path / "r34.safetensors"), encoder_args={"fc_channels": 4})
 
 

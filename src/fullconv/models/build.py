@@ -272,7 +272,7 @@ def _load_vgg(encoder: VGG16 | PoolingVGG16, state: dict[str, torch.Tensor], ori
     own = bool(set(encoder.state_dict()) & set(state))
     norms = any(name.endswith("running_mean") for name in state)
     if isinstance(encoder, VGG16):
-        if norms:
+        if "features.1.running_mean" in state:
             raise UsageError(f"{origin}: a VGG16 with norms, which this one has not; give torchvision's vgg16")
         rename = {} if own else torchvision_names(list(state))
     else:
