@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import timm
 
-from fullconv.models.build import MODELS
+from fullconv.models.build import FOREIGN, MODELS
 from fullconv.models.torchvision_network import torchvision_names
 
 SHORT_LIST = (
@@ -32,7 +32,7 @@ class Weights(NamedTuple):
 
 def networks() -> list[str]:
     """The names that ``--model`` takes."""
-    return [*MODELS, "torchvision"]
+    return [*MODELS, *FOREIGN]
 
 
 def known_weights(pattern: str = "") -> list[Weights]:

@@ -238,8 +238,13 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 @once_differentiable
 def _backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Any, ...]:
-    (gradient,) = ctx.saved_tensors
-    return ((gradient.detach() * outer).to(ctx.dtype), *[None] * 8)
+    gradient = ctx.saved_tensors[0].detach()
+    if gradient.device.type != "cpu" or gradient.dtype == ctx.dtype:
+        return ((gradient * outer).to(ctx.dtype), *[None] * 8)
+    slope = torch.empty(gradient.shape, dtype=ctx.dtype)  # image by image: no second float32 copy of full-size logits
+    for image, part in zip(gradient, slope, strict=True):
+        part.copy_(image * outer)
+    return (slope, *[None] * 8)
 
 
 softmax_sums.register_autograd(_backward, setup_context=_setup_context)
