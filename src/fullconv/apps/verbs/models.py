@@ -1,0 +1,101 @@
+"""``info``, ``models``, ``import``, ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.apps.verbs.shared import app
+from fullconv.errors import UsageError
+
+
+@app.command
+def info(model: Path, /) -> int:
+    """Say what MODEL is: network, classes, preprocessing, where it comes from.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    """
+    from fullconv.apps.tables import info_table
+    from fullconv.model_file import model_file, read_header
+    from fullconv.pretrained import find_model
+
+    found = find_model(model)
+    info_table(model_file(found), read_header(found))
+    return 0
+
+
+@app.command
+def models(pattern: str = "", /) -> int:
+    """List networks, encoders and trained weights with their licences.
+
+    Parameters
+    ----------
+    pattern
+        Part of a name, or a glob such as 'convnext*'; without it a short list is shown.
+    """
+    from fullconv.apps.tables import models_table
+    from fullconv.models.catalogue import known_weights, networks
+
+    found = known_weights(pattern)
+    if not found:
+        raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
+    models_table(networks(), found)
+    return 0
+
+
+@app.command(name="import")
+def import_model(
+    folder: Path, out: Path, /, *, classes: str, mean: str = "0.485,0.456,0.406", std: str = "0.229,0.224,0.225"
+) -> int:
+    """Make a model file of a network that segmentation_models.pytorch saved.
+
+    Parameters
+    ----------
+    folder
+        What its save_pretrained wrote: config.json and model.safetensors.
+    out
+        The model file to write, ending in .safetensors.
+    classes
+        Names of the output channels, separated by commas.
+    mean
+        What the training images were normalised with, of 1; the folder does not say.
+    std
+        The standard deviations of the same.
+    """
+    from fullconv.pretrained import from_smp
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out}: a model file ends in .safetensors")
+    if out.exists():
+        raise UsageError(f"{out}: exists; choose another name")
+    names = [name.strip() for name in classes.split(",")]
+    segmenter = from_smp(folder, names, _numbers("--mean", mean), _numbers("--std", std))
+    segmenter.save(out)
+    print(f"{out}: {len(names)} classes")
+    return 0
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{option} must be numbers separated by commas, found {text!r}") from error
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
+    """Train FCN-8s on the built-in shapes data, evaluate it, predict new scenes.
+
+    Parameters
+    ----------
+    out
+        Where everything goes; what an earlier demo left there is replaced.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    from fullconv.apps.demo import run_demo
+
+    run_demo(out, workers)
+    return 0

@@ -1,0 +1,145 @@
+"""``predict``, ``heatmap``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.apps.verbs.shared import app, complain
+from fullconv.errors import DataError, UsageError
+
+
+@app.command
+def predict(
+    model: Path,
+    /,
+    *images: str,
+    out: Path,
+    overlay: bool = False,
+    probabilities: bool = False,
+    tile: int = 2048,
+    overlap: int = 256,
+    crf: bool = False,
+    crf_with: str = "",
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Write a mask STEM.png under --out for every image.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    images
+        Image files, folders of them, or globs.
+    out
+        The folder for the masks.
+    overlay
+        Also write STEM.overlay.png, the classes' colours over the image.
+    probabilities
+        Also write STEM.npz with the float16 probabilities [classes, height, width].
+    tile
+        Images larger than this go in tiles of this side, with bounded memory.
+    overlap
+        Overlap of neighbouring tiles in pixels.
+    crf
+        Refine the masks with a fully connected CRF: edges follow the image, specks vanish. Holds the probabilities
+        of the whole image, whatever --tile.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16 or fp32.
+    """
+    from fullconv.apps.predict import predict_files
+    from fullconv.pretrained import load
+    from fullconv.refine import CRF
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs after the model")
+    if not 0 <= overlap < tile:
+        raise UsageError(f"--overlap must be at least 0 and less than --tile, found {overlap} and {tile}")
+    segmenter = load(model, device, precision)
+    result = predict_files(
+        segmenter,
+        images,
+        out,
+        overlay=overlay,
+        probabilities=probabilities,
+        tile=tile,
+        overlap=overlap,
+        crf=CRF.parse(crf_with) if crf or crf_with else None,
+        progress=lambda path, error: complain(error) if error else None,
+    )
+    print(f"{len(result.written)} masks in {out}")
+    if result.failed:
+        complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images could not be read")
+    return 1 if result.failed else 0
+
+
+@app.command
+def heatmap(
+    *images: str,
+    synset: list[str],
+    out: Path,
+    encoder: str = "resnet50",
+    encoder_weights: str = "imagenet",
+    head_weights: str = "",
+    sizes: list[str] | None = None,
+    combine: str = "geometric",
+    flip: bool = False,
+    threshold: float = 0.0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
+
+    Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out.
+
+    Parameters
+    ----------
+    images
+        Image files, folders of them, or globs.
+    synset
+        A WordNet id (n02084071) or a word (dog); several are looked for together.
+    out
+        The folder for the maps.
+    encoder
+        A timm classifier, or torchvision's as torchvision/NAME.
+    encoder_weights
+        imagenet (downloaded once), none, or a file.
+    head_weights
+        An HDF5 file with datasets w and b for the last layer alone.
+    sizes
+        HEIGHTxWIDTH that the image is brought to, several; by default heights 400, 800 and 1600.
+    combine
+        How the maps are joined: geometric, arithmetic or max.
+    flip
+        Average with the maps of the mirrored image.
+    threshold
+        Above 0, also write STEM.labels.png: where the map reaches this share of its maximum.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16 or fp32.
+    """
+    from fullconv.apps.heatmap import heatmap as find
+    from fullconv.apps.heatmap import parse_size
+    from fullconv.heatmapper import HeatMapper
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs")
+    chosen = [parse_size(text) for text in sizes] if sizes else None
+    mapper = HeatMapper.load(encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision)
+    failed: list[DataError] = []
+
+    def unreadable(error: DataError) -> None:
+        failed.append(error)
+        complain(str(error))
+
+    found = find(
+        images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
+        threshold=threshold, unreadable=unreadable,
+    )  # fmt: skip
+    print(f"{len(found)} heat maps in {out}")
+    return 1 if failed else 0

@@ -1,0 +1,45 @@
+"""What every verb shares: the app they belong to, how they complain, their progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="fullconv",
+    help="Semantic segmentation with fully convolutional networks: from a folder of images and masks to masks of "
+    "new images. DATA is a folder, a zip or tar archive, or the name shapes; MODEL is a model file or a run folder.",
+    version_flags=["--version"],
+    default_parameter=Parameter(negative_iterable=(), negative_none=()),
+    result_action="return_value",
+)
+
+
+def complain(line: str) -> None:
+    """One line on the error stream."""
+    print(f"fullconv: {line}", file=sys.stderr)
+
+
+def as_json(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2) + "\n"
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """What moves a bar to (done, all), on a terminal; else None."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TextColumn("pairs, left"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
