@@ -415,7 +415,7 @@ def test_fix_leaves_nothing_half_written(make_folder: Make, tmp_path: Path, caps
         if len(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fullconv.data.convert.write_mask", full)
+    monkeypatch.setattr("fullconv.data.targets.folder.write_mask", full)
     assert run(["check", str(root), "--fix", str(tmp_path / "out")]) == 1
     assert "No space left" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [root.name]

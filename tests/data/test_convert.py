@@ -10,7 +10,8 @@ import yaml
 
 from fullconv.apps.cli import run
 from fullconv.data import DatasetSpec, open_dataset, read_sample
-from fullconv.data.convert import WRITERS, convert
+from fullconv.data.convert import convert
+from fullconv.data.targets import TARGETS
 from fullconv.errors import DataError, UsageError
 
 
@@ -26,7 +27,7 @@ def labels_of(spec: DatasetSpec, split: str) -> list[np.ndarray]:
     return [read_sample(spec, item).labels for item in spec.split(split)]
 
 
-@pytest.mark.parametrize("to", sorted(WRITERS))
+@pytest.mark.parametrize("to", sorted(TARGETS))
 def test_back_again_the_labels_are_the_same(to: str, data: Path, tmp_path: Path) -> None:
     before = open_dataset(data)
     result = convert(data, tmp_path / "out", to)
@@ -47,7 +48,7 @@ def test_back_again_the_labels_are_the_same(to: str, data: Path, tmp_path: Path)
                     assert (theirs.labels[mask] == names.index(name.casefold())).all()
             void = ours.labels == 255
             assert (theirs.labels[void] == (names.index("background") if to == "coco" else 255)).all()
-    if to in ("folder", "voc"):
+    if to in ("folder", "voc", "webdataset"):
         assert after.classes.names == before.classes.names
         assert after.classes.palette == before.classes.palette
     said = " ".join(result.notes)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image, ImageEnhance
+from torch.nn.functional import interpolate
 
 from fullconv.data.spec import UInt8Array
+
+SHRINKS = (8, 4, 2, 1)
+"""How many times smaller JPEGs can be decoded, exactly on their grid of 8x8 blocks."""
 
 
 @dataclass(frozen=True)
@@ -36,88 +41,116 @@ class Augmentation:
         self, image: UInt8Array, labels: np.ndarray, random: np.random.Generator, ignore_index: int
     ) -> tuple[UInt8Array, np.ndarray]:
         """Image ``[h, w, c]`` and labels ``[h, w]`` -> the same, changed; all randomness comes from ``random``."""
+        return self.apply(image, labels, self.draw((labels.shape[0], labels.shape[1]), random), ignore_index)
+
+    def draw(self, size: tuple[int, int], random: np.random.Generator) -> Draw:
+        """What happens to one sample of ``(height, width)``, before its pixels are read."""
         # always the same draws in the same order, so that one setting does not change another's values
         zoom, top, left, mirror, *factors = random.random(7)
-        size = self.resize or image.shape[:2]
+        height, width = self.resize or size
         scale = self.scale[0] + (self.scale[1] - self.scale[0]) * zoom
-        crop = self.crop or (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        rows = _place(image.shape[0], crop[0], scale * size[0] / image.shape[0], top)
-        columns = _place(image.shape[1], crop[1], scale * size[1] / image.shape[1], left)
-        image, labels = self._window(image, labels, crop, rows, columns, ignore_index)
-        if self.flip and mirror < 0.5:
-            image, labels = image[:, ::-1], labels[:, ::-1]
-        if self.colour and image.shape[2] in (1, 3):
-            image = _change_colour(image, [1 + self.colour * (2 * factor - 1) for factor in factors])
-        return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+        crop = self.crop or (max(1, round(height * scale)), max(1, round(width * scale)))
+        factor = (scale * height / size[0], scale * width / size[1])
+        shrink = next(s for s in SHRINKS if s * max(factor) <= 1 or s == 1)
+        return Draw(
+            _place(size[0], crop[0], factor[0], top, shrink),
+            _place(size[1], crop[1], factor[1], left, shrink),
+            crop,
+            self.flip and mirror < 0.5,
+            tuple(1 + self.colour * (2 * factor - 1) for factor in factors) if self.colour else (),
+            shrink,
+        )
 
-    def _window(
-        self, image: UInt8Array, labels: np.ndarray, crop: tuple[int, int], rows: _Place, columns: _Place, ignore: int
+    def apply(
+        self, image: UInt8Array, labels: np.ndarray, draw: Draw, ignore_index: int
     ) -> tuple[UInt8Array, np.ndarray]:
-        """Resize, zoom and crop in one step: only the pixels of the result are computed."""
-        box = (columns.start, rows.start, columns.end, rows.end)
-        part, part_labels = resample(image, labels, box, (rows.length, columns.length))
-        if (rows.length, columns.length) == crop:
-            return part, part_labels
-        padded = np.empty((*crop, image.shape[2]), dtype=np.uint8)
-        padded[:] = self.fill
-        padded_labels = np.full(crop, ignore, dtype=labels.dtype)
-        inside = np.s_[rows.first : rows.first + rows.length, columns.first : columns.first + columns.length]
-        padded[inside], padded_labels[inside] = part, part_labels
-        return padded, padded_labels
+        """Resize, zoom and crop in one step: only the pixels of the result are computed.
+
+        The image may have been read ``draw.shrink`` times smaller than its labels.
+        """
+        rows, columns = draw.rows, draw.columns
+        shrunk = image.shape[:2] != labels.shape
+        window = (rows.part(draw.shrink), columns.part(draw.shrink)) if shrunk else (rows.part(), columns.part())
+        size = (rows.length, columns.length)
+        image = resize_image(image[window], size)
+        labels = _resize_labels(labels[rows.part(), columns.part()], size)
+        if size != draw.crop:
+            padded = np.empty((*draw.crop, image.shape[2]), dtype=np.uint8)
+            padded[:] = self.fill
+            padded_labels = np.full(draw.crop, ignore_index, dtype=labels.dtype)
+            inside = np.s_[rows.first : rows.first + rows.length, columns.first : columns.first + columns.length]
+            padded[inside], padded_labels[inside] = image, labels
+            image, labels = padded, padded_labels
+        if draw.mirror:
+            image, labels = image[:, ::-1], labels[:, ::-1]
+        if draw.factors and image.shape[2] in (1, 3):
+            image = _change_colour(image, *draw.factors)
+        return np.ascontiguousarray(image), np.ascontiguousarray(labels)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Source pixels ``start .. end`` fill places ``first .. first + length - 1`` of the crop."""
+class Draw:
+    """What happens to one sample.
 
-    start: float
-    end: float
+    Attributes:
+        rows, columns: which part of it goes where.
+        crop: ``(height, width)`` of the result.
+        mirror: left to right.
+        factors: of brightness, contrast and saturation; empty for none.
+        shrink: 1, 2, 4 or 8: how many times smaller the image may be read, since it is made that much smaller anyway.
+    """
+
+    rows: Place
+    columns: Place
+    crop: tuple[int, int]
+    mirror: bool
+    factors: tuple[float, ...]
+    shrink: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Source pixels ``start .. end - 1`` fill places ``first .. first + length - 1`` of the crop."""
+
+    start: int
+    end: int
     first: int
     length: int
 
-
-def _place(size: int, crop: int, scale: float, position: float) -> _Place:
-    """Where a crop falls along one axis; ``position`` (0 to 1) chooses among the places where it fits."""
-    reach = crop / scale
-    if reach <= size:
-        start = position * (size - reach)
-        if scale == 1:  # whole pixels are not interpolated
-            start = float(min(int(position * (size - crop + 1)), size - crop))
-        return _Place(start, min(start + reach, float(size)), 0, crop)
-    length = max(1, min(crop, round(size * scale)))
-    return _Place(0.0, float(size), min(int(position * (crop - length + 1)), crop - length), length)
+    def part(self, shrink: int = 1) -> slice:
+        """The source pixels, of a source ``shrink`` times smaller."""
+        return slice(self.start // shrink, -(-self.end // shrink))
 
 
-def resample(
-    image: UInt8Array, labels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]
-) -> tuple[UInt8Array, np.ndarray]:
-    """The part ``box`` (left, top, right, bottom in pixels) brought to ``size``: bilinear, labels nearest."""
-    left, top, right, bottom = box
-    if (bottom - top, right - left) == size and top.is_integer() and left.is_integer():
-        part = np.s_[int(top) : int(bottom), int(left) : int(right)]
-        return image[part], labels[part]
-    return resize_image(image, size, box), _resize_labels(labels, size, box)
+def _place(size: int, crop: int, factor: float, position: float, shrink: int) -> Place:
+    """Where a crop of an image enlarged by ``factor`` falls along one axis, in whole pixels (of the shrunk image).
+
+    ``position`` (0 to 1) chooses among the places where it fits.
+    """
+    cells = -(-size // shrink)
+    reach = max(1, round(crop / factor / shrink))
+    if reach <= cells:
+        start = min(int(position * (cells - reach + 1)), cells - reach)
+        return Place(start * shrink, min((start + reach) * shrink, size), 0, crop)
+    length = max(1, min(crop, round(size * factor)))
+    return Place(0, size, min(int(position * (crop - length + 1)), crop - length), length)
 
 
-def resize_image(
-    image: UInt8Array, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
-) -> UInt8Array:
-    """Bilinear, antialiased when shrinking (Pillow's ``BILINEAR``); any number of channels."""
-    if image.shape[2] in (3, 4):
-        return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR, box))
-    channels = [
-        np.asarray(Image.fromarray(image[:, :, i]).resize(size[::-1], Image.Resampling.BILINEAR, box))
-        for i in range(image.shape[2])
-    ]
-    return np.stack(channels, axis=2)
+def resize_image(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:
+    """Bilinear, antialiased when shrinking (as Pillow's ``BILINEAR``); uint8 ``[h, w, c]`` -> ``[*size, c]``."""
+    if image.shape[:2] == size:
+        return image
+    pixels = torch.from_numpy(np.require(image, requirements="W")).permute(2, 0, 1)[None]
+    return interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
 
 
-def _resize_labels(labels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    return np.asarray(Image.fromarray(labels).resize(size[::-1], Image.Resampling.NEAREST, box))
+def _resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if labels.shape == size:
+        return labels
+    return np.asarray(Image.fromarray(labels).resize(size[::-1], Image.Resampling.NEAREST))
 
 
-def _change_colour(image: UInt8Array, factors: list[float]) -> UInt8Array:
-    brightness, contrast, saturation = factors
+def _change_colour(image: UInt8Array, brightness: float, contrast: float, saturation: float) -> UInt8Array:
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     mean = brightness * float(image.mean())
     table = ((np.arange(256) * brightness - mean) * contrast + mean).round().clip(0, 255).astype(int).tolist()

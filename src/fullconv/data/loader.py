@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fullconv.data.augment import Augmentation
-from fullconv.data.decode import read_image, read_labels
+from fullconv.data.augment import Augmentation, Draw
+from fullconv.data.decode import image_size, read_image, read_labels
 from fullconv.data.spec import DatasetSpec, Item, UInt8Array
 from fullconv.errors import DataError
+
+WINDOW = 8
+"""Blocks (shards, row groups) whose samples are shuffled together."""
+LOOSE = 256
+"""Files beside containers, in a mixture, form blocks of this many."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +56,30 @@ class Batch:
         return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.ids, self.sources)
 
 
-def read_sample(spec: DatasetSpec, item: Item) -> Sample:
+def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]], int] | None = None) -> Sample:
     """Read an item at full size.
+
+    With ``shrink`` (of the size, ``(height, width)``) the image, not the labels, may come that much smaller.
 
     Raises:
         DataError: a file that cannot be read, or image and mask of different sizes.
     """
     if spec.shapes is not None:
         return Sample(item.id, *spec.shapes.draw(item.index))
-    image = item.pixels.read(spec.channels) if item.pixels else read_image(item.image, spec.channels)
     classes, ignore = len(spec.classes), spec.classes.ignore_index
     labels = (
         item.labels.read(classes, ignore) if item.labels else read_labels(item.mask, spec.encoding, classes, ignore)
     )
-    if image.shape[:2] != labels.shape:
+    factor = shrink((labels.shape[0], labels.shape[1])) if shrink else 1
+    if item.pixels:
+        image = item.pixels.read(spec.channels, factor)
+        height, width = image.shape[:2] if factor == 1 else item.pixels.size()
+    else:
+        image = read_image(item.image, spec.channels, factor)
+        height, width = image.shape[:2] if factor == 1 else image_size(item.image)
+    if (height, width) != labels.shape:
         raise DataError(
-            f"{item.image}: is {image.shape[1]}x{image.shape[0]}, but its mask {item.where.name} is "
+            f"{item.image}: is {width}x{height}, but its mask {item.where.name} is "
             f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
         )
     return Sample(item.id, image, labels, item.source)
@@ -77,9 +90,26 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, 1], counter=[0, 0, epoch, index]))
 
 
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of ``count`` samples in one epoch."""
-    return np.random.Generator(np.random.Philox(key=[seed, 2], counter=[0, 0, epoch, 0])).permutation(count)
+def epoch_order(seed: int, epoch: int, count: int, blocks: np.ndarray | None = None) -> np.ndarray:
+    """The order of ``count`` samples in one epoch.
+
+    With ``blocks`` (of each sample, as :func:`blocks_of` gives them) blocks come in random order, :data:`WINDOW` at a
+    time, and the samples of these are shuffled: a container is read a few parts at a time.
+    """
+    random = np.random.Generator(np.random.Philox(key=[seed, 2], counter=[0, 0, epoch, 0]))
+    if blocks is None:
+        return random.permutation(count)
+    window = random.permutation(int(blocks.max()) + 1) // WINDOW
+    return np.lexsort((random.random(count), window[blocks]))
+
+
+def blocks_of(items: Sequence[Item]) -> np.ndarray | None:
+    """The block of each item, numbered from 0; None where no item lies in a container."""
+    if all(item.block < 0 for item in items):
+        return None
+    names = [(item.source, item.block if item.block >= 0 else -1 - i // LOOSE) for i, item in enumerate(items)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names])
 
 
 class TrainData(Dataset[Sample | DataError]):
@@ -94,13 +124,17 @@ class TrainData(Dataset[Sample | DataError]):
     def __getitem__(self, key: tuple[int, int]) -> Sample | DataError:
         """A bad file is a value here: a worker that raises would bury its message in a traceback."""
         epoch, index = key
+
+        def draw(size: tuple[int, int]) -> Draw:
+            return self.augmentation.draw(size, generator(self.seed, epoch, index))
+
         try:
-            sample = read_sample(self.spec, self.items[index])
+            sample = read_sample(self.spec, self.items[index], lambda size: draw(size).shrink)
         except DataError as error:
             return error
-        random = generator(self.seed, epoch, index)
-        ignore = self.spec.classes.ignore_index
-        return Sample(sample.id, *self.augmentation(sample.image, sample.labels, random, ignore), sample.source)
+        size, ignore = (sample.labels.shape[0], sample.labels.shape[1]), self.spec.classes.ignore_index
+        image, labels = self.augmentation.apply(sample.image, sample.labels, draw(size), ignore)
+        return Sample(sample.id, image, labels, sample.source)
 
 
 class EvalData(Dataset[Sample | DataError]):
@@ -135,8 +169,9 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         stop: int,
         rank: int = 0,
         world_size: int = 1,
+        blocks: np.ndarray | None = None,
     ) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.count, self.batch_size, self.seed, self.blocks = count, batch_size, seed, blocks
         self.start, self.stop, self.rank, self.world_size = start, stop, rank, world_size
         self.steps_per_epoch = steps_per_epoch(count, batch_size)
 
@@ -148,7 +183,8 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         for step in range(self.start, self.stop):
             epoch, position = divmod(step, self.steps_per_epoch)
             if epoch != known:
-                order = np.resize(epoch_order(self.seed, epoch, self.count), self.steps_per_epoch * self.batch_size)
+                order = epoch_order(self.seed, epoch, self.count, self.blocks)
+                order = np.resize(order, self.steps_per_epoch * self.batch_size)
                 known = epoch
             batch = order[position * self.batch_size : (position + 1) * self.batch_size]
             yield [(epoch, int(index)) for index in batch[self.rank :: self.world_size]]

@@ -47,7 +47,7 @@ class DrawnScene:
     shapes: Shapes
     index: int
 
-    def read(self, channels: int) -> UInt8Array:
+    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
         return self.shapes.draw(self.index)[0]
 
     def size(self) -> tuple[int, int]:

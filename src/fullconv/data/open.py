@@ -12,10 +12,12 @@ import numpy as np
 
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.decode import opened, read_raw_mask
-from fullconv.data.description import Description, read_description
+from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
+from fullconv.data.layouts.counted import NAMES
 from fullconv.data.mixing import mix
 from fullconv.data.shapes import Shapes
+from fullconv.data.shards import mirror
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.spec import ClassSet, Colour
@@ -30,8 +32,9 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
     Args:
         data: a folder, a zip or tar archive of one, or the name ``shapes`` (``shapes:num_classes=12,height=256`` with
             fields of :class:`fullconv.data.Shapes`). The folder may be one or two levels above the data
-            (``VOCdevkit/VOC2012``). ``A+B`` mixes several (:func:`fullconv.data.mixing.mix`). A ``dataset.yaml``
-            beside the data overrides what would be recognised.
+            (``VOCdevkit/VOC2012``). An address (``https://...``, ``s3://...``) of shards
+            (:func:`fullconv.data.shards.mirror`). ``A+B`` mixes several (:func:`fullconv.data.mixing.mix`).
+            A ``dataset.yaml`` beside the data overrides what would be recognised.
 
     Splits: ``train`` and ``val`` as the data states them; else by the seeded rule of
     :func:`fullconv.data.spec.split_by_hash`.
@@ -46,7 +49,8 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         return mix([open_dataset(part) for part in str(data).split("+")])
     if str(data) == "shapes" or str(data).startswith("shapes:"):
         return shapes_dataset(Shapes.parse(str(data)))
-    path = Path(data).expanduser()
+    address = "://" in str(data)
+    path = mirror(str(data).rstrip("/"), (FILE_NAME, NAMES)) if address else Path(data).expanduser()
     if not path.exists():
         raise UsageError(f"{path}: no such folder or archive; give a data folder, or the name shapes")
     if path.is_file():

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from fullconv.data.decode import image_size, read_image, read_labels
-from fullconv.data.spec import MaskEncoding, UInt8Array
+from fullconv.data.encoded import EncodedFile
 from fullconv.errors import DataError, UsageError
-
-
-class EncodedFile(io.BytesIO):
-    """The bytes of an image file, for the readers of ``decode``: they need its content and its name in messages."""
-
-    suffix = ""
-
-    def __init__(self, content: bytes, where: str) -> None:
-        super().__init__(content)
-        self.where = where
-
-    def __str__(self) -> str:
-        return self.where
 
 
 @dataclass(frozen=True)
@@ -48,33 +31,6 @@ class Cell:
         if not content or not content.get("bytes"):
             raise DataError(f"{where}: holds no bytes; save the data set again with the image files embedded")
         return cast(Path, EncodedFile(content["bytes"], where))
-
-
-@dataclass(frozen=True)
-class ParquetImage:
-    """An image in a shard."""
-
-    cell: Cell
-
-    def read(self, channels: int) -> UInt8Array:
-        """uint8 ``[height, width, channels]``."""
-        return read_image(self.cell.file(), channels)
-
-    def size(self) -> tuple[int, int]:
-        """``(height, width)``."""
-        return image_size(self.cell.file())
-
-
-@dataclass(frozen=True)
-class ParquetLabels:
-    """A mask in a shard."""
-
-    cell: Cell
-    encoding: MaskEncoding
-
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """uint8 ``[height, width]``, or int32 when ``ignore_index`` needs it."""
-        return read_labels(self.cell.file(), self.encoding, num_classes, ignore_index)
 
 
 def open_parquet(path: Path) -> Any:

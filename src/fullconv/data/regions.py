@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw
-
-from fullconv.errors import DataError
 
 IGNORED = -1
 """The label of a region (or of the rest) whose pixels have no class."""
@@ -34,13 +32,11 @@ class Region:
     Attributes:
         label: class id, or :data:`IGNORED`.
         rings: outlines ``[points, 2]`` of x and y in pixels; several are parts of one region, added.
-        rle: instead of rings, a mask as pycocotools takes it: ``{"size": [h, w], "counts": ...}``.
-        stored: instead of rings, a mask in another coding.
+        stored: instead of rings, a mask.
     """
 
     label: int
     rings: tuple[np.ndarray, ...] = ()
-    rle: dict[str, Any] | None = None
     stored: StoredMask | None = None
 
 
@@ -98,7 +94,7 @@ class Drawing:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
 
         Raises:
-            DataError: a mask of another size, or one that cannot be decoded.
+            DataError: a mask that cannot be decoded.
         """
         labels = np.full(self.size, _id(self.background, ignore_index), np.int32)
         masks = [(region.label, self.mask(region)) for region in self.regions]
@@ -110,43 +106,9 @@ class Drawing:
 
     def mask(self, region: Region) -> np.ndarray:
         """Where one region is, bool ``[height, width]``."""
-        if region.rle is not None:
-            mask = decode_rle(region.rle, self.where)
-            if mask.shape != self.size:
-                raise DataError(
-                    f"{self.where}: holds a mask of {mask.shape[1]}x{mask.shape[0]} for an image of "
-                    f"{self.size[1]}x{self.size[0]}; export the annotations again"
-                )
-            return mask
         if region.stored is not None:
             return region.stored.decode(self.size, self.where)
         return _FILL[self.tool](region.rings, self.size)
-
-
-def decode_rle(rle: dict[str, Any], where: str) -> np.ndarray:
-    """COCO's run lengths (compressed or a list) as bool ``[height, width]``.
-
-    Raises:
-        DataError: they cannot be decoded.
-    """
-    from pycocotools import mask as coco
-
-    height, width = (int(side) for side in rle["size"])
-    counts = rle["counts"]
-    if isinstance(counts, list):
-        runs = np.asarray(counts, np.int64)
-        if runs.min(initial=0) < 0 or runs.sum() != height * width:
-            raise DataError(
-                f"{where}: a run-length mask of {int(runs.sum())} pixels for {width}x{height}; export it again"
-            )
-        values = np.arange(len(runs)) % 2 == 1
-        return np.repeat(values, runs).reshape(width, height).T
-    if isinstance(counts, str):
-        counts = counts.encode()
-    try:
-        return np.asarray(coco.decode({"size": [height, width], "counts": counts})).astype(bool)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"{where}: a run-length mask that cannot be decoded ({error}); export it again") from error
 
 
 def fill_as_labelme(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:

@@ -31,8 +31,8 @@ class LabelSource(Protocol):
 class ImageSource(Protocol):
     """What an item's image comes from, if not from a file of its own."""
 
-    def read(self, channels: int) -> UInt8Array:
-        """uint8 ``[height, width, channels]``."""
+    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
+        """uint8 ``[height, width, channels]``; it may be up to ``shrink`` (1, 2, 4, 8) times smaller, rounded up."""
         ...
 
     def size(self) -> tuple[int, int]:
@@ -55,6 +55,8 @@ class Item:
     pixels: ImageSource | None = None
     source: int = 0
     """Which data set of a mixture it is from."""
+    block: int = -1
+    """Which part of a container it lies in (a shard, a row group): those of one block are read one after the other."""
 
     @property
     def where(self) -> Path:

@@ -47,6 +47,9 @@ class TrainConfig(BaseModel):
         "encoder", description="what the network sees: encoder (mean and deviation of its weights) or unit (0 to 1)"
     )
     filter_small: bool = Field(False, description="drop images smaller than the crop instead of padding them")
+    cache: bool = Field(
+        False, description="decode every image once into a memory-mapped file (~/.cache/fullconv), and read from it"
+    )
     check: bool = Field(True, description="read all of the data first and stop where training would go wrong")
 
     # the optimisation

@@ -20,7 +20,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
-from fullconv.data.loader import StepSampler, steps_per_epoch, train_batches
+from fullconv.data.loader import StepSampler, blocks_of, steps_per_epoch, train_batches
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import replacing, write_text
 from fullconv.metrics import Scores
@@ -148,7 +148,7 @@ def _batches(fabric: Fabric, plan: Plan, start: int) -> Any:
     data = TrainData(plan.spec, plan.train_items, augmentation, config.seed)
     sampler = StepSampler(
         len(plan.train_items), config.batch_size, config.seed, start, plan.total_steps,
-        fabric.global_rank, fabric.world_size,
+        fabric.global_rank, fabric.world_size, blocks_of(plan.train_items),
     )  # fmt: skip
     return train_batches(data, sampler, default_workers(config.workers), fabric.device.type == "cuda")
 

@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 from rich.console import Console
 
 from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
+from fullconv.data.cache import decoded
 from fullconv.data.decode import image_size
 from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, UsageError
@@ -33,7 +34,7 @@ from fullconv.training.state import fingerprint, read_state
 
 LARGEST_DEFAULT_CROP = 512
 T = TypeVar("T")
-FREE_ON_RESUME = ("workers", "accelerator", "devices", "nodes", "strategy")
+FREE_ON_RESUME = ("workers", "cache", "accelerator", "devices", "nodes", "strategy")
 
 
 def train(
@@ -130,6 +131,9 @@ def make_plan(
         raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
     train_items, val_items = spec.split("train"), spec.split("val")
     report = _checked(spec, config)
+    if config.cache:
+        spec = decoded(spec)
+        train_items, val_items = spec.split("train"), spec.split("val")
     crop = config.crop or _default_crop(config, spec, train_items, report)
     if config.filter_small:
         train_items = _large_enough(config, spec, train_items, crop)

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from fullconv.data import Shapes, check, open_dataset, read_sample
-from fullconv.data.parquet import Cell, ParquetImage
+from fullconv.data.encoded import EncodedImage
+from fullconv.data.parquet import Cell
 from fullconv.errors import DataError, UsageError
 
 SCENES = Shapes(height=40, width=56)
@@ -159,11 +160,11 @@ def test_cells_without_bytes_or_with_damaged_ones_are_named(tmp_path: Path) -> N
     good = encoded(np.zeros((2, 2, 3), np.uint8))
     cells = [good, {"bytes": None, "path": "b.png"}, {"bytes": b"no image", "path": "c.png"}]
     pq.write_table(pa.table({"image": cells, "label": [good] * 3}), path)
-    assert ParquetImage(Cell(path, 0, 0, "image")).read(3).shape == (2, 2, 3)
+    assert EncodedImage(Cell(path, 0, 0, "image")).read(3).shape == (2, 2, 3)
     with pytest.raises(DataError, match=r"row group 0 row 1 image: holds no bytes"):
-        ParquetImage(Cell(path, 0, 1, "image")).read(3)
+        EncodedImage(Cell(path, 0, 1, "image")).read(3)
     with pytest.raises(DataError, match=r"row group 0 row 2 image: not an image that can be read"):
-        ParquetImage(Cell(path, 0, 2, "image")).read(3)
+        EncodedImage(Cell(path, 0, 2, "image")).read(3)
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

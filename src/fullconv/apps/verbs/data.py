@@ -57,7 +57,7 @@ def convert(data: str, out: Path, /, *, to: str = "folder") -> int:
     out
         The folder to make.
     to
-        folder (holds everything), voc, cityscapes or coco.
+        folder (holds everything), voc, cityscapes, coco, or webdataset (tar shards; holds everything).
     """
     from fullconv.data.convert import convert as write_all
     from fullconv.data.open import open_dataset

@@ -25,6 +25,7 @@ from fullconv.data.layouts.sbd import recognise_sbd
 from fullconv.data.layouts.sift_flow import recognise_sift_flow
 from fullconv.data.layouts.voc import VOC_NAMES, recognise_voc
 from fullconv.data.layouts.voc_sbd import recognise_voc_sbd
+from fullconv.data.layouts.webdataset import recognise_webdataset
 from fullconv.data.layouts.yolo import recognise_yolo
 
 RECOGNISERS: tuple[Callable[[Path, Description], Found | None], ...] = (
@@ -36,6 +37,7 @@ RECOGNISERS: tuple[Callable[[Path, Description], Found | None], ...] = (
     recognise_camvid_original,
     recognise_kitti_road,
     recognise_pets,
+    recognise_webdataset,
     recognise_hf_datasets,  # before those that read every JSON file
     recognise_cityscapes,
     recognise_ade20k,

@@ -48,7 +48,11 @@ class CocoLabels:
             outlines.setdefault(region, []).append(outline)
             start += count
         regions = [
-            Region(label, tuple(outlines.get(region, ())), self._rle(region))
+            Region(
+                label,
+                tuple(outlines.get(region, ())),
+                RunLengths(self.masks[region][2]) if region in self.masks else None,
+            )
             for region, label in enumerate(self.labels.tolist())
         ]
         return Drawing(f"{self.source}: image {self.name}", self.size, tuple(regions), "coco", 0, "area")
@@ -57,11 +61,25 @@ class CocoLabels:
         """Labels ``[height, width]``; see :meth:`fullconv.data.regions.Drawing.read`."""
         return self.drawing().read(num_classes, ignore_index)
 
-    def _rle(self, region: int) -> dict[str, Any] | None:
-        if region not in self.masks:
-            return None
-        height, width, counts = self.masks[region]
-        return {"size": [height, width], "counts": runs(counts) if isinstance(counts, bytes) else counts.tolist()}
+
+@dataclass(frozen=True)
+class RunLengths:
+    """COCO's mask: counts of pixels outside and inside in turn, column by column; compressed, or int64 ``[runs]``."""
+
+    counts: bytes | np.ndarray
+
+    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
+        """bool ``[height, width]``.
+
+        Raises:
+            DataError: they cannot be decoded.
+        """
+        lengths = np.array(runs(self.counts) if isinstance(self.counts, bytes) else self.counts, np.int64)
+        if lengths.min(initial=0) < 0 or lengths.sum() != size[0] * size[1]:
+            raise DataError(
+                f"{where}: a run-length mask of {int(lengths.sum())} pixels for {size[1]}x{size[0]}; export it again"
+            )
+        return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size[1], size[0]).T
 
 
 def runs(counts: bytes) -> list[int]:

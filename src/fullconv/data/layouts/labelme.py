@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from fullconv.data.decode import image_size
 from fullconv.data.description import Description
@@ -18,6 +23,8 @@ from fullconv.spec import ClassSet
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LINE_WIDTH, POINT_RADIUS = 10, 5
+POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2, 1 << 20), "point": (1,)}
+"""How many points a shape may have."""
 
 
 def recognise_labelme(root: Path, description: Description) -> Found | None:
@@ -25,7 +32,7 @@ def recognise_labelme(root: Path, description: Description) -> Found | None:
 
     Without ``labels.txt`` classes are the labels found, in alphabetical order, after the background. What no shape
     covers is background; ``__ignore__`` is unlabelled; shapes overlap in their order. Polygons, rectangles, circles,
-    and the masks of LabelMe 5 are drawn, lines and points not: they have no inside.
+    lines (10 pixels wide), points (5 pixels around) and the masks of LabelMe 5 are drawn as LabelMe draws them.
     """
     folders = {split: folder for split, names in SPLIT_NAMES if (folder := child(root, names)) is not None}
     found = {split: _annotations(folder) for split, folder in folders.items()}
@@ -40,7 +47,7 @@ def recognise_labelme(root: Path, description: Description) -> Found | None:
     splits = {split: [_item(path, content, ids, skipped) for path, content in pairs] for split, pairs in found.items()}
     reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes"]
     if skipped:
-        reasons.append(f"{len(skipped)} shapes without an inside are left out ({first_few(skipped)})")
+        reasons.append(f"{len(skipped)} polygons of fewer than 3 points are left out ({first_few(skipped)})")
     return Found("labelme", reasons, splits, ClassSet(names))
 
 
@@ -77,7 +84,10 @@ def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: lis
         label = str(shape.get("label"))
         if label not in ids and label != UNLABELLED:
             raise DataError(f"{path}: shape {number} has label {label!r}, which labels.txt does not name; add it there")
-        region = _region(shape, ids.get(label, IGNORED), size)
+        try:
+            region = _region(shape, ids.get(label, IGNORED))
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise DataError(f"{path}: shape {number} cannot be drawn ({error}); correct it") from error
         if region is None:
             skipped.append(f"{path.name} shape {number}")
         else:
@@ -86,37 +96,72 @@ def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: lis
     return Item(path.stem, image, labels=Drawing(str(path), size, tuple(regions), "labelme", background))
 
 
-def _region(shape: dict[str, Any], label: int, size: tuple[int, int]) -> Region | None:
-    """A shape as rings, as LabelMe's ``shape_to_mask`` draws it."""
-    kind, points = shape.get("shape_type") or "polygon", np.asarray(shape.get("points", ()), float).reshape(-1, 2)
-    if kind == "mask" and shape.get("mask") is not None:
-        return Region(label, rle=_png_mask(shape["mask"], points, size))
-    if kind == "rectangle" and len(points) == 2:
-        (left, top), (right, bottom) = points
-        points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-    elif kind == "circle" and len(points) == 2:
-        radius, turns = float(np.hypot(*(points[1] - points[0]))), np.linspace(0, 2 * np.pi, 129)[:-1]
-        points = points[0] + radius * np.stack([np.cos(turns), np.sin(turns)], 1)
-    elif kind != "polygon":
-        return None
-    outline = ring(points)
-    return None if outline is None else Region(label, (outline,))
+def _region(shape: dict[str, Any], label: int) -> Region | None:
+    """A shape as LabelMe's ``shape_to_mask`` draws it; None for a polygon of one or two points.
+
+    Raises:
+        TypeError, ValueError, IndexError, OverflowError: it is not of LabelMe's format.
+    """
+    kind = shape.get("shape_type") or "polygon"
+    points = np.asarray(shape["points"], float).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("a coordinate that is no number")
+    if kind == "mask":
+        return Region(label, stored=PngMask(str(shape["mask"]), (float(points[0, 0]), float(points[0, 1]))))
+    if kind == "polygon":
+        outline = ring(points)
+        return None if outline is None else Region(label, (outline,))
+    if kind not in POINTS:
+        raise ValueError(f"shape_type {kind!r}; known are polygon, mask, {', '.join(POINTS)}")
+    if len(points) not in POINTS[kind]:
+        raise ValueError(f"{len(points)} points for a {kind}")
+    return Region(label, stored=PenMask(kind, tuple((float(x), float(y)) for x, y in points)))
 
 
-def _png_mask(text: str, points: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
-    """LabelMe 5's mask: a PNG in base64 that covers the box ``points``; as run lengths of the whole image."""
-    import base64
-    import io
+@dataclass(frozen=True)
+class PenMask:
+    """A shape that LabelMe draws with Pillow's own pen."""
 
-    from PIL import Image
+    kind: str
+    points: tuple[tuple[float, float], ...]
 
-    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-        part = np.asarray(picture).astype(bool)
-    left, top = (round(float(v)) for v in points[0])
-    whole = np.zeros(size, bool)
-    part = part[: size[0] - top, : size[1] - left]
-    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
-    flat = whole.T.ravel()
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    return {"size": list(size), "counts": [0, *runs] if flat[0] else runs}
+    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
+        """bool ``[height, width]``."""
+        picture = Image.new("1", (size[1], size[0]))
+        pen, points = ImageDraw.Draw(picture), list(self.points)
+        if self.kind == "rectangle":
+            (left, right), (top, bottom) = (sorted(values) for values in zip(*points, strict=True))
+            pen.rectangle((left, top, right, bottom), outline=1, fill=1)
+        elif self.kind in ("line", "linestrip"):
+            pen.line(points, fill=1, width=LINE_WIDTH)
+        else:
+            (x, y), *edge = points
+            radius = math.dist(points[0], edge[0]) if edge else POINT_RADIUS
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=1, fill=1)
+        return np.asarray(picture)
+
+
+@dataclass(frozen=True)
+class PngMask:
+    """LabelMe 5's mask: a PNG in base64 of the box that begins at ``corner`` (x, y)."""
+
+    text: str
+    corner: tuple[float, float]
+
+    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
+        """bool ``[height, width]``; what lies outside the image is cut off.
+
+        Raises:
+            DataError: no PNG.
+        """
+        try:
+            with Image.open(io.BytesIO(base64.b64decode(self.text))) as picture:
+                part = np.asarray(picture).astype(bool)
+        except (ValueError, OSError) as error:
+            raise DataError(f"{where}: a mask that is no PNG in base64 ({error}); save it again") from error
+        left, top = (round(value) for value in self.corner)
+        whole = np.zeros(size, bool)
+        part = part[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
+        top, left = max(top, 0), max(left, 0)
+        whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return whole

@@ -34,7 +34,7 @@ class NyuImage:
     path: Path
     index: int
 
-    def read(self, channels: int) -> UInt8Array:
+    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
         """uint8 ``[height, width, channels]``."""
         pixels = _entry(self.path, "images", self.index)  # MATLAB's order, reversed: [3, width, height]
         return to_channels(Image.fromarray(np.ascontiguousarray(pixels.transpose(2, 1, 0))), channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -18,30 +19,33 @@ from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms, bad_label
 
 FEWEST_INTERVALS = 4
 TASKS = 32
+COPIED = 32 << 20  # bytes of scores turned to float32 at a time
 FEWEST_COUNTED = 1 << 21  # bytes; waking a thread costs more than counting them
 
 
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
     """As :func:`fullconv.ops.reference.softmax_sums`."""
-    scores = logits.float().contiguous().numpy()
     truth = labels.numpy()
-    images, classes, _, width = scores.shape
-    grid = _grid(scores, truth.shape[1:], terms.window, terms.align_corners)
+    images, classes, _, width = logits.shape
+    grid = _grid(logits, truth.shape[1:], terms.window, terms.align_corners)
     weight = np.ones(classes, np.float32) if terms.weight is None else terms.weight.float().contiguous().numpy()
-    gradient = np.zeros(scores.shape if terms.gradient else (images, 0, 0, 0), np.float32)
+    gradient = np.zeros(logits.shape if terms.gradient else (images, 0, 0, 0), np.float32)
     maps = np.zeros(truth.shape if terms.pixel_losses else (images, 0, 0), np.float32)
     parts = _parts(images, grid)
     edges = [np.zeros((classes if terms.gradient else 0, 1, width), np.float32) for _ in parts]
-    results = run_all(
-        softmax_task,
-        [
-            (
-                scores[i], truth[i], weight, terms.ignore_index, terms.label_smoothing, terms.gamma, *grid, begin, end,
-                gradient[i], edge, maps[i],
-            )
-            for (i, begin, end), edge in zip(parts, edges, strict=True)
-        ],
-    )  # fmt: skip
+    results = []
+    for first, scores in _as_float(logits):
+        chosen = [pair for pair in zip(parts, edges, strict=True) if first <= pair[0][0] < first + len(scores)]
+        results += run_all(
+            softmax_task,
+            [
+                (
+                    scores[i - first], truth[i], weight, terms.ignore_index, terms.label_smoothing, terms.gamma, *grid,
+                    begin, end, gradient[i], edge, maps[i],
+                )
+                for (i, begin, end), edge in chosen
+            ],
+        )  # fmt: skip
     for (image, *_), (*_, row, column) in zip(parts, results, strict=True):
         if row >= 0:
             raise bad_label(int(truth[image, row, column]), image, row, column, classes, terms.ignore_index)
@@ -60,12 +64,14 @@ def argmax(
     logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool
 ) -> tuple[Tensor, Tensor | None]:
     """As :func:`fullconv.ops.reference.argmax`."""
-    scores = logits.float().contiguous().numpy()
-    images, classes = scores.shape[:2]
-    grid = _grid(scores, size, window, align_corners)
+    images, classes = logits.shape[:2]
+    grid = _grid(logits, size, window, align_corners)
     labels = np.empty((images, *size), np.uint8 if classes <= 256 else np.int32)
     sure = np.empty((images, *size) if confidence else (images, 0, 0), np.float32)
-    run_all(argmax_task, [(scores[i], *grid, begin, end, labels[i], sure[i]) for i, begin, end in _parts(images, grid)])
+    parts = _parts(images, grid)
+    for first, scores in _as_float(logits):
+        chosen = [part for part in parts if first <= part[0] < first + len(scores)]
+        run_all(argmax_task, [(scores[i - first], *grid, begin, end, labels[i], sure[i]) for i, begin, end in chosen])
     return torch.from_numpy(labels), torch.from_numpy(sure) if confidence else None
 
 
@@ -113,8 +119,17 @@ def _count_bytes(guess: np.ndarray, truth: np.ndarray, classes: int, ignore_inde
     return table[:classes, :classes].copy()
 
 
-def _grid(scores: np.ndarray, size: tuple[int, ...], window: Window, align_corners: bool) -> Grid:
-    _, classes, height, width = scores.shape
+def _as_float(logits: Tensor) -> Iterator[tuple[int, np.ndarray]]:
+    """``(first, scores)``: float32 of the images from ``first`` on, as many at a time as :data:`COPIED` holds."""
+    at_once = len(logits)
+    if logits.dtype != torch.float32 or not logits.is_contiguous():
+        at_once = max(1, COPIED // (4 * logits[0].numel()))
+    for first in range(0, len(logits), at_once):
+        yield first, logits[first : first + at_once].float().contiguous().numpy()
+
+
+def _grid(logits: Tensor, size: tuple[int, ...], window: Window, align_corners: bool) -> Grid:
+    _, classes, height, width = logits.shape
     return make_grid(classes, (height, width), (size[0], size[1]), window, align_corners)
 
 

@@ -1,0 +1,63 @@
+"""Images and masks that are no files of their own: encoded bytes inside a container (parquet cell, tar member)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fullconv.data.decode import image_size, read_image, read_labels
+from fullconv.data.spec import MaskEncoding, UInt8Array
+
+
+class EncodedFile(io.BytesIO):
+    """The bytes of an image file, for the readers of ``decode``: they need its content, and its name in messages."""
+
+    def __init__(self, content: bytes, where: str, suffix: str = "") -> None:
+        super().__init__(content)
+        self.where, self.suffix = where, suffix
+
+    def __str__(self) -> str:
+        return self.where
+
+
+class Place(Protocol):
+    """Where the bytes of one image lie."""
+
+    def file(self) -> Path:
+        """An :class:`EncodedFile` in the place of a path.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image in a container."""
+
+    place: Place
+
+    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
+        """uint8 ``[height, width, channels]``."""
+        return read_image(self.place.file(), channels, shrink)
+
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return image_size(self.place.file())
+
+
+@dataclass(frozen=True)
+class EncodedLabels:
+    """A mask in a container."""
+
+    place: Place
+    encoding: MaskEncoding
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """uint8 ``[height, width]``, or int32 when ``ignore_index`` needs it."""
+        return read_labels(self.place.file(), self.encoding, num_classes, ignore_index)

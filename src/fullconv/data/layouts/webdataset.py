@@ -1,0 +1,56 @@
+"""Tar shards of samples, as webdataset's ``ShardWriter`` and ``fullconv convert --to webdataset`` write them.
+
+The format is tar; licence and classes are those of the data set inside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.data.description import Description
+from fullconv.data.encoded import EncodedImage, EncodedLabels
+from fullconv.data.layouts.base import SPLIT_NAMES, Found
+from fullconv.data.layouts.counted import count_classes
+from fullconv.data.shards import INDEX, ShardSample, index_of, is_shard, scan
+from fullconv.data.spec import Item, MaskEncoding
+from fullconv.errors import DataError
+
+
+def recognise_webdataset(root: Path, description: Description) -> Found | None:
+    """``train-000000.tar`` and so on, here or in a folder per split."""
+    if (root / INDEX).is_file() and '"shards"' in (root / INDEX).read_text(encoding="utf-8")[:1000]:
+        shards = index_of(root)
+        reasons = [f"{len(shards)} tar shards that {INDEX} describes"]
+    else:
+        paths = sorted([*root.glob("*.tar"), *root.glob("*/*.tar")])
+        if not paths or not is_shard(paths[0]):
+            return None
+        shards = [(_split(root, path), scan(path)) for path in paths]
+        reasons = [f"{len(shards)} tar shards of samples, named by their keys (webdataset)"]
+    samples = [sample for _, rows in shards for sample in rows]
+    if not samples:
+        raise DataError(f"{root}: its {len(shards)} shards hold no sample; expected <key>.jpg and <key>.seg.png")
+    classes, encoding = count_classes(root, description, [sample.mask for sample in samples], reasons)
+    splits: dict[str, list[Item]] = {}
+    for number, (split, rows) in enumerate(shards):
+        splits.setdefault(split, []).extend(_item(sample, number, encoding) for sample in rows)
+    return Found("webdataset", reasons, splits, classes)
+
+
+def _item(sample: ShardSample, block: int, encoding: MaskEncoding) -> Item:
+    return Item(
+        sample.key,
+        sample.image.shard,
+        labels=EncodedLabels(sample.mask, encoding),
+        pixels=EncodedImage(sample.image),
+        block=block,
+    )
+
+
+def _split(root: Path, path: Path) -> str:
+    """By the shard's name or its folder's; shards without such a name are divided by the seeded rule."""
+    for text in (path.name, "" if path.parent == root else path.parent.name):
+        for split, names in SPLIT_NAMES:
+            if text.lower().startswith(names):
+                return split
+    return ""

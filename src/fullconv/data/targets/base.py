@@ -1,0 +1,89 @@
+"""What every target of :func:`fullconv.data.convert.convert` needs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from fullconv.data.loader import Sample
+from fullconv.data.spec import DatasetSpec, Item
+
+BACKGROUNDS = ("background", "_background_")
+
+
+class Writer(ABC):
+    """One layout being written below ``root``.
+
+    Attributes:
+        lists: whether splits are lists of names, so that an image in several of them is written once.
+        notes: what the layout cannot hold, and every rule applied; one line each.
+    """
+
+    lists: ClassVar[bool] = False
+
+    def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
+        self.spec, self.root, self.notes = spec, root, notes
+
+    @abstractmethod
+    def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
+        """Write one image and its labels."""
+
+    @abstractmethod
+    def finish(self, names: Mapping[str, list[str]]) -> None:
+        """Write what belongs to all of them; ``names`` per split."""
+
+    def close(self) -> None:  # noqa: B027 (most hold nothing open)
+        """Let go of what is open, also after an error."""
+
+    def image(self, folder: Path, name: str, item: Item, sample: Sample, suffix: str = "") -> Path:
+        """The image in ``folder``: its own file where that is allowed, else its pixels as PNG (or ``.npy``)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if item.pixels is None and item.image.is_file() and not suffix:
+            path = folder / f"{name}{item.image.suffix.lower()}"
+            shutil.copyfile(item.image, path)
+        elif sample.image.shape[2] in (1, 3, 4):
+            path = folder / f"{name}{suffix or '.png'}"
+            Image.fromarray(sample.image if sample.image.shape[2] > 1 else sample.image[..., 0]).save(path)
+        else:
+            path = folder / f"{name}.npy"
+            np.save(path, sample.image)
+        return path
+
+
+def free_name(item_id: str, taken: set[str], allowed: str = r"\w.-") -> str:
+    """A file name of an item's id, of ``allowed`` characters, that is not ``taken``."""
+    plain = re.sub(rf"[^{allowed}]+", "_", item_id).strip("._") or "image"
+    name, number = plain, 2
+    while name in taken:
+        name, number = f"{plain}_{number}", number + 1
+    return name
+
+
+def write_lists(folder: Path, names: Mapping[str, list[str]]) -> None:
+    """``<split>.txt`` with one name a line."""
+    folder.mkdir(parents=True)
+    for split, stems in names.items():
+        (folder / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+
+
+def write_description(root: Path, spec: DatasetSpec, **more: Any) -> None:
+    """``dataset.yaml`` of label maps written id by id."""
+    classes = spec.classes
+    content: dict[str, Any] = {
+        "classes": {name: list(colour) for name, colour in zip(classes.names, classes.palette, strict=True)},
+        "ignore": [classes.ignore_index],
+        "channels": spec.channels,
+        **more,
+    }
+    if len(set(classes.palette)) < len(classes):
+        content["classes"] = list(classes.names)
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    (root / "dataset.yaml").write_text(text, encoding="utf-8")

@@ -1,0 +1,46 @@
+"""Target ``cityscapes``: its folders and training ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fullconv.data.layouts import CITYSCAPES_CLASSES
+from fullconv.data.loader import Sample
+from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.targets.base import Writer
+from fullconv.errors import UsageError, first_few
+
+
+class Cityscapes(Writer):
+    """Cityscapes' folders with ``labelTrainIds``; classes find theirs by name, others become void."""
+
+    def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
+        super().__init__(spec, root, notes)
+        known = {name: index for index, name in enumerate(CITYSCAPES_CLASSES.names)}
+        self.table = np.full(spec.classes.ignore_index + 1, 255, np.uint8)
+        lost = []
+        for index, name in enumerate(spec.classes.names):
+            self.table[index] = known.get(name.casefold(), 255)
+            if name.casefold() not in known:
+                lost.append(name)
+        if len(lost) == len(spec.classes):
+            raise UsageError(
+                f"--to cityscapes: none of the classes ({first_few(lost)}) is one of its 19; choose another target"
+            )
+        if lost:
+            notes.append(f"cityscapes has 19 classes by name; void now: {', '.join(lost)}")
+
+    def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
+        images, masks = (self.root / kind / split / "data" for kind in ("leftImg8bit", "gtFine"))
+        self.image(images, name, item, sample, "_leftImg8bit.png")
+        masks.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(self.table[sample.labels]).save(masks / f"{name}_gtFine_labelTrainIds.png")
+
+    def finish(self, names: Mapping[str, list[str]]) -> None:
+        strange = [split for split in names if split not in ("train", "val", "test")]
+        if strange:
+            raise UsageError(f"--to cityscapes: it has splits train, val and test, not {strange[0]}")

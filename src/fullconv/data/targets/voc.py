@@ -1,0 +1,50 @@
+"""Target ``voc``: PASCAL VOC's folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fullconv.data.layouts import VOC_NAMES
+from fullconv.data.loader import Sample
+from fullconv.data.masks import VOID_COLOUR, write_mask
+from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.targets.base import BACKGROUNDS, Writer, write_lists
+from fullconv.errors import DataError
+
+BLACK = (0, 0, 0)
+
+
+class Voc(Writer):
+    """PASCAL VOC, with CVAT's ``labelmap.txt`` for classes that are not VOC's own."""
+
+    lists = True
+
+    def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
+        super().__init__(spec, root, notes)
+        one_byte(spec, "voc")
+        names = [name.casefold() for name in spec.classes.names]
+        black = not (set(names) & set(BACKGROUNDS) or BLACK in spec.classes.palette)
+        self.void = BLACK if black else VOID_COLOUR  # a map without black would be given a background
+        if spec.classes.names != VOC_NAMES:
+            notes.append("voc has no place for class names: labelmap.txt (as CVAT writes it) holds them")
+
+    def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
+        self.image(self.root / "JPEGImages", name, item, sample)
+        write_mask(self.root / "SegmentationClass" / f"{name}.png", sample.labels, self.spec.classes, self.void)
+
+    def finish(self, names: Mapping[str, list[str]]) -> None:
+        write_lists(self.root / "ImageSets" / "Segmentation", names)
+        classes = self.spec.classes
+        if classes.names != VOC_NAMES:
+            rows = [
+                f"{name}:{','.join(map(str, colour))}::\n"
+                for name, colour in zip(classes.names, classes.palette, strict=True)
+            ]
+            rows.append(f"ignored:{','.join(map(str, self.void))}::\n")
+            (self.root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + "".join(rows), "utf-8")
+
+
+def one_byte(spec: DatasetSpec, target: str) -> None:
+    if len(spec.classes) > 255:
+        raise DataError(f"{spec.root}: {len(spec.classes)} classes; {target} holds 255 at most: use --to folder")

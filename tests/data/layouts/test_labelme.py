@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.data import Sample, open_dataset, read_sample
+from fullconv.errors import DataError
+
+HEIGHT, WIDTH = 40, 60
+
+
+def write(root: Path, *shapes: dict[str, Any], name: str = "a") -> None:
+    root.mkdir(exist_ok=True)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(root / f"{name}.png")
+    (root / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.png", "imageData": None}))
+
+
+def shape(kind: str, *points: tuple[float, float], label: str = "cat", **more: Any) -> dict[str, Any]:
+    return {"label": label, "shape_type": kind, "points": points, **more}
+
+
+def drawn(root: Path, *shapes: dict[str, Any]) -> np.ndarray:
+    write(root, *shapes)
+    spec = open_dataset(root)
+    assert spec.layout == "labelme"
+    return read_sample(spec, spec.split("train")[0]).labels
+
+
+def first_sample(root: Path) -> Sample:
+    spec = open_dataset(root)
+    return read_sample(spec, spec.split("train")[0])
+
+
+def grid() -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    return rows, columns
+
+
+def test_every_kind_of_shape_covers_what_it_says(tmp_path: Path) -> None:
+    rows, columns = grid()
+    boxes = {
+        "rectangle": (
+            shape("rectangle", (30, 20), (10, 5)),
+            (rows >= 5) & (rows <= 20) & (columns >= 10) & (columns <= 30),
+        ),
+        "polygon": (
+            shape("polygon", (10, 5), (30, 5), (30, 20), (10, 20)),
+            (rows >= 5) & (rows <= 20) & (columns >= 10) & (columns <= 30),
+        ),
+        "line": (shape("line", (5, 20), (50, 20)), (rows >= 15) & (rows <= 24) & (columns >= 5) & (columns <= 50)),
+        "circle": (shape("circle", (30, 20), (30, 8)), (rows - 20) ** 2 + (columns - 30) ** 2 <= 12**2),
+        "point": (shape("point", (30, 20)), (rows - 20) ** 2 + (columns - 30) ** 2 <= 5**2),
+    }
+    for kind, (given, expected) in boxes.items():
+        labels = drawn(tmp_path / kind, given)
+        differ = (labels == 1) != expected
+        border = np.zeros_like(expected)
+        for axis in (0, 1):
+            for step in (-1, 1):
+                border |= np.roll(expected, step, axis) != expected
+        assert not (differ & ~border).any(), kind
+        if kind in ("rectangle", "polygon"):
+            assert not differ.any(), kind
+
+
+def test_a_mask_of_labelme_5_is_cut_off_at_the_border(tmp_path: Path) -> None:
+    part = np.zeros((10, 12), bool)
+    part[2:8, 3:9] = True
+    buffer = io.BytesIO()
+    Image.fromarray(part).save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    for number, (left, top) in enumerate([(20, 10), (WIDTH - 5, HEIGHT - 4), (-4, -3)]):
+        labels = drawn(tmp_path / str(number), shape("mask", (left, top), (left + 11, top + 9), mask=text))
+        expected = np.zeros((HEIGHT + 40, WIDTH + 40), bool)
+        expected[top + 20 : top + 30, left + 20 : left + 32] = part
+        np.testing.assert_array_equal(labels == 1, expected[20 : 20 + HEIGHT, 20 : 20 + WIDTH])
+
+
+def test_later_shapes_lie_over_earlier_ones_and_ignored_ones_are_void(tmp_path: Path) -> None:
+    labels = drawn(
+        tmp_path / "data",
+        shape("rectangle", (0, 0), (30, 30)),
+        shape("rectangle", (10, 10), (20, 20), label="dog"),
+        shape("rectangle", (15, 15), (40, 35), label="__ignore__"),
+    )
+    assert labels[5, 5] == 1
+    assert labels[12, 12] == 2
+    assert labels[18, 18] == 255
+    assert labels[39, 59] == 0
+
+
+def test_degenerate_outlines_follow_a_stated_rule(tmp_path: Path) -> None:
+    write(tmp_path, shape("polygon", (1, 1), (5, 5)), shape("polygon", (-50, -50), (100, -50), (100, 100)))
+    spec = open_dataset(tmp_path)
+    assert any("1 polygons of fewer than 3 points are left out (a.json shape 0)" in reason for reason in spec.reasons)
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    rows, columns = grid()
+    assert ((labels == 1) == (columns >= rows)).mean() > 0.98  # what lies outside is cut off
+    crossing = drawn(tmp_path / "crossing", shape("polygon", (0, 0), (30, 30), (30, 0), (0, 30)))
+    assert crossing[15, 2] == crossing[15, 28] == 1
+    assert crossing[2, 15] == crossing[28, 15] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (shape("cuboid", (1, 1)), "shape 0 cannot be drawn .*cuboid"),
+        (shape("circle", (1, 1)), "1 points for a circle"),
+        (shape("polygon", (1, 1), (float("nan"), 3), (5, 5)), "no number"),
+        (shape("mask", (1, 1), (4, 4), mask="AAAA"), "no PNG in base64"),
+        ({"label": "cat", "shape_type": "polygon", "points": [["x", 1]]}, "shape 0 cannot be drawn"),
+        ({"label": "cat", "shape_type": "mask", "points": [[0, 0]]}, "shape 0 cannot be drawn"),
+    ],
+)
+def test_shapes_that_cannot_be_drawn_are_named(given: dict[str, Any], words: str, tmp_path: Path) -> None:
+    write(tmp_path, given)
+    with pytest.raises(DataError, match=words):
+        first_sample(tmp_path)
+
+
+def test_an_unknown_label_and_a_missing_image_are_named(tmp_path: Path) -> None:
+    write(tmp_path, shape("point", (1, 1)))
+    (tmp_path / "labels.txt").write_text("_background_\ndog\n")
+    with pytest.raises(DataError, match=r"shape 0 has label 'cat', which labels\.txt does not name"):
+        open_dataset(tmp_path)
+    (tmp_path / "labels.txt").unlink()
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match=r"its image a\.png is missing"):
+        open_dataset(tmp_path)
