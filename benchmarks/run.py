@@ -1,6 +1,6 @@
 """``make bench``: fullconv beside its peers, in one run, in turn, as ratios with their spread.
 
-    python benchmarks/run.py [--rounds 3] [--only train predict networks start kernels] [--device cpu] [--json FILE]
+    python benchmarks/run.py [--rounds 3] [--only train predict networks start kernels samples] [--json FILE]
 
 Every contestant runs in a process of its own, all of them once per round; a ratio is taken within each round, so that
 a drift of the machine's speed cancels. Linux only (peak memory is read from /proc).
@@ -40,7 +40,7 @@ KERNELS = {
     "counts-21": "confusion counts, 21 classes, 1024x1024 (plain: np.bincount)",
     "step-150": "training step, FCN-8s ResNet-34, 150 classes, 320x480, batch 4",
 }
-KINDS = ["train", "predict", "networks", "start", "kernels"]
+KINDS = ["train", "predict", "networks", "start", "kernels", "samples"]
 START = {
     "fullconv --help": [str(Path(sys.executable).with_name("fullconv")), "--help"],
     "import fullconv": [sys.executable, "-c", "import fullconv"],
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=KINDS)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the kernels")
+    parser.add_argument("--picture", nargs=2, help="photograph and mask for the samples, instead of a drawn scene")
     parser.add_argument("--json", type=Path, default=HERE / "results.json")
     options = parser.parse_args()
     wanted = options.only or KINDS
@@ -81,8 +82,14 @@ def main() -> None:
         record[kind] = {**source, "rounds": options.rounds, "rows": rows}
     if "kernels" in wanted:
         record[f"kernels on {options.device}"] = {**source, "rows": kernels(options.device)}
+    if "samples" in wanted:
+        picture = ["--picture", *options.picture] if options.picture else []
+        row = measured([sys.executable, str(HERE / "samples.py"), *picture])
+        record["samples"] = {**source, "picture": "photograph" if picture else "drawn scene", "rows": row}
     options.json.write_text(json.dumps(record, indent=1) + "\n")
     show(results)
+    if "samples" in wanted:
+        show_samples(record["samples"]["rows"])
     if "kernels" in wanted:
         show_kernels(record[f"kernels on {options.device}"]["rows"], options.device)
 
@@ -130,11 +137,11 @@ def quartiles(values: list[float]) -> str:
     return f"{values[1]:.1f} ({values[0]:.1f} to {values[2]:.1f})"
 
 
-def measured(command: list[str]) -> dict[str, float]:
+def measured(command: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row
 
 
@@ -191,6 +198,18 @@ def show(results: dict[str, dict[str, list[dict[str, float]]]]) -> None:
         for name, rows in results["start"].items():
             table.add_row(name, f"{middle(rows, 'seconds'):.2f}")
         console.print(table)
+
+
+def show_samples(cases: dict[str, dict[str, list[float]]]) -> None:
+    """Samples a second of one core; ratios to the last contestant, median (least to greatest) of the rounds."""
+    for case, contestants in cases.items():
+        table = Table(f"training samples of {case}, one core", "ms", "a second", "times as many")
+        *_, peer = contestants.values()
+        for name, times in contestants.items():
+            ratios = [theirs / ours for theirs, ours in zip(peer, times, strict=True)]
+            median = sorted(times)[len(times) // 2]
+            table.add_row(name, f"{median:.2f}", f"{1000 / median:.0f}", spread(ratios))
+        Console().print(table)
 
 
 def middle(rows: list[dict[str, float]], field: str) -> float:

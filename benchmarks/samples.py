@@ -1,18 +1,21 @@
-"""Training samples per second of one core: read, zoom, crop, mirror, beside Pillow + torchvision's reference transforms.
+"""Training samples per second of one core: read, zoom, crop, mirror; beside Pillow + torchvision's reference.
 
-    python benchmarks/samples.py IMAGE.jpg MASK.png [--rounds 7]
+    python benchmarks/samples.py [--picture IMAGE.jpg MASK.png] [--rounds 7]
+
+prints one JSON line, milliseconds a sample; ``run.py --only samples`` shows it as a table.
 
 Peers do the same work: a random zoom of 0.5 to 2 times the base size, a mirror, a crop; theirs as torchvision's
 references/segmentation/presets.py does it with Pillow, ours as ``fullconv train`` does (8-bit pixels, which the
 network's device turns to normalised floats; ``+ floats`` does that here too). Sizes: 500x375 (base 520, crop 480), as
-torchvision trains on VOC, and 2048x1024 (base 1024, crop 768), as others do on Cityscapes.
+torchvision trains on VOC, and 2048x1024 (base 1024, crop 768), as others do on Cityscapes. The picture is a photograph
+with its mask, or a noisy scene of ``shapes``. ``--cache``: decoded before, read from the page cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +28,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from fullconv.data import Augmentation, TrainData, open_dataset
+from fullconv.data.cache import decoded
+from fullconv.data.masks import mask_image
+from fullconv.data.shapes import Shapes
+from fullconv.training.memory import keep_freed_memory
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CASES = {"500x375": ((500, 375), 520, 480), "2048x1024": ((2048, 1024), 1024, 768)}
@@ -57,11 +64,10 @@ class Reference:
         return pixels, F.pil_to_tensor(mask).squeeze(0).long()
 
 
-def make_files(folder: Path, image: Path, mask: Path, size: tuple[int, int]) -> None:
+def make_files(folder: Path, picture: Image.Image, labels: Image.Image, size: tuple[int, int]) -> None:
     """A data folder of JPEGs (quality 90) and palette masks of one size, parts of one picture."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
-    picture, labels = Image.open(image).convert("RGB"), Image.open(mask)
     for number in range(FILES):
         shift = 8 * number
         box = (shift, shift, picture.width - 64 + shift, picture.height - 64 + shift)
@@ -75,33 +81,51 @@ def floats(image: np.ndarray) -> torch.Tensor:
     return F.normalize(F.to_dtype(pixels, torch.float32, scale=True), list(MEAN), list(STD))
 
 
-def measure(image: Path, mask: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
+def load(files: list[Path] | None) -> tuple[Image.Image, Image.Image]:
+    """The picture and its labels."""
+    if files:
+        return Image.open(files[0]).convert("RGB"), Image.open(files[1])
+    image, labels = Shapes(height=1024, width=2048, noise=12.0).draw(0)
+    return Image.fromarray(image), mask_image(labels, Shapes().classes)
+
+
+def measure(files: list[Path] | None, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Milliseconds a sample, per case and contestant, one number a round."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as fullconv train does; it serves the peer too
+    picture, labels = load(files)
     result: dict[str, dict[str, list[float]]] = {}
     for name, (size, base, crop) in CASES.items():
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            make_files(folder, image, mask, size)
+            make_files(folder, picture, labels, size)
             (folder / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(21))}]\n")
             spec = open_dataset(folder)
             items = [*spec.split("train"), *spec.split("val")]
             scale = (base / 2 / min(size), base * 2 / min(size))
-            data = TrainData(spec, items, Augmentation((crop, crop), scale, flip=True), seed=0)
+            augmentation = Augmentation((crop, crop), scale, flip=True)
+            data = TrainData(spec, items, augmentation, seed=0)
+            os.environ["FULLCONV_CACHE"] = str(folder / "cache")
+            kept_spec = decoded(spec)
+            kept = TrainData(kept_spec, [*kept_spec.split("train"), *kept_spec.split("val")], augmentation, seed=0)
             reference = Reference(base, crop)
 
             def ours(epoch: int, index: int, data: TrainData = data) -> object:
                 return data[epoch, index]
 
+            def cached(epoch: int, index: int, data: TrainData = kept) -> object:
+                return data[epoch, index]
+
             def ours_floats(epoch: int, index: int, data: TrainData = data) -> object:
                 sample = data[epoch, index]
-                return floats(sample.image), torch.from_numpy(sample.labels).long()
+                return floats(sample.image), torch.from_numpy(sample.labels.copy()).long()
 
             def theirs(epoch: int, index: int, reference: Reference = reference, items: list = items) -> object:
                 return reference(items[index].image, items[index].mask)
 
             contestants: dict[str, Callable[[int, int], object]] = {
-                "fullconv": ours, "fullconv + floats": ours_floats, "Pillow + torchvision": theirs,
+                "fullconv": ours, "fullconv + floats": ours_floats, "fullconv --cache": cached,
+                "Pillow + torchvision": theirs,
             }  # fmt: skip
             result[name] = {contestant: [] for contestant in contestants}
             for contestant in contestants.values():
@@ -118,23 +142,10 @@ def measure(image: Path, mask: Path, rounds: int) -> dict[str, dict[str, list[fl
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("image", type=Path)
-    parser.add_argument("mask", type=Path)
+    parser.add_argument("--picture", type=Path, nargs=2)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    result = measure(arguments.image, arguments.mask, arguments.rounds)
-    for name, contestants in result.items():
-        print(f"| {name} | ms a sample | samples/s | times as many |")
-        peers = contestants["Pillow + torchvision"]
-        for label, times in contestants.items():
-            ratios = sorted(peer / own for peer, own in zip(peers, times, strict=True))
-            print(
-                f"| {label} | {statistics.median(times):.2f} | {1000 / statistics.median(times):.0f} | "
-                f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
-            )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(measure(arguments.picture, arguments.rounds)))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fullconv.data import read_image
-from fullconv.data.decode import image_size, read_labels
+from fullconv.data.decode import ORIENTATION, image_size, read_labels
 from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
 
@@ -150,3 +150,67 @@ def test_grey_masks_of_few_bits_are_ids(bits: int, tmp_path: Path) -> None:
 def test_more_than_255_classes_keep_id_255(tmp_path: Path) -> None:
     Image.fromarray(np.array([[254, 255, 299, 65535]], dtype=np.uint16)).save(tmp_path / "m.png")
     assert read_labels(tmp_path / "m.png", MaskEncoding(), 300, 65535).tolist() == [[254, 255, 299, 65535]]
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """Colours that change slowly with the place: rows in red, columns in green."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows * 250 // height, columns * 250 // width, 0 * rows + 90], 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_jpegs_are_what_pillow_decodes(mode: str, orientation: int, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    noise = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(path, quality=80, exif=exif)
+    with Image.open(path) as image:
+        turned = ImageOps.exif_transpose(image)
+        assert np.array_equal(read_image(path), np.asarray(turned.convert("RGB")))
+        assert np.array_equal(read_image(path, 1)[..., 0], np.asarray(turned.convert("L")))
+        assert image_size(path) == (turned.height, turned.width)
+
+
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+@pytest.mark.parametrize("size", [(48, 64), (37, 51), (9, 100), (3, 5)])
+def test_jpegs_read_smaller_show_the_same(shrink: int, size: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    pixels = smooth(*size)
+    Image.fromarray(pixels).save(path, quality=95, subsampling=0)
+    small = read_image(path, 3, shrink)
+    assert small.shape == (-(-size[0] // shrink), -(-size[1] // shrink), 3)
+    padded = np.pad(pixels, ((0, -size[0] % shrink), (0, -size[1] % shrink), (0, 0)), mode="edge").astype(float)
+    blocks = padded.reshape(small.shape[0], shrink, small.shape[1], shrink, 3).mean((1, 3))
+    whole = np.s_[: size[0] // shrink, : size[1] // shrink]  # blocks inside the image
+    assert np.abs(small[whole] - blocks[whole]).mean(initial=0) < 4 if small[whole].size else True
+
+
+def test_other_files_are_read_whole_whatever_is_asked(tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 30)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 3, 4).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        MaskEncoding(),
+        MaskEncoding(void_values=(11,)),
+        MaskEncoding(values={0: 0, 128: 1, 255: 2}, void_values=()),
+        MaskEncoding(values={7: 0, 8: 2}, void_values=(0, 255)),
+    ],
+)
+def test_fast_and_slow_reading_of_byte_masks_agree(encoding: MaskEncoding, tmp_path: Path) -> None:
+    known = [*(encoding.values or range(3)), *(encoding.void_values if encoding.void_values is not None else (255,))]
+    raw = np.random.default_rng(0).choice(known, (30, 40)).astype(np.uint8)
+    Image.fromarray(raw).save(tmp_path / "bytes.png")
+    Image.fromarray(raw.astype(np.uint16)).save(tmp_path / "words.png")  # takes the general way
+    fast, slow = (read_labels(tmp_path / name, encoding, 3, 255) for name in ("bytes.png", "words.png"))
+    assert np.array_equal(fast, slow)
+    for strange in sorted({1, 50, 100, 254} - set(known)):
+        raw[3, 4] = strange
+        Image.fromarray(raw).save(tmp_path / "bytes.png")
+        if strange != 1 or encoding.values:
+            with pytest.raises(DataError, match=rf"id {strange} at row 3, column 4"):
+                read_labels(tmp_path / "bytes.png", encoding, 3, 255)

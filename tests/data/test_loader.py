@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from fullconv.data import Augmentation, EvalData, Sample, Shapes, TrainData
-from fullconv.data.loader import StepSampler, collate, eval_batches, train_batches
-from fullconv.data.open import shapes_dataset
+from fullconv.data.loader import StepSampler, collate, eval_batches, generator, train_batches
+from fullconv.data.open import open_dataset, shapes_dataset
+from fullconv.errors import DataError
 
 SPEC = shapes_dataset(Shapes(height=24, width=32, train=10, val=3))
 
@@ -68,3 +71,43 @@ def test_evaluation_reads_everything_once_in_order(workers: int) -> None:
     image, labels = SPEC.shapes.draw(11)
     assert np.array_equal(batches[0].pixels[1].permute(1, 2, 0), image)
     assert np.array_equal(batches[0].labels[1], labels)
+
+
+def test_a_jpeg_decoded_smaller_gives_the_same_sample(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:203, :301]
+    pixels = np.stack([rows * 250 // 203, columns * 250 // 301, 0 * rows + 90], 2).astype(np.uint8)
+    labels = (rows // 20 * 15 + columns // 20).astype(np.uint8)
+    for kind in ("jpg", "png"):
+        root = tmp_path / kind
+        for folder in ("images", "masks"):
+            (root / folder).mkdir(parents=True)
+        for name in ("a", "b"):
+            Image.fromarray(pixels).save(root / "images" / f"{name}.{kind}", quality=95)
+            Image.fromarray(labels).save(root / "masks" / f"{name}.png")
+        (root / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(165))}]")
+    for scale, shrink in ((0.5, 2), (0.3, 2), (0.2, 4), (0.1, 8), (0.7, 1)):
+        augmentation = Augmentation((24, 40), (scale, scale), flip=True)
+        assert augmentation.draw((203, 301), generator(0, 0, 0)).shrink == shrink
+        jpeg, png = (
+            TrainData(spec, spec.split("train"), augmentation, 0)
+            for spec in (open_dataset(tmp_path / "jpg"), open_dataset(tmp_path / "png"))
+        )
+        for epoch in range(8):
+            ours, whole = jpeg[epoch, 0], png[epoch, 0]
+            assert isinstance(ours, Sample)
+            assert isinstance(whole, Sample)
+            assert np.array_equal(ours.labels, whole.labels)
+            inside = whole.labels != 255
+            assert np.abs(ours.image[inside].astype(int) - whole.image[inside]).mean() < 3
+
+
+def test_a_mask_one_pixel_too_large_is_found_at_any_shrinking(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (99, 61)).save(tmp_path / "images" / f"{name}.jpg")
+        Image.new("L", (100, 61)).save(tmp_path / "masks" / f"{name}.png")
+    spec = open_dataset(tmp_path)
+    sample = TrainData(spec, spec.split("train"), Augmentation((10, 10), (0.5, 0.5)), 0)[0, 0]
+    assert isinstance(sample, DataError)
+    assert "is 99x61, but its mask" in str(sample)

@@ -82,7 +82,7 @@ class Augmentation:
             padded[inside], padded_labels[inside] = image, labels
             image, labels = padded, padded_labels
         if draw.mirror:
-            image, labels = image[:, ::-1], labels[:, ::-1]
+            image, labels = (torch.flip(_tensor(part), [1]).numpy() for part in (image, labels))
         if draw.factors and image.shape[2] in (1, 3):
             image = _change_colour(image, *draw.factors)
         return np.ascontiguousarray(image), np.ascontiguousarray(labels)
@@ -140,8 +140,12 @@ def resize_image(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:
     """Bilinear, antialiased when shrinking (as Pillow's ``BILINEAR``); uint8 ``[h, w, c]`` -> ``[*size, c]``."""
     if image.shape[:2] == size:
         return image
-    pixels = torch.from_numpy(np.require(image, requirements="W")).permute(2, 0, 1)[None]
+    pixels = _tensor(np.ascontiguousarray(image))[None].permute(0, 3, 1, 2)  # channels last, whose path is fast
     return interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.require(array, requirements="W"))
 
 
 def _resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fullconv.data.spec import MaskEncoding, UInt8Array
@@ -18,6 +20,10 @@ MAX_PIXELS = 1 << 29
 """Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns at 89 and stops at 179 Mpixel; ours, above, stops at 512
+BAD = 254
+"""Marks bytes that stand for no class, where no class has this id."""
+ORIENTATION = 0x0112
+"""EXIF's tag."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -48,7 +54,7 @@ def image_size(path: Path) -> tuple[int, int]:
         height, width = _array(path).shape[:2]
         return height, width
     with opened(path) as image:
-        turned = image.getexif().get(0x0112, 1) >= 5
+        turned = image.getexif().get(ORIENTATION, 1) >= 5
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -76,10 +82,18 @@ def read_image(path: Path, channels: int = 3, shrink: int = 1) -> UInt8Array:
     if channels not in _MODES:
         raise DataError(f"{path}: images of {channels} channels are read from .npy files; save it as one")
     with opened(path) as image:
-        if shrink > 1 and image.format == "JPEG":
-            image.draft(image.mode, (-(-image.width // shrink), -(-image.height // shrink)))
-        turned = ImageOps.exif_transpose(image)
-        return to_channels(turned, channels)
+        plain = image.mode == "L" or (image.mode == "RGB" and channels == 3)
+        if image.format in ("JPEG", "MPO") and plain and channels < 4 and image.getexif().get(ORIENTATION, 1) == 1:
+            return _read_jpeg(path, (image.height, image.width), channels, shrink)
+        return to_channels(ImageOps.exif_transpose(image), channels)
+
+
+def _read_jpeg(path: Path, size: tuple[int, int], channels: int, shrink: int) -> UInt8Array:
+    """The pixels that Pillow decodes, without its copies."""
+    content = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
+    height, width = (-(-side // shrink) for side in size)
+    colours = "RGB" if channels == 3 else "GRAY"
+    return np.asarray(simplejpeg.decode_jpeg(content, colours, min_height=height, min_width=width, min_factor=1))
 
 
 def to_channels(image: Image.Image, channels: int) -> UInt8Array:
@@ -124,7 +138,7 @@ def read_raw_mask(path: Path) -> np.ndarray:
             return np.array(image).astype(np.uint8)
         if image.mode in ("L", "P") or image.mode == "I" or image.mode.startswith("I;16"):
             bits = _grey_bits(image)  # Pillow stretches grey of 2 and 4 bits to 0..255; ids are wanted as they are
-            return np.array(image) // (255 // (2**bits - 1)) if bits < 8 else np.array(image)
+            return np.asarray(image) // (255 // (2**bits - 1)) if bits < 8 else np.asarray(image)
         if image.mode == "LA":
             return np.array(image)[:, :, 0]
         if image.mode in ("RGB", "RGBA"):
@@ -144,7 +158,7 @@ def _lossless(image: Image.Image) -> bool:
 
 
 def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
-    """A mask file as a label map ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
+    """A mask file as labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it; perhaps read-only.
 
     Raises:
         DataError: as :func:`read_raw_mask`, or a value or colour that stands for no class.
@@ -153,7 +167,7 @@ def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_ind
     labels = _from_colours(raw, path, encoding, ignore_index) if raw.ndim == 3 else None
     if labels is None:
         labels = _from_values(raw if raw.ndim == 2 else raw[..., 0], path, encoding, num_classes, ignore_index)
-    return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
+    return labels.astype(np.uint8 if ignore_index <= 255 else np.int32, copy=False)
 
 
 def _from_values(
@@ -162,6 +176,10 @@ def _from_values(
     mapping = dict(encoding.values) or {index: index for index in range(num_classes)}
     for value in (ignore_index,) if encoding.void_values is None else encoding.void_values:
         mapping[value] = ignore_index
+    if raw.dtype == np.uint8 and ignore_index <= 255 and BAD not in mapping.values():
+        labels = _from_bytes(raw, mapping)
+        if labels is not None:
+            return labels
     low, high = int(raw.min(initial=0)), int(raw.max(initial=0))
     if low < 0 or high > 65535:
         raise DataError(f"{path}: holds value {low if low < 0 else high}; expected ids from 0 to 65535")
@@ -177,6 +195,27 @@ def _from_values(
             "classes (or values, or ignore) in dataset.yaml"
         )
     return labels
+
+
+def _from_bytes(raw: UInt8Array, mapping: dict[int, int]) -> UInt8Array | None:
+    """What :func:`_from_values` says, fast; None where a value stands for no class."""
+    table, gap = _byte_table(tuple(mapping.items()))
+    if gap is not None:  # values are ids, all but those of the gap
+        return None if (raw - np.uint8(gap.start) < np.uint8(len(gap))).any() else raw  # the difference wraps
+    labels = np.take(table, raw)
+    return None if (labels == BAD).any() else labels
+
+
+@lru_cache
+def _byte_table(mapping: tuple[tuple[int, int], ...]) -> tuple[UInt8Array, range | None]:
+    """The class of each byte; the range without one, if all other values are ids already."""
+    table = np.full(256, BAD, np.uint8)
+    for value, index in mapping:
+        table[value] = index
+    known = np.flatnonzero(table != BAD)
+    gap = sorted(set(range(256)) - set(known.tolist()))
+    plain = gap and np.array_equal(table[known], known) and len(gap) == gap[-1] - gap[0] + 1
+    return table, range(gap[0], gap[-1] + 1) if plain else None
 
 
 def _ids(values: list[int]) -> str:

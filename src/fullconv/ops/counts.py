@@ -11,7 +11,6 @@ from fullconv.ops.labels import upsample_argmax
 
 
 @torch.compiler.disable
-@torch.no_grad()
 def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
     """Count pixels by (true class, predicted class).
 

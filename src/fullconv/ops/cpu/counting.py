@@ -15,19 +15,38 @@ STREAMS = 4  # neighbouring pixels count into different tables: no addition wait
 def count_bytes(prediction, target, row_of, column_of, columns):
     """How often each ``row_of[target] + column_of[prediction]`` occurs, for labels in words of eight bytes.
 
-    Regions are wide: most words hold one label eight times, and cost one addition.
+    Regions are wide: many words hold one label eight times and cost one addition, and many are as the one before and
+    cost none.
     """
     tables = np.zeros((STREAMS, row_of.max() + columns), np.int64)
+    last_word, last_guess, place, run = u64(0), u64(0), row_of[0] + column_of[0], 0
     for i in range(target.shape[0]):
         word, guess = target[i], prediction[i]
-        if word == (word & u64(255)) * EIGHT_ONES and guess == (guess & u64(255)) * EIGHT_ONES:
-            tables[u64(i) & u64(3), row_of[word & u64(255)] + column_of[guess & u64(255)]] += 8
+        if word == last_word and guess == last_guess:
+            run += 8
+        elif word == (word & u64(255)) * EIGHT_ONES and guess == (guess & u64(255)) * EIGHT_ONES:
+            tables[0, place] += run
+            last_word, last_guess, run = word, guess, 8
+            place = row_of[word & u64(255)] + column_of[guess & u64(255)]
         else:
             for k in range(u64(8)):
                 shift = u64(8) * k
-                place = row_of[(word >> shift) & u64(255)] + column_of[(guess >> shift) & u64(255)]
-                tables[k & u64(3), place] += 1
+                mixed = row_of[(word >> shift) & u64(255)] + column_of[(guess >> shift) & u64(255)]
+                tables[k & u64(3), mixed] += 1
+    tables[0, place] += run
     return tables.sum(0)
+
+
+@kernel
+def within(found, classes):
+    """``found`` of the classes alone, ``[classes, classes]``, and how much lies in the row or column after them."""
+    counts = np.empty((classes, classes), np.int64)
+    outside = found[classes * (classes + 1) + classes]
+    for row in range(classes):
+        outside += found[row * (classes + 1) + classes] + found[classes * (classes + 1) + row]
+        for column in range(classes):
+            counts[row, column] = found[row * (classes + 1) + column]
+    return counts, outside
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops.cpu.argmax import argmax_task
-from fullconv.ops.cpu.counting import BYTE, count_any, count_bytes
+from fullconv.ops.cpu.counting import BYTE, count_any, count_bytes, within
 from fullconv.ops.cpu.grid import Grid, make_grid
 from fullconv.ops.cpu.softmax import softmax_task
 from fullconv.ops.cpu.threads import run_all
@@ -102,21 +103,29 @@ def _count_bytes(guess: np.ndarray, truth: np.ndarray, classes: int, ignore_inde
 
     What is no class is counted in one more row and column, what is ignored in a row after that.
     """
+    rows, columns, width = _places(classes, ignore_index)
+    even = len(truth) // 8 * 8
+    words = _shared(guess[:even].view(np.uint64), truth[:even].view(np.uint64))
+    found, *more = run_all(count_bytes, [(*part, rows, columns, width) for part in words])
+    for counts in more:
+        found += counts
+    if even < len(truth):
+        rest = (rows[truth[even:]] + columns[guess[even:]]).astype(np.int64)
+        found += np.bincount(rest, minlength=len(found))
+    counts, outside = within(found, classes)
+    return None if outside else counts
+
+
+@lru_cache
+def _places(classes: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray, np.uint64]:
+    """Where a target's byte and a prediction's are counted: place of the row, column; the length of a row."""
     columns = np.full(BYTE, classes, np.uint64)
     columns[:classes] = np.arange(classes)
     rows = columns.copy()
     if 0 <= ignore_index < BYTE:
         rows[ignore_index] = classes + 1
-    rows *= np.uint64(classes + 1)
-    even = len(truth) // 8 * 8
-    words = _shared(guess[:even].view(np.uint64), truth[:even].view(np.uint64))
-    found = sum(run_all(count_bytes, [(*part, rows, columns, np.uint64(classes + 1)) for part in words]))
-    rest = (rows[truth[even:]] + columns[guess[even:]]).astype(np.int64)
-    found = np.bincount(rest, minlength=len(found)) + found
-    table = found.reshape(-1, classes + 1)
-    if table[classes].any() or table[:classes, classes].any():
-        return None
-    return table[:classes, :classes].copy()
+    width = np.uint64(classes + 1)
+    return rows * width, columns, width
 
 
 def _as_float(logits: Tensor) -> Iterator[tuple[int, np.ndarray]]:
