@@ -84,7 +84,7 @@ def test_a_jpeg_decoded_smaller_gives_the_same_sample(tmp_path: Path) -> None:
         for name in ("a", "b"):
             Image.fromarray(pixels).save(root / "images" / f"{name}.{kind}", quality=95)
             Image.fromarray(labels).save(root / "masks" / f"{name}.png")
-        (root / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(165))}]")
+        (root / "dataset.yaml").write_text(f"classes: [{', '.join(f'c{i}' for i in range(166))}]")
     for scale, shrink in ((0.5, 2), (0.3, 2), (0.2, 4), (0.1, 8), (0.7, 1)):
         augmentation = Augmentation((24, 40), (scale, scale), flip=True)
         assert augmentation.draw((203, 301), generator(0, 0, 0)).shrink == shrink

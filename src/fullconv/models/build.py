@@ -21,6 +21,7 @@ from fullconv.models.fcn import FCN
 from fullconv.models.fpn import FPN
 from fullconv.models.fpn import STRIDES as FPN_STRIDES
 from fullconv.models.hypercolumn import Hypercolumn
+from fullconv.models.relu6 import lean_activations
 from fullconv.models.segnet import PoolingVGG16, SegNet
 from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.timm_encoder import TimmEncoder
@@ -188,6 +189,7 @@ def build_model(
             raise
         raise UsageError(f"model {name} does not take these model_args: {model_args} ({error})") from error
     mend_convolutions(built.network)
+    lean_activations(built.network)
     _probe(built.network, encoder, in_channels, num_classes)
     built.config = {
         "name": name,
@@ -220,6 +222,7 @@ def _foreign(
         TorchvisionNetwork(network, num_classes) if name == "torchvision" else SmpNetwork(network, num_classes, args)
     )
     mend_convolutions(built)
+    lean_activations(built)
     config = {
         "name": name, "num_classes": num_classes, "encoder": network, "in_channels": in_channels,
         "encoder_args": {}, "model_args": args,
