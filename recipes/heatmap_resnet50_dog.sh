@@ -9,4 +9,4 @@
 # rest.
 set -euo pipefail
 fullconv heatmap "${1:?an image}" --synset n02084071 --encoder "${ENCODER:-resnet50}" \
-    --encoder-weights "${WEIGHTS:-imagenet}" --sizes 400x640 --sizes 800x1280 --sizes 1600x2560 --out "${2:-heatmaps}"
+    --encoder-weights "${WEIGHTS:-imagenet}" --sizes 400x640 800x1280 1600x2560 --out "${2:-heatmaps}"

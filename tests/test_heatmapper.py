@@ -64,7 +64,7 @@ def test_the_command_writes_pictures_and_arrays(tmp_path: Path, capsys: pytest.C
     Image.fromarray(picture()).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")
     command = ["heatmap", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--synset", "n02084071", "--sizes", "64x96"]
-    command += ["--sizes", "128x192", "--encoder", "resnet10t", "--encoder-weights", "none", "--threshold", "0.5"]
+    command += ["128x192", "--encoder", "resnet10t", "--encoder-weights", "none", "--threshold", "0.5"]
     assert run([*command, "--out", str(tmp_path / "maps")]) == 1  # one file could not be read
     assert "b.png: not an image" in capsys.readouterr().err
     with np.load(tmp_path / "maps" / "a.npz") as file:
@@ -125,3 +125,12 @@ def test_the_dog_and_the_cats(shared: Path) -> None:
     assert 0.43 <= (column + 0.5) / 80 <= 0.645
     cats = fullconv.heatmap(shared / "data/heatmap/twocats.jpg", "n02121808", **options)[0]
     assert cats.mass_within(0.08, 0, 0.78, 0.95) >= 0.93
+
+
+def test_an_unknown_synset_is_refused_before_weights_are_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    monkeypatch.setattr(HeatMapper, "load", lambda *_, **__: pytest.fail("weights were asked for"))
+    assert run(["heatmap", str(tmp_path / "a.png"), "--synset", "doog", "--out", str(tmp_path / "out")]) == 2
+    assert "did you mean" in capsys.readouterr().err

@@ -164,7 +164,7 @@ def test_offline_says_soon_what_to_do(encoder: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(download, "TORCHVISION_HOST", "http://127.0.0.1:9")
     monkeypatch.setattr(download.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match="--encoder-weights FILE, or train from scratch"):
+    with pytest.raises(UsageError, match=r"--encoder-weights FILE, or random ones|or put vgg16-\w+\.pth into"):
         build_model("fcn32s", 3, encoder, "imagenet", encoder_args={"fc_channels": 4} if encoder == "vgg16" else {})
 
 

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 def score_table(scores: Scores, console: Console | None = None) -> None:
     """Per-class scores, then the four means."""
     console = console or Console()
-    table = Table("class", *(_right(name) for name in ("IoU", "accuracy", "pixels")), title=f"{scores.images} images")
+    table = Table(
+        Column("class", overflow="fold"),
+        *(_right(name) for name in ("IoU", "accuracy", "pixels")),
+        title=f"{scores.images} images",
+    )
     for name, iou, accuracy, pixels in zip(
         scores.classes.names, scores.iou, scores.accuracy, scores.pixels, strict=True
     ):
@@ -44,7 +48,7 @@ def models_table(networks: list[str], weights: list[Weights], console: Console |
     """Networks by name, then trained weights with their licences."""
     console = console or Console()
     console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
-    table = Table("encoder, or MODEL where it has a slash", "licence of the weights", "")
+    table = Table(Column("encoder, or MODEL where it has a slash", no_wrap=True, min_width=35), "licence", "")
     for row in weights:
         table.add_row(row.name, row.licence, "" if row.commercial else "not known to allow commercial use")
     console.print(table)

@@ -19,6 +19,7 @@ from fullconv.errors import UsageError
 
 REACH_SECONDS = 6.0
 TORCHVISION_HOST = "https://download.pytorch.org"
+LOCAL_FILE = "or give a file with --encoder-weights FILE, or random ones with --encoder-weights none"
 _REFUSALS = (OSError, RuntimeError, ValueError)
 
 
@@ -56,11 +57,11 @@ def timm_weights(name: str) -> dict[str, Tensor]:
             return timm.create_model(name, pretrained=True).state_dict()
     what = f"the ImageNet weights of {name}"
     if not reachable(host):
-        raise UsageError(_advice(what, host, "no network"))
+        raise UsageError(_advice(what, host, "no network", LOCAL_FILE))
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except _REFUSALS as error:
-        raise UsageError(_advice(what, host, str(error).splitlines()[0])) from error
+        raise UsageError(_advice(what, host, str(error).splitlines()[0], LOCAL_FILE)) from error
 
 
 @contextlib.contextmanager
@@ -74,7 +75,7 @@ def _hub_offline() -> Iterator[None]:
 
 
 def torchvision_weights(name: str) -> dict[str, Tensor]:
-    """The state dict of torchvision's classifier ``name`` (its default ImageNet weights), cached by torch.
+    """The state dict of torchvision's network ``name`` (its default weights), cached by torch.
 
     Raises:
         UsageError: it has none, or they are neither cached nor to be reached.
@@ -87,19 +88,17 @@ def torchvision_weights(name: str) -> dict[str, Tensor]:
         raise UsageError(f"torchvision has no weights for {name}; give a file, or --encoder-weights none") from error
     what = f"torchvision's {name} weights"
     cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    else_ = f"or put {cached.name} into {cached.parent}"
     if not cached.is_file() and not reachable(TORCHVISION_HOST):
-        raise UsageError(_advice(what, TORCHVISION_HOST, "no network"))
+        raise UsageError(_advice(what, TORCHVISION_HOST, "no network", else_))
     try:
         state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             weights.url, map_location="cpu", check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError) as error:
-        raise UsageError(_advice(what, TORCHVISION_HOST, str(error))) from error
+        raise UsageError(_advice(what, TORCHVISION_HOST, str(error), else_)) from error
     return state
 
 
-def _advice(what: str, host: str, reason: str) -> str:
-    return (
-        f"{what} are not in the cache and {host} gave no download ({reason}); connect once, or give a file with "
-        "--encoder-weights FILE, or train from scratch with --encoder-weights none"
-    )
+def _advice(what: str, host: str, reason: str, otherwise: str) -> str:
+    return f"{what} are not in the cache and {host} gave no download ({reason}); connect once, {otherwise}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from fullconv.apps.verbs.shared import app, complain
 from fullconv.errors import DataError, UsageError
@@ -85,7 +88,7 @@ def heatmap(
     encoder: str = "resnet50",
     encoder_weights: str = "imagenet",
     head_weights: str = "",
-    sizes: list[str] | None = None,
+    sizes: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     combine: str = "geometric",
     flip: bool = False,
     threshold: float = 0.0,
@@ -126,10 +129,13 @@ def heatmap(
     from fullconv.apps.heatmap import heatmap as find
     from fullconv.apps.heatmap import parse_size
     from fullconv.heatmapper import HeatMapper
+    from fullconv.models.synsets import find_synset
 
     if not images:
         raise UsageError("no images given; name files, folders or globs")
     chosen = [parse_size(text) for text in sizes] if sizes else None
+    for name in synset:
+        find_synset(name)  # refuses an unknown one before weights are fetched
     mapper = HeatMapper.load(encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision)
     failed: list[DataError] = []
 
