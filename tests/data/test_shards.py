@@ -218,3 +218,21 @@ def _png(labels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(labels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def test_reading_leaves_a_users_shards_alone(written: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in written.iterdir()}
+    first_sample(written)
+    assert {path: path.stat().st_mtime_ns for path in written.iterdir()} == before
+    written.joinpath("train-000000.tar").unlink()
+    with pytest.raises(DataError, match="no such shard"):
+        first_sample(written)
+
+
+def test_damaged_offsets_are_named(written: Path) -> None:
+    index = json.loads((written / "index.json").read_text())
+    index["shards"][0]["samples"][0][2] = -5
+    index["shards"][0]["samples"][0][5] = -5
+    (written / "index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="cannot be read"):
+        first_sample(written)

@@ -54,10 +54,10 @@ class Member:
         where = f"{self.shard}: {self.name}"
         try:
             with _open(self.shard) as shard:
-                content = os.pread(shard.fileno(), self.size, self.offset)
-                os.utime(shard.fileno())  # the order in which far ones go
-        except OSError as error:
-            raise DataError(f"{where}: cannot be read ({error.strerror or error}); fetch the shard again") from error
+                shard.seek(self.offset)
+                content = shard.read(self.size)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{where}: cannot be read ({error}); fetch the shard again") from error
         if len(content) < self.size:
             raise DataError(f"{where}: the shard ends before it; fetch it again")
         return cast(Path, EncodedFile(content, where, Path(self.name).suffix))
@@ -220,11 +220,12 @@ def _pair(path: Path, key: str, endings: Mapping[str, Member]) -> tuple[Member, 
 
 def _open(shard: Path) -> BinaryIO:
     """The shard; a far one is fetched first if it is not here, or no longer."""
-    with contextlib.suppress(FileNotFoundError):
-        return shard.open("rb")
     origin = shard.parent / ORIGIN
     if not origin.is_file():
-        raise DataError(f"{shard}: no such shard; it was there when the data set was opened")
+        return shard.open("rb")
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(shard)  # those read longest ago go first
+        return shard.open("rb")
     with FileLock(shard.with_suffix(".lock")):  # of many workers one fetches
         if not shard.is_file():
             _fetch_shard(f"{origin.read_text(encoding='utf-8')}/{shard.name}", shard)
