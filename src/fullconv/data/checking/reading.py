@@ -127,9 +127,11 @@ def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] 
     count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
     sorts = len(np.unique(stray, axis=0))
     what = ("colours" if raw.ndim == 3 else "values") if sorts > 1 else ("colour" if raw.ndim == 3 else "value")
+    row, column = (int(places[0]) for places in np.nonzero(decoded.stray))
+    first = tuple(int(value) for value in stray[0]) if raw.ndim == 3 else int(stray[0, 0])
     line = (
-        f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} between "
-        "those of the classes"
+        f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} that "
+        f"stand for no class, such as {first} at row {row}, column {column}, near those of the classes"
     )
     return Fault("smoothed", line)
 
