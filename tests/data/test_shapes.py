@@ -68,9 +68,18 @@ def test_labels_are_wrong_as_often_as_asked_and_only_in_training() -> None:
     plain = Shapes(height=32, width=32, objects=(1, 1), train=600, val=100)
     noisy = dataclasses.replace(plain, mislabelled=0.4)
     wrong = [(plain.draw(i)[1] != noisy.draw(i)[1]).any() for i in range(700)]
-    assert 0.4 * 0.75 - 0.07 < np.mean(wrong[:600]) < 0.4 * 0.75 + 0.07  # one in four of the random classes is right
+    assert 0.4 - 0.07 < np.mean(wrong[:600]) < 0.4 + 0.07
     assert not any(wrong[600:])
     assert all(np.array_equal(plain.draw(i)[0], noisy.draw(i)[0]) for i in range(5))
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 9])
+def test_a_mislabelled_shape_never_keeps_its_class(num_classes: int) -> None:
+    plain = Shapes(height=32, width=32, objects=(1, 1), train=60, num_classes=num_classes)
+    noisy = dataclasses.replace(plain, mislabelled=1.0)
+    for index in range(60):
+        truth, labels = plain.draw(index)[1], noisy.draw(index)[1]
+        assert (labels[truth > 0] != truth[truth > 0]).all()
 
 
 def test_occlusion_noise_and_bands() -> None:

@@ -151,7 +151,7 @@ def test_a_shard_that_went_away_is_named(served: str, written: Path) -> None:
         (lambda index: index["shards"][0].update(samples=[["a"]]), "not an index of shards"),
         (
             lambda index: index["shards"][0].update(samples=[["a", ".png", 10**9, 10, ".seg.png", 10**9, 1]]),
-            "ends before",
+            "lies outside its",
         ),
     ],
 )
@@ -234,5 +234,5 @@ def test_damaged_offsets_are_named(written: Path) -> None:
     index["shards"][0]["samples"][0][2] = -5
     index["shards"][0]["samples"][0][5] = -5
     (written / "index.json").write_text(json.dumps(index))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="sample scene_0 lies outside its"):
         first_sample(written)

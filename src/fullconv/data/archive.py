@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from fullconv.errors import DataError
+
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
+    NotImplementedError, ValueError,
+)  # fmt: skip
 
 
 def is_archive(path: Path) -> bool:
@@ -39,7 +47,7 @@ def unpack(path: Path) -> Path:
     try:
         _extract(path, partial)
         partial.rename(folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except DAMAGED as error:
         if folder.is_dir():  # another process was faster
             return folder
         raise DataError(f"{path}: damaged or cannot be unpacked into {folder.parent} ({error})") from error
@@ -62,7 +70,19 @@ def _extract(path: Path, folder: Path) -> None:
                 raise DataError(
                     f"{path}: member {member.name} is a link or device; only files and folders are unpacked"
                 )
+        _refuse_cut(path, archive)
         archive.extractall(folder, filter="data")
+
+
+def _refuse_cut(path: Path, archive: tarfile.TarFile) -> None:
+    """tarfile takes a damaged header for the end; the true end is a block of zeros, and a checksum where compressed."""
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    block = archive.fileobj.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE or any(block):
+        raise DataError(f"{path}: damaged or cut short after {len(archive.getmembers())} members; fetch it again")
+    while archive.fileobj.read(1 << 20):
+        pass
 
 
 def _refuse_outside(path: Path, name: str) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from fullconv.data.archive import cache_folder
 from fullconv.data.loader import Sample, read_sample
+from fullconv.data.shards import ORIGIN
 from fullconv.data.spec import DatasetSpec, Item, UInt8Array
 from fullconv.errors import FullconvError
 
@@ -85,11 +86,13 @@ def decoded(spec: DatasetSpec, progress: Callable[[int, int], None] | None = Non
     """
     if spec.shapes is not None:
         return spec
-    items = list({(item.source, item.id): item for split in spec.splits.values() for item in split}.values())
+    digests = {id(item): _digest(item) for split in spec.splits.values() for item in split}
+    unique = {digests[id(item)]: item for split in spec.splits.values() for item in split}  # some are in two splits
+    items = list(unique.values())
     place = hashlib.sha256(str(spec.root.resolve()).encode()).hexdigest()[:16]
     home = cache_folder() / "decoded" / f"{spec.name}-{place}"
     home.mkdir(parents=True, exist_ok=True)
-    folder = home / _key(spec, items)
+    folder = home / _key(spec, unique)
     with FileLock(home / ".lock"):
         if not (folder / INDEX).is_file():
             for old in home.iterdir():
@@ -98,28 +101,33 @@ def decoded(spec: DatasetSpec, progress: Callable[[int, int], None] | None = Non
             _build(spec, items, folder, progress)
     rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     places = {
-        (item.source, item.id): (_place(folder, row["image"]), _place(folder, row["labels"]))
-        for item, row in zip(items, rows, strict=True)
+        digest: (_place(folder, row["image"]), _place(folder, row["labels"]))
+        for digest, row in zip(unique, rows, strict=True)
     }
 
     def cached(item: Item) -> Item:
-        image, labels = places[item.source, item.id]
+        image, labels = places[digests[id(item)]]
         return dataclasses.replace(item, pixels=CachedImage(image), labels=CachedLabels(labels), block=-1)
 
     splits = {name: [cached(item) for item in split] for name, split in spec.splits.items()}
     return dataclasses.replace(spec, splits=splits)
 
 
-def _key(spec: DatasetSpec, items: Sequence[Item]) -> str:
+def _key(spec: DatasetSpec, digests: Iterable[str]) -> str:
     """A digest of everything that the decoded pixels depend on."""
-    digest = hashlib.sha256(pickle.dumps((FORMAT, spec.classes, spec.encoding, spec.channels, spec.labelled)))
-    for item in items:
-        digest.update(pickle.dumps((item.source, item.id, item.labels, item.pixels)))
-        for path in (item.image, item.mask):
-            if path.is_file():
-                status = path.stat()
-                digest.update(f"{path}|{status.st_size}|{status.st_mtime_ns}".encode())
-    return digest.hexdigest()[:32]
+    own = pickle.dumps((FORMAT, spec.classes, spec.encoding, spec.channels, spec.labelled))
+    return hashlib.sha256(own + "".join(digests).encode()).hexdigest()[:32]
+
+
+def _digest(item: Item) -> str:
+    """One item: its names and sources, size and time of its files (not of fetched shards, which come and go)."""
+    digest = hashlib.sha256(pickle.dumps((item.source, item.id, item.labels, item.pixels)))
+    for path in (item.image, item.mask):
+        digest.update(str(path).encode())
+        if path.is_file() and not (path.parent / ORIGIN).is_file():
+            status = path.stat()
+            digest.update(f"|{status.st_size}|{status.st_mtime_ns}".encode())
+    return digest.hexdigest()
 
 
 def _build(spec: DatasetSpec, items: Sequence[Item], folder: Path, progress: Callable[[int, int], None] | None) -> None:

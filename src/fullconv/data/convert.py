@@ -59,6 +59,11 @@ def convert(
         raise UsageError(f"{out}: exists; choose another folder for the converted data")
     spec = open_dataset(data)
     result = Converted(out)
+    if spec.labelled is not None:
+        result.notes.append(
+            "a mixture: which classes each of its data sets labels is not kept; in the copy every image counts as "
+            "labelled with all of them (train A+B directly where that is wrong)"
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=".converting-"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -84,7 +84,8 @@ def read_image(path: Path, channels: int = 3, shrink: int = 1) -> UInt8Array:
     with opened(path) as image:
         plain = image.mode == "L" or (image.mode == "RGB" and channels == 3)
         if image.format in ("JPEG", "MPO") and plain and channels < 4 and image.getexif().get(ORIENTATION, 1) == 1:
-            return _read_jpeg(path, (image.height, image.width), channels, shrink)
+            with suppress(ValueError):  # damaged, perhaps little: Pillow reads more of them
+                return _read_jpeg(path, (image.height, image.width), channels, shrink)
         return to_channels(ImageOps.exif_transpose(image), channels)
 
 
@@ -154,7 +155,14 @@ def _grey_bits(image: Image.Image) -> int:
 
 
 def _lossless(image: Image.Image) -> bool:
-    return image.format == "WEBP" and bool(image.info.get("lossless", False))
+    """Whether a WebP file is lossless: its pixels are in a chunk ``VP8L``."""
+    file = getattr(image, "fp", None)
+    if image.format != "WEBP" or file is None:
+        return False
+    file.seek(0)
+    head: bytes = file.read(1 << 12)
+    file.seek(0)
+    return b"VP8L" in head and b"VP8 " not in head
 
 
 def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:

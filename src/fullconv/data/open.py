@@ -45,7 +45,7 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
     """
     if isinstance(data, DatasetSpec):
         return data
-    if "+" in str(data) and not Path(data).exists():
+    if "+" in str(data) and not Path(data).expanduser().exists():
         return mix([open_dataset(part) for part in str(data).split("+")])
     if str(data) == "shapes" or str(data).startswith("shapes:"):
         return shapes_dataset(Shapes.parse(str(data)))
@@ -117,6 +117,8 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
                         encoding, void_values=voids.void_values, void_colours=voids.void_colours
                     )
         channels = description.channels
+        if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
+            _refuse_other_classes(root, found, classes, encoding)
     splits = _splits(found, given, reasons)
     declared = classes is not None
     if classes is None:
@@ -124,6 +126,26 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     elif found.classes is None and not encoding.colours:
         _ask_about_255(root, _values_in(_masks(splits)[:PROBED_MASKS]), encoding)
     return DatasetSpec(root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared)
+
+
+def _own_labels(found: Found) -> bool:
+    return any(item.labels is not None for items in found.splits.values() for item in items)
+
+
+def _refuse_other_classes(root: Path, found: Found, classes: ClassSet, encoding: MaskEncoding) -> None:
+    """Where ids were given by name already, ``classes`` may rename them, one by one, and no more."""
+    assert found.classes is not None
+    if not (_own_labels(found) or encoding.values or encoding.colours):
+        return
+    own = [name.casefold() for name in found.classes.names]
+    new = [name.casefold() for name in classes.names]
+    moved = [name for i, name in enumerate(new) if name in own and (i >= len(own) or own[i] != name)]
+    if len(new) != len(own) or moved:
+        wrong = f"{len(new)} names" if len(new) != len(own) else f"{moved[0]!r} at another place"
+        raise DataError(
+            f"{root / FILE_NAME}: classes gives {wrong}; this layout ({found.layout}) has the {len(own)} classes "
+            f"{first_few(list(found.classes.names), 8)}: name each of them, in this order"
+        )
 
 
 def _splits(found: Found, description: Description, reasons: list[str]) -> dict[str, Sequence[Item]]:

@@ -36,7 +36,7 @@ class Shapes:
         occlusion: share of the shapes that are put half over the one before.
         lines: thin lines in every scene, 1 to 3 pixels wide; they are one more class, ``line``.
         imbalance: how many times as frequent the first shape is as the last; those between in equal ratios.
-        mislabelled: share of the training shapes whose mask names another class (val stays right).
+        mislabelled: share of the training shapes whose mask names another class, perhaps background (val stays right).
         bands: channels of the image; 3 is RGB, others mix its colours in fixed ways.
     """
 
@@ -126,7 +126,8 @@ class Shapes:
                 turn = random.uniform(0, 2 * np.pi)
                 centre = before[0] + before[2] * np.sin(turn), before[1] + before[2] * np.cos(turn)
             before = (*centre, radius)
-            chance, other = random.random(), 1 + int(random.integers(self.num_classes - 1))
+            chance, step = random.random(), 1 + int(random.integers(self.num_classes - 1))
+            other = (kind + step) % self.num_classes  # any but its own
             label = other if index < self.train and chance < self.mislabelled else kind
             self._put(image, labels, random, kind, label, centre, radius)
         for _ in range(self.lines):

@@ -87,7 +87,15 @@ def index_of(root: Path) -> list[tuple[str, list[ShardSample]]]:
             (shard["split"], _shard_path(root, shard["file"], shard["bytes"]), shard["samples"])
             for shard in content["shards"]
         ]
-        return [(split, [_sample(shard, row) for row in rows]) for split, shard, rows in shards]
+        if not all(isinstance(split, str) for split, _, _ in shards):
+            raise TypeError("a split that is no name")
+        sizes = [int(shard["bytes"]) for shard in content["shards"]]
+        return [
+            (split, [_sample(shard, size, row) for row in rows])
+            for (split, shard, rows), size in zip(shards, sizes, strict=True)
+        ]
+    except DataError:
+        raise
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{path}: not an index of shards ({error!r}); delete it to have the shards read") from error
 
@@ -192,8 +200,10 @@ def _shard_path(root: Path, name: str, size: int) -> Path:
     return path
 
 
-def _sample(shard: Path, row: Sequence[Any]) -> ShardSample:
+def _sample(shard: Path, length: int, row: Sequence[Any]) -> ShardSample:
     key, *members = row
+    if any(offset < 0 or size < 0 or offset + size > length for _, offset, size in _threes(members)):
+        raise DataError(f"{shard}: {INDEX} says that sample {key} lies outside its {length} bytes; fetch both again")
     image, mask = (Member(shard, f"{key}{ending}", int(offset), int(size)) for ending, offset, size in _threes(members))
     return ShardSample(key, image, mask)
 
@@ -205,7 +215,7 @@ def _threes(values: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
 def _pair(path: Path, key: str, endings: Mapping[str, Member]) -> tuple[Member, Member]:
     """Image and mask of a sample: the mask's ending begins with a word for it, or it is the PNG beside a JPEG."""
     pictures = [ending for ending in endings if ending.endswith(IMAGE_ENDINGS)]
-    masks = [ending for ending in pictures if ending.split(".")[1] in MASK_WORDS]
+    masks = [ending for ending in pictures if ending[1:].startswith(MASK_WORDS) and ending.count(".") > 1]
     images = [ending for ending in pictures if ending not in masks]
     if not masks and len(images) == 2:
         masks = [ending for ending in images if ending in (".png", ".npy")]

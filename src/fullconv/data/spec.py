@@ -133,9 +133,9 @@ def split_by_hash(items: Sequence[Item], seed: int, val_fraction: float) -> dict
     if len(items) < 2:
         return {"train": items, "val": items}
     count = min(max(1, round(val_fraction * len(items))), len(items) - 1)
-    ranked = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.id}".encode()).hexdigest())
-    chosen = {item.id for item in ranked[:count]}
+    order = [hashlib.sha256(f"{seed}:{item.id}".encode()).hexdigest() for item in items]
+    chosen = set(sorted(range(len(items)), key=order.__getitem__)[:count])
     return {
-        "train": [item for item in items if item.id not in chosen],
-        "val": [item for item in items if item.id in chosen],
+        "train": [item for i, item in enumerate(items) if i not in chosen],
+        "val": [item for i, item in enumerate(items) if i in chosen],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.spec import Item, MaskEncoding
@@ -47,6 +47,9 @@ def image_files(folder: Path) -> list[Path]:
 
 def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[Item]:
     """Items of a list, with every named file there."""
+    for name in (part for pair in names for part in pair):
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise DataError(f"{images.parent}: a list names {name!r}, outside the data's folder; refused")
     items = [Item(Path(image).stem, images / image, masks / mask) for image, mask in names]
     for folder, paths in ((images, [item.image for item in items]), (masks, [item.mask for item in items])):
         missing = [path.name for path in paths if not path.is_file()]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fullconv.data.layouts.exports import inside
 from fullconv.errors import DataError, first_few
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -149,7 +150,7 @@ def image_folder(root: Path, split: str, name: str) -> Path:
     """
     tried = dict.fromkeys((split, f"images/{split}", "images", "."))
     for folder in (root / part for part in tried):
-        if (folder / name).is_file() or (folder / Path(name).name).is_file():
+        if (folder / inside(name)).is_file() or (folder / Path(name).name).is_file():
             return folder
     raise DataError(f"{root}: image {name} is in none of the folders {', '.join(tried)}; put the images there")
 
@@ -162,7 +163,7 @@ def image_paths(folder: Path, names: list[str], source: Path) -> list[Path]:
     """
     paths, missing = [], []
     for name in names:
-        path = folder / name
+        path = folder / inside(name)
         if not path.is_file():
             path = folder / Path(name).name
         if not path.is_file():

@@ -14,13 +14,16 @@ from fullconv.errors import DataError, first_few
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "inputs")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "segmentation", "targets")
-MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_labelIds")
+MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
 
 
 def recognise_folder(root: Path, description: Description) -> Found | None:
     """Plain folders of images and masks, with split folders or lists or neither."""
     split_roots = {split: sub for split, sub in _split_folders(root).items() if _pair_folders(sub, description)}
     if "train" in split_roots:
+        lost = [sub for split, sub in _split_folders(root).items() if split not in split_roots and split != "test"]
+        if lost:
+            raise DataError(f"{lost[0]}: has no folders images and masks, unlike train; name them so, or move it")
         splits = {}
         for split, sub in split_roots.items():
             folders = _pair_folders(sub, description)
@@ -33,14 +36,17 @@ def recognise_folder(root: Path, description: Description) -> Found | None:
     images, masks = folders
     inside = _split_folders(images)
     if inside:
-        splits = {}
+        splits, bare = {}, ""
         for split, sub in inside.items():
             mask_sub = masks / sub.name
+            if not mask_sub.is_dir() and split == "test":
+                bare = f"{images.name}/{sub.name} has no masks and is left out"
+                continue
             if not mask_sub.is_dir():
                 raise DataError(f"{sub} holds images, but {mask_sub} is missing; give it the masks of that split")
             splits[split] = _paired(sub, mask_sub, description)
         reasons = [f"{images.name}/ and {masks.name}/ with folders {', '.join(inside)}"]
-        return Found("folder", reasons, splits)
+        return Found("folder", [*reasons, *([bare] if bare else [])], splits)
     items = _paired(images, masks, description)
     lists = description.splits or _split_lists(root)
     reasons = [f"folders {images.name}/ and {masks.name}/, paired by name"]
@@ -88,6 +94,10 @@ def _paired(images: Path, masks: Path, description: Description) -> list[Item]:
         by_name[key] = path
     endings = (description.mask_suffix,) if description.mask_suffix else MASK_ENDINGS
     keys = [_key(path, images) for path in pictures]
+    named: dict[str, Path] = {}
+    for path, key in zip(pictures, keys, strict=True):
+        if named.setdefault(key, path) != path:
+            raise DataError(f"{images}: {named[key].name} and {path.name} have one name; keep one image per mask")
     ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in by_name for key in keys))
     bare = [p.name for p, key in zip(pictures, keys, strict=True) if f"{key}{ending}" not in by_name]
     if len(bare) == len(pictures):

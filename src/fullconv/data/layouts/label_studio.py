@@ -104,6 +104,9 @@ def _chosen(path: Path, tasks: list[Task], reasons: list[str]) -> list[tuple[Tas
     """Tasks with the results of the annotation that counts."""
     found, several = [], 0
     for task in tasks:
+        wrong = [e for e in task["annotations"] if not isinstance(e, dict) or not isinstance(e.get("result", []), list)]
+        if wrong:
+            raise DataError(f"{path}: task {task.get('id')} has an annotation without a list of results; export again")
         valid = [entry for entry in task["annotations"] if not entry.get("was_cancelled")]
         several += len(valid) > 1
         if valid:

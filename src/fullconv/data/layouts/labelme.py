@@ -56,10 +56,16 @@ def _annotations(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text)
         except (ValueError, OSError) as error:
+            if isinstance(error, json.JSONDecodeError) and '"shapes"' not in text:
+                continue  # another program's file
             raise DataError(f"{path}: not readable JSON ({error}); save it again") from error
         if isinstance(content, dict) and {"shapes", "imagePath"} <= set(content):
+            shapes = content["shapes"]
+            if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
+                raise DataError(f"{path}: shapes is not a list of shapes; save it again")
             found.append((path, content))
     return found
 
@@ -79,6 +85,12 @@ def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: lis
     if not image.is_file():
         raise DataError(f"{path}: its image {content['imagePath']} is missing; put it beside, or correct imagePath")
     size = image_size(image)
+    stated = (content.get("imageHeight"), content.get("imageWidth"))
+    if None not in stated and stated != size:
+        raise DataError(
+            f"{path}: labelled at {stated[1]}x{stated[0]}, but {image.name} is {size[1]}x{size[0]}; give the image "
+            "that was labelled"
+        )
     regions = []
     for number, shape in enumerate(content["shapes"]):
         label = str(shape.get("label"))

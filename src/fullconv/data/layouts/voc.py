@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, lines, listed
 from fullconv.data.spec import Item
@@ -84,4 +85,5 @@ def _image_name(images: Path, stem: str) -> str:
 
 def _stems(listing: Path) -> list[str]:
     """Names of a list; of ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` the first one's."""
-    return [Path(line.split()[0]).stem for line in lines(listing)]
+    names = [Path(line.split()[0]) for line in lines(listing)]
+    return [name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name for name in names]

@@ -5,6 +5,7 @@ The format is tar; licence and classes are those of the data set inside.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fullconv.data.description import Description
@@ -51,6 +52,6 @@ def _split(root: Path, path: Path) -> str:
     """By the shard's name or its folder's; shards without such a name are divided by the seeded rule."""
     for text in (path.name, "" if path.parent == root else path.parent.name):
         for split, names in SPLIT_NAMES:
-            if text.lower().startswith(names):
+            if re.match(rf"({'|'.join(names)})([-_.\d]|$)", text, re.IGNORECASE):
                 return split
     return ""

@@ -20,6 +20,9 @@ class Cityscapes(Writer):
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
+        strange = [split for split in spec.splits if split not in ("train", "val", "test")]
+        if strange:
+            raise UsageError(f"--to cityscapes: it has splits train, val and test, not {strange[0]}")
         known = {name: index for index, name in enumerate(CITYSCAPES_CLASSES.names)}
         self.table = np.full(spec.classes.ignore_index + 1, 255, np.uint8)
         lost = []
@@ -41,6 +44,4 @@ class Cityscapes(Writer):
         Image.fromarray(self.table[sample.labels]).save(masks / f"{name}_gtFine_labelTrainIds.png")
 
     def finish(self, names: Mapping[str, list[str]]) -> None:
-        strange = [split for split in names if split not in ("train", "val", "test")]
-        if strange:
-            raise UsageError(f"--to cityscapes: it has splits train, val and test, not {strange[0]}")
+        """Nothing: the folders say it all."""

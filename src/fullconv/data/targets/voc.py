@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fullconv.data.loader import Sample
 from fullconv.data.masks import VOID_COLOUR, write_mask
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.data.targets.base import BACKGROUNDS, Writer, write_lists
-from fullconv.errors import DataError
+from fullconv.errors import DataError, UsageError
 
 BLACK = (0, 0, 0)
 
@@ -24,6 +25,13 @@ class Voc(Writer):
         super().__init__(spec, root, notes)
         one_byte(spec, "voc")
         names = [name.casefold() for name in spec.classes.names]
+        odd = [name for name in names if name.startswith("#") or ":" in name or name == "ignored"]
+        twice = [colour for colour, count in Counter(spec.classes.palette).items() if count > 1]
+        if odd:
+            raise UsageError(f"--to voc: labelmap.txt cannot hold a class called {odd[0]!r}; use --to folder")
+        if twice:
+            raise UsageError(f"--to voc: two classes have the colour {twice[0]}, by which voc tells them apart; "
+                             "use --to folder")  # fmt: skip
         black = not (set(names) & set(BACKGROUNDS) or BLACK in spec.classes.palette)
         self.void = BLACK if black else VOID_COLOUR  # a map without black would be given a background
         if spec.classes.names != VOC_NAMES:
