@@ -14,6 +14,7 @@ import yaml
 import fullconv
 from fullconv.data import check, open_dataset, read_sample
 from fullconv.data.loader import EvalData, collate
+from fullconv.data.mixing import renamed
 from fullconv.errors import DataError, UsageError
 from fullconv.ops import upsample_cross_entropy
 from fullconv.training.loss import asked_only
@@ -82,3 +83,28 @@ def test_shapes_may_be_mixed_and_channels_must_agree(make_folder: Callable[..., 
         open_dataset("shapes+shapes:bands=4")
     with pytest.raises(UsageError, match="no such folder"):
         open_dataset(f"{make_folder()}+nowhere")
+
+
+def test_data_are_read_in_anothers_classes_by_name(both: str) -> None:
+    second = open_dataset(both.split("+")[1])
+    mixed = open_dataset(both)
+    spec = renamed(second, mixed.classes)
+    assert spec is not None
+    assert spec.classes == mixed.classes
+    assert spec.labelled == ((True, True, False, False, False, True),)
+    by_id = {item.id: item for items in mixed.splits.values() for item in items}
+    for items in spec.splits.values():
+        for item in items:
+            same = read_sample(mixed, by_id[f"1/{item.id}"])
+            np.testing.assert_array_equal(read_sample(spec, item).labels, same.labels)
+    assert renamed(mixed, second.classes) is None
+    assert renamed(open_dataset(both.split("+")[0]), second.classes) is None
+
+
+def test_a_model_of_a_mixture_is_scored_on_a_part_of_it(both: str, tmp_path: Path) -> None:
+    run = fullconv.train(
+        both, tmp_path / "run", quiet=True, encoder="resnet18", epochs=1, batch_size=4, crop=(32, 32), workers=0
+    )
+    scores = fullconv.evaluate(run.best, both.split("+")[1], "val", workers=0)
+    assert [name for name, iou in zip(scores.classes.names, scores.iou, strict=True) if not np.isnan(iou)]
+    assert np.isnan(scores.iou[2:5]).all()  # what the part does not label is not predicted there, nor scored

@@ -210,3 +210,29 @@ def test_images_to_predict_without_masks_do_not_stop_the_rest(tmp_path: Path) ->
     spec = open_dataset(tmp_path)
     assert set(spec.splits) == {"train", "val"}
     assert any("images/test has no masks and is left out" in reason for reason in spec.reasons)
+
+
+def test_a_val_that_train_holds_whole_is_taken_out_of_train(tmp_path: Path) -> None:
+    for i in range(5):
+        pair(tmp_path / "data", str(i), i)
+    (tmp_path / "data" / "train.txt").write_text("0\n1\n2\n3\n4\n")
+    (tmp_path / "data" / "val.txt").write_text("3\n4\n")
+    assert run(["check", str(tmp_path / "data"), "--fix", str(tmp_path / "out")]) == 0
+    spec = open_dataset(tmp_path / "out")
+    assert {split: sorted(item.id for item in spec.split(split)) for split in ("train", "val")} == {
+        "train": ["0", "1", "2"],
+        "val": ["3", "4"],
+    }
+
+
+def test_masks_exported_empty_are_no_training_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(4):
+        pair(tmp_path, str(i), 0)
+    assert run(["check", str(tmp_path)]) == 3
+    assert "suspicious: every labelled pixel of the data set is class_0" in capsys.readouterr().out
+
+
+def test_half_an_archive_is_called_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    assert run(["check", str(tmp_path / "data.zip")]) == 3
+    assert "a damaged or truncated archive" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from fullconv.data import Augmentation, Sample, TrainData, open_dataset, read_sa
 from fullconv.data.convert import convert
 from fullconv.data.loader import WINDOW, StepSampler, blocks_of, epoch_order, train_batches
 from fullconv.data.targets import webdataset as target
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, FullconvError, UsageError
 
 
 def first_sample(root: Path) -> Sample:
@@ -113,6 +113,24 @@ def test_fetched_shards_stay_under_the_limit(
     assert sum(path.stat().st_size for path in kept) <= 2.5 * largest
 
 
+def test_what_was_fetched_is_used_when_its_server_is_away(served: str, written: Path) -> None:
+    near = open_dataset(served)
+    for split in near.splits:
+        for item in near.split(split):
+            read_sample(near, item)
+    (written / "index.json").unlink()
+    spec = open_dataset(served + "/index.json")
+    assert "is not reached (there is no such file): what was fetched before is used" in spec.reasons[0]
+    read_sample(spec, spec.split("train")[0])
+
+
+def test_a_wrong_address_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UsageError, match="cannot be fetched"):
+        open_dataset("http://127.0.0.1:9/none")
+    assert not list((tmp_path / "cache").glob("*"))
+
+
 def test_a_changed_index_lets_go_of_old_shards(served: str, written: Path, tmp_path: Path) -> None:
     spec = open_dataset(served)
     read_sample(spec, spec.split("train")[0])
@@ -136,8 +154,9 @@ def test_a_shard_that_went_away_is_named(served: str, written: Path) -> None:
     spec = open_dataset(served)
     for path in written.glob("*.tar"):
         path.unlink()
-    with pytest.raises(DataError, match=r"train-000000\.tar: cannot be fetched"):
+    with pytest.raises(FullconvError, match=r"train-000000\.tar: cannot be fetched \(there is no such file\)"):
         read_sample(spec, spec.split("train")[0])
+    assert run(["check", served]) == 1  # at once, not once for each sample
 
 
 @pytest.mark.parametrize(

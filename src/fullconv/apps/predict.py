@@ -77,10 +77,10 @@ def predict_files(
     paths = find_images(inputs)
     out = Path(out)
     stems: dict[str, Path] = {}
-    twice = [str(path) for path in paths if stems.setdefault(path.stem, path) != path]
+    twice = [f"{stems[path.stem]} and {path}" for path in paths if stems.setdefault(path.stem, path) != path]
     if twice:
         raise UsageError(
-            f"{len(twice)} images would write the same file under {out} ({first_few(twice)}); "
+            f"{len(twice)} pairs of images would write the same file under {out} ({first_few(twice)}); "
             "predict them in separate calls, or rename them"
         )
     endings = [".png"] + [".overlay.png"] * overlay + [".npz"] * probabilities

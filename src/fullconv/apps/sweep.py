@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -101,10 +102,19 @@ def sweep(
     spec.split("train")
     say = progress or (lambda line: None)
 
+    failed = threading.Event()
+
     def train_one(run: Run, config: dict[str, Any]) -> None:
+        if failed.is_set():
+            return
         say(f"{run.path.name} begins")
-        _train(data, run, config, jobs)
-        say(f"{run.path.name}: best mean IoU {run.scores['mean_iou']}")
+        try:
+            _train(data, run, config, jobs)
+        except BaseException:
+            failed.set()
+            raise
+        iou = run.scores["mean_iou"]
+        say(f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"))
 
     with ThreadPoolExecutor(jobs) as pool:
         try:

@@ -48,6 +48,7 @@ def models_table(networks: list[str], weights: list[Weights], console: Console |
     """Networks by name, then trained weights with their licences."""
     console = console or Console()
     console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
+    console.print("whole networks of other libraries: --model torchvision or smp, --encoder NAME as they call it")
     table = Table(Column("encoder, or MODEL where it has a slash", no_wrap=True, min_width=35), "licence", "")
     for row in weights:
         table.add_row(row.name, row.licence, "" if row.commercial else "not known to allow commercial use")
@@ -84,7 +85,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     say(f"sizes: {sizes}")
     say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
     declared = "declared" if spec.declared else "counted from the masks, not declared"
-    say(f"ids: {len(report.present())} of {len(spec.classes)} classes are present ({declared})")
+    present = f"{len(report.present())} of {len(spec.classes)} classes are present"
+    say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
     splits = list(report.images)
     heads = [f"{split}\n{what}" for split in splits for what in ("pixels", "images")]
     weights = report.median_frequency_weights() if "train" in report.pixels else []

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fullconv.data.augment import Augmentation, Draw
 from fullconv.data.decode import image_size, read_image, read_labels
 from fullconv.data.spec import DatasetSpec, Item, UInt8Array
-from fullconv.errors import DataError
+from fullconv.errors import DataError, FullconvError
 
 WINDOW = 8
 """Blocks (shards, row groups) whose samples are shuffled together."""
@@ -112,7 +112,7 @@ def blocks_of(items: Sequence[Item]) -> np.ndarray | None:
     return np.array([numbers[name] for name in names])
 
 
-class TrainData(Dataset[Sample | DataError]):
+class TrainData(Dataset[Sample | FullconvError]):
     """Training samples, indexed by ``(epoch, index)`` and augmented by nothing else than that and the seed."""
 
     def __init__(self, spec: DatasetSpec, items: Sequence[Item], augmentation: Augmentation, seed: int) -> None:
@@ -121,7 +121,7 @@ class TrainData(Dataset[Sample | DataError]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample | DataError:
+    def __getitem__(self, key: tuple[int, int]) -> Sample | FullconvError:
         """A bad file is a value here: a worker that raises would bury its message in a traceback."""
         epoch, index = key
 
@@ -130,14 +130,14 @@ class TrainData(Dataset[Sample | DataError]):
 
         try:
             sample = read_sample(self.spec, self.items[index], lambda size: draw(size).shrink)
-        except DataError as error:
+        except FullconvError as error:
             return error
         size, ignore = (sample.labels.shape[0], sample.labels.shape[1]), self.spec.classes.ignore_index
         image, labels = self.augmentation.apply(sample.image, sample.labels, draw(size), ignore)
         return Sample(sample.id, image, labels, sample.source)
 
 
-class EvalData(Dataset[Sample | DataError]):
+class EvalData(Dataset[Sample | FullconvError]):
     """Samples at full size, unchanged."""
 
     def __init__(self, spec: DatasetSpec, items: Sequence[Item]) -> None:
@@ -146,10 +146,10 @@ class EvalData(Dataset[Sample | DataError]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Sample | DataError:
+    def __getitem__(self, index: int) -> Sample | FullconvError:
         try:
             return read_sample(self.spec, self.items[index])
-        except DataError as error:
+        except FullconvError as error:
             return error
 
 
@@ -218,8 +218,8 @@ class _Collate:
     def __init__(self, fill: tuple[int, ...], ignore_index: int) -> None:
         self.fill, self.ignore_index = fill, ignore_index
 
-    def __call__(self, samples: Sequence[Sample | DataError]) -> Batch | DataError:
-        bad = [sample for sample in samples if isinstance(sample, DataError)]
+    def __call__(self, samples: Sequence[Sample | FullconvError]) -> Batch | FullconvError:
+        bad = [sample for sample in samples if isinstance(sample, FullconvError)]
         return bad[0] if bad else collate([s for s in samples if isinstance(s, Sample)], self.fill, self.ignore_index)
 
 
@@ -236,19 +236,19 @@ def train_batches(data: TrainData, sampler: StepSampler, workers: int, pin_memor
         **settings,
     )
     for batch in loader:
-        if isinstance(batch, DataError):
+        if isinstance(batch, FullconvError):
             raise batch
         yield batch
 
 
 def eval_batches(data: EvalData, batch_size: int, workers: int) -> Iterator[Batch]:
     """All samples in order; neighbours of equal size share a batch of at most ``batch_size``."""
-    loader: DataLoader[Sample | DataError] = DataLoader(
+    loader: DataLoader[Sample | FullconvError] = DataLoader(
         data, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=ignore_interrupts
     )
     waiting: list[Sample] = []
     for sample in loader:
-        if isinstance(sample, DataError):
+        if isinstance(sample, FullconvError):
             raise sample
         if waiting and (len(waiting) == batch_size or waiting[0].image.shape != sample.image.shape):
             yield collate(waiting)

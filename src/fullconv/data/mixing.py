@@ -95,6 +95,25 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
     )  # fmt: skip
 
 
+def renamed(spec: DatasetSpec, classes: ClassSet) -> DatasetSpec | None:
+    """The data set with its classes found by name among ``classes``; None where one of them is not there.
+
+    Of the others its images say nothing: neither loss nor scores ask about them.
+    """
+    order = [name.casefold() for name in classes.names]
+    if spec.labelled is not None or not {name.casefold() for name in spec.classes.names} <= set(order):
+        return None
+    table = tuple(order.index(name.casefold()) for name in spec.classes.names)
+    splits = {
+        split: [dataclasses.replace(_item(item, 0, spec, table), id=item.id) for item in items]
+        for split, items in spec.splits.items()
+    }
+    labelled = (tuple(index in table for index in range(len(order))),)
+    return dataclasses.replace(
+        spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True, shapes=None, labelled=labelled
+    )
+
+
 def _item(item: Item, number: int, spec: DatasetSpec, table: tuple[int, ...]) -> Item:
     labels = Relabelled(item, spec.encoding, len(spec.classes), spec.classes.ignore_index, table, spec.shapes)
     pixels = DrawnScene(spec.shapes, item.index) if spec.shapes else item.pixels

@@ -23,6 +23,7 @@ from fullconv.errors import DataError, UsageError, first_few
 from fullconv.spec import ClassSet, Colour
 
 PROBED_MASKS = 50
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
 NAME_FILES = ("classes.txt", "labels.txt", "codes.txt", "class_names.txt")
 
 
@@ -49,12 +50,19 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         return mix([open_dataset(part) for part in str(data).split("+")])
     if str(data) == "shapes" or str(data).startswith("shapes:"):
         return shapes_dataset(Shapes.parse(str(data)))
-    address = "://" in str(data)
-    path = mirror(str(data).rstrip("/"), (FILE_NAME, NAMES)) if address else Path(data).expanduser()
+    if "://" in str(data):
+        path, note = mirror(str(data), (FILE_NAME, NAMES))
+        spec = open_dataset(path)
+        return dataclasses.replace(spec, reasons=(note, *spec.reasons))
+    path = Path(data).expanduser()
     if not path.exists():
-        raise UsageError(f"{path}: no such folder or archive; give a data folder, or the name shapes")
+        raise UsageError(
+            f"{path}: no such folder or archive; give a data folder, an archive or address of one, A+B, or shapes"
+        )
     if path.is_file():
         if not is_archive(path):
+            if path.suffix.lower() in ARCHIVE_SUFFIXES:
+                raise DataError(f"{path}: a damaged or truncated archive; fetch it again")
             raise UsageError(f"{path}: neither a folder nor a zip or tar archive; give the folder of the data")
         path = unpack(path)
     for root in _candidates(path):
@@ -120,7 +128,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
             _refuse_other_classes(root, found, classes, encoding)
     splits = _splits(found, given, reasons)
-    declared = classes is not None
+    declared = classes is not None or any((root / name).is_file() for name in NAME_FILES)
     if classes is None:
         classes, encoding = _classes_from_files(root, splits, encoding, reasons)
     elif found.classes is None and not encoding.colours:

@@ -9,14 +9,12 @@ A shard is an uncompressed tar whose members ``<key>.<ending>`` with one key are
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import itertools
 import json
 import os
 import re
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +26,7 @@ from filelock import FileLock
 
 from fullconv.data.archive import cache_folder
 from fullconv.data.encoded import EncodedFile
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, FullconvError, UsageError
 
 INDEX = "index.json"
 ORIGIN = "origin.txt"
@@ -37,7 +35,10 @@ FORMAT = 1
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".webp", ".tif", ".tiff", ".bmp", ".npy")
 MASK_WORDS = ("seg", "mask", "label", "labels", "annotation", "target")
 KEPT_GB = 32.0
-FETCH_ERRORS = (OSError, ImportError, ValueError, asyncio.TimeoutError)
+
+
+class Unreachable(Exception):
+    """Something far cannot be fetched; says why."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ def write_index(root: Path, shards: Mapping[str, Sequence[Path]]) -> None:
     (root / INDEX).write_text(json.dumps({"format": FORMAT, "shards": rows}), encoding="utf-8")
 
 
-def mirror(address: str, names: Sequence[str]) -> Path:
-    """A folder that stands for shards at an address (``https://...``, ``s3://...``).
+def mirror(address: str, names: Sequence[str]) -> tuple[Path, str]:
+    """A folder that stands for shards at an address (``https://...``, ``s3://...``), and a line about it.
 
     The index and the small files ``names`` are fetched now, a shard when a sample of its is first read. All lie in
     ``$FULLCONV_CACHE``; shards may take 32 GB together (or ``$FULLCONV_SHARDS_GB``), those read longest ago go first.
@@ -158,27 +159,29 @@ def mirror(address: str, names: Sequence[str]) -> Path:
     Raises:
         UsageError: no index there, or the address cannot be reached.
     """
+    address = address.rstrip("/").removesuffix(f"/{INDEX}")
     tail = re.sub(r"[^\w.-]+", "_", address.rpartition("/")[2])
     folder = cache_folder() / f"{tail}-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX
     before = index.read_bytes() if index.is_file() else b""
     try:
         _fetch(f"{address}/{INDEX}", index)
-    except FETCH_ERRORS as error:
+    except Unreachable as error:
+        if before:
+            return folder, f"{address} is not reached ({error}): what was fetched before is used"
         raise UsageError(
-            f"{address}/{INDEX}: cannot be fetched ({_reason(error)}); "
-            "fullconv convert DATA OUT --to webdataset writes it beside the shards"
+            f"{address}/{INDEX}: cannot be fetched ({error}); give the address of a folder of shards with their index, "
+            "as fullconv convert DATA OUT --to webdataset writes it"
         ) from error
     if index.read_bytes() != before:
         for path in folder.glob("*.tar"):
             path.unlink(missing_ok=True)
     for name in names:
         (folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(*FETCH_ERRORS):  # all of them are optional
+        with contextlib.suppress(Unreachable):  # all of them are optional
             _fetch(f"{address}/{name}", folder / name)
     (folder / ORIGIN).write_text(address, encoding="utf-8")
-    return folder
+    return folder, f"shards at {address}, fetched as they are needed"
 
 
 def _key(name: str) -> str:
@@ -243,12 +246,15 @@ def _open(shard: Path) -> BinaryIO:
 
 
 def _fetch_shard(address: str, shard: Path) -> None:
+    """Fetch one, and let go of those read longest ago.
+
+    Raises:
+        FullconvError: it cannot be fetched. No DataError: not this sample is bad, all are out of reach.
+    """
     try:
         _fetch(address, shard)
-    except FETCH_ERRORS as error:
-        raise DataError(
-            f"{address}: cannot be fetched ({_reason(error)}); check the connection and the disk"
-        ) from error
+    except Unreachable as error:
+        raise FullconvError(f"{address}: cannot be fetched ({error}); check the connection and the disk") from error
     limit = float(os.environ.get("FULLCONV_SHARDS_GB") or KEPT_GB) * 1e9
     kept = sorted(((p.stat().st_mtime, p.stat().st_size, p) for p in shard.parent.glob("*.tar")), reverse=True)
     total = 0
@@ -259,17 +265,25 @@ def _fetch_shard(address: str, shard: Path) -> None:
 
 
 def _fetch(address: str, path: Path) -> None:
-    """Fetch beside and rename: other processes see the whole file or none."""
+    """Fetch beside and rename: other processes see the whole file or none.
+
+    Raises:
+        Unreachable: it cannot be fetched.
+    """
     import fsspec
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".fetching-")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file, fsspec.open(address, "rb") as source:
-            shutil.copyfileobj(source, file, 1 << 20)
+        system, place = fsspec.core.url_to_fs(address)
+        system.get_file(place, name)
         os.replace(name, path)
+    except FileNotFoundError as error:
+        raise Unreachable("there is no such file") from error
+    except Exception as error:  # each of fsspec's plug-ins has its own
+        raise Unreachable(" ".join(str(error).split()) or type(error).__name__) from error
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        with contextlib.suppress(OSError):  # a folder that was made for nothing
+            path.parent.rmdir()

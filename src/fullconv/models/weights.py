@@ -120,6 +120,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no state dict, torch.load raises almost anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "Weights only load failed" in reason:
+            reason = "not a file of tensors alone"
         raise ModelFileError(
             f"{path}: cannot be read as a PyTorch state dict ({reason[:120]}); save it with torch.save(state_dict)"
         ) from error

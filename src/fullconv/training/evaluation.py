@@ -11,7 +11,8 @@ import torch
 
 from fullconv.data import Batch, DatasetSpec, EvalData, Item, open_dataset
 from fullconv.data.loader import eval_batches
-from fullconv.errors import DataError
+from fullconv.data.mixing import renamed
+from fullconv.errors import DataError, first_few
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
@@ -64,7 +65,7 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
     """The data set read with the model's classes and channels.
 
     Raises:
-        DataError: it states other classes.
+        DataError: it has a class that the model does not know.
     """
     if spec.shapes is None:
         spec = dataclasses.replace(spec, channels=segmenter.preprocessing.channels)
@@ -74,10 +75,13 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
         return spec
     if not spec.declared and len(spec.classes) <= len(segmenter.classes):
         return dataclasses.replace(spec, classes=segmenter.classes)
+    by_name = renamed(spec, segmenter.classes)
+    if by_name is not None:
+        return by_name
     ours, theirs = segmenter.classes.names, spec.classes.names
     raise DataError(
-        f"{spec.root}: has {len(theirs)} classes ({', '.join(theirs[:3])}, ...), the model knows {len(ours)} "
-        f"({', '.join(ours[:3])}, ...); evaluate on data with the model's classes, in its order"
+        f"{spec.root}: has {len(theirs)} classes ({first_few(list(theirs))}), the model knows {len(ours)} "
+        f"({first_few(list(ours))}); evaluate on data whose classes, by name, are among the model's"
     )
 
 

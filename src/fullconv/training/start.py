@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 from rich.console import Console
 
 from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
+from fullconv.data.archive import cache_folder
 from fullconv.data.cache import decoded
 from fullconv.data.decode import image_size
 from fullconv.device import choose_precision
@@ -132,6 +133,7 @@ def make_plan(
     train_items, val_items = spec.split("train"), spec.split("val")
     report = _checked(spec, config)
     if config.cache:
+        reporter.say(f"decoded images are kept in {cache_folder() / 'decoded'}, built now unless they are there")
         spec = decoded(spec)
         train_items, val_items = spec.split("train"), spec.split("val")
     crop = config.crop or _default_crop(config, spec, train_items, report)

@@ -15,7 +15,7 @@ def check(data: str, /, *, json: Path | None = None, html: Path | None = None, f
     Parameters
     ----------
     data
-        A folder of images and masks, an archive of one, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     json
         Also write the findings to this file.
     html
@@ -53,7 +53,7 @@ def convert(data: str, out: Path, /, *, to: str = "folder") -> int:
     Parameters
     ----------
     data
-        A folder of images and masks, an archive of one, A+B, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     out
         The folder to make.
     to

@@ -27,7 +27,7 @@ def train(
     Parameters
     ----------
     data
-        A folder of images and masks, an archive of one, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     out
         The run folder; by default runs/DATA-MODEL-N. It is never overwritten.
     recipe
@@ -62,9 +62,9 @@ def sweep(
     Parameters
     ----------
     data
-        A folder of images and masks, an archive of one, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     over
-        OPTION=VALUE,VALUE,..., for example encoder-args.dropout=0.5,0.25.
+        OPTION=VALUE,VALUE,..., for example rate=0.001,0.0003 or (VGG16) encoder-args.dropout=0.5,0.25.
     out
         The folder for the runs, sweep.csv and sweep.png.
     recipe
@@ -104,7 +104,7 @@ def evaluate(
     model
         A model file, a run folder, or torchvision/NAME (downloaded once).
     data
-        A folder of images and masks, an archive of one, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     split
         The split to score.
     crf

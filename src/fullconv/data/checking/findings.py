@@ -16,7 +16,7 @@ UNDECIDED = "undecided"
 REFUSED = "refused"
 """The kind of the line of ``open_dataset``; it goes where reading the files explains it."""
 
-MOST_OF_A_KIND = 10
+MOST_OF_A_KIND = 3
 
 Place = tuple[str, Item]
 """An item and the split that it is in."""
@@ -168,4 +168,5 @@ def file_name(spec: DatasetSpec, item: Item) -> str:
     if not item.image.name:
         return item.id
     inside = item.image.is_relative_to(spec.root)
-    return (item.image.relative_to(spec.root) if inside else item.image).as_posix()
+    name = (item.image.relative_to(spec.root) if inside else item.image).as_posix()
+    return name if item.block < 0 else f"{name}: {item.id}"

@@ -59,7 +59,7 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], seen: Seen) -> Non
             problem=True,
         )
     present = report.present()
-    if len(present) == 1 and len(spec.classes) > 1 and len(seen.places) > 1:
+    if len(present) == 1 and (len(spec.classes) > 1 or not spec.declared) and len(seen.places) > 1:
         report.add(
             "one-id",
             f"suspicious: every labelled pixel of the data set is {spec.classes.names[present[0]]}; a network would "
@@ -144,10 +144,11 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], seen: Seen) -> None
                 for first in [next((p for p in group if seen.places[p][0] == early), None)]
                 if first is not None
             ]
+            whole = len({place for _, place in pairs}) == sum(place[0] == split for place in seen.places)
             _add_pairs(
                 report, seen, pairs, "leak",
                 f"leak: {_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
-                f"the scores on {split} flatter", f"take them out of {split} (--fix does)",
+                f"the scores on {split} flatter", f"take them out of {early if whole else split} (--fix does)",
             )  # fmt: skip
         pairs = []
         for group in groups:

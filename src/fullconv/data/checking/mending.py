@@ -25,7 +25,7 @@ LEFT_OUT = {
     "size": "with a mask of another size",
     "ids": "with ids or colours of no class",
     "colours": "with colours of no class",
-    "leak": "also in an earlier split",
+    "leak": "also in another split",
 }
 """Kinds of findings whose items are left out, and what is said of them."""
 LOG = "mended.txt"
@@ -136,7 +136,11 @@ def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
                 source = NearestColours(spec, item, mended.smoothed)
                 smoothed[id(item)] = dataclasses.replace(item, labels=source)
         if finding.kind == "leak":
-            for _, (split, item) in finding.pairs:
+            leaked = {id(item) for _, (_, item) in finding.pairs}
+            (_, (late, _)), *_ = finding.pairs
+            whole = leaked >= {id(item) for item in spec.splits[late]}  # then the earlier split gives way
+            for pair in finding.pairs:
+                split, item = pair[0 if whole else 1]
                 reasons.setdefault((split, id(item)), LEFT_OUT["leak"])
     splits: dict[str, list[Item]] = {}
     for split in report.images:

@@ -151,7 +151,7 @@ def _stored_as(spec: DatasetSpec, item: Item) -> str:
     if isinstance(item.labels, Drawing):
         return f"outlines, drawn as {item.labels.tool} does"
     if item.labels is not None:
-        return f"not in mask files, read by {type(item.labels).__name__}"
+        return "in containers or annotation files, not in mask files of ids"
     return _file_kind(item.mask)
 
 
