@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from fullconv.data import check, open_dataset, read_sample
+from fullconv.data.layouts.licences import LICENCES
 from fullconv.errors import DataError, UsageError
 from tests.conftest import save_mask
 
@@ -335,3 +336,11 @@ def test_voc_with_sbd_s_masks(make_folder: Make, tmp_path: Path) -> None:
     (lists / "trainaug.txt").write_text("p9\n")
     with pytest.raises(DataError, match="p9 has no mask in SegmentationClassAug"):
         open_dataset(root)
+
+
+def test_every_licence_belongs_to_a_layout_with_a_page(shared: Path) -> None:
+    pages = {path.stem for path in (Path(__file__).parents[2] / "docs" / "layouts").glob("*.md")}
+    assert set(LICENCES) <= pages
+    assert open_dataset(shared / "data" / "kitti_road").licence == "KITTI: CC BY-NC-SA 3.0"
+    mixed = open_dataset(f"{shared / 'data' / 'kitti_road'}+{shared / 'data' / 'camvid'}")
+    assert mixed.licence == "KITTI: CC BY-NC-SA 3.0; CamVid as SegNet published it: CC BY-NC 4.0"

@@ -79,6 +79,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes")
     for reason in spec.reasons:
         say(f"  {reason}")
+    if spec.licence:
+        say(f"  licence of the public data of this layout: {spec.licence}")
     sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
     if len(report.sizes) > 4:
         sizes += f" and {len(report.sizes) - 4} more sizes"

@@ -91,7 +91,7 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
     name = "+".join(spec.name for spec in specs)
     return DatasetSpec(
         name, Path(name), "mixed", tuple(reasons), classes, MaskEncoding(), splits, channels.pop(),
-        labelled=tuple(labelled),
+        labelled=tuple(labelled), licence="; ".join(dict.fromkeys(spec.licence for spec in specs if spec.licence)),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from fullconv.data.decode import opened, read_raw_mask
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.counted import NAMES
+from fullconv.data.layouts.licences import LICENCES
 from fullconv.data.mixing import mix
 from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
@@ -133,7 +134,10 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         classes, encoding = _classes_from_files(root, splits, encoding, reasons)
     elif found.classes is None and not encoding.colours:
         _ask_about_255(root, _values_in(_masks(splits)[:PROBED_MASKS]), encoding)
-    return DatasetSpec(root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared)
+    return DatasetSpec(
+        root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
+        licence=LICENCES.get(found.layout, ""),
+    )  # fmt: skip
 
 
 def _own_labels(found: Found) -> bool:

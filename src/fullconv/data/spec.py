@@ -97,6 +97,7 @@ class DatasetSpec:
         declared: whether the classes were stated (by the layout or a file), not counted from the masks.
         shapes: the generator, for ``shapes``.
         labelled: of a mixture, per data set whether it labels each class; None otherwise.
+        licence: terms of the public data set that comes in this layout; empty for none.
     """
 
     name: str
@@ -110,6 +111,7 @@ class DatasetSpec:
     declared: bool = True
     shapes: Shapes | None = None
     labelled: tuple[tuple[bool, ...], ...] | None = None
+    licence: str = ""
 
     def split(self, name: str) -> Sequence[Item]:
         """The items of one split.

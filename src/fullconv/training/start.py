@@ -150,6 +150,8 @@ def make_plan(
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.encoder.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
+    if spec.licence:
+        segmenter.provenance["data_licence"] = spec.licence
     weights = _class_weights(config, report, len(spec.classes))
     parameters = sum(p.numel() for p in segmenter.network.parameters())
     reporter.say(

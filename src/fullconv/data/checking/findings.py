@@ -136,6 +136,7 @@ class CheckReport:
             "name": self.dataset.name,
             "layout": self.dataset.layout,
             "reasons": list(self.dataset.reasons),
+            "licence": self.dataset.licence,
             "classes": list(classes.names),
             "declared": self.dataset.declared,
             "ids_present": self.present().tolist(),

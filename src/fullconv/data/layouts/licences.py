@@ -1,0 +1,18 @@
+"""The terms of the public data sets, by the layout that they come in. Whoever has other data in that form has others."""
+
+LICENCES = {
+    "voc": "PASCAL VOC: images from Flickr under its terms of use, for research",
+    "voc_sbd": "PASCAL VOC and SBD: images from Flickr under its terms of use, for research; SBD names no licence",
+    "sbd": "SBD: no licence is named; images from Flickr under its terms of use",
+    "camvid": "CamVid as SegNet published it: CC BY-NC 4.0",
+    "camvid_original": "CamVid: no licence comes with it; its authors offer it for research",
+    "kitti_road": "KITTI: CC BY-NC-SA 3.0",
+    "pets": "Oxford-IIIT Pet: CC BY-SA 4.0",
+    "cityscapes": "Cityscapes: its own licence, non-commercial, no redistribution",
+    "ade20k": "ADE20K: images for non-commercial research and teaching, annotations BSD-3-Clause",
+    "coco": "COCO: annotations CC BY 4.0, images from Flickr under its terms of use",
+    "coco_panoptic": "COCO: annotations CC BY 4.0, images from Flickr under its terms of use",
+    "coco_stuff": "COCO-Stuff: annotations CC BY 4.0, images from Flickr under its terms of use",
+    "nyu_v2": "NYUv2: no licence comes with it",
+    "sift_flow": "SIFT Flow: no licence comes with it",
+}
