@@ -1,4 +1,4 @@
-"""The terms of the public data sets, by the layout that they come in. Whoever has other data in that form has others."""
+"""The terms of public data sets, by their layout. Whoever has other data in that form has other terms."""
 
 LICENCES = {
     "voc": "PASCAL VOC: images from Flickr under its terms of use, for research",
