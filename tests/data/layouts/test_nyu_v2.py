@@ -50,6 +50,26 @@ def test_images_labels_and_names(tmp_path: Path) -> None:
     assert not any("in train and in val" in note for note in report.notes)
 
 
+def test_the_mapping_file_merges_the_classes(tmp_path: Path) -> None:
+    _, labels = write_nyu(tmp_path)
+    cells = np.array(NAMES, object)[None]
+    numbers = np.random.default_rng(5).integers(1, 41, (1, 894))
+    few = np.array([f"group {i}" for i in range(40)], object)[None]
+    savemat(tmp_path / "classMapping40.mat", {"allClassName": cells, "className": few, "mapClass": numbers})
+    spec = open_dataset(tmp_path)
+    assert spec.classes.names == tuple(few[0])
+    item = spec.split("train")[0]
+    own = labels[item.index].astype(int)
+    expected = np.full(own.shape, 255)
+    for row, column in np.argwhere(own > 0):
+        expected[row, column] = numbers[0, own[row, column] - 1] - 1
+    np.testing.assert_array_equal(read_sample(spec, item).labels, expected)
+    numbers[0, 7] = 41
+    savemat(tmp_path / "classMapping40.mat", {"allClassName": cells, "className": few, "mapClass": numbers})
+    with pytest.raises(DataError, match=r"expected the 894 classes of nyu_depth_v2_labeled\.mat, each with a number"):
+        open_dataset(tmp_path)
+
+
 def test_without_splits_the_seeded_rule_holds(tmp_path: Path) -> None:
     write_nyu(tmp_path, names=NAMES[:3])
     spec = open_dataset(tmp_path)

@@ -1,8 +1,9 @@
 """NYU Depth V2, the labelled part: one MATLAB 7.3 file.
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012. 1,449 images of 640x480 with
-894 named classes; ``splits.mat`` (795 train, 654 test) is a file of its own. No licence comes with
-the files. The mapping to the 40 classes of Gupta et al. (CVPR 2013) is in neither of them.
+894 named classes; ``splits.mat`` (795 train, 654 test) is a file of its own. No licence comes with the files. The 40
+classes of Gupta et al., "Perceptual Organization and Recognition of Indoor Scenes from RGB-D Images", CVPR 2013, need a
+third one, ``classMapping40.mat``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fullconv.data.spec import Item, UInt8Array
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
 
-FILE_NAME, SPLITS_NAME = "nyu_depth_v2_labeled.mat", "splits.mat"
+FILE_NAME, SPLITS_NAME, MAPPING_NAME = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,27 @@ class NyuImage:
 
 @dataclass(frozen=True)
 class NyuLabels:
-    """Labels of image ``index``; 0 in the file is unlabelled, class ``k`` there is id ``k - 1``."""
+    """Labels of image ``index``; 0 in the file is unlabelled, class ``k`` there is id ``k - 1``.
+
+    ``merged`` holds the id that each class of the file becomes; empty: each is its own.
+    """
 
     path: Path
     index: int
+    merged: tuple[int, ...] = ()
 
     def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """int32 ``[height, width]`` (uint8 where there are no more than 255 classes)."""
         numbers = _entry(self.path, "labels", self.index).T
-        return labels_from(numbers, f"{self.path} image {self.index + 1}", num_classes, ignore_index, first=1)
+        where = f"{self.path} image {self.index + 1}"
+        if not self.merged:
+            return labels_from(numbers, where, num_classes, ignore_index, first=1)
+        own = labels_from(numbers, where, len(self.merged), len(self.merged), first=1)
+        return np.array([*self.merged, ignore_index], np.uint8 if ignore_index <= 255 else np.int32)[own]
 
 
 def recognise_nyu_v2(root: Path, description: Description) -> Found | None:
-    """``nyu_depth_v2_labeled.mat``, and ``splits.mat`` if it is there."""
+    """``nyu_depth_v2_labeled.mat``, and ``splits.mat`` and ``classMapping40.mat`` if they are there."""
     path = root / FILE_NAME
     if not path.is_file():
         return None
@@ -75,12 +84,19 @@ def recognise_nyu_v2(root: Path, description: Description) -> Found | None:
             f"{path}: labels are {list(labels.shape)} for images of {list(images.shape)}; download the file again"
         )
     names = _names(path)
-    items = [Item(f"{i + 1:04d}", path, index=i, labels=NyuLabels(path, i), pixels=NyuImage(path, i))
-             for i in range(count)]  # fmt: skip
     reasons = [
         f"{FILE_NAME}: NYU Depth V2, {count} images, {len(names)} classes as the file names them, 0 is unlabelled",
-        "the mapping to 40 classes is not in this file; depth is not read",
+        "depth is not read",
     ]
+    merged: tuple[int, ...] = ()
+    if (root / MAPPING_NAME).is_file():
+        classes, merged = _mapping(root / MAPPING_NAME, names)
+        reasons.append(f"{MAPPING_NAME}: they become the {len(classes)} classes of Gupta et al., CVPR 2013")
+        names = classes
+    else:
+        reasons.append(f"{MAPPING_NAME} is not there: the file's own classes, not the 40 that papers use")
+    items = [Item(f"{i + 1:04d}", path, index=i, labels=NyuLabels(path, i, merged), pixels=NyuImage(path, i))
+             for i in range(count)]  # fmt: skip
     splits_file = root / SPLITS_NAME
     if not splits_file.is_file():
         return Found("nyu_v2", [*reasons, f"{SPLITS_NAME} is not there"], {"": items}, ClassSet(names))
@@ -98,6 +114,21 @@ def _chosen(path: Path, name: str, items: list[Item]) -> list[Item]:
             "the two files are not of one data set, download both again"
         )
     return [items[number - 1] for number in numbers]
+
+
+def _mapping(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names of the merged classes, and the id among them of each class of the file."""
+    known, classes = (
+        tuple(str(np.ravel(cell)[0]) for cell in np.ravel(read_mat(path, name)))
+        for name in ("allClassName", "className")
+    )
+    numbers = [int(number) for number in np.ravel(read_mat(path, "mapClass"))]
+    if known != names or len(numbers) != len(names) or not all(1 <= number <= len(classes) for number in numbers):
+        raise DataError(
+            f"{path}: maps {len(numbers)} classes of {len(known)} names to {len(classes)}; expected the {len(names)} "
+            f"classes of {FILE_NAME}, each with a number from 1; take the file away, or download both again"
+        )
+    return classes, tuple(number - 1 for number in numbers)
 
 
 def _names(path: Path) -> tuple[str, ...]:
