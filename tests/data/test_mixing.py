@@ -13,6 +13,7 @@ import yaml
 
 import fullconv
 from fullconv.data import check, open_dataset, read_sample
+from fullconv.data.convert import convert
 from fullconv.data.loader import EvalData, collate
 from fullconv.data.mixing import renamed
 from fullconv.errors import DataError, UsageError
@@ -108,3 +109,58 @@ def test_a_model_of_a_mixture_is_scored_on_a_part_of_it(both: str, tmp_path: Pat
     scores = fullconv.evaluate(run.best, both.split("+")[1], "val", workers=0)
     assert [name for name, iou in zip(scores.classes.names, scores.iou, strict=True) if not np.isnan(iou)]
     assert np.isnan(scores.iou[2:5]).all()  # what the part does not label is not predicted there, nor scored
+
+
+@pytest.mark.parametrize("to", ["folder", "webdataset"])
+def test_a_converted_mixture_keeps_which_classes_each_part_labels(both: str, to: str, tmp_path: Path) -> None:
+    mixed = open_dataset(both)
+    result = convert(mixed, tmp_path / "copy", to)
+    assert not any("is not kept" in note for note in result.notes)
+    copy = open_dataset(tmp_path / "copy")
+    assert copy.classes.names == mixed.classes.names
+    assert copy.labelled is not None
+    assert mixed.labelled is not None
+    again = convert(copy, tmp_path / "again", "folder")
+    for spec in (copy, open_dataset(again.out)):
+        for split in ("train", "val"):
+            for item, source in zip(spec.split(split), mixed.split(split), strict=True):
+                assert spec.labelled is not None
+                assert spec.labelled[item.source] == mixed.labelled[source.source]
+                np.testing.assert_array_equal(read_sample(spec, item).labels, read_sample(mixed, source).labels)
+    assert any("is not kept" in note for note in convert(mixed, tmp_path / "voc", "voc").notes)
+
+
+def test_a_mixture_may_be_mixed_and_read_by_name_again(both: str, make_folder: Callable[..., Path]) -> None:
+    third = make_folder(4, name="c")
+    (third / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "car", "disc", "kite", "house"]}))
+    mixed = open_dataset(both)
+    copy = convert(mixed, third.parent / "copy").out
+    wider = open_dataset(f"{third}+{copy}")
+    assert wider.classes.names == ("ground", "car", "disc", "kite", "house", "square", "triangle", "ring", "boat")
+    assert wider.labelled is not None
+    by_first = {item.id: wider.labelled[item.source] for items in wider.splits.values() for item in items}
+    boats = {row[8] for name, row in by_first.items() if "1_scene" in name}
+    assert boats == {True}
+    assert {row[8] for name, row in by_first.items() if "0_scene" in name} == {False}
+    read = renamed(mixed, wider.classes)
+    assert read is not None
+    assert read.labelled == tuple(row for row in wider.labelled if not row[1])[: len(read.labelled)]
+
+
+def test_a_folder_says_which_of_its_images_are_partly_labelled(make_folder: Callable[..., Path]) -> None:
+    root = make_folder(11)
+    names = ["ground", "disc", "square", "triangle", "ring"]
+    describe = {"classes": names, "labelled": {"scene_1": names[:2], "scene_10": names[:3]}}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(describe))
+    spec = open_dataset(root)
+    assert spec.labelled is not None
+    known = {item.id: sum(spec.labelled[item.source]) for items in spec.splits.values() for item in items}
+    assert known == {f"scene_{i}": {1: 2, 10: 3}.get(i, 5) for i in range(11)}
+    for labelled, message in (
+        ({"scene_1": ["boat"]}, "names class 'boat', which classes does not"),
+        ({"scene_1": []}, "names no class for some"),
+        ({"site_b": ["disc"]}, "begin with 'site_b', but none does; the first is 'scene_"),
+    ):
+        (root / "dataset.yaml").write_text(yaml.safe_dump({**describe, "labelled": labelled}))
+        with pytest.raises(DataError, match=message):
+            open_dataset(root)

@@ -344,3 +344,27 @@ def test_every_licence_belongs_to_a_layout_with_a_page(shared: Path) -> None:
     assert open_dataset(shared / "data" / "kitti_road").licence == "KITTI: CC BY-NC-SA 3.0"
     mixed = open_dataset(f"{shared / 'data' / 'kitti_road'}+{shared / 'data' / 'camvid'}")
     assert mixed.licence == "KITTI: CC BY-NC-SA 3.0; CamVid as SegNet published it: CC BY-NC 4.0"
+
+
+def test_of_several_data_sets_below_a_folder_none_is_taken(make_folder: Make) -> None:
+    first = make_folder(name="sets/first")
+    above = first.parent
+    (above / "__MACOSX").mkdir()
+    shutil.copytree(first / "images", above / "__MACOSX" / "images")
+    shutil.copytree(first / "masks", above / "__MACOSX" / "masks")
+    (above / "notes").mkdir()
+    assert open_dataset(above).root == first
+    second = make_folder(name="sets/deeper/second")
+    with pytest.raises(DataError, match=r"several data sets, first \(folder\) and deeper/second \(folder\); give one"):
+        open_dataset(above)
+    assert len(open_dataset(f"{first}+{second}").split("train")) == 10
+
+
+@pytest.mark.parametrize("field", ["values: {1: road}", "ignore: [3]"])
+def test_raw_values_are_refused_where_labels_are_outlines(field: str, shared: Path, tmp_path: Path) -> None:
+    root = tmp_path / "labelme"
+    shutil.copytree(shared / "data" / "labelme", root)
+    layout = open_dataset(root).layout
+    (root / "dataset.yaml").write_text(field + "\n")
+    with pytest.raises(DataError, match=rf"{field.split(':')[0]} has no effect here.*\({layout}\)"):
+        open_dataset(root)

@@ -90,7 +90,7 @@ def test_a_converted_mixture_says_what_it_loses(tmp_path: Path) -> None:
         for i in range(2):
             pair(tmp_path / name, str(i), i)
         (tmp_path / name / "dataset.yaml").write_text(yaml.safe_dump({"classes": classes}))
-    result = convert(f"{tmp_path / 'a'}+{tmp_path / 'b'}", tmp_path / "out")
+    result = convert(f"{tmp_path / 'a'}+{tmp_path / 'b'}", tmp_path / "out", "cityscapes")
     assert any("which classes each of its data sets labels is not kept" in note for note in result.notes)
 
 

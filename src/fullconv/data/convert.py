@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fullconv.data.loader import read_sample
 from fullconv.data.open import open_dataset
-from fullconv.data.spec import DatasetSpec
+from fullconv.data.spec import DatasetSpec, Item
 from fullconv.data.targets import TARGETS, Writer, free_name
 from fullconv.errors import FullconvError, UsageError
 
@@ -59,10 +59,10 @@ def convert(
         raise UsageError(f"{out}: exists; choose another folder for the converted data")
     spec = open_dataset(data)
     result = Converted(out)
-    if spec.labelled is not None:
+    if spec.labelled is not None and not TARGETS[to].parts:
         result.notes.append(
             "a mixture: which classes each of its data sets labels is not kept; in the copy every image counts as "
-            "labelled with all of them (train A+B directly where that is wrong)"
+            "labelled with all of them (--to folder and --to webdataset keep it)"
         )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: C
             key = (item.image, item.index, item.id)
             fresh = key not in written or not writer.lists
             if key not in written:
-                written[key] = free_name(item.id, taken)
+                written[key] = free_name(_name(spec, item), taken)
                 taken.add(written[key])
             name = written[key]
             names[split].append(name)
@@ -101,3 +101,11 @@ def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: C
                 progress(done)
         result.images[split] = len(items)
     writer.finish(names)
+
+
+def _name(spec: DatasetSpec, item: Item) -> str:
+    """The item's id; of a mixture it begins with the number of its part, which ``dataset.yaml`` then describes."""
+    number = str(item.source)
+    if spec.labelled is None or item.id.startswith((f"{number}/", f"{number}_")):
+        return item.id
+    return f"{number}_{item.id}"

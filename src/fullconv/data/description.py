@@ -31,6 +31,9 @@ class Description(BaseModel):
         {}, description="raw mask value -> class name, for masks whose values are not ids"
     )
     ignore: list[RawValue | Colour] = Field([], description="raw values or RGB colours of pixels without a label")
+    labelled: dict[str, list[str]] = Field(
+        {}, description="beginning of an image's name -> the classes that are labelled in it; others: all of them"
+    )
     splits: dict[str, str] = Field({}, description="split -> list file, relative to dataset.yaml")
     val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
     split_seed: int = Field(0, description="seed of that split")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,14 +78,15 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
     if len(set(palette)) < len(palette):  # two data sets chose one colour for different classes
         palette = []
     classes = ClassSet(tuple(name for name, _ in names.values()), tuple(palette))
-    labelled, splits, reasons = [], dict[str, list[Item]](), []
-    for number, spec in enumerate(specs):
+    labelled, splits, reasons = list[tuple[bool, ...]](), dict[str, list[Item]](), []
+    for spec in specs:
         table = tuple(order.index(name.casefold()) for name in spec.classes.names)
-        labelled.append(tuple(index in table for index in range(len(order))))
+        first = len(labelled)
+        labelled += _labelled(spec, table, len(order))
         reasons.append(f"{spec.root}: {spec.layout}, {len(table)} of {len(order)} classes")
         reasons += [f"  {reason}" for reason in spec.reasons]
         for split, items in spec.splits.items():
-            splits.setdefault(split, []).extend(_item(item, number, spec, table) for item in items)
+            splits.setdefault(split, []).extend(_item(item, first + item.source, spec, table) for item in items)
     shared = len(order) < sum(len(spec.classes) for spec in specs)
     reasons.append(f"mixed by name: {len(order)} classes" + ("" if shared else ", none in common"))
     name = "+".join(spec.name for spec in specs)
@@ -101,21 +102,66 @@ def renamed(spec: DatasetSpec, classes: ClassSet) -> DatasetSpec | None:
     Of the others its images say nothing: neither loss nor scores ask about them.
     """
     order = [name.casefold() for name in classes.names]
-    if spec.labelled is not None or not {name.casefold() for name in spec.classes.names} <= set(order):
+    if not {name.casefold() for name in spec.classes.names} <= set(order):
         return None
     table = tuple(order.index(name.casefold()) for name in spec.classes.names)
     splits = {
-        split: [dataclasses.replace(_item(item, 0, spec, table), id=item.id) for item in items]
+        split: [dataclasses.replace(_item(item, item.source, spec, table), id=item.id) for item in items]
         for split, items in spec.splits.items()
     }
-    labelled = (tuple(index in table for index in range(len(order))),)
+    labelled = _labelled(spec, table, len(order))
     return dataclasses.replace(
         spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True, shapes=None, labelled=labelled
     )
 
 
-def _item(item: Item, number: int, spec: DatasetSpec, table: tuple[int, ...]) -> Item:
+def partly_labelled(spec: DatasetSpec, beginnings: Mapping[str, Sequence[str]]) -> DatasetSpec:
+    """The data set, where images of some names are labelled with some of its classes only.
+
+    Args:
+        spec: a data set that labels every class in every image.
+        beginnings: beginning of an image's id -> the classes labelled in it; of several that fit, the longest is
+            meant. Images that none fits are labelled with all classes.
+
+    Raises:
+        DataError: a class that does not exist, or a beginning that no image has.
+    """
+    ids = {name: index for index, name in enumerate(spec.classes.names)}
+    for names in beginnings.values():
+        strange = [name for name in names if name not in ids]
+        if strange or not names:
+            wrong = f"names class {strange[0]!r}, which classes does not" if strange else "names no class for some"
+            raise DataError(f"{spec.root}: labelled in dataset.yaml {wrong}; give names of its classes")
+    ordered = sorted(beginnings, key=len, reverse=True)
+    every = (True,) * len(ids)
+    rows = [tuple(name in beginnings[start] for name in ids) for start in ordered] + [every]
+
+    def row(item: Item) -> int:
+        return next((number for number, start in enumerate(ordered) if item.id.startswith(start)), len(ordered))
+
+    splits = {
+        split: [dataclasses.replace(item, source=row(item)) for item in items] for split, items in spec.splits.items()
+    }
+    used = {item.source for items in splits.values() for item in items}
+    idle = [start for number, start in enumerate(ordered) if number not in used]
+    if idle:
+        raise DataError(
+            f"{spec.root}: labelled in dataset.yaml names images that begin with {idle[0]!r}, but none does; "
+            f"the first is {next(item.id for items in splits.values() for item in items)!r}"
+        )
+    reasons = [f"images {start}*: only {', '.join(beginnings[start])} labelled" for start in beginnings]
+    return dataclasses.replace(spec, splits=splits, labelled=tuple(rows), reasons=(*spec.reasons, *reasons))
+
+
+def _labelled(spec: DatasetSpec, table: Sequence[int], count: int) -> tuple[tuple[bool, ...], ...]:
+    """Which of ``count`` classes each part of a data set labels; ``table`` holds the place of each of its own."""
+    own = spec.labelled or ((True,) * len(table),)
+    known = [{place for place, is_labelled in zip(table, row, strict=True) if is_labelled} for row in own]
+    return tuple(tuple(index in places for index in range(count)) for places in known)
+
+
+def _item(item: Item, source: int, spec: DatasetSpec, table: tuple[int, ...]) -> Item:
     labels = Relabelled(item, spec.encoding, len(spec.classes), spec.classes.ignore_index, table, spec.shapes)
     pixels = DrawnScene(spec.shapes, item.index) if spec.shapes else item.pixels
-    changed = {"id": f"{number}/{item.id}", "labels": labels, "pixels": pixels, "source": number}
+    changed = {"id": f"{source}/{item.id}", "labels": labels, "pixels": pixels, "source": source}
     return dataclasses.replace(item, **changed)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.counted import NAMES
 from fullconv.data.layouts.licences import LICENCES
-from fullconv.data.mixing import mix
+from fullconv.data.mixing import mix, partly_labelled
 from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
@@ -66,19 +66,13 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
                 raise DataError(f"{path}: a damaged or truncated archive; fetch it again")
             raise UsageError(f"{path}: neither a folder nor a zip or tar archive; give the folder of the data")
         path = unpack(path)
-    for root in _candidates(path):
+    candidates = _candidates(path)
+    for number, root in enumerate(candidates):
         description = read_description(root)
-        given = description or Description()
-        own = given.images or given.masks or given.mask_suffix or given.splits
-        for recognise in (recognise_folder,) if own else RECOGNISERS:
-            found = recognise(root, given)
-            if found:
-                return _complete(root, found, description)
-        if own:
-            raise DataError(
-                f"{root}: dataset.yaml names images in '{given.images or 'images'}' and masks in "
-                f"'{given.masks or 'masks'}', but these two folders are not both there; correct the names"
-            )
+        found = _recognise(root, description or Description())
+        if found is not None:
+            _refuse_others(path, root, found, candidates[number + 1 :])
+            return _complete(root, found, description)
     raise DataError(
         f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
         "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
@@ -103,8 +97,44 @@ def shapes_dataset(shapes: Shapes | None = None) -> DatasetSpec:
 
 def _candidates(path: Path) -> list[Path]:
     """The folder itself, then those up to two levels below it (few enough to look at each)."""
-    level = sorted(p for p in path.iterdir() if p.is_dir())[:50]
-    return [path, *level, *[q for p in level for q in sorted(p.iterdir()) if q.is_dir()][:200]]
+
+    def below(folder: Path) -> list[Path]:
+        named = (entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX")))
+        return sorted(entry for entry in named if entry.is_dir())
+
+    level = below(path)[:50]
+    return [path, *level, *[folder for parent in level for folder in below(parent)][:200]]
+
+
+def _recognise(root: Path, given: Description) -> Found | None:
+    """What lies in a folder, by the first recogniser that knows it."""
+    own = given.images or given.masks or given.mask_suffix or given.splits
+    for recognise in (recognise_folder,) if own else RECOGNISERS:
+        found = recognise(root, given)
+        if found:
+            return found
+    if own:
+        raise DataError(
+            f"{root}: dataset.yaml names images in '{given.images or 'images'}' and masks in "
+            f"'{given.masks or 'masks'}', but these two folders are not both there; correct the names"
+        )
+    return None
+
+
+def _refuse_others(path: Path, root: Path, found: Found, others: Sequence[Path]) -> None:
+    """Refuse a folder above two data sets: which of them is meant, only its owner knows."""
+    for other in others:
+        if other == root or root in other.parents or root == path:
+            continue
+        try:
+            second = _recognise(other, read_description(other) or Description())
+        except DataError:
+            continue  # no data set that could be meant
+        if second is not None:
+            raise DataError(
+                f"{path}: holds several data sets, {root.relative_to(path)} ({found.layout}) and "
+                f"{other.relative_to(path)} ({second.layout}); give one of them, or join them: {root}+{other}"
+            )
 
 
 def _complete(root: Path, found: Found, description: Description | None) -> DatasetSpec:
@@ -115,6 +145,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     given = description or Description()
     if description is not None:
         reasons.append("dataset.yaml overrides")
+        _refuse_idle(root, found, description)
         classes = description.class_set() or classes
         if description.classes or description.values or description.ignore:
             encoding = description.encoding(classes)
@@ -134,14 +165,27 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         classes, encoding = _classes_from_files(root, splits, encoding, reasons)
     elif found.classes is None and not encoding.colours:
         _ask_about_255(root, _values_in(_masks(splits)[:PROBED_MASKS]), encoding)
-    return DatasetSpec(
+    spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
         licence=LICENCES.get(found.layout, ""),
     )  # fmt: skip
+    return partly_labelled(spec, given.labelled) if given.labelled else spec
 
 
 def _own_labels(found: Found) -> bool:
     return any(item.labels is not None for items in found.splits.values() for item in items)
+
+
+def _refuse_idle(root: Path, found: Found, description: Description) -> None:
+    """Refuse what would have no effect: raw values, where the labels are not raw values of mask files."""
+    if not _own_labels(found):
+        return
+    idle = [name for name in ("values", "ignore") if getattr(description, name) and name not in found.honours]
+    if idle:
+        raise DataError(
+            f"{root / FILE_NAME}: {idle[0]} has no effect here, for the labels of this layout ({found.layout}) are not "
+            "raw values of mask files; take it away, or convert the data and describe the copy"
+        )
 
 
 def _refuse_other_classes(root: Path, found: Found, classes: ClassSet, encoding: MaskEncoding) -> None:

@@ -21,13 +21,19 @@ SPLIT_NAMES = (
 
 @dataclass
 class Found:
-    """A recognised layout, before defaults are filled in."""
+    """A recognised layout, before defaults are filled in.
+
+    Attributes:
+        honours: for items with labels of their own: which of ``values`` and ``ignore`` of ``dataset.yaml`` the layout
+            has heeded itself. Others are refused.
+    """
 
     layout: str
     reasons: list[str]
     splits: Mapping[str, Sequence[Item]]
     classes: ClassSet | None = None
     encoding: MaskEncoding = field(default_factory=MaskEncoding)
+    honours: tuple[str, ...] = ()
 
 
 def lines(path: Path) -> list[str]:

@@ -127,7 +127,8 @@ def recognise_camvid_original(root: Path, description: Description) -> Found | N
         f"pixels of other colours are void, where they are at most {LARGEST_UNKNOWN:.1%} of a mask",
     ]  # fmt: skip
     splits = _splits(root, items, reasons)
-    return Found("camvid_original", reasons, splits, description.class_set() or CAMVID_CLASSES)
+    honours = ("ignore",) if description.classes else ()
+    return Found("camvid_original", reasons, splits, description.class_set() or CAMVID_CLASSES, honours=honours)
 
 
 def _colours(description: Description) -> tuple[tuple[Colour, int], ...]:

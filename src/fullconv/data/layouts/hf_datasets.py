@@ -38,7 +38,7 @@ def recognise_hf_datasets(root: Path, description: Description) -> Found | None:
     masks = [Cell(*place, columns[1]) for places in cells.values() for place in places]
     classes, encoding = count_classes(root, description, masks, reasons)
     splits = {split: _items(split, places, columns, encoding) for split, places in cells.items()}
-    return Found("hf_datasets", reasons, splits, classes)
+    return Found("hf_datasets", reasons, splits, classes, honours=("values", "ignore"))
 
 
 def _items(split: str, places: list[Place], columns: tuple[str, str], encoding: MaskEncoding) -> list[Item]:

@@ -35,7 +35,7 @@ def recognise_webdataset(root: Path, description: Description) -> Found | None:
     splits: dict[str, list[Item]] = {}
     for number, (split, rows) in enumerate(shards):
         splits.setdefault(split, []).extend(_item(sample, number, encoding) for sample in rows)
-    return Found("webdataset", reasons, splits, classes)
+    return Found("webdataset", reasons, splits, classes, honours=("values", "ignore"))
 
 
 def _item(sample: ShardSample, block: int, encoding: MaskEncoding) -> Item:

@@ -24,10 +24,12 @@ class Writer(ABC):
 
     Attributes:
         lists: whether splits are lists of names, so that an image in several of them is written once.
+        parts: whether it holds which classes each part of a mixture labels.
         notes: what the layout cannot hold, and every rule applied; one line each.
     """
 
     lists: ClassVar[bool] = False
+    parts: ClassVar[bool] = False
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         self.spec, self.root, self.notes = spec, root, notes
@@ -85,5 +87,9 @@ def write_description(root: Path, spec: DatasetSpec, **more: Any) -> None:
     }
     if len(set(classes.palette)) < len(classes):
         content["classes"] = list(classes.names)
+    if spec.labelled is not None:
+        names = np.array(classes.names)
+        used = {item.source for items in spec.splits.values() for item in items}
+        content["labelled"] = {f"{i}_": names[list(row)].tolist() for i, row in enumerate(spec.labelled) if i in used}
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
     (root / "dataset.yaml").write_text(text, encoding="utf-8")

@@ -14,6 +14,7 @@ class Folder(Writer):
     """``images/``, ``masks/``, lists and a ``dataset.yaml``: holds everything."""
 
     lists = True
+    parts = True
 
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
         self.image(self.root / "images", name, item, sample)

@@ -26,6 +26,8 @@ class WebDataset(Writer):
     A shard is closed at 256 MiB or 1000 samples.
     """
 
+    parts = True
+
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
         self.shards: dict[str, list[Path]] = {}
