@@ -39,6 +39,16 @@ def test_runs_a_table_and_a_picture(
     assert (out / "rate-0.01" / "best.safetensors").stat().st_mtime_ns == before
 
 
+def test_an_option_without_effect_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Callable[..., Path]
+) -> None:
+    command = ["sweep", str(make_folder(6)), "--over", "poly-power=0.5,0.9", "--out", str(tmp_path / "study"), *SMALL]
+    assert run(command) == 0  # the schedule is another
+    assert "every value of poly_power gave the same figures" in capsys.readouterr().out
+    rows = [{"value": "1", "last_val_loss": 0.5, "seconds": 3.0}, {"value": "2", "last_val_loss": 0.4, "seconds": 3.0}]
+    assert not module.Swept("rate", rows, tmp_path, tmp_path).idle
+
+
 def test_options_and_values() -> None:
     assert parse_over("encoder-args.dropout=0.5,0.25") == ("encoder_args.dropout", [0.5, 0.25])
     assert parse_over("crop=[64,64],[32,64]") == ("crop", [[64, 64], [32, 64]])

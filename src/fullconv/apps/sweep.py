@@ -38,6 +38,12 @@ class Swept:
     table: Path
     picture: Path
 
+    @property
+    def idle(self) -> bool:
+        """Whether every value gave the same losses and scores, to the last digit: the option had no effect here."""
+        figures = [{**row, "value": "", "seconds": 0} for row in self.rows]
+        return len(figures) > 1 and all(figure == figures[0] for figure in figures)
+
 
 def parse_over(text: str) -> tuple[str, list[Any]]:
     """``encoder_args.dropout=0.5,0.25`` -> the option and its values, each as YAML reads it.

@@ -64,7 +64,8 @@ def sweep(
     data
         A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     over
-        OPTION=VALUE,VALUE,..., for example rate=0.001,0.0003 or (VGG16) encoder-args.dropout=0.5,0.25.
+        OPTION=VALUE,VALUE,..., for example rate=0.001,0.0003, 'crop=[256,256],[384,384]' or (VGG16)
+        encoder-args.dropout=0.5,0.25.
     out
         The folder for the runs, sweep.csv and sweep.png.
     recipe
