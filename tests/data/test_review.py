@@ -14,9 +14,10 @@ import yaml
 from PIL import Image
 
 from fullconv.apps.cli import run
-from fullconv.data import open_dataset, read_image, read_sample
+from fullconv.data import check, open_dataset, read_image, read_sample
 from fullconv.data.archive import unpack
 from fullconv.data.cache import decoded
+from fullconv.data.checking.mending import mend
 from fullconv.data.convert import convert
 from fullconv.data.decode import read_raw_mask
 from fullconv.data.spec import Item, split_by_hash
@@ -223,6 +224,15 @@ def test_a_val_that_train_holds_whole_is_taken_out_of_train(tmp_path: Path) -> N
         "train": ["0", "1", "2"],
         "val": ["3", "4"],
     }
+
+
+def test_of_one_image_nothing_can_be_taken_out(tmp_path: Path) -> None:
+    pair(tmp_path / "one", "a", 0)
+    report = check(open_dataset(tmp_path / "one"))
+    (leak,) = (finding for finding in report.findings if finding.kind == "leak")
+    assert leak.mend == "add images: train holds no others"
+    with pytest.raises(DataError, match="nothing of split train would be left .*; add images"):
+        mend(report, tmp_path / "fixed")
 
 
 def test_masks_exported_empty_are_no_training_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

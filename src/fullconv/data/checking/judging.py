@@ -145,10 +145,12 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], seen: Seen) -> None
                 if first is not None
             ]
             whole = len({place for _, place in pairs}) == sum(place[0] == split for place in seen.places)
+            emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in seen.places)
+            mend = f"take them out of {early if whole else split} (--fix does)"
             _add_pairs(
                 report, seen, pairs, "leak",
                 f"leak: {_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
-                f"the scores on {split} flatter", f"take them out of {early if whole else split} (--fix does)",
+                f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else mend,
             )  # fmt: skip
         pairs = []
         for group in groups:

@@ -153,7 +153,9 @@ def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
                 mended.left_out.setdefault(reason, []).append(report.name((split, item)))
         if not splits[split]:
             left = ", ".join(f"{len(names)} {reason}" for reason, names in mended.left_out.items())
-            raise DataError(f"{spec.root}: nothing of split {split} would be left ({left}); mend its files first")
+            raise DataError(
+                f"{spec.root}: nothing of split {split} would be left ({left}); add images, or mend its files"
+            )
     return dataclasses.replace(spec, splits=splits)
 
 
