@@ -231,7 +231,7 @@ def test_of_one_image_nothing_can_be_taken_out(tmp_path: Path) -> None:
     report = check(open_dataset(tmp_path / "one"))
     (leak,) = (finding for finding in report.findings if finding.kind == "leak")
     assert leak.mend == "add images: train holds no others"
-    with pytest.raises(DataError, match="nothing of split train would be left .*; add images"):
+    with pytest.raises(DataError, match=r"nothing of split train would be left .*; add images"):
         mend(report, tmp_path / "fixed")
 
 

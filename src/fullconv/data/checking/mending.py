@@ -154,7 +154,7 @@ def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
         if not splits[split]:
             left = ", ".join(f"{len(names)} {reason}" for reason, names in mended.left_out.items())
             raise DataError(
-                f"{spec.root}: nothing of split {split} would be left ({left}); add images, or mend its files"
+                f"{spec.root}: nothing of split {split} would be left ({left}); add images or mend files"
             )
     return dataclasses.replace(spec, splits=splits)
 
