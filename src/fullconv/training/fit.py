@@ -17,10 +17,9 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
 
 from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
-from fullconv.data.loader import StepSampler, blocks_of, steps_per_epoch, train_batches
+from fullconv.data.loader import Batch, StepSampler, blocks_of, steps_per_epoch, train_batches
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import replacing, write_text
 from fullconv.metrics import Scores
@@ -65,80 +64,151 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
     Raises:
         Interrupted: after Ctrl-C, with the state saved.
     """
-    config, network = plan.config, plan.segmenter.network
+    network = plan.segmenter.network
     average = _average(plan, fabric.device)
-    shown = average.average if average else network
+    watched = copy.copy(plan.segmenter)
+    watched.network = average.average if average else network
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(network, config)
-    wrapped, optimizer = fabric.setup(network, optimizer)
-    header, precision = plan.segmenter.header(), plan.segmenter.precision
+    wrapped, optimizer = fabric.setup(network, make_optimizer(network, plan.config))
     data = fingerprint(plan.spec, plan.train_items, plan.val_items)
-    state = State(network, optimizer, average, header, data, precision)
+    state = State(network, optimizer, average, plan.segmenter.header(), data, plan.segmenter.precision)
     progress = Progress()
     if saved is not None:
         progress = state.restore(saved)
         reporter.say(f"resuming {run.path} at step {progress.step} of {plan.total_steps}")
-    watched = copy.copy(plan.segmenter)
-    watched.network = shown
-    weights = None if plan.class_weights is None else torch.tensor(plan.class_weights, device=fabric.device)
-    ignore = plan.spec.classes.ignore_index
-    mean_over_ranks = functools.partial(_mean_over_ranks, fabric)
     reporter.start(plan.total_steps, progress.step)
     with InterruptRequest() as interrupt:
-
-        def save() -> None:
-            if fabric.is_global_zero:
-                state.save(run, progress)
-                run.point_latest()
-            fabric.barrier()
-
-        def leave_if_asked() -> None:
-            if _any_rank(fabric, interrupt.asked):
-                save()
-                raise Interrupted(f"interrupted at step {progress.step}; continue with --out {run.path} --resume")
-
+        loop = Loop(fabric, plan, run, reporter, wrapped, optimizer, average, watched, state, progress, interrupt)
         try:
-            if len(progress.history) < progress.step // plan.steps_per_epoch:  # interrupted while validating
-                _finish_epoch(fabric, plan, run, reporter, watched, progress, leave_if_asked)
-            started = time.monotonic()
-            for batch in _batches(fabric, plan, progress.step):
-                if _stops_early(config, progress):
-                    break
-                network.train()
-                if config.encoder_rate == 0:  # frozen: its norms keep their statistics too
-                    network.encoder.eval()  # type: ignore[union-attr]
-                _seed_step(config.seed, progress.step, fabric.global_rank)
-                set_rate(optimizer, rate_factor(config, progress.step, plan.total_steps, plan.steps_per_epoch))
-                batch = batch.to(fabric.device)
-                logits = wrapped(normalise(batch.pixels, plan.segmenter.preprocessing))
-                window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
-                logits = asked_only(logits, plan.spec.labelled, batch.sources)
-                loss = training_loss(
-                    config, logits, batch.labels, window, ignore, weights, mean_over_ranks, fabric.world_size
-                )
-                _step(fabric, wrapped, optimizer, loss, config.clip_norm)
-                if average:
-                    average.update(progress.step)
-                value = _mean_over_ranks(fabric, float(loss.detach()))  # nan on one rank stops all of them
-                progress.step += 1
-                progress.loss_sum += value
-                progress.loss_steps += 1
-                if not math.isfinite(progress.loss_sum):
-                    raise FullconvError(
-                        f"the loss is {value} at step {progress.step}; use a smaller --rate, --clip-norm 1, "
-                        "or --precision fp32"
-                    )
-                now = time.monotonic()
-                progress.seconds, started = progress.seconds + now - started, now
-                epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
-                reporter.step(progress.step, f"epoch {epoch}/{config.epochs}  loss {value:.3f}")
-                if progress.step % plan.steps_per_epoch == 0:
-                    _finish_epoch(fabric, plan, run, reporter, watched, progress, leave_if_asked)
-                    save()
-                    started = time.monotonic()
-                leave_if_asked()
+            loop.go()
         finally:
             reporter.stop()
+
+
+@dataclass
+class Loop:
+    """What the steps of one run share."""
+
+    fabric: Fabric
+    plan: Plan
+    run: Run
+    reporter: Reporter
+    wrapped: Any
+    """The network as Fabric runs it."""
+    optimizer: torch.optim.Optimizer
+    average: MovingAverage | None
+    watched: Segmenter
+    """What is validated and saved: the network, or its moving average."""
+    state: State
+    progress: Progress
+    interrupt: InterruptRequest
+
+    def __post_init__(self) -> None:
+        weights = self.plan.class_weights
+        self.weights = None if weights is None else torch.tensor(weights, device=self.fabric.device)
+
+    def go(self) -> None:
+        """Every step that is left."""
+        plan, progress = self.plan, self.progress
+        if len(progress.history) < progress.step // plan.steps_per_epoch:  # interrupted while validating
+            self.finish_epoch()
+        started = time.monotonic()
+        for batch in _batches(self.fabric, plan, progress.step):
+            if _stops_early(plan.config, progress):
+                break
+            value = self.step(batch.to(self.fabric.device))
+            progress.add(value)
+            if not math.isfinite(progress.loss_sum):
+                raise FullconvError(
+                    f"the loss is {value} at step {progress.step}; use a smaller --rate, --clip-norm 1, "
+                    "or --precision fp32"
+                )
+            now = time.monotonic()
+            progress.seconds, started = progress.seconds + now - started, now
+            epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
+            self.reporter.step(progress.step, f"epoch {epoch}/{plan.config.epochs}  loss {value:.3f}")
+            if progress.step % plan.steps_per_epoch == 0:
+                self.finish_epoch()
+                self.save()
+                started = time.monotonic()
+            self.leave_if_asked()
+
+    def step(self, batch: Batch) -> float:
+        """One step of the optimiser; the loss, the mean over the ranks."""
+        config, network, step = self.plan.config, self.plan.segmenter.network, self.progress.step
+        network.train()
+        if config.encoder_rate == 0:  # frozen: its norms keep their statistics too
+            network.encoder.eval()  # type: ignore[union-attr]
+        _seed_step(config.seed, step, self.fabric.global_rank)
+        set_rate(self.optimizer, rate_factor(config, step, self.plan.total_steps, self.plan.steps_per_epoch))
+        logits = self.wrapped(normalise(batch.pixels, self.plan.segmenter.preprocessing))
+        window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
+        logits = asked_only(logits, self.plan.spec.labelled, batch.sources)
+        loss = training_loss(
+            config, logits, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
+            functools.partial(_mean_over_ranks, self.fabric), self.fabric.world_size,
+        )  # fmt: skip
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if config.clip_norm:
+            self.fabric.clip_gradients(
+                self.wrapped, self.optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        if self.average:
+            self.average.update(step)
+        return _mean_over_ranks(self.fabric, float(loss.detach()))  # nan on one rank stops all of them
+
+    def finish_epoch(self) -> None:
+        """Validate, log, draw, and keep the model if it is the best so far."""
+        plan, progress = self.plan, self.progress
+        started = time.monotonic()
+        self.watched.network.eval()
+        scores = _validate(self.fabric, plan, self.watched, self.leave_if_asked)
+        epoch = progress.step // plan.steps_per_epoch
+        factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
+        best = progress.is_best(scores.mean_iou)
+        row = {
+            "epoch": epoch,
+            "train_loss": progress.loss_sum / max(progress.loss_steps, 1),
+            "val_loss": scores.loss,
+            "pixel_accuracy": scores.pixel_accuracy,
+            "mean_accuracy": scores.mean_accuracy,
+            "mean_iou": scores.mean_iou,
+            "fw_iou": scores.fw_iou,
+            "rate": plan.config.rate * factor,
+            "seconds": progress.seconds + time.monotonic() - started,
+        }
+        progress.end_epoch(row)
+        if self.fabric.is_global_zero:
+            self.keep(scores, row, best)
+
+    def keep(self, scores: Scores, row: dict[str, Any], best: bool) -> None:
+        """Write the model, and whatever shows how the run is going."""
+        epoch, run = row["epoch"], self.run
+        self.watched.provenance |= {
+            "epoch": epoch, "scores": {name: value for name, value in row.items() if name not in ("epoch", "rate")}
+        }  # fmt: skip
+        self.watched.save(run.last)
+        if best:
+            with replacing(run.best) as temporary:
+                shutil.copyfile(run.last, temporary)
+            run.write_scores({**scores.to_dict(), "epoch": epoch, "split": "val"})
+        contact_sheet(run, epoch, self.watched, self.plan.spec, self.plan.val_items)
+        self.reporter.epoch(run, self.progress.history, self.plan.config.epochs, best)
+
+    def save(self) -> None:
+        """The whole state, to go on from."""
+        if self.fabric.is_global_zero:
+            self.state.save(self.run, self.progress)
+            self.run.point_latest()
+        self.fabric.barrier()
+
+    def leave_if_asked(self) -> None:
+        """Save and stop, after Ctrl-C on any rank."""
+        if _any_rank(self.fabric, self.interrupt.asked):
+            self.save()
+            raise Interrupted(f"interrupted at step {self.progress.step}; continue with --out {self.run.path} --resume")
 
 
 def _batches(fabric: Fabric, plan: Plan, start: int) -> Any:
@@ -153,14 +223,6 @@ def _batches(fabric: Fabric, plan: Plan, start: int) -> Any:
     return train_batches(data, sampler, default_workers(config.workers), fabric.device.type == "cuda")
 
 
-def _step(fabric: Fabric, wrapped: Any, optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> None:
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    if clip_norm:
-        fabric.clip_gradients(wrapped, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
-    optimizer.step()
-
-
 def _seed_step(seed: int, step: int, rank: int) -> None:
     """Dropout and stochastic depth are functions of the step too."""
     torch.manual_seed((seed * 1_000_003 + step) * 4096 + rank)
@@ -172,48 +234,6 @@ def _average(plan: Plan, device: torch.device) -> MovingAverage | None:
     average = copy.deepcopy(plan.segmenter.network).requires_grad_(False)
     average.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return MovingAverage(plan.segmenter.network, average, plan.config.ema)
-
-
-def _finish_epoch(
-    fabric: Fabric,
-    plan: Plan,
-    run: Run,
-    reporter: Reporter,
-    segmenter: Segmenter,
-    progress: Progress,
-    leave_if_asked: Callable[[], None],
-) -> None:
-    """Validate, log, draw, and keep the model if it is the best so far."""
-    started = time.monotonic()
-    segmenter.network.eval()
-    scores = _validate(fabric, plan, segmenter, leave_if_asked)
-    epoch = progress.step // plan.steps_per_epoch
-    factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
-    train_loss = progress.loss_sum / max(progress.loss_steps, 1)
-    best = progress.is_best(scores.mean_iou)
-    row = {
-        "epoch": epoch,
-        "train_loss": train_loss,
-        "val_loss": scores.loss,
-        "pixel_accuracy": scores.pixel_accuracy,
-        "mean_accuracy": scores.mean_accuracy,
-        "mean_iou": scores.mean_iou,
-        "fw_iou": scores.fw_iou,
-        "rate": plan.config.rate * factor,
-        "seconds": progress.seconds + time.monotonic() - started,
-    }
-    progress.history.append(row)
-    progress.loss_sum, progress.loss_steps, progress.seconds = 0.0, 0, 0.0
-    if not fabric.is_global_zero:
-        return
-    segmenter.provenance |= {"epoch": epoch, "scores": {k: v for k, v in row.items() if k not in ("epoch", "rate")}}
-    segmenter.save(run.last)
-    if best:
-        with replacing(run.best) as temporary:
-            shutil.copyfile(run.last, temporary)
-        run.write_scores({**scores.to_dict(), "epoch": epoch, "split": "val"})
-    contact_sheet(run, epoch, segmenter, plan.spec, plan.val_items)
-    reporter.epoch(run, progress.history, plan.config.epochs, best)
 
 
 def _validate(fabric: Fabric, plan: Plan, segmenter: Segmenter, leave_if_asked: Callable[[], None]) -> Scores:

@@ -29,6 +29,17 @@ class Progress:
     loss_steps: int = 0
     seconds: float = 0.0
 
+    def add(self, loss: float) -> None:
+        """Count a step."""
+        self.step += 1
+        self.loss_sum += loss
+        self.loss_steps += 1
+
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """Keep an epoch's figures, and begin the next one's sums."""
+        self.history.append(row)
+        self.loss_sum, self.loss_steps, self.seconds = 0.0, 0, 0.0
+
     @property
     def best(self) -> float:
         return max((_standing(row["mean_iou"]) for row in self.history), default=-math.inf)
@@ -48,8 +59,10 @@ def _standing(mean_iou: float) -> float:
 
 
 def fingerprint(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -> str:
-    """What makes a data set the same one: its classes and the names of its items, in order."""
+    """What makes a data set the same one: its classes and the names of its items, in order, and what each labels."""
     parts = [*spec.classes.names, "", *(item.id for item in train), "", *(item.id for item in val)]
+    if spec.labelled is not None:
+        parts += [str(spec.labelled[item.source]) for item in (*train, *val)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

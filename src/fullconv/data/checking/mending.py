@@ -153,9 +153,7 @@ def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
                 mended.left_out.setdefault(reason, []).append(report.name((split, item)))
         if not splits[split]:
             left = ", ".join(f"{len(names)} {reason}" for reason, names in mended.left_out.items())
-            raise DataError(
-                f"{spec.root}: nothing of split {split} would be left ({left}); add images or mend files"
-            )
+            raise DataError(f"{spec.root}: nothing of split {split} would be left ({left}); add images or mend files")
     return dataclasses.replace(spec, splits=splits)
 
 
