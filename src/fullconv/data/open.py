@@ -167,7 +167,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         _ask_about_255(root, _values_in(_masks(splits)[:PROBED_MASKS]), encoding)
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
-        licence=LICENCES.get(found.layout, ""),
+        licence="" if description and description.classes else LICENCES.get(found.layout, ""),
     )  # fmt: skip
     return partly_labelled(spec, given.labelled) if given.labelled else spec
 
@@ -208,9 +208,10 @@ def _splits(found: Found, description: Description, reasons: list[str]) -> dict[
     splits = dict(found.splits)
     if "train" in splits and "val" in splits:
         return splits
+    if not {"", "train"} & set(splits):
+        reasons.append(f"no split is train, only {' and '.join(splits)}: for evaluate and predict, not for training")
+        return splits
     name = "" if "" in splits else "train"
-    if name not in splits:
-        raise DataError(f"no split named train; found {', '.join(splits)}; name the lists in dataset.yaml")
     source = splits.pop(name)
     if not source:
         raise DataError("the train split is empty; list at least one image in it")

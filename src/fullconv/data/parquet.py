@@ -29,7 +29,10 @@ class Cell:
         where = f"{self.path} row group {self.group} row {self.row} {self.column}"
         content = _group(self.path, self.group, self.column)[self.row].as_py()
         if not content or not content.get("bytes"):
-            raise DataError(f"{where}: holds no bytes; save the data set again with the image files embedded")
+            raise DataError(
+                f"{where}: holds no bytes, only the path of a file; write the parquet files again with the images in "
+                "them (datasets: .with_format('arrow').map(datasets.table.embed_table_storage, batched=True))"
+            )
         return cast(Path, EncodedFile(content["bytes"], where))
 
 

@@ -32,6 +32,13 @@ def check(
     report = CheckReport(spec, findings=list(found))
     chosen = list(spec.splits) if splits is None else list(splits)
     places: list[Place] = []
+    if splits is None and "train" not in spec.splits:
+        report.add(
+            "split",
+            f"{spec.root}: no split is train, only {' and '.join(spec.splits)}: nothing to train on",
+            "add the training part of the data; evaluate works without",
+            problem=True,
+        )
     for split in chosen:
         try:
             items = spec.split(split)

@@ -66,7 +66,9 @@ def test_the_mapping_file_merges_the_classes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_sample(spec, item).labels, expected)
     numbers[0, 7] = 41
     savemat(tmp_path / "classMapping40.mat", {"allClassName": cells, "className": few, "mapClass": numbers})
-    with pytest.raises(DataError, match=r"expected the 894 classes of nyu_depth_v2_labeled\.mat, each with a number"):
+    with pytest.raises(
+        DataError, match=r"expected the 894 of nyu_depth_v2_labeled\.mat in its order, each with a number"
+    ):
         open_dataset(tmp_path)
 
 

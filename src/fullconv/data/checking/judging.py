@@ -238,6 +238,7 @@ def strangers(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
         for kind, paths in folders.items()
     }
     stems = {kind: {path.stem for path in paths} for kind, paths in left.items()}
+    served = {item.image.stem + ending for item in items for ending in MASK_ENDINGS}  # by another mask of theirs
     listed = {
         "image": {stem.removesuffix(ending) for stem in stems["mask"] for ending in MASK_ENDINGS},
         "mask": {stem + ending for stem in stems["image"] for ending in MASK_ENDINGS},
@@ -246,6 +247,8 @@ def strangers(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
     for kind, words in (("image", "without a mask"), ("mask", "without an image")):
         for folder in folders[kind]:
             here = [path for path in left[kind] if path.parent == folder]
+            if kind == "mask":
+                here = [path for path in here if path.stem not in served]
             bare = [path.name for path in here if path.stem not in listed[kind]]
             rest = [path.name for path in here if path.stem in listed[kind]]
             if bare:

@@ -151,7 +151,7 @@ def _stored_as(spec: DatasetSpec, item: Item) -> str:
     if isinstance(item.labels, Drawing):
         return f"outlines, drawn as {item.labels.tool} does"
     if item.labels is not None:
-        return "in containers or annotation files, not in mask files of ids"
+        return "read by the layout's own rule, not as mask files of ids"
     return _file_kind(item.mask)
 
 

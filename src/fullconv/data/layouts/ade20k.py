@@ -58,11 +58,11 @@ def recognise_ade20k(root: Path, description: Description) -> Found | None:
     Mask values 1 to 150 are the classes 0 to 149; 0 ("other objects") is void. Names of ``objectInfo150.txt`` win.
     """
     images, masks = root / "images", root / "annotations"
-    train = images / "training"
-    if not (train.is_dir() and (masks / "training").is_dir()):
+    parts = [name for name in ("training", "validation") if (images / name).is_dir() and (masks / name).is_dir()]
+    if not parts:
         return None
     info = root / INFO
-    if not info.is_file() and not _first_name(train).startswith(FILE_PREFIX):
+    if not info.is_file() and not _first_name(images / parts[0]).startswith(FILE_PREFIX):
         return None
     classes = _named(info) if info.is_file() else ADE20K_CLASSES
     source = INFO if info.is_file() else "the challenge's own table"
@@ -77,7 +77,7 @@ def recognise_ade20k(root: Path, description: Description) -> Found | None:
         if folder is None:
             continue
         if not (masks / folder.name).is_dir():
-            if split == "val":
+            if split != "test":
                 raise DataError(
                     f"{folder} holds images, but {masks / folder.name} is missing; add the masks of that split"
                 )

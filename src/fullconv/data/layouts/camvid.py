@@ -25,7 +25,7 @@ CAMVID_CLASSES = ClassSet(
 def recognise_camvid(root: Path, description: Description) -> Found | None:
     """CamVid as SegNet laid it out: ``train``, ``trainannot``, ..., and lists of path pairs with a foreign prefix."""
     present = [s for s in ("train", "val", "test") if (root / s).is_dir() and (root / f"{s}annot").is_dir()]
-    if "train" not in present:
+    if not present:
         return None
     splits = {}
     for split in present:

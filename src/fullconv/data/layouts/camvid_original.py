@@ -2,8 +2,7 @@
 
 Brostow et al., "Segmentation and Recognition Using Structure from Motion Point Clouds", ECCV 2008; "Semantic Object
 Classes in Video", Pattern Recognition Letters 2009. 701 frames of 960x720 from four drives, 32 classes as RGB colours;
-no licence comes with the files, the authors offer them for research. The 32 are merged into SegNet's 11 (Badrinarayanan
-et al., arXiv:1511.00561).
+no licence comes with the files. The 32 are merged into SegNet's 11 (Badrinarayanan et al., arXiv:1511.00561).
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ from fullconv.errors import DataError, first_few
 from fullconv.spec import Colour
 
 CAMVID_32: dict[str, tuple[Colour, str]] = {
-    "Animal": ((64, 128, 64), "Pedestrian"),
-    "Archway": ((192, 0, 128), "Building"),
+    "Animal": ((64, 128, 64), ""),
+    "Archway": ((192, 0, 128), ""),
     "Bicyclist": ((0, 128, 192), "Bicyclist"),
     "Bridge": ((0, 128, 64), "Building"),
     "Building": ((128, 0, 0), "Building"),
     "Car": ((64, 0, 128), "Car"),
-    "CartLuggagePram": ((64, 0, 192), "Pedestrian"),
-    "Child": ((192, 128, 64), "Pedestrian"),
+    "CartLuggagePram": ((64, 0, 192), ""),
+    "Child": ((192, 128, 64), ""),
     "Column_Pole": ((192, 192, 128), "Pole"),
     "Fence": ((64, 64, 128), "Fence"),
     "LaneMkgsDriv": ((128, 0, 192), "Road"),
     "LaneMkgsNonDriv": ((192, 0, 64), "Road"),
     "Misc_Text": ((128, 128, 64), "SignSymbol"),
     "MotorcycleScooter": ((192, 0, 192), "Bicyclist"),
-    "OtherMoving": ((128, 64, 64), "Car"),
+    "OtherMoving": ((128, 64, 64), ""),
     "ParkingBlock": ((64, 192, 128), "Pavement"),
     "Pedestrian": ((64, 64, 0), "Pedestrian"),
     "Road": ((128, 64, 128), "Road"),
@@ -58,7 +57,7 @@ CAMVID_32: dict[str, tuple[Colour, str]] = {
     "Void": ((0, 0, 0), ""),
     "Wall": ((64, 192, 0), "Building"),
 }
-"""Each of the 32 classes: its colour, and which of the 11 it becomes (empty: void)."""
+"""Each of the 32 classes: its colour, and which of the 11 it becomes in SegNet's masks (empty: void)."""
 VOID = -1
 LARGEST_UNKNOWN = 0.001
 """Share of a mask's pixels that may have none of the colours: Seq05VD_f02610_L.png has 0.03% of blended ones."""
@@ -164,7 +163,7 @@ def _splits(root: Path, items: Sequence[Item], reasons: list[str]) -> dict[str, 
         return {split: _listed_items(path, known) for split, path in lists.items()}
     places = {item.id: _segnet_split(item.id) for item in items}
     if "" in places.values() or not {"train", "val"} <= set(places.values()):
-        reasons.append("the frames are not those of SegNet's split")
+        reasons.append("the frames are not all of SegNet's train and val: its split is not used")
         return {"": items}
     reasons.append(
         "no lists: divided as SegNet did: val is drive 0016E5, frames 7959 to 8159, test drive 0001TP from 8550 on and "

@@ -66,14 +66,17 @@ def recognise_cityscapes(root: Path, description: Description) -> Found | None:
     split's masks hold no classes and are left out. With coarse masks alone, ``train_extra`` joins training.
     """
     images = root / IMAGES
-    if not (images / "train").is_dir():
-        return None
-    there = [kind for kind in ("gtFine", "gtCoarse") if (root / kind / "train").is_dir()]
+    there = [
+        (kind, part)
+        for kind in ("gtFine", "gtCoarse")
+        for part in ("train", "val")
+        if (images / part).is_dir() and (root / kind / part).is_dir()
+    ]
     if not there:
         return None
-    kind = there[0]
-    reasons = [f"leftImg8bit/train and {kind}/train: Cityscapes, {len(CITYSCAPES_CLASSES)} training classes"]
-    if len(there) > 1:
+    kind, part = there[0]
+    reasons = [f"leftImg8bit/{part} and {kind}/{part}: Cityscapes, {len(CITYSCAPES_CLASSES)} training classes"]
+    if len({kind for kind, _ in there}) > 1:
         reasons.append("gtCoarse lies beside and is not used; put leftImg8bit and gtCoarse alone in a folder to use it")
     parts = {"train": ["train"], "val": ["val"]}
     if kind == "gtCoarse" and (images / "train_extra").is_dir() and (root / kind / "train_extra").is_dir():
@@ -84,7 +87,7 @@ def recognise_cityscapes(root: Path, description: Description) -> Found | None:
     found = {
         split: [(part, stem) for part in names for stem in _stems(images / part)]
         for split, names in parts.items()
-        if split == "train" or ((images / split).is_dir() and (root / kind / split).is_dir())
+        if (images / split).is_dir() and (root / kind / split).is_dir()
     }
     encoding = _encoding(root / kind, [entry for entries in found.values() for entry in entries])
     splits: dict[str, list[Item]] = {}

@@ -49,23 +49,25 @@ def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
 
     A pixel's value is its category's id less one, 0 to 181; 255 is void. Images without a map are left out.
     """
-    masks = next((folder for name in MASK_FOLDERS if (folder := root / name / SPLITS["train"]).is_dir()), None)
-    if masks is None:
+    present = [
+        (root / name, part) for name in MASK_FOLDERS for part in SPLITS.values() if (root / name / part).is_dir()
+    ]
+    if not present:
         return None
-    masks = masks.parent
+    masks, first = present[0]
     splits: dict[str, list[Item]] = {}
     for split, name in SPLITS.items():
-        names = sorted(path.name for path in (masks / name).glob("*.png") if _MASK_NAME.fullmatch(path.name))
-        if split == "train" and not names and masks.name == "annotations":
-            return None
         if not (masks / name).is_dir():
             continue
+        names = sorted(path.name for path in (masks / name).glob("*.png") if _MASK_NAME.fullmatch(path.name))
+        if name == first and not names and masks.name == "annotations":
+            return None
         if not names:
             raise DataError(f"{masks / name}: holds no maps such as 000000000009.png; unpack COCO-Stuff's maps there")
         pairs = [(f"{Path(mask).stem}.jpg", mask) for mask in names]
         splits[split] = listed(pairs, image_folder(root, name, pairs[0][0]), masks / name)
     reasons = [
-        f"{masks.name}/train2017 with maps named by 12 digits: COCO-Stuff, 182 ids, a value is the category's id less "
+        f"{masks.name}/{first} with maps named by 12 digits: COCO-Stuff, 182 ids, a value is the category's id less "
         "one, 255 is void",
         "11 of the 182 ids (street sign, hat, ...) never occur: COCO dropped them; they are left out of the mean",
         "every map needs its image; images without a map are left out",

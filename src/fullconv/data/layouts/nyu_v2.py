@@ -125,8 +125,9 @@ def _mapping(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple
     numbers = [int(number) for number in np.ravel(read_mat(path, "mapClass"))]
     if known != names or len(numbers) != len(names) or not all(1 <= number <= len(classes) for number in numbers):
         raise DataError(
-            f"{path}: maps {len(numbers)} classes of {len(known)} names to {len(classes)}; expected the {len(names)} "
-            f"classes of {FILE_NAME}, each with a number from 1; take the file away, or download both again"
+            f"{path}: maps {len(numbers)} classes, {len(set(known) - set(names))} of them of other names, to "
+            f"{len(classes)}; expected the {len(names)} of {FILE_NAME} in its order, each with a number from 1 to "
+            f"{len(classes)}; take the file away, or download both again"
         )
     return classes, tuple(number - 1 for number in numbers)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, lines, listed
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, lines, listed
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
@@ -34,12 +34,19 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
     )
     if not (lists.is_dir() and masks.is_dir() and images.is_dir()):
         return None
-    names = {split: _stems(lists / f"{split}.txt") for split in ("train", "val") if (lists / f"{split}.txt").is_file()}
+    names = {split: _stems(lists / f"{split}.txt") for split, _ in SPLIT_NAMES if (lists / f"{split}.txt").is_file()}
+    hidden = not all((masks / f"{name}.png").is_file() for name in names.get("test", ()))
+    if hidden:  # VOC keeps the masks of its later test sets
+        del names["test"]
     splits: dict[str, Sequence[Item]] = {
         split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks)
         for split, stems in names.items()
     }
-    reasons = ["JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, 21 classes, 255 is void"]
+    given = description.class_set()
+    classes = f"{len(given)} classes of dataset.yaml" if given else f"{len(VOC_NAMES)} classes"
+    reasons = [f"JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, {classes}, 255 is void"]
+    if hidden:
+        reasons.append("test.txt is left out: its masks are not there")
     more = root / "SegmentationClassAug"
     if more.is_dir():
         splits["train"] = _with_sbd(splits.get("train", ()), set(names.get("val", ())), lists, images, more, reasons)
