@@ -393,3 +393,93 @@ def test_raw_values_are_refused_where_labels_are_outlines(field: str, shared: Pa
     (root / "dataset.yaml").write_text(field + "\n")
     with pytest.raises(DataError, match=rf"{field.split(':')[0]} has no effect here.*\({layout}\)"):
         open_dataset(root)
+
+
+def test_images_and_masks_side_by_side(make_folder: Make) -> None:
+    source = make_folder(6)
+    for name in ("images", "masks"):
+        for path in (source / name).iterdir():
+            ending = "_mask" if name == "masks" else ""
+            path.rename(source / f"case_{path.stem}{ending}.png")
+        (source / name).rmdir()
+    spec = open_dataset(source)
+    assert "images and masks side by side, paired by name" in spec.reasons
+    item = spec.split("train")[0]
+    assert item.mask.name == f"{item.image.stem}_mask.png"
+    for path in source.glob("*_mask.png"):
+        path.rename(path.with_name(path.name.replace("_mask", ".truth")))
+    with pytest.raises(DataError, match="no data set recognised"):
+        open_dataset(source)
+    describe(source, mask_suffix=".truth")
+    assert len(open_dataset(source).split("train")) == 5
+    next(source.glob("*.truth.png")).unlink()
+    with pytest.raises(DataError, match="1 of 6 images have no mask"):
+        open_dataset(source)
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_masks_beside_each_split_and_class_dict(coloured: bool, make_folder: Make) -> None:
+    source = make_folder(6)
+    palette = {
+        "Sky": (128, 128, 128),
+        "Void": (0, 0, 0),
+        "Road": (128, 64, 128),
+        "Car": (64, 0, 128),
+        "Tree": (9, 9, 0),
+    }
+    rows = "".join(f"{name},{r},{g},{b}\n" for name, (r, g, b) in palette.items())
+    (source / "class_dict.csv").write_text(f"name,r,g,b\n{rows}")
+    colours = np.array(list(palette.values()), np.uint8)
+    for split, indices in (("train", range(4)), ("val", range(4, 6))):
+        (source / split).mkdir()
+        (source / f"{split}_labels").mkdir()
+        for index in indices:
+            (source / "images" / f"scene_{index}.png").rename(source / split / f"scene_{index}.png")
+            with Image.open(source / "masks" / f"scene_{index}.png") as picture:
+                mask = np.asarray(picture)
+            Image.fromarray(colours[mask] if coloured else mask).save(
+                source / f"{split}_labels" / f"scene_{index}_L.png"
+            )
+    raw = {f"scene_{i}": np.asarray(Image.open(source / "masks" / f"scene_{i}.png")) for i in range(6)}
+    shutil.rmtree(source / "images")
+    shutil.rmtree(source / "masks")
+    spec = open_dataset(source)
+    assert spec.classes.names == ("Sky", "Road", "Car", "Tree")
+    assert spec.classes.palette[1] == (128, 64, 128)
+    assert {split: len(items) for split, items in spec.splits.items()} == {"train": 4, "val": 2}
+    for items in spec.splits.values():
+        for item in items:
+            expected = np.array([0, 255, 1, 2, 3])[raw[item.id]]
+            np.testing.assert_array_equal(read_sample(spec, item).labels, expected)
+    (source / "class_dict.csv").write_text("name,r,g,b\nSky,128,128\n")
+    with pytest.raises(DataError, match="expected name,r,g,b"):
+        open_dataset(source)
+
+
+def test_rgb_masks_in_voc_s_colours_and_names_that_are_not_voc_s(make_folder: Make, tmp_path: Path) -> None:
+    source, root = make_folder(4), tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    palette = np.array([*open_dataset(source).classes.palette, (224, 224, 192)], np.uint8)
+    for index in range(4):
+        shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"{index}.png")
+        with Image.open(source / "masks" / f"scene_{index}.png") as picture:
+            mask = np.asarray(picture).copy()
+        mask[0] = len(palette) - 1
+        Image.fromarray(palette[mask]).save(root / "SegmentationClass" / f"{index}.png")
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("0\n1\n2\n3\n")
+    spec = open_dataset(root)
+    assert (spec.layout, spec.licence) == ("voc", "")
+    assert "RGB masks, in VOC's colours" in spec.reasons
+    assert any("not named as VOC's are" in reason for reason in spec.reasons)
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    assert set(np.unique(labels)) <= {0, 1, 2, 3, 4, 255}
+    assert (labels[0] == 255).all()
+
+
+def test_what_lies_beside_and_cannot_be_opened_is_named(make_folder: Make) -> None:
+    first, second = make_folder(name="sets/a"), make_folder(name="sets/b")
+    shutil.rmtree(second / "masks")
+    (second / "masks").mkdir()
+    assert any("beside it is left out" in reason and "no masks found" in reason for reason in
+               open_dataset(first.parent).reasons)  # fmt: skip

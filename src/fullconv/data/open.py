@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from fullconv.data.archive import is_archive, unpack
-from fullconv.data.decode import opened, read_raw_mask
+from fullconv.data.counting import ask_about_255, classes_from_files, names_are_given
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.counted import NAMES
@@ -21,11 +18,9 @@ from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
 from fullconv.errors import DataError, UsageError, first_few
-from fullconv.spec import ClassSet, Colour
+from fullconv.spec import ClassSet
 
-PROBED_MASKS = 50
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
-NAME_FILES = ("classes.txt", "labels.txt", "codes.txt", "class_names.txt")
 
 
 def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
@@ -71,7 +66,7 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         description = read_description(root)
         found = _recognise(root, description or Description())
         if found is not None:
-            _refuse_others(path, root, found, candidates[number + 1 :])
+            found.reasons += _refuse_others(path, root, found, candidates[number + 1 :])
             return _complete(root, found, description)
     raise DataError(
         f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
@@ -121,20 +116,27 @@ def _recognise(root: Path, given: Description) -> Found | None:
     return None
 
 
-def _refuse_others(path: Path, root: Path, found: Found, others: Sequence[Path]) -> None:
-    """Refuse a folder above two data sets: which of them is meant, only its owner knows."""
+def _refuse_others(path: Path, root: Path, found: Found, others: Sequence[Path]) -> list[str]:
+    """Refuse a folder above two data sets: which of them is meant, only its owner knows.
+
+    Returns:
+        A line for each that looks like another, but cannot be opened.
+    """
+    said = []
     for other in others:
         if other == root or root in other.parents or root == path:
             continue
         try:
             second = _recognise(other, read_description(other) or Description())
-        except DataError:
-            continue  # no data set that could be meant
+        except DataError as error:
+            said.append(f"beside it is left out: {error}")
+            continue
         if second is not None:
             raise DataError(
                 f"{path}: holds several data sets, {root.relative_to(path)} ({found.layout}) and "
                 f"{other.relative_to(path)} ({second.layout}); give one of them, or join them: {root}+{other}"
             )
+    return said
 
 
 def _complete(root: Path, found: Found, description: Description | None) -> DatasetSpec:
@@ -160,14 +162,15 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
             _refuse_other_classes(root, found, classes, encoding)
     splits = _splits(found, given, reasons)
-    declared = classes is not None or any((root / name).is_file() for name in NAME_FILES)
+    declared = classes is not None or names_are_given(root)
+    masks = list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
     if classes is None:
-        classes, encoding = _classes_from_files(root, splits, encoding, reasons)
+        classes, encoding = classes_from_files(root, masks, encoding, reasons)
     elif found.classes is None and not encoding.colours:
-        _ask_about_255(root, _values_in(_masks(splits)[:PROBED_MASKS]), encoding)
+        ask_about_255(root, masks, encoding)
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
-        licence="" if description and description.classes else LICENCES.get(found.layout, ""),
+        licence=LICENCES.get(found.layout, "") if found.public and not given.classes else "",
     )  # fmt: skip
     return partly_labelled(spec, given.labelled) if given.labelled else spec
 
@@ -222,77 +225,3 @@ def _splits(found: Found, description: Description, reasons: list[str]) -> dict[
         rule = "there is one image only: it is both train and val, so the scores show memory, not skill"
     reasons.append(f"no val split is given: {rule}")
     return splits
-
-
-def _classes_from_files(
-    root: Path, splits: dict[str, Sequence[Item]], encoding: MaskEncoding, reasons: list[str]
-) -> tuple[ClassSet, MaskEncoding]:
-    """Classes of a plain folder: names from a list file, else counted from the masks."""
-    masks = _masks(splits)
-    seen = _values_in(masks)
-    _ask_about_255(root, seen, encoding)
-    void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
-    if encoding.void_values is None and void & seen:
-        encoding = dataclasses.replace(encoding, void_values=tuple(void))  # 65535 is none of our ids
-    real = seen - void
-    if not real:
-        raise DataError(f"{masks[0].parent}: every mask pixel is void ({first_few([str(v) for v in sorted(seen)])})")
-    palette = _palette(masks[0])
-    listing = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
-    if listing is not None:
-        lines = listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        names = tuple(line.strip() for line in lines if line.strip())
-        reasons.append(f"class names from {listing.name}")
-    else:
-        largest = max(real)
-        if largest > 20 and len(real) < largest / 2:
-            raise DataError(
-                f"{masks[0].parent}: the masks hold {len(real)} different ids up to {largest}; are these classes, "
-                "instances, or smoothed edges? Name the classes (and values) in dataset.yaml"
-            )
-        names = tuple(f"class_{index}" for index in range(largest + 1))
-        reasons.append(f"class names are not given: {len(names)} classes counted from the masks (largest id {largest})")
-    return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
-
-
-def _masks(splits: dict[str, Sequence[Item]]) -> list[Path]:
-    return list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
-
-
-def _ask_about_255(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
-    """Masks of 0 and 255 only mean one of two things, and only their owner knows which."""
-    if seen == {0, 255} and not encoding.values and encoding.void_values is None:
-        raise DataError(
-            f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled? Write one of these lines into "
-            f"{root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' (a class), or "
-            "'ignore: [255]' (unlabelled)"
-        )
-
-
-def _values_in(paths: Sequence[Path]) -> set[int]:
-    """All raw values of index masks."""
-
-    def values(path: Path) -> set[int]:
-        raw = read_raw_mask(path)
-        if raw.ndim == 3:
-            if not (np.array_equal(raw[..., 0], raw[..., 1]) and np.array_equal(raw[..., 0], raw[..., 2])):
-                raise DataError(
-                    f"{path}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
-                    "(classes: {road: [128, 64, 128], ...}), or save index masks"
-                )
-            raw = raw[..., 0]
-        return {int(value) for value in np.unique(raw)}
-
-    with ThreadPoolExecutor() as pool:
-        return set().union(*pool.map(values, paths))
-
-
-def _palette(path: Path) -> tuple[Colour, ...]:
-    """The colours of a palette PNG, so that predictions are shown in the same ones."""
-    if path.suffix.lower() == ".npy":
-        return ()
-    with opened(path) as image:
-        flat = image.getpalette() if image.mode == "P" else None
-    if not flat:
-        return ()
-    return tuple((flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3))

@@ -132,6 +132,26 @@ def test_a_background_category_becomes_the_background(tmp_path: Path, name: str)
     np.testing.assert_array_equal(read_sample(spec, spec.split("train")[0]).labels, expected)
 
 
+@pytest.mark.parametrize("project", ["thing", "stop sign"])
+def test_roboflow_s_project_category_is_no_class(tmp_path: Path, project: str) -> None:
+    groups = [{**entry, "supercategory": project} for entry in CATEGORIES]
+    listed = [{"id": 0, "name": project, "supercategory": "none"}, *groups]
+    for split in ("train", "valid"):
+        write(tmp_path / split / "_annotations.coco.json", tmp_path / split, categories=listed)
+    spec = open_dataset(tmp_path)
+    assert spec.classes.names == ("background", "person", "stop sign", "toothbrush")
+    assert f"category {project} groups the others and is on no image: left out" in spec.reasons
+    assert spec.licence == ""  # COCO's form, not COCO's files
+    np.testing.assert_array_equal(read_sample(spec, spec.split("train")[0]).labels, FIRST)
+    used = [*ANNOTATIONS, annotation(9, 0, [box(0, 0, 2, 2)])]
+    write(tmp_path / "valid" / "_annotations.coco.json", tmp_path / "valid", annotations=used, categories=listed)
+    if project == "thing":
+        assert open_dataset(tmp_path).classes.names[1] == "thing"
+    else:
+        with pytest.raises(DataError, match="two categories are named 'stop sign'"):
+            open_dataset(tmp_path)
+
+
 def test_one_file_in_each_split_folder(tmp_path: Path) -> None:
     root = tmp_path / "export"
     for part, ids in (("train", (5, 9)), ("valid", (8,)), ("test", (5,))):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,17 @@ def test_brush_png_without_the_json_is_refused(tmp_path: Path) -> None:
     (root / "project-1.json").unlink()
     with pytest.raises(DataError, match="'Brush labels to PNG' names tasks, not images; export as 'JSON'"):
         open_dataset(root)
+
+
+def test_images_lie_where_the_task_says_or_are_named_by_the_upload(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "day").mkdir(parents=True)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "photos" / "day" / "a (1).png")
+    stated = task(1, "a.png", [box("cat", 0, 0, 50, 50)])
+    stated["data"] = {"image": "/data/local-files/?d=home/me/photos/day/a%20(1).png"}
+    make(tmp_path, stated)
+    shutil.rmtree(tmp_path / "images")
+    spec = open_dataset(tmp_path)
+    assert spec.split("train")[0].image == tmp_path / "photos" / "day" / "a (1).png"
+    stated["data"], stated["file_upload"] = {"image": "https://storage.example/object/77"}, "photos/day/a (1).png"
+    (tmp_path / "project-1.json").write_text(json.dumps([stated]))
+    assert len(open_dataset(tmp_path).split("train")) == 1

@@ -134,3 +134,26 @@ def test_an_unknown_label_and_a_missing_image_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match=r"its image a\.png is missing"):
         open_dataset(tmp_path)
+
+
+def test_all_four_corners_of_a_rectangle(tmp_path: Path) -> None:
+    corners = ((10, 5), (30, 5), (30, 20), (10, 20))
+    labels = drawn(tmp_path / "four", shape("rectangle", *corners))
+    np.testing.assert_array_equal(labels, drawn(tmp_path / "two", shape("rectangle", corners[0], corners[2])))
+
+
+def test_the_image_is_found_by_the_file_s_own_name_or_inside_it(tmp_path: Path) -> None:
+    write(tmp_path, shape("rectangle", (0, 0), (9, 9)))
+    path = tmp_path / "a.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "imagePath": "a.json"}))
+    assert first_sample(tmp_path).image.shape == (HEIGHT, WIDTH, 3)
+    pixels = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    embedded = base64.b64encode((tmp_path / "a.png").read_bytes()).decode()
+    path.write_text(json.dumps({**content, "imageData": embedded}))
+    (tmp_path / "a.png").unlink()
+    np.testing.assert_array_equal(first_sample(tmp_path).image, pixels)
+    path.write_text(json.dumps({**content, "imageData": "no base64!"}))
+    with pytest.raises(DataError, match="imageData is no base64"):
+        open_dataset(tmp_path)

@@ -12,7 +12,7 @@ from fullconv.data.checking.duplicates import equal_groups, near_pairs
 from fullconv.data.checking.findings import CheckReport, Place, file_name
 from fullconv.data.checking.reading import Fingerprint
 from fullconv.data.layouts.base import SPLIT_NAMES, image_files
-from fullconv.data.layouts.folder import MASK_ENDINGS
+from fullconv.data.layouts.pairing import MASK_ENDINGS
 from fullconv.data.spec import DatasetSpec
 from fullconv.errors import first_few
 
@@ -72,7 +72,9 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], seen: Seen) -> Non
             "interpolated",
             f"suspicious: {seen.between / seen.borders:.0%} of the border pixels have an id between those of their "
             "neighbours, as in masks that were resized or smoothed with interpolation",
-            "export the masks again, resized by nearest neighbour only: which ids are real cannot be told any more",
+            "export the masks again, resized by nearest neighbour only: which ids are real cannot be told any more; or "
+            "name the real ones in dataset.yaml (values)",
+            problem=not spec.declared,
         )
     if seen.blank and not empty:
         report.add(

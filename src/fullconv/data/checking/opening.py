@@ -12,11 +12,13 @@ import numpy as np
 
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
+from fullconv.data.counting import NAME_FILES
 from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files, lines
-from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_ENDINGS, MASK_FOLDERS
-from fullconv.data.open import NAME_FILES, open_dataset
+from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
+from fullconv.data.layouts.pairing import MASK_ENDINGS
+from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
 from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet

@@ -21,6 +21,7 @@ from fullconv.data.layouts.label_studio import recognise_label_studio
 from fullconv.data.layouts.labelme import recognise_labelme
 from fullconv.data.layouts.nyu_v2 import recognise_nyu_v2
 from fullconv.data.layouts.pets import PET_CLASSES, recognise_pets
+from fullconv.data.layouts.roboflow_masks import recognise_roboflow_masks
 from fullconv.data.layouts.sbd import recognise_sbd
 from fullconv.data.layouts.sift_flow import recognise_sift_flow
 from fullconv.data.layouts.voc import VOC_NAMES, recognise_voc
@@ -45,6 +46,7 @@ RECOGNISERS: tuple[Callable[[Path, Description], Found | None], ...] = (
     recognise_coco_panoptic,
     recognise_coco,
     recognise_cvat_xml,
+    recognise_roboflow_masks,
     recognise_yolo,
     recognise_label_studio,
     recognise_labelme,

@@ -26,6 +26,7 @@ class Found:
     Attributes:
         honours: for items with labels of their own: which of ``values`` and ``ignore`` of ``dataset.yaml`` the layout
             has heeded itself. Others are refused.
+        public: whether it is the public data set of this layout, as far as can be seen, and not other data in its form.
     """
 
     layout: str
@@ -34,6 +35,7 @@ class Found:
     classes: ClassSet | None = None
     encoding: MaskEncoding = field(default_factory=MaskEncoding)
     honours: tuple[str, ...] = ()
+    public: bool = True
 
 
 def lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from fullconv.data.layouts.coco_json import (
     categories,
     image_folder,
     image_paths,
+    is_public,
     read_json,
     same_categories,
     split_files,
@@ -66,6 +67,24 @@ class _File:
                 f"(image_id {first_few(lost)}); export the file again"
             )
         return categories(self.path, self.content)
+
+    def used(self) -> set[int]:
+        """Categories that annotations name."""
+        return {category for regions in self.regions.values() for category in regions.categories}
+
+    def drop_projects(self, used: set[int]) -> list[str]:
+        """Take out what Roboflow writes first: the project as a category, which groups the others and is never used."""
+        listed = self.content.get("categories")
+        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+        groups = {entry.get("supercategory") for entry in entries}
+        projects = [
+            entry
+            for entry in entries
+            if entry.get("supercategory") == "none" and entry.get("name") in groups and entry.get("id") not in used
+        ]
+        if projects:
+            self.content["categories"] = [entry for entry in entries if entry not in projects]
+        return [str(entry["name"]) for entry in projects]
 
     def items(self, root: Path, split: str, ids: dict[int, int]) -> list[Item]:
         """An item for each image, in the order of the file; ``ids`` has the class of each category."""
@@ -127,6 +146,8 @@ def recognise_coco(root: Path, description: Description) -> Found | None:
     read = {split: _File(path) for split, (_, path) in files.items()}
     if all(file.path.name == SINGLE[0] and not file.is_coco for file in read.values()):
         return None
+    used = set().union(*(file.used() for file in read.values()))
+    projects = {name for file in read.values() for name in file.drop_projects(used)}
     found = same_categories({file.path: file.check() for file in read.values()})
     names, ids, said = _classes(next(iter(read.values())).path, found)
     reasons = [
@@ -134,13 +155,15 @@ def recognise_coco(root: Path, description: Description) -> Found | None:
         f"the categories in the order of their ids after the background ({said})",
         "drawn as pycocotools draws them, smaller regions over larger; what no region covers is background",
     ]
+    if projects:
+        reasons.append(f"category {', '.join(sorted(projects))} groups the others and is on no image: left out")
     reasons += _counted(list(read.values()))
     splits = {}
     for split, file in read.items():
         name = file.path.stem
         folder = name.removeprefix(PREFIX) if name.startswith(PREFIX) else "images"
         splits[split] = file.items(files[split][0], folder, ids)
-    return Found("coco", reasons, splits, ClassSet(names))
+    return Found("coco", reasons, splits, ClassSet(names), public=all(is_public(file.path) for file in read.values()))
 
 
 def _folders(root: Path) -> dict[str, Path]:

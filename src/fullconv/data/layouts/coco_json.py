@@ -120,6 +120,11 @@ def same_categories(found: Mapping[Path, Categories]) -> Categories:
     return one
 
 
+def is_public(path: Path) -> bool:
+    """Whether a file is named as COCO's own are, by the year; others have COCO's form, and terms of their own."""
+    return path.stem.endswith(("2014", "2017"))
+
+
 def split_files(folder: Path, prefix: str) -> dict[str, Path]:
     """The files ``prefix + name + .json`` of a folder by split: what their names begin with, or "" for none.
 

@@ -21,6 +21,7 @@ from fullconv.data.layouts.coco_json import (
     categories,
     image_folder,
     image_paths,
+    is_public,
     read_json,
     same_categories,
     split_files,
@@ -151,7 +152,8 @@ def recognise_coco_panoptic(root: Path, description: Description) -> Found | Non
     if next(notes.glob("instances_*.json"), None):
         reasons.append("instances_*.json lie beside and are not used; move the panoptic files away to use them")
     classes = ClassSet(tuple(str(entry["name"]) for entry in found.values()), _palette(found))
-    return Found("coco_panoptic", reasons, splits, classes)
+    public = all(is_public(path) for path in files.values())
+    return Found("coco_panoptic", reasons, splits, classes, public=public)
 
 
 def _maps(root: Path, path: Path) -> Path | None:

@@ -8,13 +8,15 @@ from pathlib import Path, PurePosixPath
 
 from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
+from fullconv.data.layouts.pairing import paired, paired_within
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "inputs")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "segmentation", "targets")
-MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
+BESIDE = ("_labels", "_label", "_masks", "_mask", "annot", "_annot", "_annotations", "_gt", "_seg")
+"""What the folder of masks beside a split's images has after its name."""
 
 
 def recognise_folder(root: Path, description: Description) -> Found | None:
@@ -28,11 +30,11 @@ def recognise_folder(root: Path, description: Description) -> Found | None:
         for split, sub in split_roots.items():
             folders = _pair_folders(sub, description)
             assert folders
-            splits[split] = _paired(*folders, description)
+            splits[split] = paired(*folders, description.mask_suffix)
         return Found("folder", [f"split folders {', '.join(split_roots)}, each with images and masks"], splits)
     folders = _pair_folders(root, description)
     if folders is None:
-        return None
+        return _beside(root, description) or _together(root, description)
     images, masks = folders
     inside = _split_folders(images)
     if inside:
@@ -44,15 +46,44 @@ def recognise_folder(root: Path, description: Description) -> Found | None:
                 continue
             if not mask_sub.is_dir():
                 raise DataError(f"{sub} holds images, but {mask_sub} is missing; give it the masks of that split")
-            splits[split] = _paired(sub, mask_sub, description)
+            splits[split] = paired(sub, mask_sub, description.mask_suffix)
         reasons = [f"{images.name}/ and {masks.name}/ with folders {', '.join(inside)}"]
         return Found("folder", [*reasons, *([bare] if bare else [])], splits)
-    items = _paired(images, masks, description)
+    items = paired(images, masks, description.mask_suffix)
     lists = description.splits or _split_lists(root)
     reasons = [f"folders {images.name}/ and {masks.name}/, paired by name"]
     if lists:
         return Found("folder", [*reasons, f"split lists {', '.join(lists.values())}"], _by_lists(root, items, lists))
     return Found("folder", reasons, {"": items})
+
+
+def _beside(root: Path, description: Description) -> Found | None:
+    """``train`` with ``train_labels``, ``val`` with ``val_labels``, ..."""
+    found = {
+        split: (folder, masks)
+        for split, folder in _split_folders(root).items()
+        if (masks := child(root, [folder.name.lower() + ending for ending in BESIDE])) is not None
+    }
+    if not found:
+        return None
+    splits = {split: paired(*folders, description.mask_suffix) for split, folders in found.items()}
+    said = ", ".join(f"{images.name} and {masks.name}" for images, masks in found.values())
+    return Found("folder", [f"folders {said}, paired by name"], splits)
+
+
+def _together(root: Path, description: Description) -> Found | None:
+    """Images and masks side by side, in one folder or one per split: ``a.jpg`` and ``a_mask.png``."""
+    if description.images != description.masks:
+        return None
+    folder = root / description.images
+    if not folder.is_dir() or description.splits:
+        return None
+    parts = _split_folders(folder)
+    found = {split: items for split, sub in parts.items() if (items := paired_within(sub, description.mask_suffix))}
+    if "train" not in found:
+        items = paired_within(folder, description.mask_suffix)
+        found = {"": items} if items else {}
+    return Found("folder", ["images and masks side by side, paired by name"], found) if found else None
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -76,46 +107,6 @@ def _pair_folders(root: Path, description: Description) -> tuple[Path, Path] | N
     if images is None or masks is None or images == masks:
         return None
     return (images, masks) if images.is_dir() and masks.is_dir() else None
-
-
-def _paired(images: Path, masks: Path, description: Description) -> list[Item]:
-    """Pair images with masks by name; refuse images that have none."""
-    pictures = image_files(images)
-    mask_paths = image_files(masks)
-    if not pictures:
-        raise DataError(f"{images}: no images found; expected {', '.join(IMAGE_SUFFIXES)}")
-    if not mask_paths:
-        raise DataError(f"{masks}: no masks found; expected PNG files named like the images")
-    by_name: dict[str, Path] = {}
-    for path in mask_paths:
-        key = _key(path, masks)
-        if key in by_name:
-            raise DataError(f"{masks}: {by_name[key].name} and {path.name} have one name; keep one mask per image")
-        by_name[key] = path
-    endings = (description.mask_suffix,) if description.mask_suffix else MASK_ENDINGS
-    keys = [_key(path, images) for path in pictures]
-    named: dict[str, Path] = {}
-    for path, key in zip(pictures, keys, strict=True):
-        if named.setdefault(key, path) != path:
-            raise DataError(f"{images}: {named[key].name} and {path.name} have one name; keep one image per mask")
-    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in by_name for key in keys))
-    bare = [p.name for p, key in zip(pictures, keys, strict=True) if f"{key}{ending}" not in by_name]
-    if len(bare) == len(pictures):
-        raise DataError(
-            f"{images}: no image has a mask in {masks.name}/ (for {pictures[0].name} expected "
-            f"{pictures[0].stem}.png, found {mask_paths[0].name}); name the masks like the images, or give "
-            "mask_suffix in dataset.yaml"
-        )
-    if bare:
-        raise DataError(
-            f"{images}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)}); "
-            "add the masks, or move these images away"
-        )
-    return [Item(key, p, by_name[f"{key}{ending}"]) for p, key in zip(pictures, keys, strict=True)]
-
-
-def _key(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _by_lists(root: Path, items: Sequence[Item], lists: dict[str, str]) -> dict[str, Sequence[Item]]:

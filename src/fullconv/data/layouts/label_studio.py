@@ -18,7 +18,7 @@ import numpy as np
 from fullconv.data.decode import IMAGE_SUFFIXES, image_size
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, child, image_files
-from fullconv.data.layouts.exports import classes_of, is_background, split_of, within_reach
+from fullconv.data.layouts.exports import classes_of, inside, is_background, split_of, within_reach
 from fullconv.data.layouts.label_studio_rle import HEADER_BITS, BrushMask
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
@@ -161,11 +161,15 @@ class _Images:
             DataError: none is named or there, several have the name, or it is another task's.
         """
         number, data = task.get("id"), task["data"]
-        named = [_base_name(value) for value in (data.values() if isinstance(data, dict) else ()) if _base_name(value)]
+        values = [*(data.values() if isinstance(data, dict) else ()), task.get("file_upload")]
+        named = [place for value in values if (place := _place(value)) is not None]
         if not named:
             raise DataError(f"{path}: task {number} names no image file (one image a task is expected)")
-        name = named[0]
-        found = self.by_name.get(name) or self.by_name.get(UPLOAD_PREFIX.sub("", name)) or []
+        name = named[0].name
+        parts = named[0].parts
+        ends = (self.root.joinpath(*parts[start:]) for start in range(len(parts)))
+        spot = next((end for end in ends if end.is_file()), None)
+        found = [spot] if spot else self.by_name.get(name) or self.by_name.get(UPLOAD_PREFIX.sub("", name)) or []
         if not found:
             raise DataError(f"{path}: the image {name} of task {number} is missing; put it into images/")
         if len(found) > 1 and found[0].parent != self.root and found[1].parent != self.root:
@@ -179,14 +183,14 @@ class _Images:
         return found[0]
 
 
-def _base_name(value: object) -> str:
-    """The file's name in a path or an address, where it is that of an image; else ""."""
+def _place(value: object) -> PurePosixPath | None:
+    """The path in a path or an address, where it is that of an image; it leads nowhere outside."""
     if not isinstance(value, str):
-        return ""
+        return None
     parts = urlsplit(value)
     local = parse_qs(parts.query).get("d")  # local storage: /data/local-files/?d=folder/name.jpg
-    name = PurePosixPath((local[0] if local else unquote(parts.path)).replace("\\", "/")).name
-    return name if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else ""
+    place = inside(local[0] if local else unquote(parts.path))
+    return place if place.suffix.lower() in IMAGE_SUFFIXES else None
 
 
 def _item(

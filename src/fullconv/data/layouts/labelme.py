@@ -8,13 +8,14 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fullconv.data.decode import image_size
+from fullconv.data.decode import IMAGE_SUFFIXES, image_size
 from fullconv.data.description import Description
+from fullconv.data.encoded import EncodedFile, EncodedImage
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
 from fullconv.data.regions import IGNORED, Drawing, Region, ring
 from fullconv.data.spec import Item
@@ -23,6 +24,7 @@ from fullconv.spec import ClassSet
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LINE_WIDTH, POINT_RADIUS = 10, 5
+CORNERS = 4
 POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2, 1 << 20), "point": (1,)}
 """How many points a shape may have."""
 
@@ -79,17 +81,16 @@ def _class_names(root: Path, contents: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: list[str]) -> Item:
-    image = path.parent / str(content["imagePath"]).replace("\\", "/")
-    if not image.is_file():
-        image = path.parent / image.name
-    if not image.is_file():
+    image = _image(path, str(content["imagePath"]))
+    pixels = EncodedImage(ImageInJson(path)) if image is None and content.get("imageData") else None
+    if image is None and pixels is None:
         raise DataError(f"{path}: its image {content['imagePath']} is missing; put it beside, or correct imagePath")
-    size = image_size(image)
+    size = pixels.size() if image is None and pixels else image_size(image or path)
     stated = (content.get("imageHeight"), content.get("imageWidth"))
     if None not in stated and stated != size:
         raise DataError(
-            f"{path}: labelled at {stated[1]}x{stated[0]}, but {image.name} is {size[1]}x{size[0]}; give the image "
-            "that was labelled"
+            f"{path}: labelled at {stated[1]}x{stated[0]}, but {(image or path).name} is {size[1]}x{size[0]}; give the "
+            "image that was labelled"
         )
     regions = []
     for number, shape in enumerate(content["shapes"]):
@@ -105,7 +106,35 @@ def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: lis
         else:
             regions.append(region)
     background = ids.get(BACKGROUND, IGNORED)
-    return Item(path.stem, image, labels=Drawing(str(path), size, tuple(regions), "labelme", background))
+    drawing = Drawing(str(path), size, tuple(regions), "labelme", background)
+    return Item(path.stem, image or path, labels=drawing, pixels=pixels)
+
+
+def _image(path: Path, stated: str) -> Path | None:
+    """The image that a JSON file is about: where it says, else beside it by its stated name, else by the file's own."""
+    place = path.parent / stated.replace("\\", "/")
+    own = (path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
+    spots = (place, path.parent / place.name, *own)
+    return next((spot for spot in spots if spot.suffix.lower() in IMAGE_SUFFIXES and spot.is_file()), None)
+
+
+@dataclass(frozen=True)
+class ImageInJson:
+    """The copy of the image that LabelMe keeps in its file, ``imageData``."""
+
+    path: Path
+
+    def file(self) -> Path:
+        """Its bytes, in the place of a path.
+
+        Raises:
+            DataError: they are no base64.
+        """
+        try:
+            content = base64.b64decode(json.loads(self.path.read_text(encoding="utf-8"))["imageData"], validate=True)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{self.path}: imageData is no base64 ({error}); put the image beside") from error
+        return cast(Path, EncodedFile(content, f"{self.path} imageData"))
 
 
 def _region(shape: dict[str, Any], label: int) -> Region | None:
@@ -120,7 +149,7 @@ def _region(shape: dict[str, Any], label: int) -> Region | None:
         raise ValueError("a coordinate that is no number")
     if kind == "mask":
         return Region(label, stored=PngMask(str(shape["mask"]), (float(points[0, 0]), float(points[0, 1]))))
-    if kind == "polygon":
+    if kind == "polygon" or (kind == "rectangle" and len(points) == CORNERS):  # X-AnyLabeling writes all four
         outline = ring(points)
         return None if outline is None else Region(label, (outline,))
     if kind not in POINTS:

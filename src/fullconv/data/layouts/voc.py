@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fullconv.data.decode import IMAGE_SUFFIXES
+from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, lines, listed
-from fullconv.data.spec import Item
+from fullconv.data.spec import Item, MaskEncoding
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
 
@@ -18,6 +19,11 @@ VOC_NAMES = (
 )  # fmt: skip
 
 
+VOC_CLASSES = ClassSet(VOC_NAMES)
+BORDER = (224, 224, 192)
+NAMES = re.compile(r"(20\d\d_)?\d{6}")
+"""What VOC calls its images."""
+PROBED = 20
 AUGMENTED_LISTS = ("trainaug.txt", "train_aug.txt")
 
 
@@ -42,15 +48,30 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
         split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks)
         for split, stems in names.items()
     }
+    items = [item for members in splits.values() for item in members]
+    public = all(NAMES.fullmatch(item.id) for item in items)
     given = description.class_set()
     classes = f"{len(given)} classes of dataset.yaml" if given else f"{len(VOC_NAMES)} classes"
     reasons = [f"JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, {classes}, 255 is void"]
+    if not given and not public:
+        reasons.append("its files are not named as VOC's are: if its classes are others, name them in dataset.yaml")
+    encoding = MaskEncoding()
+    if any(_in_colours(item.mask) for item in items[:PROBED]):
+        colours = {colour: index for index, colour in enumerate(VOC_CLASSES.palette)}
+        encoding = MaskEncoding(colours=colours, void_colours=(BORDER,))
+        reasons.append("RGB masks, in VOC's colours")
     if hidden:
         reasons.append("test.txt is left out: its masks are not there")
     more = root / "SegmentationClassAug"
     if more.is_dir():
         splits["train"] = _with_sbd(splits.get("train", ()), set(names.get("val", ())), lists, images, more, reasons)
-    return Found("voc", reasons, splits, ClassSet(VOC_NAMES))
+    return Found("voc", reasons, splits, VOC_CLASSES, encoding, public=public)
+
+
+def _in_colours(mask: Path) -> bool:
+    """Whether a mask is RGB, and not ids in three equal channels."""
+    raw = read_raw_mask(mask)
+    return raw.ndim == 3 and bool((raw != raw[..., :1]).any())
 
 
 def _with_sbd(

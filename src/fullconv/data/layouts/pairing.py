@@ -1,0 +1,82 @@
+"""Images and their masks, paired by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.data.decode import IMAGE_SUFFIXES
+from fullconv.data.layouts.base import image_files
+from fullconv.data.spec import Item
+from fullconv.errors import DataError, first_few
+
+MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
+
+
+def paired(images: Path, masks: Path, suffix: str = "") -> list[Item]:
+    """Pair images with masks by name; refuse images that have none."""
+    pictures = image_files(images)
+    mask_paths = image_files(masks)
+    if not pictures:
+        raise DataError(f"{images}: no images found; expected {', '.join(IMAGE_SUFFIXES)}")
+    if not mask_paths:
+        outlines = next(masks.rglob("*.txt"), None)
+        said = f"found {outlines.name}: YOLO's outlines need a data.yaml with names beside" if outlines else ""
+        raise DataError(f"{masks}: no masks found; {said or 'expected PNG files named like the images'}")
+    by_name: dict[str, Path] = {}
+    for path in mask_paths:
+        key = _key(path, masks)
+        if key in by_name:
+            raise DataError(f"{masks}: {by_name[key].name} and {path.name} have one name; keep one mask per image")
+        by_name[key] = path
+    endings = (suffix,) if suffix else MASK_ENDINGS
+    keys = [_key(path, images) for path in pictures]
+    named: dict[str, Path] = {}
+    for path, key in zip(pictures, keys, strict=True):
+        if named.setdefault(key, path) != path:
+            raise DataError(f"{images}: {named[key].name} and {path.name} have one name; keep one image per mask")
+    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in by_name for key in keys))
+    bare = [p.name for p, key in zip(pictures, keys, strict=True) if f"{key}{ending}" not in by_name]
+    if len(bare) == len(pictures):
+        raise DataError(
+            f"{images}: no image has a mask in {masks.name}/ (for {pictures[0].name} expected "
+            f"{keys[0]}.png, found {mask_paths[0].relative_to(masks)}); name the masks like the images, or give "
+            "mask_suffix in dataset.yaml"
+        )
+    if bare:
+        raise DataError(
+            f"{images}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)}); "
+            "add the masks, or move these images away"
+        )
+    return [Item(key, p, by_name[f"{key}{ending}"]) for p, key in zip(pictures, keys, strict=True)]
+
+
+def _key(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def paired_within(folder: Path, suffix: str = "") -> list[Item] | None:
+    """Items of one folder that holds images and masks side by side, the masks' names ending in one of the endings.
+
+    Args:
+        folder: the folder; its subfolders belong to it.
+        suffix: the ending, where it is known.
+
+    Returns:
+        None where fewer than half of the images have such a mask, and no suffix says that they should.
+
+    Raises:
+        DataError: some images have no mask.
+    """
+    files = {_key(path, folder): path for path in image_files(folder)}
+    endings = (suffix,) if suffix else MASK_ENDINGS[1:]
+    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in files for key in files))
+    pictures = {key: path for key, path in files.items() if not key.endswith(ending)}
+    bare = [path.name for key, path in pictures.items() if f"{key}{ending}" not in files]
+    if not pictures or (2 * len(bare) > len(pictures) and not suffix):
+        return None
+    if bare:
+        raise DataError(
+            f"{folder}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)}; expected names that "
+            f"end in {ending}.png); add the masks, or move these images away"
+        )
+    return [Item(key, path, files[f"{key}{ending}"]) for key, path in pictures.items()]
