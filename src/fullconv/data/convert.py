@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fullconv.data.grouping import regrouped
 from fullconv.data.loader import read_sample
 from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item
@@ -37,6 +38,8 @@ def convert(
     out: str | os.PathLike[str],
     to: str = "folder",
     progress: Callable[[int], None] | None = None,
+    *,
+    classes: str = "",
 ) -> Converted:
     """Write a data set in another layout.
 
@@ -47,9 +50,10 @@ def convert(
         out: a folder that does not exist; it appears when all of it is written.
         to: one of :data:`TARGETS`.
         progress: called with the number of images done.
+        classes: other classes by name (:func:`fullconv.data.grouping.regrouped`); empty for those of the data.
 
     Raises:
-        UsageError: ``out`` exists, an unknown target, or classes that it cannot hold.
+        UsageError: ``out`` exists, an unknown target, classes that it cannot hold or that the data do not have.
         DataError: a file that cannot be read.
     """
     out = Path(out)
@@ -59,6 +63,9 @@ def convert(
         raise UsageError(f"{out}: exists; choose another folder for the converted data")
     spec = open_dataset(data)
     result = Converted(out)
+    if classes:
+        spec = regrouped(spec, classes)
+        result.notes.append(spec.reasons[-1])
     if spec.labelled is not None and not TARGETS[to].parts:
         result.notes.append(
             "a mixture: which classes each of its data sets labels is not kept; in the copy every image counts as "

@@ -86,7 +86,9 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
         reasons.append(f"{spec.root}: {spec.layout}, {len(table)} of {len(order)} classes")
         reasons += [f"  {reason}" for reason in spec.reasons]
         for split, items in spec.splits.items():
-            splits.setdefault(split, []).extend(_item(item, first + item.source, spec, table) for item in items)
+            splits.setdefault(split, []).extend(
+                relabelled(item, first + item.source, spec, table, f"{first + item.source}/{item.id}") for item in items
+            )
     shared = len(order) < sum(len(spec.classes) for spec in specs)
     reasons.append(f"mixed by name: {len(order)} classes" + ("" if shared else ", none in common"))
     name = "+".join(spec.name for spec in specs)
@@ -106,7 +108,7 @@ def renamed(spec: DatasetSpec, classes: ClassSet) -> DatasetSpec | None:
         return None
     table = tuple(order.index(name.casefold()) for name in spec.classes.names)
     splits = {
-        split: [dataclasses.replace(_item(item, item.source, spec, table), id=item.id) for item in items]
+        split: [relabelled(item, item.source, spec, table, item.id) for item in items]
         for split, items in spec.splits.items()
     }
     labelled = _labelled(spec, table, len(order))
@@ -160,8 +162,8 @@ def _labelled(spec: DatasetSpec, table: Sequence[int], count: int) -> tuple[tupl
     return tuple(tuple(index in places for index in range(count)) for places in known)
 
 
-def _item(item: Item, source: int, spec: DatasetSpec, table: tuple[int, ...]) -> Item:
+def relabelled(item: Item, source: int, spec: DatasetSpec, table: tuple[int, ...], name: str) -> Item:
+    """An item of ``spec`` whose class ``i`` becomes ``table[i]``, as ``name`` of part ``source``."""
     labels = Relabelled(item, spec.encoding, len(spec.classes), spec.classes.ignore_index, table, spec.shapes)
     pixels = DrawnScene(spec.shapes, item.index) if spec.shapes else item.pixels
-    changed = {"id": f"{source}/{item.id}", "labels": labels, "pixels": pixels, "source": source}
-    return dataclasses.replace(item, **changed)  # type: ignore[arg-type]
+    return dataclasses.replace(item, id=name, labels=labels, pixels=pixels, source=source)

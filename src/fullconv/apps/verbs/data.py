@@ -47,7 +47,7 @@ def check(data: str, /, *, json: Path | None = None, html: Path | None = None, f
 
 
 @app.command
-def convert(data: str, out: Path, /, *, to: str = "folder") -> int:
+def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -> int:
     """Write DATA in another layout into the new folder OUT, and say what the layout cannot hold.
 
     Parameters
@@ -58,6 +58,9 @@ def convert(data: str, out: Path, /, *, to: str = "folder") -> int:
         The folder to make.
     to
         folder (holds everything), voc, cityscapes, coco, or webdataset (tar shards; holds everything).
+    classes
+        The classes of the copy by name, in the order of their ids: some of DATA's, or several as one, for example
+        'road, vehicle=car+truck, rest=*' (* is what is not named). Others become void. By default all as they are.
     """
     from fullconv.data.convert import convert as write_all
     from fullconv.data.open import open_dataset
@@ -65,7 +68,8 @@ def convert(data: str, out: Path, /, *, to: str = "folder") -> int:
     spec = open_dataset(data)
     total = sum(len(items) for items in spec.splits.values())
     with progress_bar() as progress:
-        done = write_all(spec, out, to, None if progress is None else lambda count: progress(count, total))
+        told = None if progress is None else lambda count: progress(count, total)
+        done = write_all(spec, out, to, told, classes=classes)
     print(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
     for note in done.notes:
         print(f"  {note}")
