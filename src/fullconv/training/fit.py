@@ -20,8 +20,8 @@ from lightning.fabric import Fabric
 
 from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
 from fullconv.data.loader import Batch, StepSampler, blocks_of, steps_per_epoch, train_batches
-from fullconv.errors import FullconvError, Interrupted, UsageError
-from fullconv.files import replacing, write_text
+from fullconv.errors import FullconvError, Interrupted
+from fullconv.files import replacing
 from fullconv.metrics import Scores
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
@@ -287,22 +287,3 @@ def check_memory(fabric: Fabric, plan: Plan) -> None:
             plan.segmenter.network.to(fabric.device), plan.crop, per_device,
             plan.segmenter.preprocessing.channels, fabric.device, plan.segmenter.precision == "bf16",
         )  # fmt: skip
-
-
-def prepare_folder(run: Run, plan: Plan, environment: dict[str, Any]) -> None:
-    """Make the run folder with what is known before the first step."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    try:
-        run.config.touch(exist_ok=False)  # claims the folder, should another run have chosen it at the same moment
-    except FileExistsError as error:
-        raise UsageError(f"{run.path}: another run has just taken this folder; start again") from error
-    plan.config.save(run.config)
-    run.write_environment(environment)
-    if plan.listing:
-        write_text(run.path / "weights.txt", plan.listing + "\n")
-
-
-def discard_failed_run(run: Run) -> None:
-    """Leave nothing behind of a run that failed before its first epoch was saved."""
-    if not run.last.is_file() and not run.state.is_file():
-        shutil.rmtree(run.path, ignore_errors=True)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,6 +22,7 @@ from PIL import Image
 from fullconv.errors import UsageError
 from fullconv.files import replacing, write_text
 from fullconv.segmenter import Segmenter
+from fullconv.training.config import TrainConfig
 
 LOG_FIELDS = (
     "epoch", "train_loss", "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
@@ -67,6 +69,32 @@ class Run:
         return Segmenter.load(self.best, device, precision)
 
     # -- writing -------------------------------------------------------------------------------------------------
+
+    def begin(self, config: TrainConfig, environment: Mapping[str, Any], listing: str = "") -> None:
+        """Make the folder with what is known before the first step.
+
+        Args:
+            config: the options.
+            environment: what :meth:`write_environment` adds.
+            listing: what became of every parameter of the weights it starts from.
+
+        Raises:
+            UsageError: another run has just made it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.config.touch(exist_ok=False)  # claims the folder, should another run have chosen it as well
+        except FileExistsError as error:
+            raise UsageError(f"{self.path}: another run has just taken this folder; start again") from error
+        config.save(self.config)
+        self.write_environment(environment)
+        if listing:
+            write_text(self.path / "weights.txt", listing + "\n")
+
+    def discard_unsaved(self) -> None:
+        """Leave nothing behind of a run that failed before its first epoch was saved."""
+        if not self.last.is_file() and not self.state.is_file():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def write_environment(self, extra: Mapping[str, Any]) -> None:
         """What it ran on and how it was started."""

@@ -27,7 +27,7 @@ from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter, from_header
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
-from fullconv.training.fit import Plan, check_memory, discard_failed_run, fit, prepare_folder
+from fullconv.training.fit import Plan, check_memory, fit
 from fullconv.training.memory import keep_freed_memory
 from fullconv.training.report import Reporter
 from fullconv.training.run import Run, existing_run, new_run_path
@@ -94,7 +94,8 @@ def train(
     def make_run() -> Run:
         run = resumed if resume else Run(new_run_path(out, f"{plan.spec.name}-{config.model}"))
         if not resume and fabric.is_global_zero:
-            prepare_folder(run, plan, {"data": str(plan.spec.root), "precision": plan.segmenter.precision})
+            environment = {"data": str(plan.spec.root), "precision": plan.segmenter.precision}
+            run.begin(plan.config, environment, plan.listing)
         return run
 
     plan = _on_all_ranks(fabric, prepare)
@@ -104,7 +105,7 @@ def train(
         fit(fabric, plan, run, reporter, saved)
     except BaseException as error:
         if fabric.is_global_zero and not resume:
-            discard_failed_run(run)
+            run.discard_unsaved()
         if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
             raise UsageError(
                 "batch norm needs more than one place a channel; enlarge --batch-size or --crop"

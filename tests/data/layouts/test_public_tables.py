@@ -65,3 +65,18 @@ def test_the_rule_for_camvid_frames_gives_segnets_lists(split: str, shared: Path
     names = [Path(line.split()[0]).stem for line in lines if line.strip()]
     assert len(names) == {"train": 367, "val": 101}[split]
     assert {_segnet_split(name) for name in names} == {split}
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("voc", VOC_NAMES),
+        ("cityscapes", CITYSCAPES_CLASSES.names),
+        ("ade20k", ADE20K_CLASSES.names),
+        ("coco_stuff", COCO_STUFF_CLASSES.names),
+        ("sift_flow", SIFT_FLOW_NAMES),
+    ],
+)
+def test_the_page_of_a_layout_lists_its_classes_in_order(page: str, names: Sequence[str]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "layouts" / f"{page}.md").read_text()
+    assert ", ".join(names) in " ".join(text.split())
