@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import os
 import re
@@ -44,6 +45,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def read_csv(path: Path, error: type[FullconvError]) -> list[list[str]]:
+    """The rows of a CSV file that are not empty, cells stripped.
+
+    Raises:
+        FullconvError: of the kind ``error``: not text in UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise error(f"{path}: not CSV in UTF-8 ({problem}); save it so") from problem
 
 
 def read_yaml(path: Path, error: type[FullconvError], expected: str) -> dict[str, Any]:

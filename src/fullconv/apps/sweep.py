@@ -40,7 +40,7 @@ class Swept:
 
     @property
     def idle(self) -> bool:
-        """Whether every value gave the same losses and scores, to the last digit: the option had no effect here."""
+        """Whether every value gave the same scores, and losses as logged: the option had no effect here."""
         figures = [{**row, "value": "", "seconds": 0} for row in self.rows]
         return len(figures) > 1 and all(figure == figures[0] for figure in figures)
 

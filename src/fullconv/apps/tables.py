@@ -66,7 +66,7 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
         table.add_row(escape(row["value"]), *losses, iou, str(row["best_epoch"]), f"{row['seconds']:.0f}")
     console.print(table)
     if swept.idle:
-        line = f"note: every value of {swept.option} gave the same figures, to the last digit: it has no effect here"
+        line = f"note: every value of {swept.option} gave the same figures: it has no effect here"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"table: {swept.table}\nimage | truth | each run: {swept.picture}", highlight=False, soft_wrap=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,22 +16,17 @@ from fullconv.spec import ClassSet, Colour
 
 PROBED_MASKS = 50
 NAME_FILES = ("classes.txt", "labels.txt", "codes.txt", "class_names.txt")
-COLOUR_FILE = "class_dict.csv"
-"""Lines ``name,r,g,b`` below a heading, as CamVid's copies and many others have."""
-VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
 
 
 def names_are_given(root: Path) -> bool:
     """Whether a file in the folder names the classes."""
-    return any((root / name).is_file() for name in (*NAME_FILES, COLOUR_FILE))
+    return any((root / name).is_file() for name in NAME_FILES)
 
 
 def classes_from_files(
     root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
-    if (root / COLOUR_FILE).is_file():
-        return _class_dict(root / COLOUR_FILE, read_raw_mask(masks[0]).ndim == 3, reasons)
     seen = _values_in(masks)
     _ask(root, seen, encoding)
     void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
@@ -57,32 +51,6 @@ def classes_from_files(
         names = tuple(f"class_{index}" for index in range(largest + 1))
         reasons.append(f"class names are not given: {len(names)} classes counted from the masks (largest id {largest})")
     return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
-
-
-def _class_dict(listing: Path, coloured: bool, reasons: list[str]) -> tuple[ClassSet, MaskEncoding]:
-    """Classes of ``class_dict.csv``, for masks of its colours or of its line numbers."""
-    with listing.open(encoding="utf-8-sig", newline="") as file:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    found: dict[str, Colour] = {}
-    for row in rows[1:]:
-        try:
-            red, green, blue = (int(cell) for cell in row[1:4])
-        except ValueError as error:
-            raise DataError(f"{listing}: line {','.join(row)!r}; expected name,r,g,b; correct it") from error
-        if not row[0] or row[0] in found or (red, green, blue) in found.values():
-            raise DataError(f"{listing}: {row[0]!r} has no name, or a name or colour that another has; correct it")
-        found[row[0]] = (red, green, blue)
-    kept = {name: colour for name, colour in found.items() if name.casefold() not in VOID_NAMES}
-    if not kept:
-        raise DataError(f"{listing}: names no class; expected a heading and lines name,r,g,b")
-    voids = [name for name in found if name not in kept]
-    reasons.append(f"classes from {listing.name}" + (f"; {', '.join(voids)} is void" if voids else ""))
-    classes, order = ClassSet(tuple(kept), tuple(kept.values())), list(found)
-    if coloured:
-        ids = {colour: index for index, colour in enumerate(kept.values())}
-        return classes, MaskEncoding(colours=ids, void_colours=tuple(found[name] for name in voids))
-    values = {order.index(name): index for index, name in enumerate(kept)}
-    return classes, MaskEncoding(values=values, void_values=(*(order.index(name) for name in voids), 255))
 
 
 def ask_about_255(root: Path, masks: Sequence[Path], encoding: MaskEncoding) -> None:

@@ -30,8 +30,9 @@ def regrouped(spec: DatasetSpec, text: str) -> DatasetSpec:
         name, equals, members = (part.strip() for part in entry.partition("="))
         wanted = [member.strip() for member in members.split("+")] if equals else [name]
         strange = [member for member in wanted if member.casefold() not in own and member != REST]
-        if not name or name in groups or strange:
+        if not name or name in groups or strange or name == REST:
             wrong = f"there is no class {strange[0]!r}" if strange else f"{name!r} is empty or named twice"
+            wrong = "write rest=*" if name == REST else wrong
             raise UsageError(f"--classes: {wrong}; the classes are {first_few(list(spec.classes.names), 40)}")
         groups[name] = [own[member.casefold()] for member in wanted if member != REST]
         if REST in wanted:
@@ -62,18 +63,28 @@ def _with_groups(spec: DatasetSpec, groups: dict[str, list[int]]) -> DatasetSpec
     for place, members in enumerate(groups.values()):
         for index in members:
             table[index] = place
+    rows = spec.labelled and tuple(tuple(row[members[0]] for members in groups.values()) for row in spec.labelled)
     splits = {
-        split: [relabelled(item, item.source, spec, tuple(table), item.id) for item in items]
+        split: [
+            relabelled(item, item.source, spec, tuple(table), item.id)
+            for item in items
+            if rows is None or any(rows[item.source])
+        ]
         for split, items in spec.splits.items()
     }
-    rows = spec.labelled and tuple(tuple(row[members[0]] for members in groups.values()) for row in spec.labelled)
+    gone = sum(map(len, spec.splits.values())) - sum(map(len, splits.values()))
+    bare = [split for split, items in splits.items() if spec.splits[split] and not items]
+    if bare:
+        raise UsageError(f"--classes: no image of split {bare[0]} is labelled with any of them; name others")
     lost = [name for index, name in enumerate(spec.classes.names) if table[index] == classes.ignore_index]
     said = ", ".join(
         name if [spec.classes.names[i] for i in members] == [name]
         else f"{name} ({'+'.join(spec.classes.names[i] for i in members)})"
         for name, members in groups.items()
     )  # fmt: skip
-    reasons = [*spec.reasons, f"classes by name: {said}" + (f"; void now: {first_few(lost, 40)}" if lost else "")]
+    line = f"classes by name: {said}" + (f"; void now: {first_few(lost, 40)}" if lost else "")
+    line += f"; {gone} images of parts that label none of them are left out" if gone else ""
+    reasons = [*spec.reasons, line]
     return dataclasses.replace(
         spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True, shapes=None,
         labelled=rows or None, reasons=tuple(reasons),

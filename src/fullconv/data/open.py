@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.data.archive import is_archive, unpack
+from fullconv.data.class_dict import CLASS_DICT, by_class_dict
 from fullconv.data.counting import ask_about_255, classes_from_files, names_are_given
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
@@ -61,13 +62,31 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
                 raise DataError(f"{path}: a damaged or truncated archive; fetch it again")
             raise UsageError(f"{path}: neither a folder nor a zip or tar archive; give the folder of the data")
         path = unpack(path)
-    candidates = _candidates(path)
-    for number, root in enumerate(candidates):
-        description = read_description(root)
-        found = _recognise(root, description or Description())
-        if found is not None:
-            found.reasons += _refuse_others(path, root, found, candidates[number + 1 :])
-            return _complete(root, found, description)
+    opened, failed = list[DatasetSpec](), list[DataError]()
+    for root in _candidates(path):
+        if any(root.is_relative_to(one.root) for one in opened):
+            continue
+        try:
+            here = _open_folder(root)
+        except DataError as error:
+            if root == path:
+                raise
+            failed.append(error)
+            continue
+        if here is not None and root == path:
+            return here
+        opened += [here] if here is not None else []
+        if len(opened) > 1:
+            first, second = (f"{one.root.relative_to(path)} ({one.layout})" for one in opened)
+            raise DataError(
+                f"{path}: holds several data sets, {first} and {second}; give one of them, or join them: "
+                f"{opened[0].root}+{opened[1].root}"
+            )
+    if opened:
+        reasons = (f"beside it is left out: {error}" for error in failed)
+        return dataclasses.replace(opened[0], reasons=(*opened[0].reasons, *reasons))
+    if failed:
+        raise failed[0]
     raise DataError(
         f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
         "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
@@ -101,42 +120,21 @@ def _candidates(path: Path) -> list[Path]:
     return [path, *level, *[folder for parent in level for folder in below(parent)][:200]]
 
 
-def _recognise(root: Path, given: Description) -> Found | None:
-    """What lies in a folder, by the first recogniser that knows it."""
+def _open_folder(root: Path) -> DatasetSpec | None:
+    """The data set that lies in a folder, by the first recogniser that knows it."""
+    description = read_description(root)
+    given = description or Description()
     own = given.images or given.masks or given.mask_suffix or given.splits
     for recognise in (recognise_folder,) if own else RECOGNISERS:
         found = recognise(root, given)
         if found:
-            return found
+            return _complete(root, found, description)
     if own:
         raise DataError(
             f"{root}: dataset.yaml names images in '{given.images or 'images'}' and masks in "
             f"'{given.masks or 'masks'}', but these two folders are not both there; correct the names"
         )
     return None
-
-
-def _refuse_others(path: Path, root: Path, found: Found, others: Sequence[Path]) -> list[str]:
-    """Refuse a folder above two data sets: which of them is meant, only its owner knows.
-
-    Returns:
-        A line for each that looks like another, but cannot be opened.
-    """
-    said = []
-    for other in others:
-        if other == root or root in other.parents or root == path:
-            continue
-        try:
-            second = _recognise(other, read_description(other) or Description())
-        except DataError as error:
-            said.append(f"beside it is left out: {error}")
-            continue
-        if second is not None:
-            raise DataError(
-                f"{path}: holds several data sets, {root.relative_to(path)} ({found.layout}) and "
-                f"{other.relative_to(path)} ({second.layout}); give one of them, or join them: {root}+{other}"
-            )
-    return said
 
 
 def _complete(root: Path, found: Found, description: Description | None) -> DatasetSpec:
@@ -161,7 +159,9 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         channels = description.channels
         if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
             _refuse_other_classes(root, found, classes, encoding)
-    splits = _splits(found, given, reasons)
+    splits = _splits(root, found, given, reasons)
+    if classes is None and (root / CLASS_DICT).is_file():
+        splits, classes, encoding = by_class_dict(root / CLASS_DICT, splits, encoding, reasons)
     declared = classes is not None or names_are_given(root)
     masks = list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
     if classes is None:
@@ -170,7 +170,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         ask_about_255(root, masks, encoding)
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
-        licence=LICENCES.get(found.layout, "") if found.public and not given.classes else "",
+        licence=LICENCES.get(found.layout, "") if found.public else "",
     )  # fmt: skip
     return partly_labelled(spec, given.labelled) if given.labelled else spec
 
@@ -207,8 +207,10 @@ def _refuse_other_classes(root: Path, found: Found, classes: ClassSet, encoding:
         )
 
 
-def _splits(found: Found, description: Description, reasons: list[str]) -> dict[str, Sequence[Item]]:
+def _splits(root: Path, found: Found, description: Description, reasons: list[str]) -> dict[str, Sequence[Item]]:
     splits = dict(found.splits)
+    if not any(splits.values()):
+        raise DataError(f"{root}: {found.layout}, but no image is in any split; see its lists")
     if "train" in splits and "val" in splits:
         return splits
     if not {"", "train"} & set(splits):

@@ -91,7 +91,7 @@ def test_without_labelmap_it_is_voc(tmp_path: Path) -> None:
     root = make(tmp_path / "task", kind="grey")
     (root / "labelmap.txt").unlink()
     (root / "ImageSets/Segmentation/train.txt").write_text("")
-    with pytest.raises(DataError, match="train split is empty"):
+    with pytest.raises(DataError, match="no image is in any split; see its lists"):
         open_dataset(root)
 
 

@@ -68,8 +68,8 @@ def recognise_cityscapes(root: Path, description: Description) -> Found | None:
     images = root / IMAGES
     there = [
         (kind, part)
-        for kind in ("gtFine", "gtCoarse")
         for part in ("train", "val")
+        for kind in ("gtFine", "gtCoarse")
         if (images / part).is_dir() and (root / kind / part).is_dir()
     ]
     if not there:
@@ -77,7 +77,8 @@ def recognise_cityscapes(root: Path, description: Description) -> Found | None:
     kind, part = there[0]
     reasons = [f"leftImg8bit/{part} and {kind}/{part}: Cityscapes, {len(CITYSCAPES_CLASSES)} training classes"]
     if len({kind for kind, _ in there}) > 1:
-        reasons.append("gtCoarse lies beside and is not used; put leftImg8bit and gtCoarse alone in a folder to use it")
+        other = next(name for name, _ in there if name != kind)
+        reasons.append(f"{other} lies beside and is not used; put leftImg8bit and {other} alone in a folder to use it")
     parts = {"train": ["train"], "val": ["val"]}
     if kind == "gtCoarse" and (images / "train_extra").is_dir() and (root / kind / "train_extra").is_dir():
         parts["train"].append("train_extra")

@@ -132,7 +132,7 @@ def recognise_coco_panoptic(root: Path, description: Description) -> Found | Non
     """
     notes = root / "annotations"
     files = split_files(notes, PREFIX) or split_files(root, PREFIX)
-    if not files:
+    if not files or ("train" not in files and next(notes.glob("instances_train*.json"), None)):
         return None
     folders = {split: _maps(root, path) for split, path in files.items()}
     if not any(folders.values()) and next(notes.glob("instances_*.json"), None):

@@ -55,6 +55,8 @@ def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
     if not present:
         return None
     masks, first = present[0]
+    if first != SPLITS["train"] and next((root / "annotations").glob("instances_train*.json"), None):
+        return None
     splits: dict[str, list[Item]] = {}
     for split, name in SPLITS.items():
         if not (masks / name).is_dir():

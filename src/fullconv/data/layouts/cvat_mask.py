@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from fullconv.data.decode import IMAGE_SUFFIXES, opened
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, image_files, lines
 from fullconv.data.layouts.exports import by_subset, is_background
+from fullconv.data.palette_mask import PaletteMask
 from fullconv.data.spec import Item, LabelSource, MaskEncoding
 from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet, Colour
@@ -123,35 +121,3 @@ def _item(
         if picture.mode == "P":
             source = PaletteMask(mask, dict(colours), voids)
     return Item(name, image, mask, labels=source)
-
-
-@dataclass(frozen=True)
-class PaletteMask:
-    """A palette mask whose colours, not its values, say which class a pixel is."""
-
-    path: Path
-    colours: dict[Colour, int]
-    voids: tuple[Colour, ...]
-
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
-
-        Raises:
-            DataError: a colour that stands for no class, or a damaged file.
-        """
-        with opened(self.path) as picture:
-            values = np.array(picture)
-            palette = np.array(picture.getpalette("RGB")).reshape(-1, 3)
-        ids = {**self.colours, **dict.fromkeys(self.voids, ignore_index)}
-        table = np.array([ids.get((int(r), int(g), int(b)), -1) for r, g, b in palette], np.int32)
-        table = np.concatenate([table, np.full(256 - len(table), -1, np.int32)])
-        labels = table[values]
-        if (labels < 0).any():
-            row, column = (int(place) for place in np.argwhere(labels < 0)[0])
-            value = int(values[row, column])
-            colour = tuple(palette[value].tolist()) if value < len(palette) else "none"
-            raise DataError(
-                f"{self.path}: colour {colour} (value {value}) at row {row}, column {column} stands for no class; "
-                "add it to labelmap.txt, or export the mask again"
-            )
-        return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
-from fullconv.data.layouts.pairing import paired, paired_within
+from fullconv.data.layouts.pairing import holds_images, paired, paired_within
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 
@@ -59,16 +59,19 @@ def recognise_folder(root: Path, description: Description) -> Found | None:
 
 def _beside(root: Path, description: Description) -> Found | None:
     """``train`` with ``train_labels``, ``val`` with ``val_labels``, ..."""
+    if description.images or description.masks or description.splits:
+        return None
+    parts = _split_folders(root)
     found = {
         split: (folder, masks)
-        for split, folder in _split_folders(root).items()
+        for split, folder in parts.items()
         if (masks := child(root, [folder.name.lower() + ending for ending in BESIDE])) is not None
     }
     if not found:
         return None
-    splits = {split: paired(*folders, description.mask_suffix) for split, folders in found.items()}
     said = ", ".join(f"{images.name} and {masks.name}" for images, masks in found.values())
-    return Found("folder", [f"folders {said}, paired by name"], splits)
+    reasons = [f"folders {said}, paired by name", *_bare(parts, set(found), f"{next(iter(found.values()))[1].name}")]
+    return Found("folder", reasons, {s: paired(*folders, description.mask_suffix) for s, folders in found.items()})
 
 
 def _together(root: Path, description: Description) -> Found | None:
@@ -76,14 +79,34 @@ def _together(root: Path, description: Description) -> Found | None:
     if description.images != description.masks:
         return None
     folder = root / description.images
-    if not folder.is_dir() or description.splits:
+    if not folder.is_dir():
         return None
-    parts = _split_folders(folder)
-    found = {split: items for split, sub in parts.items() if (items := paired_within(sub, description.mask_suffix))}
-    if "train" not in found:
-        items = paired_within(folder, description.mask_suffix)
-        found = {"": items} if items else {}
-    return Found("folder", ["images and masks side by side, paired by name"], found) if found else None
+    suffix = description.mask_suffix
+    parts = {} if description.splits else _split_folders(folder)
+    splits = {split: items for split, sub in parts.items() if (items := paired_within(sub, suffix))}
+    said = "images and masks side by side, paired by name"
+    if splits:
+        return Found("folder", [said, *_bare(parts, set(splits), "masks beside its images")], splits)
+    items = paired_within(folder, suffix)
+    if not items:
+        return None
+    lists = description.splits or _split_lists(folder)
+    if lists:
+        return Found("folder", [said, f"split lists {', '.join(lists.values())}"], _by_lists(folder, items, lists))
+    return Found("folder", [said], {"": items})
+
+
+def _bare(parts: dict[str, Path], found: set[str], what: str) -> list[str]:
+    """What is said of a test split without masks.
+
+    Raises:
+        DataError: another split has none.
+    """
+    bare = [(split, folder) for split, folder in parts.items() if split not in found and holds_images(folder)]
+    lost = [folder for split, folder in bare if split != "test"]
+    if lost:
+        raise DataError(f"{lost[0]}: holds images, but no masks, unlike the other split ({what}); add them, or move it")
+    return [f"{folder.name} has no masks and is left out" for _, folder in bare]
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

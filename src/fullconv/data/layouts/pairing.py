@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fullconv.data.decode import IMAGE_SUFFIXES
@@ -10,6 +11,8 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 
 MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
+MOSTLY = 0.8
+"""Share of the images that must have a mask side by side, before a folder is taken for such data."""
 
 
 def paired(images: Path, masks: Path, suffix: str = "") -> list[Item]:
@@ -58,25 +61,47 @@ def paired_within(folder: Path, suffix: str = "") -> list[Item] | None:
     """Items of one folder that holds images and masks side by side, the masks' names ending in one of the endings.
 
     Args:
-        folder: the folder; its subfolders belong to it.
+        folder: the folder; what lies below it belongs to it only where ``suffix`` is given.
         suffix: the ending, where it is known.
 
     Returns:
-        None where fewer than half of the images have such a mask, and no suffix says that they should.
+        None where hardly an image has such a mask, and no suffix says that it should.
 
     Raises:
-        DataError: some images have no mask.
+        DataError: images without a mask, masks without an image, or two files of one name.
     """
-    files = {_key(path, folder): path for path in image_files(folder)}
+    paths = image_files(folder) if suffix else _images_in(folder)
+    files: dict[str, Path] = {}
+    twice = [path.name for path in paths if files.setdefault(_key(path, folder), path) != path]
     endings = (suffix,) if suffix else MASK_ENDINGS[1:]
     ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in files for key in files))
-    pictures = {key: path for key, path in files.items() if not key.endswith(ending)}
-    bare = [path.name for key, path in pictures.items() if f"{key}{ending}" not in files]
-    if not pictures or (2 * len(bare) > len(pictures) and not suffix):
+    masks: dict[str, str] = {}
+    for key in sorted(files, key=len):  # face.jpg, face_mask.jpg and face_mask_mask.jpg: the shortest is an image
+        if key not in masks.values() and f"{key}{ending}" in files:
+            masks[key] = f"{key}{ending}"
+    rest = sorted(set(files) - set(masks) - set(masks.values()))
+    if not suffix and len(masks) < MOSTLY * (len(masks) + len(rest)):
         return None
+    lonely = [files[key].name for key in rest if key.endswith(ending)]
+    bare = [files[key].name for key in rest if not key.endswith(ending)]
+    if twice:
+        raise DataError(f"{folder}: {first_few(twice)} have one name with others; keep one image and one mask of it")
     if bare:
         raise DataError(
-            f"{folder}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)}; expected names that "
-            f"end in {ending}.png); add the masks, or move these images away"
+            f"{folder}: {len(bare)} of {len(masks) + len(bare)} images have no mask ({first_few(bare)}; expected names "
+            f"that end in {ending}.png); add the masks, or move these images away"
         )
-    return [Item(key, path, files[f"{key}{ending}"]) for key, path in pictures.items()]
+    if lonely:
+        raise DataError(f"{folder}: {len(lonely)} masks have no image ({first_few(lonely)}); add it, or move them away")
+    return [Item(key, files[key], files[mask]) for key, mask in sorted(masks.items())]
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether image files lie in the folder itself."""
+    return bool(_images_in(folder))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    return [folder / name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]

@@ -70,6 +70,8 @@ def recognise_pets(root: Path, description: Description) -> Found | None:
     if given is None or not by_kind:
         return Found("pets", reasons, splits, PET_CLASSES, TRIMAP)
     ids = {_plain(name): index for index, name in enumerate(given.names)}
+    if len(ids) < len(given):
+        raise DataError(f"{root / 'dataset.yaml'}: classes names one kind twice; name each once")
     strange = [name for name in given.names if _plain(name) not in {"background"}.union(*kinds.values())]
     if strange:
         raise DataError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child
-from fullconv.data.layouts.pairing import paired_within
+from fullconv.data.layouts.pairing import holds_images, paired_within
 from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
+from fullconv.files import read_csv
 from fullconv.spec import ClassSet
 
 LISTING, SUFFIX = "_classes.csv", "_mask"
@@ -27,12 +27,14 @@ def recognise_roboflow_masks(root: Path, description: Description) -> Found | No
             raise DataError(
                 f"{folder / LISTING}: has other classes than {first / LISTING}; export the two as one version"
             )
-    parts = {split: folder for split, folder in folders.items() if folder in listings} or {"": root}
+    parts = {split: folder for split, folder in folders.items() if holds_images(folder)} or {"": root}
     splits = {split: items for split, folder in parts.items() if (items := paired_within(folder, SUFFIX))}
     if not splits:
         raise DataError(f"{first}: no images found; expected a.jpg and a{SUFFIX}.png beside {LISTING}")
     reasons = [f"{LISTING} beside images and *{SUFFIX}.png: Roboflow's semantic masks, {len(values)} classes"]
-    encoding = MaskEncoding(values={value: index for index, value in enumerate(values)})
+    encoding = MaskEncoding(
+        values={value: i for i, value in enumerate(values)}, void_values=() if 255 in values else None
+    )
     return Found("roboflow_masks", reasons, splits, ClassSet(tuple(values.values())), encoding)
 
 
@@ -40,8 +42,7 @@ def _classes(listing: Path) -> dict[int, str]:
     """Names by pixel value, in the order of the values; empty for another kind of file."""
     if not listing.is_file():
         return {}
-    with listing.open(encoding="utf-8-sig", newline="") as file:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    rows = read_csv(listing, DataError)
     if not rows or rows[0][0].casefold() != "pixel value":
         return {}  # of a classification export: filename, ...
     try:
@@ -50,4 +51,6 @@ def _classes(listing: Path) -> dict[int, str]:
         raise DataError(f"{listing}: expected lines 'Pixel Value, Class' ({error}); export it again") from error
     if not found or len(set(found.values())) < len(rows) - 1 or "" in found.values():
         raise DataError(f"{listing}: expected a different name for each pixel value; correct it")
+    if not all(0 <= value <= 255 for value in found):
+        raise DataError(f"{listing}: values from {min(found)} to {max(found)}; expected 0 to 255; correct it")
     return dict(sorted(found.items()))

@@ -41,9 +41,11 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
     if not (lists.is_dir() and masks.is_dir() and images.is_dir()):
         return None
     names = {split: _stems(lists / f"{split}.txt") for split, _ in SPLIT_NAMES if (lists / f"{split}.txt").is_file()}
-    hidden = not all((masks / f"{name}.png").is_file() for name in names.get("test", ()))
-    if hidden:  # VOC keeps the masks of its later test sets
-        del names["test"]
+    hidden = "test" in names and not all((masks / f"{name}.png").is_file() for name in names["test"])
+    if hidden or not names.get("test"):  # VOC keeps the masks of its later test sets
+        names.pop("test", None)
+    if not names and (lists / "trainval.txt").is_file():
+        names[""] = _stems(lists / "trainval.txt")
     splits: dict[str, Sequence[Item]] = {
         split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks)
         for split, stems in names.items()
@@ -70,7 +72,10 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
 
 def _in_colours(mask: Path) -> bool:
     """Whether a mask is RGB, and not ids in three equal channels."""
-    raw = read_raw_mask(mask)
+    try:
+        raw = read_raw_mask(mask)
+    except DataError:
+        return False  # named where it is read
     return raw.ndim == 3 and bool((raw != raw[..., :1]).any())
 
 

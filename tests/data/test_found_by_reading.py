@@ -1,0 +1,176 @@
+"""Wrong readings of folders that a hostile reading found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from fullconv.apps.cli import run
+from fullconv.data import open_dataset, read_sample
+from fullconv.data.grouping import regrouped
+from fullconv.errors import DataError, UsageError
+from tests.data.layouts import test_cityscapes, test_coco, test_coco_panoptic
+
+Make = Callable[..., Path]
+
+
+def side_by_side(folder: Path, names: str = "abcdef", ending: str = "_mask", seed: int = 0) -> Path:
+    folder.mkdir(parents=True)
+    random = np.random.default_rng([seed, len(folder.as_posix())])
+    for name in names:
+        Image.fromarray(random.integers(0, 255, (6, 8, 3), np.uint8)).save(folder / f"{name}.jpg")
+        Image.fromarray(random.integers(0, 3, (6, 8), np.uint8)).save(folder / f"{name}{ending}.png")
+    return folder
+
+
+def test_a_folder_above_side_by_side_data_is_not_the_data(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        side_by_side(tmp_path / "above" / "export" / split)
+    spec = open_dataset(tmp_path / "above")
+    assert (spec.root.name, {split: len(items) for split, items in spec.splits.items()}) == (
+        "export", {"train": 6, "val": 6},
+    )  # fmt: skip
+    side_by_side(tmp_path / "two" / "a")
+    side_by_side(tmp_path / "two" / "b")
+    with pytest.raises(DataError, match="holds several data sets"):
+        open_dataset(tmp_path / "two")
+    side_by_side(tmp_path / "only" / "val")
+    assert list(open_dataset(tmp_path / "only").splits) == ["val"]
+
+
+def test_what_has_no_mask_or_no_image_side_by_side_is_named(tmp_path: Path) -> None:
+    root = side_by_side(tmp_path / "faces", [*"abcdefg", "face_mask"])  # type: ignore[arg-type]
+    assert {item.image.stem for split in open_dataset(root).splits.values() for item in split} == {
+        *"abcdefg", "face_mask",
+    }  # fmt: skip
+    (root / "a.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 masks have no image \(a_mask\.png\)"):
+        open_dataset(root)
+    shutil.copy(root / "b.jpg", root / "a.jpg")
+    shutil.copy(root / "c_mask.png", root / "c.png")
+    with pytest.raises(DataError, match=r"c\.png have one name with others"):
+        open_dataset(root)
+    (root / "c.png").unlink()
+    (root / "d_mask.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 8 images have no mask \(d\.jpg"):
+        open_dataset(root)
+    for split in ("train", "val"):
+        side_by_side(tmp_path / "parts" / split)
+    for path in (tmp_path / "parts" / "val").glob("*_mask.png"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"val: holds images, but no masks, unlike the other split"):
+        open_dataset(tmp_path / "parts")
+    lists = side_by_side(tmp_path / "lists")
+    (lists / "train.txt").write_text("a\nb\n")
+    (lists / "val.txt").write_text("c\n")
+    assert {split: len(items) for split, items in open_dataset(lists).splits.items()} == {"train": 2, "val": 1}
+
+
+def test_a_layout_with_train_goes_before_one_with_val_only(tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    test_coco.build(root)
+    test_coco_panoptic.write(root, "val2017", ["000000000139"])
+    assert open_dataset(root).layout == "coco"
+    city = tmp_path / "city"
+    for part in ("train", "val"):
+        test_cityscapes.save_image(city, part, "aa_000000_000000")
+        for kind in ("gtCoarse", "gtFine") if part == "val" else ("gtCoarse",):
+            test_cityscapes.save_masks(city, kind, part, "aa_000000_000000", "labelIds", test_cityscapes.LABELS)
+    spec = open_dataset(city)
+    assert list(spec.splits) == ["train", "val"]
+    assert any(reason.startswith("gtFine lies beside and is not used") for reason in spec.reasons)
+
+
+def test_class_dict_names_colours_whatever_the_palette_s_order(make_folder: Make) -> None:
+    root = make_folder(5)
+    colours = {"ring": (9, 9, 9), "ground": (0, 0, 1), "disc": (0, 0, 2), "square": (0, 0, 3), "triangle": (0, 0, 4)}
+    (root / "class_dict.csv").write_text("".join(f"{n},{r},{g},{b}\n" for n, (r, g, b) in colours.items()))
+    raw = {}
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+        raw[path.stem] = values
+        palette = Image.fromarray(values, "P")
+        palette.putpalette([0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 9, 9, 9])
+        palette.save(path)
+    spec = open_dataset(root)
+    assert spec.classes.names[0] == "ring"  # no heading: the first line counts
+    item = spec.split("train")[0]
+    np.testing.assert_array_equal(read_sample(spec, item).labels, np.array([1, 2, 3, 4, 0])[raw[item.id]])
+    (root / "dataset.yaml").write_text("ignore: [[0, 0, 2]]")
+    spec = open_dataset(root)
+    item = spec.split("train")[0]
+    np.testing.assert_array_equal(read_sample(spec, item).labels == 255, raw[item.id] == 1)
+    for text, words in (
+        (b"name,r,g,b\nroad,1,2,300\n", "expected 0 to 255"),
+        ("name,r,g,b\nstra\u00dfe,1,2,3\n".encode("latin-1"), "not CSV in UTF-8"),
+    ):
+        (root / "class_dict.csv").write_bytes(text)
+        with pytest.raises(DataError, match=words):
+            open_dataset(root)
+
+
+def test_255_may_be_a_class_of_roboflow(tmp_path: Path) -> None:
+    root = side_by_side(tmp_path / "train")
+    with Image.open(root / "a_mask.png") as picture:
+        values = np.asarray(picture)
+    Image.fromarray(np.where(values == 2, 255, values).astype(np.uint8)).save(root / "a_mask.png")
+    (root / "_classes.csv").write_text("Pixel Value, Class\n0, ground\n1, leaf\n2, root\n255, stem\n")
+    spec = open_dataset(tmp_path)
+    item = next(item for split in spec.splits.values() for item in split if item.id == "a")
+    np.testing.assert_array_equal(read_sample(spec, item).labels == 3, values == 2)
+    (root / "_classes.csv").write_text("Pixel Value, Class\n0, ground\n300, stem\n")
+    with pytest.raises(DataError, match="values from 0 to 300; expected 0 to 255"):
+        open_dataset(tmp_path)
+
+
+def test_parts_that_label_none_of_the_chosen_classes_are_left_out(make_folder: Make, tmp_path: Path) -> None:
+    first, second = make_folder(5, name="a"), make_folder(5, name="b")
+    (first / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "car", "kite", "boat", "ring"]}))
+    (second / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "disc", "tree", "house", "ring"]}))
+    mixed = open_dataset(f"{first}+{second}")
+    assert run(["convert", f"{first}+{second}", str(tmp_path / "copy"), "--classes", "car"]) == 0
+    assert sum(len(items) for items in open_dataset(tmp_path / "copy").splits.values()) == 5
+    assert "5 images of parts that label none of them are left out" in regrouped(mixed, "car").reasons[-1]
+    with pytest.raises(UsageError, match=r"write rest=\*"):
+        regrouped(mixed, "car, *")
+
+
+def test_voc_with_trainval_alone_is_divided_and_empty_lists_are_refused(make_folder: Make, tmp_path: Path) -> None:
+    source, root = make_folder(5), tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for index in range(5):
+        shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"{index}.png")
+        shutil.copy(source / "masks" / f"scene_{index}.png", root / "SegmentationClass" / f"{index}.png")
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "trainval.txt").write_text("0\n1\n2\n3\n4\n")
+    (root / "SegmentationClass" / "2.png").write_bytes(b"no picture")
+    assert {split: len(items) for split, items in open_dataset(root).splits.items()} == {"train": 4, "val": 1}
+    for split in ("train", "val", "test"):
+        (lists / f"{split}.txt").write_text("")
+    with pytest.raises(DataError, match="no image is in any split"):
+        open_dataset(root)
+
+
+def test_what_lies_beside_counts_only_if_it_opens(make_folder: Make, tmp_path: Path) -> None:
+    data = make_folder(4, name="above/data")
+    photos = side_by_side(data.parent / "aa_photos", ending="_gt")
+    for path in photos.glob("*_gt.png"):
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".jpg"))  # JPEG masks never open
+        path.unlink()
+    shutil.rmtree(make_folder(2, name="above/ab") / "masks")
+    (data.parent / "ab" / "masks").mkdir()
+    spec = open_dataset(data.parent)
+    assert spec.root == data
+    assert sum("beside it is left out" in reason for reason in spec.reasons) == 2
+    shutil.rmtree(data)
+    with pytest.raises(DataError, match=r"JPEG|no masks"):
+        open_dataset(photos.parent)
