@@ -15,6 +15,7 @@ from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet, Colour
 
 PROBED_MASKS = 50
+MOST_SPARSE = 20
 NAME_FILES = ("classes.txt", "labels.txt", "codes.txt", "class_names.txt")
 
 
@@ -27,14 +28,9 @@ def classes_from_files(
     root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
-    seen = _values_in(masks)
-    _ask(root, seen, encoding)
-    void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
-    if encoding.void_values is None and void & seen:
-        encoding = dataclasses.replace(encoding, void_values=tuple(void))  # 65535 is none of our ids
-    real = seen - void
-    if not real:
-        raise DataError(f"{masks[0].parent}: every mask pixel is void ({first_few([str(v) for v in sorted(seen)])})")
+    with ThreadPoolExecutor() as pool:
+        seen = set().union(*pool.map(values_of, masks))
+    real, encoding = real_ids(root, seen, encoding)
     palette = _palette(masks[0])
     listing = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
     if listing is not None:
@@ -42,52 +38,84 @@ def classes_from_files(
         names = tuple(line.strip() for line in lines if line.strip())
         reasons.append(f"class names from {listing.name}")
     else:
-        largest = max(real)
-        if largest > 20 and len(real) < largest / 2:
-            raise DataError(
-                f"{masks[0].parent}: the masks hold {len(real)} different ids up to {largest}; are these classes, "
-                "instances, or smoothed edges? Name the classes (and values) in dataset.yaml"
-            )
-        names = tuple(f"class_{index}" for index in range(largest + 1))
-        reasons.append(f"class names are not given: {len(names)} classes counted from the masks (largest id {largest})")
+        names = numbered_names(root, real)
+        reasons.append(
+            f"class names are not given: {len(names)} classes counted from the masks (largest id {max(real)})"
+        )
     return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
 
 
 def ask_about_255(root: Path, masks: Sequence[Path], encoding: MaskEncoding) -> None:
-    """Refuse masks of 0 and 255 that nobody explained.
+    """Refuse masks of 0 and 255 that nobody explained: they mean one of two things.
 
     Raises:
         DataError: they hold nothing else, and ``dataset.yaml`` does not say what 255 is.
     """
-    _ask(root, _values_in(masks[:PROBED_MASKS]), encoding)
+    with ThreadPoolExecutor() as pool:
+        _ask(root, set().union(*pool.map(values_of, masks[:PROBED_MASKS])), encoding)
+
+
+def values_of(mask: Path) -> set[int]:
+    """All raw values of an index mask.
+
+    Raises:
+        DataError: it is in colours.
+    """
+    raw = read_raw_mask(mask)
+    if raw.ndim == 3:
+        if (raw != raw[..., :1]).any():
+            raise DataError(
+                f"{mask}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
+                "(classes: {road: [128, 64, 128], ...}), or save index masks"
+            )
+        raw = raw[..., 0]
+    return {int(value) for value in np.unique(raw)}
+
+
+def real_ids(root: Path, seen: set[int], encoding: MaskEncoding) -> tuple[set[int], MaskEncoding]:
+    """The ids that are classes, and the encoding with the value that is void.
+
+    Args:
+        root: the data set, for messages.
+        seen: all values of its masks.
+        encoding: what ``dataset.yaml`` says of them.
+
+    Raises:
+        DataError: 255 may be a class or void, or every pixel is void.
+    """
+    _ask(root, seen, encoding)
+    void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
+    if encoding.void_values is None and void & seen:
+        encoding = dataclasses.replace(encoding, void_values=tuple(void))  # 65535 is none of our ids
+    real = seen - void
+    if not real:
+        found = first_few([str(value) for value in sorted(seen)])
+        raise DataError(f"{root}: every mask pixel is void ({found}); name the classes in dataset.yaml")
+    return real, encoding
+
+
+def numbered_names(root: Path, real: set[int]) -> tuple[str, ...]:
+    """``class_0`` and so on, up to the largest id.
+
+    Raises:
+        DataError: the ids are too far apart to be those of classes.
+    """
+    largest = max(real)
+    if largest > MOST_SPARSE and len(real) < largest / 2:
+        raise DataError(
+            f"{root}: the masks hold {len(real)} different ids up to {largest}; are these classes, instances, or "
+            "smoothed edges? Name the classes (and values) in dataset.yaml"
+        )
+    return tuple(f"class_{index}" for index in range(largest + 1))
 
 
 def _ask(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
-    """Masks of 0 and 255 only mean one of two things, and only their owner knows which."""
     if seen == {0, 255} and not encoding.values and encoding.void_values is None:
         raise DataError(
             f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled? Write one of these lines into "
             f"{root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' (a class), or "
             "'ignore: [255]' (unlabelled)"
         )
-
-
-def _values_in(paths: Sequence[Path]) -> set[int]:
-    """All raw values of index masks."""
-
-    def values(path: Path) -> set[int]:
-        raw = read_raw_mask(path)
-        if raw.ndim == 3:
-            if not (np.array_equal(raw[..., 0], raw[..., 1]) and np.array_equal(raw[..., 0], raw[..., 2])):
-                raise DataError(
-                    f"{path}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
-                    "(classes: {road: [128, 64, 128], ...}), or save index masks"
-                )
-            raw = raw[..., 0]
-        return {int(value) for value in np.unique(raw)}
-
-    with ThreadPoolExecutor() as pool:
-        return set().union(*pool.map(values, paths))
 
 
 def _palette(path: Path) -> tuple[Colour, ...]:

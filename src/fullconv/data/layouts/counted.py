@@ -6,9 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from fullconv.data.decode import read_raw_mask
+from fullconv.data.counting import numbered_names, real_ids, values_of
 from fullconv.data.description import Description
 from fullconv.data.encoded import Place
 from fullconv.data.spec import MaskEncoding
@@ -37,28 +35,13 @@ def count_classes(
             reasons.append("its ids are not 0, 1, 2, ...: they are numbered in their order")
         return ClassSet(tuple(names.values())), MaskEncoding(values, {}, encoding.void_values, encoding.void_colours)
     looked = masks[:: -(-len(masks) // COUNTED)]
-    seen = set().union(*(_values(mask) for mask in looked))
-    void = set(encoding.void_values) if encoding.void_values is not None else {65535 if max(seen) > 255 else 255}
-    real = seen - void
-    if seen == {0, 255} and encoding.void_values is None:
-        raise DataError(
-            f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled? Write one of these lines into "
-            f"{root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' (a class), or "
-            "'ignore: [255]' (unlabelled)"
-        )
-    if not real:
-        raise DataError(f"{root}: every pixel of {len(looked)} masks is void; name the classes in dataset.yaml")
-    largest = max(real)
-    if largest > 20 and len(real) < largest / 2:
-        raise DataError(
-            f"{root}: the masks hold {len(real)} different ids up to {largest}; are these classes, or instances? "
-            f"Name the classes in {NAMES} or dataset.yaml"
-        )
+    real, encoding = real_ids(root, set().union(*(values_of(mask.file()) for mask in looked)), encoding)
+    numbered = numbered_names(root, real)
     reasons.append(
-        f"class names are not given: {largest + 1} classes counted from {len(looked)} of {len(masks)} masks, "
-        f"evenly spaced (largest id {largest})"
+        f"class names are not given: {len(numbered)} classes counted from {len(looked)} of {len(masks)} masks, "
+        f"evenly spaced (largest id {max(real)})"
     )
-    return ClassSet(tuple(f"class_{index}" for index in range(largest + 1))), encoding
+    return ClassSet(numbered), encoding
 
 
 def _id2label(listing: Path) -> dict[int, str]:
@@ -70,16 +53,3 @@ def _id2label(listing: Path) -> dict[int, str]:
     if not content or len(set(content.values())) < len(content) or min(content) < 0:
         raise DataError(f"{listing}: expected a different name for each id from 0 on; correct it")
     return dict(sorted(content.items()))
-
-
-def _values(mask: Place) -> set[int]:
-    file = mask.file()
-    raw = read_raw_mask(file)
-    if raw.ndim == 3:
-        if (raw != raw[..., :1]).any():
-            raise DataError(
-                f"{file}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
-                "(classes: {road: [128, 64, 128], ...})"
-            )
-        raw = raw[..., 0]
-    return {int(value) for value in np.unique(raw)}
