@@ -174,3 +174,142 @@ def test_what_lies_beside_counts_only_if_it_opens(make_folder: Make, tmp_path: P
     shutil.rmtree(data)
     with pytest.raises(DataError, match=r"JPEG|no masks"):
         open_dataset(photos.parent)
+
+
+def test_val_alone_in_a_folder_is_val(make_folder: Make) -> None:
+    root = make_folder(4, name="data/val").parent
+    assert {split: len(items) for split, items in open_dataset(root).splits.items()} == {"val": 4}
+    make_folder(2, name="data/test")
+    assert {split: len(items) for split, items in open_dataset(root).splits.items()} == {"val": 4, "test": 2}
+
+
+def test_lists_in_dataset_yaml_count_where_there_are_split_folders(make_folder: Make, tmp_path: Path) -> None:
+    source, root = make_folder(4), tmp_path / "data"
+    for kind in ("images", "masks"):
+        for split, indices in (("train", (0, 1)), ("extra", (2, 3))):
+            (root / kind / split).mkdir(parents=True)
+            for index in indices:
+                shutil.copy(source / kind / f"scene_{index}.png", root / kind / split)
+    spec = open_dataset(root)
+    assert sum(len(items) for items in spec.splits.values()) == 2
+    assert any("in no split and left out: extra" in reason for reason in spec.reasons)
+    (root / "dataset.yaml").write_text("splits: {train: a.txt, val: b.txt}")
+    with pytest.raises(DataError, match=r"a\.txt: split 'train' is said to be listed there"):
+        open_dataset(root)
+    (root / "a.txt").write_text("train/scene_0.png\nscene_2\n")
+    (root / "b.txt").write_text("extra/scene_3\n")
+    assert [item.id for item in open_dataset(root).split("train")] == ["train/scene_0", "extra/scene_2"]
+    (root / "b.txt").write_text("elsewhere/scene_3\n")
+    with pytest.raises(DataError, match="name no image"):
+        open_dataset(root)
+    shutil.copytree(make_folder(2, name="more"), tmp_path / "parts" / "train")
+    (tmp_path / "parts" / "dataset.yaml").write_text("splits: {train: a.txt}")
+    with pytest.raises(DataError, match="are folders of their own; take splits away"):
+        open_dataset(tmp_path / "parts")
+
+
+def test_lists_name_exactly_what_they_say(make_folder: Make) -> None:
+    root = make_folder(3)
+    for kind in ("images", "masks"):
+        for old, new in (("scene_0", "scan"), ("scene_1", "scan.jpg"), ("scene_2", "my photo")):
+            (root / kind / f"{old}.png").rename(root / kind / f"{new}.png")
+        shutil.copy(root / kind / "scan.png", root / kind / "my.png")
+    (root / "train.txt").write_text("scan.jpg\nmy photo.png\n/home/me/images/my.png\n")
+    (root / "val.txt").write_text("scan 0.5\n")
+    spec = open_dataset(root)
+    assert [item.id for item in spec.split("train")] == ["scan.jpg", "my photo", "my"]
+    assert [item.id for item in spec.split("val")] == ["scan"]
+    for kind in ("images", "masks"):
+        for site in ("a", "b"):
+            (root / kind / site).mkdir()
+            shutil.copy(root / kind / "my.png", root / kind / site / "twice.png")
+    (root / "val.txt").write_text("twice\n")
+    with pytest.raises(DataError, match="twice names several images"):
+        open_dataset(root)
+
+
+def test_a_description_above_the_data_is_not_passed_over(make_folder: Make) -> None:
+    root = make_folder(2, name="above/data")
+    (root.parent / "dataset.yaml").write_text("ignore: [0]")
+    with pytest.raises(DataError, match="describes this folder, but the data lie in"):
+        open_dataset(root.parent)
+
+
+def test_linked_folders_are_read(make_folder: Make, tmp_path: Path) -> None:
+    source = make_folder(3)
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        (tmp_path / "data" / kind / "b").symlink_to(source / kind)
+        (source / kind / "loop").symlink_to(source / kind)
+    assert sum(len(items) for items in open_dataset(tmp_path / "data").splits.values()) == 3
+
+
+def test_grey_masks_of_class_dict(make_folder: Make) -> None:
+    root = make_folder(4)
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as picture:
+            Image.fromarray((np.asarray(picture) > 0).astype(np.uint8) * 255).save(path)
+    (root / "class_dict.csv").write_text("name,r,g,b\nroad,255,255,255\nbackground,0,0,0\n")
+    spec = open_dataset(root)
+    item = spec.split("train")[0]
+    with Image.open(item.mask) as picture:
+        road = np.asarray(picture) == 255
+    np.testing.assert_array_equal(read_sample(spec, item).labels == 0, road)
+    Image.fromarray(road).save(item.mask)  # one bit
+    np.testing.assert_array_equal(read_sample(open_dataset(root), item).labels == 0, road)
+    Image.fromarray(road.astype(np.uint8) * 255).save(item.mask)
+    (root / "class_dict.csv").write_text("name,r,g,b\nroad,255,0,255\nbackground,0,0,0\n")
+    with pytest.raises(DataError, match="is 255 a class or unlabelled"):
+        open_dataset(root)
+
+
+def test_the_same_image_with_other_labels_is_written_twice(make_folder: Make, tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    other = [test_coco.annotation(5, 90, [test_coco.box(0, 0, 4, 4)])]
+    test_coco.write(root / "annotations" / "instances_train2017.json", root / "train2017", (5,))
+    test_coco.write(root / "annotations" / "instances_val2017.json", root / "train2017", (5,), annotations=other)
+    shutil.copytree(root / "train2017", root / "val2017")
+    spec = open_dataset(root)
+    assert run(["convert", str(root), str(tmp_path / "copy")]) == 0
+    copy = open_dataset(tmp_path / "copy")
+    for split in ("train", "val"):
+        before, after = (read_sample(one, one.split(split)[0]).labels for one in (spec, copy))
+        np.testing.assert_array_equal(before, after)
+
+
+def test_what_contradicts_itself_is_refused(make_folder: Make) -> None:
+    root = make_folder(3)
+    for content, words in (
+        ("values: {0: a, 1: b, 2: c, 3: d, 4: e}\nignore: [1]", "1 is both a class and ignored"),
+        ("classes: {a: [1, 2, 3], b: [4, 5, 6]}\nignore: [[4, 5, 6]]", "is both a class and ignored"),
+    ):
+        (root / "dataset.yaml").write_text(content)
+        with pytest.raises(DataError, match=words):
+            open_dataset(root)
+    (root / "dataset.yaml").unlink()
+    for content, words in (("a\na\nb\nc\nd\n", "names 'a' twice"), ("a\n\nb\nc\nd\n", "line 2 is empty")):
+        (root / "classes.txt").write_text(content)
+        with pytest.raises(DataError, match=words):
+            open_dataset(root)
+    (root / "classes.txt").write_text("Car\ncar\nb\nc\nd\n")
+    assert regrouped(open_dataset(root), "car, rest=*").classes.names == ("car", "rest")
+    with pytest.raises(DataError, match="differ in case only"):
+        open_dataset(f"{root}+{root}")
+
+
+@pytest.mark.parametrize(
+    ("to", "content", "words"),
+    [
+        ("coco", "classes: [background, _background_, c, d, e]", "would be one class"),
+        ("voc", "classes: [' a', b, c, d, e]", "cannot hold a class called"),
+        ("voc", "channels: 4", "its images have 4 channels, which only --to folder"),
+    ],
+)
+def test_targets_refuse_what_they_cannot_hold(
+    to: str, content: str, words: str, make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(3)
+    (root / "dataset.yaml").write_text(content)
+    assert run(["convert", str(root), str(tmp_path / "copy"), "--to", to]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()

@@ -224,10 +224,13 @@ def test_camvid_lists_that_name_missing_files(make_folder: Make, tmp_path: Path)
     root.mkdir()
     (part / "images").rename(root / "train")
     (part / "masks").rename(root / "trainannot")
-    (root / "train.txt").write_text("/SegNet/x/scene_0.png /SegNet/y/scene_0.png\n/a/gone.png /b/gone.png\n")
+    assert open_dataset(root).layout == "folder"  # the same folders, other data
+    for path in [*root.glob("*/scene_*.png")]:
+        path.rename(path.with_name(path.name.replace("scene_", "0001TP_00669")))
+    (root / "train.txt").write_text("/x/0001TP_006690.png /y/0001TP_006690.png\n/a/gone.png /b/gone.png\n")
     with pytest.raises(DataError, match=r"1 of 2 listed files are missing \(gone.png\)"):
         open_dataset(root)
-    (root / "train.txt").write_text("/SegNet/x/scene_0.png\n")
+    (root / "train.txt").write_text("/x/0001TP_006690.png\n")
     with pytest.raises(DataError, match="expected two paths a line"):
         open_dataset(root)
 

@@ -125,7 +125,7 @@ def test_a_val_folder_of_another_form_is_not_dropped(tmp_path: Path) -> None:
     for i in range(3):
         pair(tmp_path / "train", str(i), i)
         pair(tmp_path / "val", str(i), i, masks="mask_png")
-    with pytest.raises(DataError, match="val: has no folders images and masks, unlike train"):
+    with pytest.raises(DataError, match="val: has no folders images and masks, unlike another split"):
         open_dataset(tmp_path)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -62,6 +64,13 @@ def convert(
     if out.exists():
         raise UsageError(f"{out}: exists; choose another folder for the converted data")
     spec = open_dataset(data)
+    odd = [
+        split
+        for split in spec.splits
+        if not re.fullmatch(r"[\w-][\w.-]*", split) or (to, split) == ("coco", "annotations")
+    ]
+    if odd:
+        raise UsageError(f"--to {to}: a split called {odd[0]!r} cannot be written; rename it in the data")
     result = Converted(out)
     if classes:
         spec = regrouped(spec, classes)
@@ -88,13 +97,13 @@ def convert(
 
 def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: Callable[[int], None] | None) -> None:
     names: dict[str, list[str]] = {}
-    written: dict[tuple[Path, int, str], str] = {}
+    written: dict[tuple[object, ...], str] = {}
     taken: set[str] = set()
     done = 0
     for split, items in spec.splits.items():
         names[split] = []
         for item in items:
-            key = (item.image, item.index, item.id)
+            key = (item.image, item.index, item.id, item.mask if item.labels is None else pickle.dumps(item.labels))
             fresh = key not in written or not writer.lists
             if key not in written:
                 written[key] = free_name(_name(spec, item), taken)

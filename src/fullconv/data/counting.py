@@ -28,14 +28,13 @@ def classes_from_files(
     root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
+    listing = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
     with ThreadPoolExecutor() as pool:
-        seen = set().union(*pool.map(values_of, masks))
+        seen = set().union(*pool.map(values_of, masks if listing is None else masks[:PROBED_MASKS]))
     real, encoding = real_ids(root, seen, encoding)
     palette = _palette(masks[0])
-    listing = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
     if listing is not None:
-        lines = listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        names = tuple(line.strip() for line in lines if line.strip())
+        names = _names_in(listing)
         reasons.append(f"class names from {listing.name}")
     else:
         names = numbered_names(root, real)
@@ -43,6 +42,15 @@ def classes_from_files(
             f"class names are not given: {len(names)} classes counted from the masks (largest id {max(real)})"
         )
     return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
+
+
+def _names_in(listing: Path) -> tuple[str, ...]:
+    names = [line.strip() for line in listing.read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not all(names) or twice:
+        wrong = f"names {twice[0]!r} twice" if all(names) else f"line {names.index('') + 1} is empty"
+        raise DataError(f"{listing}: {wrong}; expected a name a line, for the ids 0, 1, 2, ... in order; correct it")
+    return tuple(names)
 
 
 def ask_about_255(root: Path, masks: Sequence[Path], encoding: MaskEncoding) -> None:

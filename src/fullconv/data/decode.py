@@ -140,10 +140,12 @@ def read_raw_mask(path: Path) -> np.ndarray:
         if image.mode in ("L", "P") or image.mode == "I" or image.mode.startswith("I;16"):
             bits = _grey_bits(image)  # Pillow stretches grey of 2 and 4 bits to 0..255; ids are wanted as they are
             return np.asarray(image) // (255 // (2**bits - 1)) if bits < 8 else np.asarray(image)
-        if image.mode == "LA":
-            return np.array(image)[:, :, 0]
-        if image.mode in ("RGB", "RGBA"):
-            return np.array(image)[:, :, :3]
+        if image.mode in ("LA", "RGB", "RGBA"):
+            if _wide(image):
+                raise DataError(
+                    f"{path}: a colour mask of 16 bits, which would be cut to 8; save it with 8 bits, or as grey"
+                )
+            return np.array(image)[:, :, 0] if image.mode == "LA" else np.array(image)[:, :, :3]
         raise DataError(f"{path}: a mask of mode {image.mode}; expected an index, palette or RGB PNG")
 
 
@@ -152,6 +154,13 @@ def _grey_bits(image: Image.Image) -> int:
     tiles = getattr(image, "tile", None)
     raw = tiles[0][3] if image.mode == "L" and tiles else ""
     return {"L;2": 2, "L;4": 4}.get(str(raw[0] if isinstance(raw, tuple) else raw), 8)
+
+
+def _wide(image: Image.Image) -> bool:
+    """Whether the file has 16 bits a channel, which Pillow reads as 8."""
+    tiles = getattr(image, "tile", None)
+    raw = tiles[0][3] if tiles else ""
+    return "16" in str(raw[0] if isinstance(raw, tuple) else raw)
 
 
 def _lossless(image: Image.Image) -> bool:

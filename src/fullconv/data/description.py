@@ -57,6 +57,9 @@ class Description(BaseModel):
         colours = {}
         if isinstance(self.classes, dict):
             colours = {colour: ids[name] for name, colour in self.classes.items()}
+        both = [value for value in self.ignore if value in self.values or value in colours]
+        if both:
+            raise DataError(f"dataset.yaml: {both[0]} is both a class and ignored; take it out of one of the two")
         return MaskEncoding(
             values={value: ids[name] for value, name in self.values.items()},
             colours=colours,

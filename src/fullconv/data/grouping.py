@@ -24,7 +24,8 @@ def regrouped(spec: DatasetSpec, text: str) -> DatasetSpec:
         UsageError: a name that the data set does not have, one named twice, or a group of which a part of a mixture
             labels some members only.
     """
-    own = {name.casefold(): index for index, name in enumerate(spec.classes.names)}
+    exact = {name: index for index, name in enumerate(spec.classes.names)}
+    own = {name.casefold(): index for name, index in exact.items()}
     groups: dict[str, list[int]] = {}
     for entry in text.split(","):
         name, equals, members = (part.strip() for part in entry.partition("="))
@@ -34,7 +35,7 @@ def regrouped(spec: DatasetSpec, text: str) -> DatasetSpec:
             wrong = f"there is no class {strange[0]!r}" if strange else f"{name!r} is empty or named twice"
             wrong = "write rest=*" if name == REST else wrong
             raise UsageError(f"--classes: {wrong}; the classes are {first_few(list(spec.classes.names), 40)}")
-        groups[name] = [own[member.casefold()] for member in wanted if member != REST]
+        groups[name] = [exact.get(member, own[member.casefold()]) for member in wanted if member != REST]
         if REST in wanted:
             groups[name] += [-1]
     named = [index for members in groups.values() for index in members]
@@ -42,7 +43,7 @@ def regrouped(spec: DatasetSpec, text: str) -> DatasetSpec:
     if twice:
         name = "*" if twice[0] < 0 else spec.classes.names[twice[0]]
         raise UsageError(f"--classes: {name!r} is in two places; a pixel has one class")
-    others = [index for index in own.values() if index not in named]
+    others = [index for index in exact.values() if index not in named]
     groups = {name: [i for i in members if i >= 0] + others * (-1 in members) for name, members in groups.items()}
     return _with_groups(spec, groups)
 

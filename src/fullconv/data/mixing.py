@@ -12,7 +12,7 @@ import numpy as np
 from fullconv.data.decode import read_labels
 from fullconv.data.shapes import Shapes
 from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, UInt8Array
-from fullconv.errors import DataError
+from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet
 
 
@@ -69,6 +69,13 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
         raise DataError(
             f"data sets of {' and '.join(map(str, sorted(channels)))} channels cannot be mixed; convert one"
         )
+    for spec in specs:
+        folded = [name.casefold() for name in spec.classes.names]
+        twice = [name for name in spec.classes.names if folded.count(name.casefold()) > 1]
+        if twice:
+            raise DataError(
+                f"{spec.root}: classes {first_few(twice)} differ in case only, which joins them; rename one"
+            )
     names: dict[str, tuple[str, tuple[int, int, int]]] = {}
     for spec in specs:
         for name, colour in zip(spec.classes.names, spec.classes.palette, strict=True):

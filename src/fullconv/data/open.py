@@ -10,6 +10,7 @@ from pathlib import Path
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
 from fullconv.data.counting import ask_about_255, classes_from_files, names_are_given
+from fullconv.data.decode import read_raw_mask
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.counted import NAMES
@@ -75,6 +76,9 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
             continue
         if here is not None and root == path:
             return here
+        above = [folder for folder in (path, root.parent) if here is not None and (folder / FILE_NAME).is_file()]
+        if above:
+            raise DataError(f"{above[0] / FILE_NAME}: describes this folder, but the data lie in {root}; move it there")
         opened += [here] if here is not None else []
         if len(opened) > 1:
             first, second = (f"{one.root.relative_to(path)} ({one.layout})" for one in opened)
@@ -168,6 +172,8 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         classes, encoding = classes_from_files(root, masks, encoding, reasons)
     elif found.classes is None and not encoding.colours:
         ask_about_255(root, masks, encoding)
+    if 0 < len(encoding.colours) < len(classes) and masks and read_raw_mask(masks[0]).ndim == 3:
+        raise DataError(f"{root}: RGB masks, but two classes have one colour; give each its own in {FILE_NAME}")
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
         licence=LICENCES.get(found.layout, "") if found.public else "",

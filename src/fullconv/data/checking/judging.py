@@ -138,13 +138,13 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], seen: Seen) -> None
         for early in splits[:late]:
             if not {early, split} <= MAIN_SPLITS and "train" not in (early, split):
                 continue  # a part of val by design, such as seg11valid
+            firsts = [next((place for place in group if seen.places[place][0] == early), None) for group in groups]
             pairs = [
                 (first, place)
-                for group in groups
+                for first, group in zip(firsts, groups, strict=True)
+                if first is not None
                 for place in group
                 if seen.places[place][0] == split
-                for first in [next((p for p in group if seen.places[p][0] == early), None)]
-                if first is not None
             ]
             whole = len({place for _, place in pairs}) == sum(place[0] == split for place in seen.places)
             emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in seen.places)

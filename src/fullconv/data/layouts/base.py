@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -45,12 +46,17 @@ def lines(path: Path) -> list[str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files at any depth of a folder, sorted; hidden ones are passed over."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
+    """The image files at any depth of a folder, sorted; hidden ones are passed over, links are followed."""
+    found, seen = [], {os.path.realpath(folder)}
+    for place, names, files in os.walk(folder, followlinks=True):
+        names[:] = [name for name in names if (real := os.path.realpath(os.path.join(place, name))) not in seen
+                    and not seen.add(real)]  # type: ignore[func-returns-value]  # fmt: skip
+        found += [
+            Path(place, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+        ]
+    return sorted(path for path in found if path.is_file())
 
 
 def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[Item]:
@@ -67,6 +73,11 @@ def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[
                 f"({first_few(missing)}); add them, or take them off the list"
             )
     return items
+
+
+def child_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; hidden ones are passed over."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def child(root: Path, names: Sequence[str]) -> Path | None:

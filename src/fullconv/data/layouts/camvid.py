@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from fullconv.data.description import Description
@@ -22,11 +23,14 @@ CAMVID_CLASSES = ClassSet(
 )  # fmt: skip
 
 
+FRAME = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_|test_\d{5}$")
+
+
 def recognise_camvid(root: Path, description: Description) -> Found | None:
     """CamVid as SegNet laid it out: ``train``, ``trainannot``, ..., and lists of path pairs with a foreign prefix."""
     present = [s for s in ("train", "val", "test") if (root / s).is_dir() and (root / f"{s}annot").is_dir()]
-    if not present:
-        return None
+    if not present or not FRAME.match(next(iter(image_files(root / present[0])), Path()).stem):
+        return None  # the same folders with other data are read as plain ones
     splits = {}
     for split in present:
         listing = root / f"{split}.txt"

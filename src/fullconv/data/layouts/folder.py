@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, child_folders
 from fullconv.data.layouts.pairing import holds_images, paired, paired_within
-from fullconv.data.spec import Item
+from fullconv.data.layouts.split_lists import by_lists, lists_of
 from fullconv.errors import DataError, first_few
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "inputs")
@@ -21,40 +18,65 @@ BESIDE = ("_labels", "_label", "_masks", "_mask", "annot", "_annot", "_annotatio
 
 def recognise_folder(root: Path, description: Description) -> Found | None:
     """Plain folders of images and masks, with split folders or lists or neither."""
-    split_roots = {split: sub for split, sub in _split_folders(root).items() if _pair_folders(sub, description)}
-    if "train" in split_roots:
-        lost = [sub for split, sub in _split_folders(root).items() if split not in split_roots and split != "test"]
-        if lost:
-            raise DataError(f"{lost[0]}: has no folders images and masks, unlike train; name them so, or move it")
-        splits = {}
-        for split, sub in split_roots.items():
-            folders = _pair_folders(sub, description)
-            assert folders
-            splits[split] = paired(*folders, description.mask_suffix)
-        return Found("folder", [f"split folders {', '.join(split_roots)}, each with images and masks"], splits)
     folders = _pair_folders(root, description)
+    split_roots = {split: sub for split, sub in _split_folders(root).items() if _pair_folders(sub, description)}
+    if split_roots and ("train" in split_roots or folders is None):
+        return _split_roots(root, split_roots, description)
     if folders is None:
         return _beside(root, description) or _together(root, description)
     images, masks = folders
-    inside = _split_folders(images)
+    said = f"folders {images.name}/ and {masks.name}/, paired by name"
+    inside = {} if description.splits else _split_folders(images)
     if inside:
-        splits, bare = {}, ""
-        for split, sub in inside.items():
-            mask_sub = masks / sub.name
-            if not mask_sub.is_dir() and split == "test":
-                bare = f"{images.name}/{sub.name} has no masks and is left out"
-                continue
-            if not mask_sub.is_dir():
-                raise DataError(f"{sub} holds images, but {mask_sub} is missing; give it the masks of that split")
-            splits[split] = paired(sub, mask_sub, description.mask_suffix)
-        reasons = [f"{images.name}/ and {masks.name}/ with folders {', '.join(inside)}"]
-        return Found("folder", [*reasons, *([bare] if bare else [])], splits)
+        return _split_inside(images, masks, inside, description)
     items = paired(images, masks, description.mask_suffix)
-    lists = description.splits or _split_lists(root)
-    reasons = [f"folders {images.name}/ and {masks.name}/, paired by name"]
+    lists = description.splits or lists_of(root)
     if lists:
-        return Found("folder", [*reasons, f"split lists {', '.join(lists.values())}"], _by_lists(root, items, lists))
-    return Found("folder", reasons, {"": items})
+        return Found("folder", [said, f"split lists {', '.join(lists.values())}"], by_lists(root, items, lists))
+    return Found("folder", [said], {"": items})
+
+
+def _split_roots(root: Path, split_roots: dict[str, Path], description: Description) -> Found:
+    """``train/images``, ``train/masks``, ``val/images``, ..."""
+    if description.splits:
+        raise DataError(
+            f"{root / 'dataset.yaml'}: splits lists images, but {', '.join(sub.name for sub in split_roots.values())} "
+            "are folders of their own; take splits away, or put all images into one folder"
+        )
+    lost = [sub for split, sub in _split_folders(root).items() if split not in split_roots and split != "test"]
+    if lost:
+        raise DataError(f"{lost[0]}: has no folders images and masks, unlike another split; name them so, or move it")
+    splits = {}
+    for split, sub in split_roots.items():
+        folders = _pair_folders(sub, description)
+        assert folders
+        splits[split] = paired(*folders, description.mask_suffix)
+    return Found("folder", [f"split folders {', '.join(split_roots)}, each with images and masks"], splits)
+
+
+def _split_inside(images: Path, masks: Path, inside: dict[str, Path], description: Description) -> Found:
+    """``images/train``, ``masks/train``, ``images/val``, ..."""
+    others = [sub.name for sub in child_folders(images) if sub not in inside.values()]
+    if others and "train" not in inside:
+        raise DataError(
+            f"{images}: holds {first_few(others)} beside {', '.join(sub.name for sub in inside.values())}; call the "
+            "training part train, or list the splits in dataset.yaml"
+        )
+    reasons = [f"{images.name}/ and {masks.name}/ with folders {', '.join(inside)}"]
+    if others:
+        reasons.append(f"{images.name}/ holds other folders, which are in no split and left out: {first_few(others)}")
+    if holds_images(images):
+        reasons.append(f"images in {images.name}/ itself are in no split and left out")
+    splits = {}
+    for split, sub in inside.items():
+        mask_sub = masks / sub.name
+        if mask_sub.is_dir():
+            splits[split] = paired(sub, mask_sub, description.mask_suffix)
+        elif split == "test":
+            reasons.append(f"{images.name}/{sub.name} has no masks and is left out")
+        else:
+            raise DataError(f"{sub} holds images, but {mask_sub} is missing; give it the masks of that split")
+    return Found("folder", reasons, splits)
 
 
 def _beside(root: Path, description: Description) -> Found | None:
@@ -62,11 +84,14 @@ def _beside(root: Path, description: Description) -> Found | None:
     if description.images or description.masks or description.splits:
         return None
     parts = _split_folders(root)
-    found = {
-        split: (folder, masks)
-        for split, folder in parts.items()
-        if (masks := child(root, [folder.name.lower() + ending for ending in BESIDE])) is not None
-    }
+    there = {sub.name.lower(): sub for sub in child_folders(root)}
+    found = {}
+    for split, folder in parts.items():
+        beside = [there[name] for ending in BESIDE if (name := folder.name.lower() + ending) in there]
+        if len(beside) > 1:
+            raise DataError(f"{root}: {beside[0].name} and {beside[1].name} are both masks of {folder.name}; keep one")
+        if beside:
+            found[split] = (folder, beside[0])
     if not found:
         return None
     said = ", ".join(f"{images.name} and {masks.name}" for images, masks in found.values())
@@ -90,9 +115,9 @@ def _together(root: Path, description: Description) -> Found | None:
     items = paired_within(folder, suffix)
     if not items:
         return None
-    lists = description.splits or _split_lists(folder)
+    lists = description.splits or lists_of(folder)
     if lists:
-        return Found("folder", [said, f"split lists {', '.join(lists.values())}"], _by_lists(folder, items, lists))
+        return Found("folder", [said, f"split lists {', '.join(lists.values())}"], by_lists(folder, items, lists))
     return Found("folder", [said], {"": items})
 
 
@@ -114,44 +139,9 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {split: path for split, path in found.items() if path is not None}
 
 
-def _split_lists(root: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for split, names in SPLIT_NAMES:
-        for name in names:
-            for place in ("", "splits/", "lists/"):
-                if (root / f"{place}{name}.txt").is_file():
-                    found.setdefault(split, f"{place}{name}.txt")
-    return found
-
-
 def _pair_folders(root: Path, description: Description) -> tuple[Path, Path] | None:
     images = root / description.images if description.images else child(root, IMAGE_FOLDERS)
     masks = root / description.masks if description.masks else child(root, MASK_FOLDERS)
     if images is None or masks is None or images == masks:
         return None
     return (images, masks) if images.is_dir() and masks.is_dir() else None
-
-
-def _by_lists(root: Path, items: Sequence[Item], lists: dict[str, str]) -> dict[str, Sequence[Item]]:
-    known = {item.id: item for item in items}
-    for item in items:  # lists may name the bare stem of a file in a subfolder
-        known.setdefault(item.image.stem, item)
-    splits: dict[str, Sequence[Item]] = {}
-    for split, name in lists.items():
-        path = root / name
-        if not path.is_file():
-            raise DataError(f"{path}: split {split!r} is said to be listed there, but there is no such file")
-        ids = [re.split(r"[\s,]+", line)[0] for line in lines(path)]
-        stems = [PurePosixPath(i.replace("\\", "/")) for i in ids]
-        chosen = [
-            known.get(
-                s.with_suffix("").as_posix() if s.suffix.lower() in IMAGE_SUFFIXES else s.as_posix(),
-                known.get(s.stem if s.suffix.lower() in IMAGE_SUFFIXES else s.name),
-            )
-            for s in stems
-        ]
-        missing = [i for i, item in zip(ids, chosen, strict=True) if item is None]
-        if missing:
-            raise DataError(f"{path}: {len(missing)} of {len(ids)} entries name no image ({first_few(missing)})")
-        splits[split] = [item for item in chosen if item is not None]
-    return splits

@@ -42,8 +42,8 @@ def paired(images: Path, masks: Path, suffix: str = "") -> list[Item]:
     if len(bare) == len(pictures):
         raise DataError(
             f"{images}: no image has a mask in {masks.name}/ (for {pictures[0].name} expected "
-            f"{keys[0]}.png, found {mask_paths[0].relative_to(masks)}); name the masks like the images, or give "
-            "mask_suffix in dataset.yaml"
+            f"{keys[0]}{suffix}.png, found {mask_paths[0].relative_to(masks)}); name the masks like the images, or "
+            "give mask_suffix in dataset.yaml"
         )
     if bare:
         raise DataError(
@@ -75,11 +75,12 @@ def paired_within(folder: Path, suffix: str = "") -> list[Item] | None:
     twice = [path.name for path in paths if files.setdefault(_key(path, folder), path) != path]
     endings = (suffix,) if suffix else MASK_ENDINGS[1:]
     ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in files for key in files))
-    masks: dict[str, str] = {}
+    masks, taken = dict[str, str](), set[str]()
     for key in sorted(files, key=len):  # face.jpg, face_mask.jpg and face_mask_mask.jpg: the shortest is an image
-        if key not in masks.values() and f"{key}{ending}" in files:
+        if key not in taken and f"{key}{ending}" in files:
             masks[key] = f"{key}{ending}"
-    rest = sorted(set(files) - set(masks) - set(masks.values()))
+            taken.add(f"{key}{ending}")
+    rest = sorted(set(files) - set(masks) - taken)
     if not suffix and len(masks) < MOSTLY * (len(masks) + len(rest)):
         return None
     lonely = [files[key].name for key in rest if key.endswith(ending)]

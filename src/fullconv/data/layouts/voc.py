@@ -110,9 +110,9 @@ def _with_sbd(
 
 
 def _image_name(images: Path, stem: str) -> str:
-    """VOC's images are JPEG files; those of data brought into its form may be PNG."""
+    """VOC's images are JPEG files; those of data brought into its form may be others."""
     return next(
-        (f"{stem}{end}" for end in (".jpg", ".png", ".jpeg") if (images / f"{stem}{end}").is_file()), f"{stem}.jpg"
+        (f"{stem}{end}" for end in (".jpg", *IMAGE_SUFFIXES) if (images / f"{stem}{end}").is_file()), f"{stem}.jpg"
     )
 
 

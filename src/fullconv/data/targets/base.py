@@ -15,6 +15,7 @@ from PIL import Image
 
 from fullconv.data.loader import Sample
 from fullconv.data.spec import DatasetSpec, Item
+from fullconv.errors import UsageError
 
 BACKGROUNDS = ("background", "_background_")
 
@@ -33,6 +34,12 @@ class Writer(ABC):
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         self.spec, self.root, self.notes = spec, root, notes
+        if not self.parts and spec.channels not in (1, 3):
+            raise UsageError(
+                f"its images have {spec.channels} channels, which only --to folder and webdataset can hold"
+            )
+        if not self.parts and spec.channels == 1:
+            notes.append("that images have one channel is not kept: they are read as RGB")
 
     @abstractmethod
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:

@@ -34,6 +34,10 @@ class Cityscapes(Writer):
             raise UsageError(
                 f"--to cityscapes: none of the classes ({first_few(lost)}) is one of its 19; choose another target"
             )
+        if "test" in spec.splits:
+            notes.append(
+                "cityscapes' own test has no public masks: test is written, and left out when it is read again"
+            )
         if lost:
             notes.append(f"cityscapes has 19 classes by name; void now: {', '.join(lost)}")
 

@@ -12,6 +12,7 @@ import numpy as np
 from fullconv.data.loader import Sample
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.data.targets.base import BACKGROUNDS, Writer
+from fullconv.errors import UsageError
 
 
 class Coco(Writer):
@@ -20,6 +21,11 @@ class Coco(Writer):
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
         names = spec.classes.names
+        backgrounds = [name for name in names if name.casefold() in BACKGROUNDS]
+        if len(backgrounds) > 1:
+            raise UsageError(
+                f"--to coco: {' and '.join(backgrounds)} would be one class; join them (--classes), or rename"
+            )
         self.background = next((i for i, name in enumerate(names) if name.casefold() in BACKGROUNDS), None)
         self.content: dict[str, dict[str, list[Any]]] = {}
         self.void = 0

@@ -14,6 +14,8 @@ from fullconv.data.targets.base import BACKGROUNDS, Writer, write_lists
 from fullconv.errors import DataError, UsageError
 
 BLACK = (0, 0, 0)
+SPARE = (VOID_COLOUR, *((255, 255, blue) for blue in range(255, -1, -1)))
+"""Colours for void, of which one is no class's: there are 255 classes at most."""
 
 
 class Voc(Writer):
@@ -25,7 +27,9 @@ class Voc(Writer):
         super().__init__(spec, root, notes)
         one_byte(spec, "voc")
         names = [name.casefold() for name in spec.classes.names]
-        odd = [name for name in names if name.startswith("#") or ":" in name or name == "ignored"]
+        odd = [
+            name for name in names if name.startswith("#") or ":" in name or name == "ignored" or name != name.strip()
+        ]
         twice = [colour for colour, count in Counter(spec.classes.palette).items() if count > 1]
         if odd:
             raise UsageError(f"--to voc: labelmap.txt cannot hold a class called {odd[0]!r}; use --to folder")
@@ -33,7 +37,13 @@ class Voc(Writer):
             raise UsageError(f"--to voc: two classes have the colour {twice[0]}, by which voc tells them apart; "
                              "use --to folder")  # fmt: skip
         black = not (set(names) & set(BACKGROUNDS) or BLACK in spec.classes.palette)
-        self.void = BLACK if black else VOID_COLOUR  # a map without black would be given a background
+        free = (colour for colour in SPARE if colour not in spec.classes.palette)
+        self.void = BLACK if black else next(free)  # a map without black would be given a background
+        others = [split for split in spec.splits if split not in ("train", "val", "test")]
+        if others:
+            notes.append(
+                f"voc has train, val and test; the lists of {', '.join(others)} are written and not read again"
+            )
         if spec.classes.names != VOC_NAMES:
             notes.append("voc has no place for class names: labelmap.txt (as CVAT writes it) holds them")
 
