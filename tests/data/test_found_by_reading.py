@@ -116,6 +116,24 @@ def test_class_dict_names_colours_whatever_the_palette_s_order(make_folder: Make
             open_dataset(root)
 
 
+def test_check_reads_class_dict_where_something_else_is_wrong(
+    make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(4)
+    colours = np.array([(0, 0, 1), (0, 0, 2), (0, 0, 3), (0, 0, 4), (0, 0, 5)], np.uint8)
+    (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(f"c{b},{r},{g},{b}\n" for r, g, b in colours))
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as picture:
+            Image.fromarray(colours[np.asarray(picture)]).save(path)
+    (root / "masks" / "scene_1.png").unlink()
+    (root / "masks" / "scene_2.png").write_bytes(b"no picture")
+    assert run(["check", str(root)]) == 3
+    said = capsys.readouterr().out
+    assert "1 of 4 images have no mask" in said
+    assert "scene_2.png" in said
+    assert "no colour is named" not in said
+
+
 def test_255_may_be_a_class_of_roboflow(tmp_path: Path) -> None:
     root = side_by_side(tmp_path / "train")
     with Image.open(root / "a_mask.png") as picture:

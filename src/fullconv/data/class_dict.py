@@ -35,7 +35,7 @@ def by_class_dict(
         reasons: the rules applied are added here.
 
     Raises:
-        DataError: not such a file, or a mask that cannot be opened.
+        DataError: not such a file, or grey masks whose 255 may be a class or void.
     """
     found = _read(listing)
     kept = {name: colour for name, colour in found.items() if name.casefold() not in VOID_NAMES}
@@ -50,8 +50,11 @@ def by_class_dict(
     def read(item: Item) -> Item:
         if item.labels is not None or item.mask.suffix.lower() == ARRAY:
             return item
-        with opened(item.mask) as picture:
-            modes[item.mask] = picture.mode
+        try:
+            with opened(item.mask) as picture:
+                modes[item.mask] = picture.mode
+        except DataError:
+            return item  # named where it is read
         palette = modes[item.mask] == "P"
         return dataclasses.replace(item, labels=PaletteMask(item.mask, ids, void_colours)) if palette else item
 

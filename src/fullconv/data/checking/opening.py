@@ -12,6 +12,7 @@ import numpy as np
 
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
+from fullconv.data.class_dict import CLASS_DICT, by_class_dict
 from fullconv.data.counting import NAME_FILES
 from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
 from fullconv.data.description import Description, read_description
@@ -72,7 +73,12 @@ class _Opening:
             self.items |= split_by_hash(everything, given.split_seed, given.val_fraction)
             rule = f"{given.val_fraction:.0%} of {len(everything)} images with the smallest SHA-256"
             self.reasons.append(f"no val split is given: val is the {rule} of '{given.split_seed}:name'")
-        classes, encoding, declared = self._classes()
+        listing, given = self.root / CLASS_DICT, self.description
+        if given.class_set() is None and listing.is_file():
+            self.items, classes, encoding = by_class_dict(listing, self.items, given.encoding(None), self.reasons)
+            declared = True
+        else:
+            classes, encoding, declared = self._classes()
         return DatasetSpec(
             self.root.name, self.root, "folder", tuple(self.reasons), classes, encoding, self.items,
             self.description.channels, declared,
