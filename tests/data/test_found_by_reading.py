@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -331,3 +334,82 @@ def test_targets_refuse_what_they_cannot_hold(
     assert run(["convert", str(root), str(tmp_path / "copy"), "--to", to]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "copy").exists()
+
+
+def test_labels_that_labelled_does_not_name_are_refused(
+    make_folder: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = make_folder(6)
+    names = ["ground", "disc", "square", "triangle", "ring"]
+    (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": names, "labelled": {"scene_2": ["ground"]}}))
+    assert run(["check", str(root)]) == 3
+    assert "which 'labelled' in dataset.yaml does not name for this image" in capsys.readouterr().out.replace("\n", " ")
+    out = tmp_path / "run"
+    options = ["--encoder", "resnet10t", "--epochs", "1", "--workers", "0", "--crop", "32", "32"]
+    assert run(["train", str(root), "--out", str(out), *options]) == 3
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("where", ["dataset.yaml", "classes.txt"])
+def test_ids_from_1_are_explained(where: str, make_folder: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder(4)
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as picture:
+            Image.fromarray(np.asarray(picture) + np.uint8(1)).save(path)
+    names = ["ground", "disc", "square", "triangle", "ring"]
+    (root / where).write_text(yaml.safe_dump({"classes": names}) if where == "dataset.yaml" else "\n".join(names))
+    assert run(["check", str(root)]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    line = "values: {1: ground, 2: disc, 3: square, 4: triangle, 5: ring}"
+    assert "ids up to 5 and no 0, but the 5 classes are 0 to 4" in said
+    assert f"write '{line}' into" in said
+    with pytest.raises(DataError, match="ids up to 5 and no 0"):
+        open_dataset(root)
+    (root / "dataset.yaml").write_text(line)
+    assert open_dataset(root).classes.names == tuple(names)
+
+
+def test_paths_that_lead_outside_are_refused(make_folder: Make) -> None:
+    root = make_folder(4)
+    for content in ("images: /tmp", "masks: ../masks", "splits: {train: ../../../etc/passwd}", "images: 'C:\\x'"):
+        (root / "dataset.yaml").write_text(content)
+        with pytest.raises(DataError, match="leads outside the data's folder"):
+            open_dataset(root)
+    (root / "dataset.yaml").unlink()
+    (root / "train.txt").write_text("../../ok/images/scene_0\n")
+    with pytest.raises(DataError, match="outside the data's folder; refused"):
+        open_dataset(root)
+
+
+def test_links_and_bombs_in_zip_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match="member link is a link"):
+        open_dataset(tmp_path / "link.zip")
+    monkeypatch.setattr("fullconv.data.archive.LARGE", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.png", bytes(20 << 20))
+    with pytest.raises(DataError, match=r"0 MiB would become 0\.0 GiB; refused"):
+        open_dataset(tmp_path / "bomb.zip")
+    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as packed:
+        member = tarfile.TarInfo("zeros.png")
+        member.size = 20 << 20
+        packed.addfile(member, io.BytesIO(bytes(20 << 20)))
+    with pytest.raises(DataError, match="would become"):
+        open_dataset(tmp_path / "bomb.tar.gz")
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_names_are_printed_as_they_are(make_folder: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder(3)
+    (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["b:x:", "disc", "square", "triangle", "ring"]}))
+    (root / "masks" / "scene_1.png").rename(root / "masks" / ":x:1.png")
+    (root / "images" / "scene_1.png").rename(root / "images" / ":x:1.png")
+    (root / "masks" / ":x:1.png").write_bytes(b"")
+    run(["check", str(root)])
+    said = capsys.readouterr().out
+    assert "b:x:" in said
+    assert ":x:1.png" in said

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def score_table(scores: Scores, console: Console | None = None) -> None:
     """Per-class scores, then the four means."""
-    console = console or Console()
+    console = console or Console(emoji=False)
     table = Table(
         Column("class", overflow="fold"),
         *(_right(name) for name in ("IoU", "accuracy", "pixels")),
@@ -46,7 +46,7 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
 
 def models_table(networks: list[str], weights: list[Weights], console: Console | None = None) -> None:
     """Networks by name, then trained weights with their licences."""
-    console = console or Console()
+    console = console or Console(emoji=False)
     console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
     console.print("whole networks of other libraries: --model torchvision or smp, --encoder NAME as they call it")
     table = Table(Column("encoder, or MODEL where it has a slash", no_wrap=True, min_width=35), "licence", "")
@@ -57,7 +57,7 @@ def models_table(networks: list[str], weights: list[Weights], console: Console |
 
 def sweep_table(swept: Swept, console: Console | None = None) -> None:
     """One row per run."""
-    console = console or Console()
+    console = console or Console(emoji=False)
     names = ("mean train loss", "last train loss", "last val loss", "best mean IoU", "epoch", "seconds")
     table = Table(escape(swept.option), *(_right(name) for name in names))
     for row in swept.rows:
@@ -73,7 +73,7 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:
     """What was found, per split and class, then notes and problems with what to do about them."""
-    console = console or Console()
+    console = console or Console(emoji=False)
     spec = report.dataset
 
     def say(line: str) -> None:
@@ -115,7 +115,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
 
 def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:
     """What a model file says of itself."""
-    console = console or Console()
+    console = console or Console(emoji=False)
     model, classes, preprocessing = header["model"], header["classes"], header["preprocessing"]
     table = Table(show_header=False)
     rows = {

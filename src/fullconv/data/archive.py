@@ -6,6 +6,7 @@ import hashlib
 import lzma
 import os
 import shutil
+import stat
 import struct
 import tarfile
 import tempfile
@@ -19,6 +20,8 @@ DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
     NotImplementedError, ValueError,
 )  # fmt: skip
+LARGE, MOST_TIMES = 1 << 30, 200
+"""An archive may become this many bytes, or this many times its own size, without a question."""
 
 
 def is_archive(path: Path) -> bool:
@@ -59,8 +62,11 @@ def unpack(path: Path) -> Path:
 def _extract(path: Path, folder: Path) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                _refuse_outside(path, name)
+            for info in archive.infolist():
+                _refuse_outside(path, info.filename)
+                if stat.S_ISLNK(info.external_attr >> 16):
+                    raise DataError(f"{path}: member {info.filename} is a link; only files and folders are unpacked")
+            _refuse_bomb(path, sum(info.file_size for info in archive.infolist()))
             archive.extractall(folder)
         return
     with tarfile.open(path) as archive:
@@ -70,8 +76,19 @@ def _extract(path: Path, folder: Path) -> None:
                 raise DataError(
                     f"{path}: member {member.name} is a link or device; only files and folders are unpacked"
                 )
+        _refuse_bomb(path, sum(member.size for member in archive.getmembers()))
         _refuse_cut(path, archive)
         archive.extractall(folder, filter="data")
+
+
+def _refuse_bomb(path: Path, unpacked: int) -> None:
+    """Refuse what would fill the disk from a small file."""
+    packed = path.stat().st_size
+    if unpacked > max(LARGE, MOST_TIMES * packed):
+        raise DataError(
+            f"{path}: {packed / 2**20:.0f} MiB would become {unpacked / 2**30:.1f} GiB; refused, unpack it by hand if "
+            "that is meant"
+        )
 
 
 def _refuse_cut(path: Path, archive: tarfile.TarFile) -> None:

@@ -35,6 +35,7 @@ def classes_from_files(
     palette = _palette(masks[0])
     if listing is not None:
         names = _names_in(listing)
+        _refuse_ids_from_1(root, seen, encoding, names)
         reasons.append(f"class names from {listing.name}")
     else:
         names = numbered_names(root, real)
@@ -53,14 +54,37 @@ def _names_in(listing: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def ask_about_255(root: Path, masks: Sequence[Path], encoding: MaskEncoding) -> None:
-    """Refuse masks of 0 and 255 that nobody explained: they mean one of two things.
+def ask_about_255(root: Path, masks: Sequence[Path], encoding: MaskEncoding, names: Sequence[str] = ()) -> None:
+    """Refuse masks that nobody explained: of 0 and 255, which mean one of two things, or of ids from 1.
 
     Raises:
-        DataError: they hold nothing else, and ``dataset.yaml`` does not say what 255 is.
+        DataError: they hold nothing else, and ``dataset.yaml`` does not say what 255 is; or the ids 1 to N of the N
+            classes ``names``, which are 0 to N - 1 here.
     """
     with ThreadPoolExecutor() as pool:
-        _ask(root, set().union(*pool.map(values_of, masks[:PROBED_MASKS])), encoding)
+        seen = set().union(*pool.map(values_of, masks[:PROBED_MASKS]))
+    _ask(root, seen, encoding)
+    _refuse_ids_from_1(root, seen, encoding, names)
+
+
+def values_from_1(seen: set[int], encoding: MaskEncoding, names: Sequence[str]) -> str:
+    """The line of ``dataset.yaml`` for masks that hold the ids 1 to N of N named classes; empty for others.
+
+    Left as they are, the last class would be out of range, and all others one class off.
+    """
+    ids = seen - {255, 65535} - set(encoding.void_values or ())
+    if encoding.values or encoding.colours or not names or not ids or min(ids) < 1 or max(ids) != len(names):
+        return ""
+    return f"values: {{{', '.join(f'{number}: {name}' for number, name in enumerate(names, 1))}}}"
+
+
+def _refuse_ids_from_1(root: Path, seen: set[int], encoding: MaskEncoding, names: Sequence[str]) -> None:
+    line = values_from_1(seen, encoding, names)
+    if line:
+        raise DataError(
+            f"{root}: the masks hold ids up to {len(names)} and no 0, but the {len(names)} classes are 0 to "
+            f"{len(names) - 1}: write '{line}' into {root / 'dataset.yaml'}, or name class 0 first"
+        )
 
 
 def values_of(mask: Path) -> set[int]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fullconv.data.spec import VAL_FRACTION, MaskEncoding
 from fullconv.errors import DataError
@@ -16,13 +16,24 @@ FILE_NAME = "dataset.yaml"
 RawValue = Annotated[int, Field(ge=0, le=65535)]
 
 
+def _inside(place: str) -> str:
+    """A path that stays in the folder of ``dataset.yaml``."""
+    path = PurePosixPath(place.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or place[1:2] == ":":
+        raise ValueError(f"{place!r} leads outside the data's folder; give a path below it")
+    return place
+
+
+Place = Annotated[str, AfterValidator(_inside)]
+
+
 class Description(BaseModel):
     """The fields of ``dataset.yaml``, all optional."""
 
     model_config = ConfigDict(extra="forbid")
 
-    images: str = Field("", description="folder of the images, relative to dataset.yaml")
-    masks: str = Field("", description="folder of the masks, relative to dataset.yaml")
+    images: Place = Field("", description="folder of the images, relative to dataset.yaml")
+    masks: Place = Field("", description="folder of the masks, relative to dataset.yaml")
     mask_suffix: str = Field("", description="what a mask's name has after the image's, for example _mask")
     classes: list[str] | dict[str, Colour] = Field(
         [], description="class names in id order, or names with their RGB colours"
@@ -34,7 +45,7 @@ class Description(BaseModel):
     labelled: dict[str, list[str]] = Field(
         {}, description="beginning of an image's name -> the classes that are labelled in it; others: all of them"
     )
-    splits: dict[str, str] = Field({}, description="split -> list file, relative to dataset.yaml")
+    splits: dict[str, Place] = Field({}, description="split -> list file, relative to dataset.yaml")
     val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
     split_seed: int = Field(0, description="seed of that split")
     channels: int = Field(3, ge=1, description="channels of the images")

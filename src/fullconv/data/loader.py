@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fullconv.data.augment import Augmentation, Draw
 from fullconv.data.decode import image_size, read_image, read_labels
 from fullconv.data.spec import DatasetSpec, Item, UInt8Array
-from fullconv.errors import DataError, FullconvError
+from fullconv.errors import DataError, FullconvError, first_few
 
 WINDOW = 8
 """Blocks (shards, row groups) whose samples are shuffled together."""
@@ -70,6 +70,7 @@ def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]
     labels = (
         item.labels.read(classes, ignore) if item.labels else read_labels(item.mask, spec.encoding, classes, ignore)
     )
+    refuse_unlabelled(spec, item, labels)
     factor = shrink((labels.shape[0], labels.shape[1])) if shrink else 1
     if item.pixels:
         image = item.pixels.read(spec.channels, factor)
@@ -83,6 +84,24 @@ def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]
             f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
         )
     return Sample(item.id, image, labels, item.source)
+
+
+def refuse_unlabelled(spec: DatasetSpec, item: Item, labels: np.ndarray) -> None:
+    """Refuse labels of a class that the item's part of the data set is said not to label.
+
+    Raises:
+        DataError: there are such.
+    """
+    known = np.array(spec.labelled[item.source] if spec.labelled else True)
+    if known.all():
+        return
+    counts = np.bincount(labels.ravel(), minlength=len(known))[: len(known)]
+    wrong = [spec.classes.names[index] for index in np.flatnonzero((counts > 0) & ~known)]
+    if wrong:
+        raise DataError(
+            f"{item.where}: shows {first_few(wrong)}, which 'labelled' in dataset.yaml does not name for this image; "
+            "add it there, or make these pixels unlabelled"
+        )
 
 
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:

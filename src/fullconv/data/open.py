@@ -171,7 +171,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     if classes is None:
         classes, encoding = classes_from_files(root, masks, encoding, reasons)
     elif found.classes is None and not encoding.colours:
-        ask_about_255(root, masks, encoding)
+        ask_about_255(root, masks, encoding, classes.names)
     if 0 < len(encoding.colours) < len(classes) and masks and read_raw_mask(masks[0]).ndim == 3:
         raise DataError(f"{root}: RGB masks, but two classes have one colour; give each its own in {FILE_NAME}")
     spec = DatasetSpec(

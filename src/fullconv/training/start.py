@@ -79,7 +79,7 @@ def train(
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = _fabric(config)
     fabric.launch()
-    reporter = Reporter(Console() if fabric.is_global_zero and not quiet else None)
+    reporter = Reporter(Console(emoji=False) if fabric.is_global_zero and not quiet else None)
     torch.manual_seed(config.seed)
     if config.batch_size < fabric.world_size:
         raise UsageError(

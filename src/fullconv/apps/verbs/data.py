@@ -60,7 +60,8 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
         folder (holds everything), voc, cityscapes, coco, or webdataset (tar shards; holds everything).
     classes
         The classes of the copy by name, in the order of their ids: some of DATA's, or several as one, for example
-        'road, vehicle=car+truck, rest=*' (* is what is not named). Others become void. By default all as they are.
+        ``'road, vehicle=car+truck, rest=*'``, where ``*`` is what is not named. Others become void. By default all as
+        they are.
     """
     from fullconv.data.convert import convert as write_all
     from fullconv.data.open import open_dataset

@@ -13,7 +13,7 @@ import numpy as np
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
-from fullconv.data.counting import NAME_FILES
+from fullconv.data.counting import NAME_FILES, values_from_1
 from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files, lines
@@ -100,10 +100,21 @@ class _Opening:
             if classes is None:
                 return ClassSet(("value_0", "value_255")), MaskEncoding({0: 0, 255: 1}, void_values=()), False
         if classes is not None:
+            self._ids_from_1(values, encoding, classes.names)
             return classes, encoding, True
         if colours:
             return self._colour_classes(colours, pixels)
         return self._value_classes(values, encoding)
+
+    def _ids_from_1(self, values: set[int], encoding: MaskEncoding, names: Sequence[str]) -> None:
+        line = values_from_1(values, encoding, names)
+        if line:
+            self.problem(
+                UNDECIDED,
+                f"{self.root}: the masks hold ids up to {len(names)} and no 0, but the {len(names)} classes are 0 to "
+                f"{len(names) - 1}",
+                f"write '{line}' into {self.root / 'dataset.yaml'}, or name class 0 first",
+            )
 
     def _colour_classes(
         self, colours: Mapping[tuple[int, ...], int], pixels: int
@@ -129,7 +140,9 @@ class _Opening:
         real = sorted(values - void)
         listing = next((self.root / name for name in NAME_FILES if (self.root / name).is_file()), None)
         if listing is not None:
-            return ClassSet(tuple(lines(listing))), encoding, True
+            classes = ClassSet(tuple(lines(listing)))
+            self._ids_from_1(values, encoding, classes.names)
+            return classes, encoding, True
         if not real:
             if values:
                 self.problem(

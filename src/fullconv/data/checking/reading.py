@@ -12,7 +12,7 @@ import numpy as np
 from fullconv.data.checking.duplicates import difference_hash, small_grey
 from fullconv.data.checking.strays import decode_strays, smoothed_share
 from fullconv.data.decode import opened, read_image, read_labels, read_raw_mask
-from fullconv.data.loader import read_sample
+from fullconv.data.loader import read_sample, refuse_unlabelled
 from fullconv.data.mixing import Relabelled
 from fullconv.data.regions import Drawing
 from fullconv.data.spec import DatasetSpec, Item
@@ -103,6 +103,11 @@ def _read_both(spec: DatasetSpec, item: Item, faults: list[Fault]) -> tuple[np.n
             labels = read_labels(item.mask, spec.encoding, classes, ignore)
     except DataError as error:
         faults.append(_mask_fault(spec, item, str(error), None if image is None else image.shape[:2]))
+        return image, None
+    try:
+        refuse_unlabelled(spec, item, labels)
+    except DataError as error:
+        faults.append(Fault("ids", str(error)))
     return image, labels
 
 

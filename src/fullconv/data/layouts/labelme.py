@@ -112,7 +112,7 @@ def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: lis
 
 def _image(path: Path, stated: str) -> Path | None:
     """The image that a JSON file is about: where it says, else beside it by its stated name, else by the file's own."""
-    place = path.parent / stated.replace("\\", "/")
+    place = path.parent / stated.replace("\\", "/").lstrip("/")  # a whole path is another machine's: its end counts
     own = (path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
     spots = (place, path.parent / place.name, *own)
     return next((spot for spot in spots if spot.suffix.lower() in IMAGE_SUFFIXES and spot.is_file()), None)

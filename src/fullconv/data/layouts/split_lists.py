@@ -48,6 +48,9 @@ def by_lists(root: Path, items: Sequence[Item], lists: Mapping[str, str]) -> dic
         if not path.is_file():
             raise DataError(f"{path}: split {split!r} is said to be listed there, but there is no such file")
         entries = lines(path)
+        outside = [line for line in entries if ".." in PurePosixPath(line.replace("\\", "/")).parts]
+        if outside:
+            raise DataError(f"{path}: names {outside[0]!r}, outside the data's folder; refused, take it off the list")
         found = [_named(line, known) for line in entries]
         missing = [line for line, there in zip(entries, found, strict=True) if not there]
         if missing:

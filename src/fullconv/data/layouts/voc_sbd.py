@@ -48,7 +48,9 @@ def recognise_voc_sbd(root: Path, description: Description) -> Found | None:
     if len(vocs) > 1:
         others = ", ".join(folder.name for folder in vocs if folder != voc)
         reasons.append(f"of several VOC folders the latest is used; left out: {others}")
-    splits = {"train": [union[name] for name in sorted(union)], "val": val, "seg11valid": seg11valid}
+    splits = {"train": [union[name] for name in sorted(union)], "val": val}
+    if seg11valid:
+        splits["seg11valid"] = seg11valid
     return Found("voc_sbd", reasons, splits, ClassSet(VOC_NAMES))
 
 
