@@ -13,6 +13,7 @@ from fullconv.data.counting import ask_about_255, classes_from_files, names_are_
 from fullconv.data.decode import read_raw_mask
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
+from fullconv.data.layouts.base import child_folders
 from fullconv.data.layouts.counted import NAMES
 from fullconv.data.layouts.licences import LICENCES
 from fullconv.data.mixing import mix, partly_labelled
@@ -117,8 +118,7 @@ def _candidates(path: Path) -> list[Path]:
     """The folder itself, then those up to two levels below it (few enough to look at each)."""
 
     def below(folder: Path) -> list[Path]:
-        named = (entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX")))
-        return sorted(entry for entry in named if entry.is_dir())
+        return [sub for sub in child_folders(folder) if sub.name != "__MACOSX"]
 
     level = below(path)[:50]
     return [path, *level, *[folder for parent in level for folder in below(parent)][:200]]

@@ -77,12 +77,14 @@ def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[
 
 def child_folders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted; hidden ones are passed over."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    with os.scandir(folder) as entries:  # asks no file for its kind: there may be a million
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return [folder / name for name in names]
 
 
 def child(root: Path, names: Sequence[str]) -> Path | None:
     """The folder of ``root`` that has one of these names, whatever its case; the first name wins."""
     if not root.is_dir():
         return None
-    children = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    children = {path.name.lower(): path for path in child_folders(root)}
     return next((children[name] for name in names if name in children), None)
