@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -45,6 +45,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def leads_outside(place: str) -> bool:
+    """Whether a path in a file or archive is absolute (also as Windows has it), or climbs out by ``..``."""
+    path = PurePosixPath(place.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or place[1:2] == ":"
 
 
 def read_csv(path: Path, error: type[FullconvError]) -> list[list[str]]:

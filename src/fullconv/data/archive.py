@@ -12,9 +12,10 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fullconv.errors import DataError
+from fullconv.files import leads_outside
 
 DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError,
@@ -103,8 +104,7 @@ def _refuse_cut(path: Path, archive: tarfile.TarFile) -> None:
 
 
 def _refuse_outside(path: Path, name: str) -> None:
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or (len(name) > 1 and name[1] == ":"):
+    if leads_outside(name):
         raise DataError(
             f"{path}: member {name!r} would land outside its folder; refused, pack it again with plain paths"
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fullconv.data.spec import VAL_FRACTION, MaskEncoding
 from fullconv.errors import DataError
-from fullconv.files import read_yaml
+from fullconv.files import leads_outside, read_yaml
 from fullconv.spec import ClassSet, Colour
 
 FILE_NAME = "dataset.yaml"
@@ -18,8 +18,7 @@ RawValue = Annotated[int, Field(ge=0, le=65535)]
 
 def _inside(place: str) -> str:
     """A path that stays in the folder of ``dataset.yaml``."""
-    path = PurePosixPath(place.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or place[1:2] == ":":
+    if leads_outside(place):
         raise ValueError(f"{place!r} leads outside the data's folder; give a path below it")
     return place
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.spec import Item, MaskEncoding
 from fullconv.errors import DataError, first_few
+from fullconv.files import leads_outside
 from fullconv.spec import ClassSet
 
 SPLIT_NAMES = (
@@ -47,10 +48,12 @@ def lines(path: Path) -> list[str]:
 
 def image_files(folder: Path) -> list[Path]:
     """The image files at any depth of a folder, sorted; hidden ones are passed over, links are followed."""
-    found, seen = [], {os.path.realpath(folder)}
+    found, seen = list[Path](), set[str]()
     for place, names, files in os.walk(folder, followlinks=True):
-        names[:] = [name for name in names if (real := os.path.realpath(os.path.join(place, name))) not in seen
-                    and not seen.add(real)]  # type: ignore[func-returns-value]  # fmt: skip
+        if (real := os.path.realpath(place)) in seen:
+            names.clear()  # a link back
+            continue
+        seen.add(real)
         found += [
             Path(place, name)
             for name in files
@@ -62,7 +65,7 @@ def image_files(folder: Path) -> list[Path]:
 def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[Item]:
     """Items of a list, with every named file there."""
     for name in (part for pair in names for part in pair):
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if leads_outside(name):
             raise DataError(f"{images.parent}: a list names {name!r}, outside the data's folder; refused")
     items = [Item(Path(image).stem, images / image, masks / mask) for image, mask in names]
     for folder, paths in ((images, [item.image for item in items]), (masks, [item.mask for item in items])):

@@ -10,6 +10,7 @@ from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.layouts.base import SPLIT_NAMES, lines
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.files import leads_outside
 
 
 def lists_of(root: Path) -> dict[str, str]:
@@ -26,11 +27,11 @@ def lists_of(root: Path) -> dict[str, str]:
 def by_lists(root: Path, items: Sequence[Item], lists: Mapping[str, str]) -> dict[str, Sequence[Item]]:
     """The items that each list names.
 
-    A line is a path, with or without suffix, its first word or all of it; a path that begins on another machine is
-    found by its end, a bare name wherever it lies.
+    A line is a path, with or without suffix, its first word or all of it; the longest end of it that fits counts
+    (``images/a.png``), a bare name wherever it lies.
 
     Raises:
-        DataError: no such list, or an entry that names no image, or several.
+        DataError: no such list, or an entry that leads outside, names no image, or several.
     """
     known: dict[str, list[Item]] = {}
     for item in items:
@@ -48,9 +49,11 @@ def by_lists(root: Path, items: Sequence[Item], lists: Mapping[str, str]) -> dic
         if not path.is_file():
             raise DataError(f"{path}: split {split!r} is said to be listed there, but there is no such file")
         entries = lines(path)
-        outside = [line for line in entries if ".." in PurePosixPath(line.replace("\\", "/")).parts]
+        outside = [line for line in entries if leads_outside(line)]
         if outside:
-            raise DataError(f"{path}: names {outside[0]!r}, outside the data's folder; refused, take it off the list")
+            raise DataError(
+                f"{path}: names {outside[0]!r}, which leads outside the data's folder; refused, write paths from there"
+            )
         found = [_named(line, known) for line in entries]
         missing = [line for line, there in zip(entries, found, strict=True) if not there]
         if missing:
