@@ -51,6 +51,8 @@ def unpack(path: Path) -> Path:
     try:
         _extract(path, partial)
         partial.rename(folder)
+    except DataError:  # refused; it is a ValueError too
+        raise
     except DAMAGED as error:
         if folder.is_dir():  # another process was faster
             return folder
