@@ -9,9 +9,10 @@ from PIL import Image
 
 import fullconv
 from fullconv.apps.cli import run
-from fullconv.data.decode import read_image, read_raw_mask
 from fullconv.errors import UsageError
 from fullconv.heatmapper import HeatMapper, _pixels, combined, default_sizes
+from fullconv.images.masks import read_raw_mask
+from fullconv.images.pixels import read_image
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from PIL import Image
 
 import fullconv
 from fullconv.apps.cli import run
-from fullconv.data.decode import read_raw_mask
 from fullconv.errors import UsageError
+from fullconv.images.masks import read_raw_mask
 from fullconv.models import download
 from fullconv.models.torchvision_network import torchvision_names
 from fullconv.ops import upsample

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from fullconv import draw
 from fullconv.data.augment import resize_image
-from fullconv.data.decode import read_image, to_channels
 from fullconv.device import choose_device, choose_precision
 from fullconv.errors import UsageError
+from fullconv.images.pixels import read_image, to_channels
 from fullconv.models.build import BuiltModel
 from fullconv.models.classifier import build_classifier
 from fullconv.models.synsets import Synset, classes_of, find_synset

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fullconv import draw
-from fullconv.data.decode import read_image, to_channels
 from fullconv.data.masks import write_mask
 from fullconv.device import choose_device, choose_precision
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.files import replacing
 from fullconv.geometry import Window, tile_windows
+from fullconv.images.pixels import read_image, to_channels
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
 from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.weights import read_safetensors

@@ -19,9 +19,9 @@ from fullconv.data.archive import unpack
 from fullconv.data.cache import decoded
 from fullconv.data.checking.mending import mend
 from fullconv.data.convert import convert
-from fullconv.data.decode import read_raw_mask
 from fullconv.data.spec import Item, split_by_hash
 from fullconv.errors import DataError, UsageError
+from fullconv.images.masks import read_raw_mask
 
 
 def pair(folder: Path, name: str, value: int, masks: str = "masks", suffix: str = "") -> None:

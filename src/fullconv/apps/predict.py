@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.layouts import image_files
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.files import replacing
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.refine import CRF
 from fullconv.segmenter import OVERLAP, TILE, Prediction, Segmenter
 

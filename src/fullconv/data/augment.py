@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageEnhance
 from torch.nn.functional import interpolate
 
-from fullconv.data.spec import UInt8Array
+from fullconv.images.encoding import UInt8Array
 
 SHRINKS = (8, 4, 2, 1)
 """How many times smaller JPEGs can be decoded, exactly on their grid of 8x8 blocks."""

@@ -21,8 +21,9 @@ from filelock import FileLock
 from fullconv.data.archive import cache_folder
 from fullconv.data.loader import Sample, read_sample
 from fullconv.data.shards import ORIGIN
-from fullconv.data.spec import DatasetSpec, Item, UInt8Array
+from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import FullconvError
+from fullconv.images.encoding import UInt8Array
 
 FORMAT = 1
 PIXELS, INDEX = "pixels.bin", "index.json"

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fullconv.data.counting import ask_about_255
-from fullconv.data.decode import opened
 from fullconv.data.palette_mask import PaletteMask
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.files import read_csv
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import opened
 from fullconv.spec import ClassSet, Colour
 
 CLASS_DICT = "class_dict.csv"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.decode import opened, read_raw_mask
-from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import opened
+from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet, Colour
 
 PROBED_MASKS = 50

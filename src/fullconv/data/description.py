@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from fullconv.data.spec import VAL_FRACTION, MaskEncoding
+from fullconv.data.spec import VAL_FRACTION
 from fullconv.errors import DataError
 from fullconv.files import leads_outside, read_yaml
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet, Colour
 
 FILE_NAME = "dataset.yaml"

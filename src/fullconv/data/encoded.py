@@ -9,12 +9,14 @@ from typing import Protocol
 
 import numpy as np
 
-from fullconv.data.decode import image_size, read_image, read_labels
-from fullconv.data.spec import MaskEncoding, UInt8Array
+from fullconv.images.encoding import MaskEncoding, UInt8Array
+from fullconv.images.files import image_size
+from fullconv.images.masks import read_labels
+from fullconv.images.pixels import read_image
 
 
 class EncodedFile(io.BytesIO):
-    """The bytes of an image file, for the readers of ``decode``: they need its content, and its name in messages."""
+    """The bytes of an image file, for the readers of ``images``: they need its content, and its name in messages."""
 
     def __init__(self, content: bytes, where: str, suffix: str = "") -> None:
         super().__init__(content)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from fullconv.data.mixing import relabelled
-from fullconv.data.spec import DatasetSpec, MaskEncoding
+from fullconv.data.spec import DatasetSpec
 from fullconv.errors import UsageError, first_few
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 REST = "*"

@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fullconv.data.augment import Augmentation, Draw
-from fullconv.data.decode import image_size, read_image, read_labels
-from fullconv.data.spec import DatasetSpec, Item, UInt8Array
+from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError, FullconvError, first_few
+from fullconv.images.encoding import UInt8Array
+from fullconv.images.files import image_size
+from fullconv.images.masks import read_labels
+from fullconv.images.pixels import read_image
 
 WINDOW = 8
 """Blocks (shards, row groups) whose samples are shuffled together."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.decode import read_labels
 from fullconv.data.shapes import Shapes
-from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, UInt8Array
+from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding, UInt8Array
+from fullconv.images.masks import read_labels
 from fullconv.spec import ClassSet
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
 from fullconv.data.counting import ask_about_255, classes_from_files, names_are_given
-from fullconv.data.decode import read_raw_mask
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.base import child_folders
@@ -19,8 +18,10 @@ from fullconv.data.layouts.licences import LICENCES
 from fullconv.data.mixing import mix, partly_labelled
 from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
-from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
+from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.errors import DataError, UsageError, first_few
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")

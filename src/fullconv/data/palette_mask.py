@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.decode import opened
 from fullconv.errors import DataError
+from fullconv.images.files import opened
 from fullconv.spec import Colour
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from fullconv.data.shapes import Shapes
 from fullconv.errors import DataError
-from fullconv.spec import ClassSet, Colour
-
-UInt8Array = npt.NDArray[np.uint8]
+from fullconv.images.encoding import MaskEncoding, UInt8Array
+from fullconv.spec import ClassSet
 
 VAL_FRACTION = 0.2
 
@@ -62,23 +60,6 @@ class Item:
     def where(self) -> Path:
         """The file to name in messages about the labels."""
         return self.mask if self.labels is None else self.image
-
-
-@dataclass(frozen=True)
-class MaskEncoding:
-    """How a mask file says which class a pixel is.
-
-    Attributes:
-        values: class id per raw value, for index and palette masks; empty: raw values are class ids.
-        colours: class id per RGB colour, for RGB masks; empty: RGB masks are refused.
-        void_values, void_colours: raw values and colours of pixels without a label; where no values are given,
-            the ignored id of the classes (255, or 65535 for more than 255 classes).
-    """
-
-    values: Mapping[int, int] = field(default_factory=dict)
-    colours: Mapping[Colour, int] = field(default_factory=dict)
-    void_values: tuple[int, ...] | None = None
-    void_colours: tuple[Colour, ...] = ()
 
 
 @dataclass(frozen=True)

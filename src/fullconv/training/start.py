@@ -16,10 +16,10 @@ from rich.console import Console
 from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
 from fullconv.data.archive import cache_folder
 from fullconv.data.cache import decoded
-from fullconv.data.decode import image_size
 from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.geometry import round_up
+from fullconv.images.files import image_size
 from fullconv.model_file import model_file, read_header
 from fullconv.models import build_model, transplant
 from fullconv.models.build import FOREIGN

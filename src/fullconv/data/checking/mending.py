@@ -15,9 +15,9 @@ import numpy as np
 from fullconv.data.checking.findings import UNDECIDED, CheckReport, file_name
 from fullconv.data.checking.strays import decode_strays
 from fullconv.data.convert import convert
-from fullconv.data.decode import read_raw_mask
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.images.masks import read_raw_mask
 
 LEFT_OUT = {
     "unreadable": "unreadable",

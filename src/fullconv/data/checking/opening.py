@@ -14,14 +14,16 @@ from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
 from fullconv.data.counting import NAME_FILES, values_from_1
-from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files, lines
 from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.data.layouts.pairing import MASK_ENDINGS
 from fullconv.data.open import open_dataset
-from fullconv.data.spec import DatasetSpec, Item, MaskEncoding, split_by_hash
+from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet
 
 MOST_GUESSED = 40

@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.checking.strays import decode_strays
-from fullconv.data.decode import read_image, read_raw_mask
 from fullconv.data.loader import read_sample
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.draw import as_rgb, colorize, overlay
 from fullconv.errors import DataError
+from fullconv.images.masks import read_raw_mask
+from fullconv.images.pixels import read_image
 
 WIDTH = 260
 STRAY = np.array([255, 0, 255], np.uint8)

@@ -11,12 +11,14 @@ import numpy as np
 
 from fullconv.data.checking.duplicates import difference_hash, small_grey
 from fullconv.data.checking.strays import decode_strays, smoothed_share
-from fullconv.data.decode import opened, read_image, read_labels, read_raw_mask
 from fullconv.data.loader import read_sample, refuse_unlabelled
 from fullconv.data.mixing import Relabelled
 from fullconv.data.regions import Drawing
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError
+from fullconv.images.files import opened
+from fullconv.images.masks import read_labels, read_raw_mask
+from fullconv.images.pixels import read_image
 
 MENDS = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines, listed
-from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 ADE20K_NAMES = (

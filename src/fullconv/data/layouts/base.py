@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fullconv.data.decode import IMAGE_SUFFIXES
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.spec import ClassSet
 
 SPLIT_NAMES = (

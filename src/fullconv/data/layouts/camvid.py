@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, image_files, lines, listed
-from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 CAMVID_CLASSES = ClassSet(

@@ -14,13 +14,13 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from fullconv.data.decode import read_raw_mask
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines, listed
 from fullconv.data.layouts.camvid import CAMVID_CLASSES
 from fullconv.data.layouts.folder import IMAGE_FOLDERS
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.masks import read_raw_mask
 from fullconv.spec import Colour
 
 CAMVID_32: dict[str, tuple[Colour, str]] = {

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, listed
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 _TRAINING = {

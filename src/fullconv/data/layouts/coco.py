@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fullconv.data.decode import image_size
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child
 from fullconv.data.layouts.coco_json import (
@@ -26,6 +25,7 @@ from fullconv.data.layouts.coco_json import (
 from fullconv.data.layouts.coco_regions import Regions
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.files import image_size
 from fullconv.spec import ClassSet
 
 PREFIX = "instances_"

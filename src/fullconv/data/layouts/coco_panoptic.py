@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.data.decode import opened
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found
 from fullconv.data.layouts.coco_json import (
@@ -28,6 +27,7 @@ from fullconv.data.layouts.coco_json import (
 )
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.files import opened
 from fullconv.spec import ClassSet
 
 PREFIX = "panoptic_"

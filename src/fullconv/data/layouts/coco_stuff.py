@@ -13,8 +13,9 @@ from pathlib import Path
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, listed
 from fullconv.data.layouts.coco_json import image_folder
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 COCO_STUFF_NAMES = (

@@ -9,8 +9,8 @@ from pathlib import Path
 from fullconv.data.counting import numbered_names, real_ids, values_of
 from fullconv.data.description import Description
 from fullconv.data.encoded import Place
-from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 COUNTED = 1000

@@ -9,13 +9,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fullconv.data.decode import IMAGE_SUFFIXES, opened
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, image_files, lines
 from fullconv.data.layouts.exports import by_subset, is_background
 from fullconv.data.palette_mask import PaletteMask
-from fullconv.data.spec import Item, LabelSource, MaskEncoding
+from fullconv.data.spec import Item, LabelSource
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import IMAGE_SUFFIXES, opened
 from fullconv.spec import ClassSet, Colour
 
 IGNORED_LABEL = "ignored"

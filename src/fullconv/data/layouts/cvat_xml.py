@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.decode import image_size
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found
 from fullconv.data.layouts.exports import by_subset, classes_of, inside, split_of, within_reach
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.files import image_size
 from fullconv.spec import Colour
 
 FILE_NAME = "annotations.xml"

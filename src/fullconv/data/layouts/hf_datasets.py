@@ -15,8 +15,9 @@ from fullconv.data.encoded import EncodedImage, EncodedLabels
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child
 from fullconv.data.layouts.counted import count_classes
 from fullconv.data.parquet import Cell, open_parquet
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding
 
 IMAGE_COLUMNS = ("image", "pixel_values", "img")
 LABEL_COLUMNS = ("label", "labels", "mask", "annotation", "segmentation_mask", "semantic_segmentation")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, image_files, listed
-from fullconv.data.spec import MaskEncoding
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 

@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
-from fullconv.data.decode import IMAGE_SUFFIXES, image_size
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, child, image_files
 from fullconv.data.layouts.exports import classes_of, inside, is_background, split_of, within_reach
@@ -23,6 +22,7 @@ from fullconv.data.layouts.label_studio_rle import HEADER_BITS, BrushMask
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.files import IMAGE_SUFFIXES, image_size
 
 FEW = 20
 HEAD = 4096

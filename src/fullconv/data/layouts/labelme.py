@@ -13,13 +13,13 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fullconv.data.decode import IMAGE_SUFFIXES, image_size
 from fullconv.data.description import Description
 from fullconv.data.encoded import EncodedFile, EncodedImage
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
 from fullconv.data.regions import IGNORED, Drawing, Region, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.files import IMAGE_SUFFIXES, image_size
 from fullconv.spec import ClassSet
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"

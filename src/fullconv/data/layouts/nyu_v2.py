@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fullconv.data.decode import to_channels
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found
 from fullconv.data.matlab import labels_from, read_mat
-from fullconv.data.spec import Item, UInt8Array
+from fullconv.data.spec import Item
 from fullconv.errors import DataError
+from fullconv.images.encoding import UInt8Array
+from fullconv.images.pixels import to_channels
 from fullconv.spec import ClassSet
 
 FILE_NAME, SPLITS_NAME, MAPPING_NAME = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.layouts.base import image_files
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.files import IMAGE_SUFFIXES
 
 MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
 MOSTLY = 0.8

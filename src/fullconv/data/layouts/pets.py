@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.decode import read_labels
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, lines, listed
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.masks import read_labels
 from fullconv.spec import ClassSet
 
 PET_CLASSES = ClassSet(("pet", "background", "border"), ((220, 60, 60), (40, 60, 120), (250, 220, 90)))

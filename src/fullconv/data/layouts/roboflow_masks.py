@@ -7,9 +7,9 @@ from pathlib import Path
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child
 from fullconv.data.layouts.pairing import holds_images, paired_within
-from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
 from fullconv.files import read_csv
+from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
 LISTING, SUFFIX = "_classes.csv", "_mask"

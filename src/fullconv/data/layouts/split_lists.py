@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from fullconv.data.decode import IMAGE_SUFFIXES
 from fullconv.data.layouts.base import SPLIT_NAMES, lines
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
+from fullconv.images.files import IMAGE_SUFFIXES
 
 
 def lists_of(root: Path) -> dict[str, str]:

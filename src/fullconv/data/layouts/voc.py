@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fullconv.data.decode import IMAGE_SUFFIXES, read_raw_mask
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, lines, listed
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet
 
 VOC_NAMES = (

@@ -13,8 +13,9 @@ from fullconv.data.encoded import EncodedImage, EncodedLabels
 from fullconv.data.layouts.base import SPLIT_NAMES, Found
 from fullconv.data.layouts.counted import count_classes
 from fullconv.data.shards import INDEX, ShardSample, index_of, is_shard, scan
-from fullconv.data.spec import Item, MaskEncoding
+from fullconv.data.spec import Item
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
 
 
 def recognise_webdataset(root: Path, description: Description) -> Found | None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.data.decode import IMAGE_SUFFIXES, image_size
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines
 from fullconv.data.layouts.exports import classes_of, inside, split_of
@@ -19,6 +18,7 @@ from fullconv.data.regions import Drawing, Region, box_ring, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import read_yaml
+from fullconv.images.files import IMAGE_SUFFIXES, image_size
 
 FILE_NAMES = ("data.yaml", "data.yml")
 BOX_NUMBERS = 5

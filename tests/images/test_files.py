@@ -9,9 +9,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from fullconv.data import read_image
-from fullconv.data.decode import ORIENTATION, image_size, read_labels
-from fullconv.data.spec import MaskEncoding
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import ORIENTATION, image_size
+from fullconv.images.masks import read_labels
 
 GRADIENT = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)
 

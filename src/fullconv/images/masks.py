@@ -1,121 +1,19 @@
-"""Reading image and mask files, with every way they can be wrong."""
+"""A mask file as the labels that it stands for."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from fullconv.data.spec import MaskEncoding, UInt8Array
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import MaskEncoding, UInt8Array
+from fullconv.images.files import open_array, opened
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
-MAX_PIXELS = 1 << 29
-"""Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
-
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns at 89 and stops at 179 Mpixel; ours, above, stops at 512
 BAD = 254
 """Marks bytes that stand for no class, where no class has this id."""
-ORIENTATION = 0x0112
-"""EXIF's tag."""
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open with Pillow, any fault as a DataError of one line."""
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{path}: its header says {image.width}x{image.height} pixels, more than the limit of "
-                    f"{MAX_PIXELS}; refused unread (a decompression bomb?): cut it into parts"
-                )
-            yield image
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the name or the list that names it") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image that can be read; save it as PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
-    if path.suffix.lower() == ".npy":
-        height, width = _array(path).shape[:2]
-        return height, width
-    with opened(path) as image:
-        turned = image.getexif().get(ORIENTATION, 1) >= 5
-        return (image.width, image.height) if turned else (image.height, image.width)
-
-
-def read_image(path: Path, channels: int = 3, shrink: int = 1) -> UInt8Array:
-    """An image as uint8 ``[height, width, channels]``.
-
-    A JPEG may be read ``shrink`` (2, 4, 8) times smaller, sides rounded up, by decoding fewer frequencies of its
-    blocks: fast, and close to averaging. Other files are read whole.
-
-    EXIF rotation is applied. 16-bit, 32-bit and float images are brought to 8 bits (16-bit by dividing by 257;
-    others by their own minimum and maximum). For 3 channels grey, palette and CMYK images become RGB and an
-    alpha channel is dropped. Other channel counts than 1, 3 and 4 are read from ``.npy`` arrays
-    ``[height, width, channels]`` of uint8.
-
-    Raises:
-        DataError: not an image, damaged, too large, or of other channels.
-    """
-    if path.suffix.lower() == ".npy":
-        array = _array(path)
-        if array.ndim != 3 or array.shape[2] != channels or array.dtype != np.uint8:
-            raise DataError(
-                f"{path}: holds {array.dtype} {list(array.shape)}; expected uint8 [height, width, {channels}]"
-            )
-        return np.ascontiguousarray(array)
-    if channels not in _MODES:
-        raise DataError(f"{path}: images of {channels} channels are read from .npy files; save it as one")
-    with opened(path) as image:
-        plain = image.mode == "L" or (image.mode == "RGB" and channels == 3)
-        if image.format in ("JPEG", "MPO") and plain and channels < 4 and image.getexif().get(ORIENTATION, 1) == 1:
-            with suppress(ValueError):  # damaged, perhaps little: Pillow reads more of them
-                return _read_jpeg(path, (image.height, image.width), channels, shrink)
-        return to_channels(ImageOps.exif_transpose(image), channels)
-
-
-def _read_jpeg(path: Path, size: tuple[int, int], channels: int, shrink: int) -> UInt8Array:
-    """The pixels that Pillow decodes, without its copies."""
-    content = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
-    height, width = (-(-side // shrink) for side in size)
-    colours = "RGB" if channels == 3 else "GRAY"
-    return np.asarray(simplejpeg.decode_jpeg(content, colours, min_height=height, min_width=width, min_factor=1))
-
-
-def to_channels(image: Image.Image, channels: int) -> UInt8Array:
-    """A PIL image of any mode as uint8 ``[height, width, channels]`` (1, 3 or 4 channels)."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
-    elif (image.mode == "P" and "transparency" in image.info) or image.mode in ("LA", "La", "PA"):
-        image = image.convert("RGBA")
-    mode = _MODES[channels]
-    array = np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
-    return array[:, :, None] if array.ndim == 2 else array
-
-
-def _to_8_bits(values: np.ndarray, mode: str) -> UInt8Array:
-    values = values.astype(np.float64)
-    # PIL opens 16-bit PNGs as "I" in some versions: their range tells
-    if mode.startswith("I") and values.min() >= 0 and values.max() <= 65535:
-        return (values / 257).round().astype(np.uint8)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    scaled = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1)
-    return (255 * scaled).round().astype(np.uint8)
 
 
 def read_raw_mask(path: Path) -> np.ndarray:
@@ -125,7 +23,7 @@ def read_raw_mask(path: Path) -> np.ndarray:
         DataError: JPEG (its compression changes labels), damaged, or of an unusable kind.
     """
     if path.suffix.lower() == ".npy":
-        array = _array(path)
+        array = open_array(path)
         if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
             raise DataError(f"{path}: holds {array.dtype} {list(array.shape)}; expected integers [height, width]")
         return array
@@ -282,15 +180,3 @@ def _pack(colours: np.ndarray) -> np.ndarray:
 
 def _pack_one(colour: tuple[int, int, int]) -> int:
     return (colour[0] << 16) | (colour[1] << 8) | colour[2]
-
-
-def _array(path: Path) -> np.ndarray:
-    try:
-        array: np.ndarray = np.load(path, mmap_mode=None if isinstance(path, io.IOBase) else "r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the name or the list that names it") from error
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a readable .npy array ({error}); save it again with numpy.save") from error
-    if array.ndim >= 2 and array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise DataError(f"{path}: {array.shape[1]}x{array.shape[0]} pixels, more than the limit of {MAX_PIXELS}")
-    return array

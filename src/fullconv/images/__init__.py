@@ -1,0 +1,1 @@
+"""Pixels and label maps as files: read, with every way that a file can be wrong."""

@@ -1,0 +1,65 @@
+"""Opening image files and arrays, any fault as an error of one line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from fullconv.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
+MAX_PIXELS = 1 << 29
+"""Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
+
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns at 89 and stops at 179 Mpixel; ours, above, stops at 512
+ORIENTATION = 0x0112
+"""EXIF's tag."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open with Pillow, any fault as a DataError of one line."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{path}: its header says {image.width}x{image.height} pixels, more than the limit of "
+                    f"{MAX_PIXELS}; refused unread (a decompression bomb?): cut it into parts"
+                )
+            yield image
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the name or the list that names it") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not an image that can be read; save it as PNG or JPEG") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
+    if path.suffix.lower() == ".npy":
+        height, width = open_array(path).shape[:2]
+        return height, width
+    with opened(path) as image:
+        turned = image.getexif().get(ORIENTATION, 1) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A ``.npy`` file, mapped into memory where it is a file of its own."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode=None if isinstance(path, io.IOBase) else "r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the name or the list that names it") from error
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: not a readable .npy array ({error}); save it again with numpy.save") from error
+    if array.ndim >= 2 and array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise DataError(f"{path}: {array.shape[1]}x{array.shape[0]} pixels, more than the limit of {MAX_PIXELS}")
+    return array
