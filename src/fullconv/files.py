@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
 import os
 import re
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 
 from fullconv.errors import FullconvError
+from fullconv.text import read_text
 
 
 @contextlib.contextmanager
@@ -53,30 +53,18 @@ def leads_outside(place: str) -> bool:
     return path.is_absolute() or ".." in path.parts or place[1:2] == ":"
 
 
-def read_csv(path: Path, error: type[FullconvError]) -> list[list[str]]:
-    """The rows of a CSV file that are not empty, cells stripped.
-
-    Raises:
-        FullconvError: of the kind ``error``: not text in UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise error(f"{path}: not CSV in UTF-8 ({problem}); save it so") from problem
-
-
 def read_yaml(path: Path, error: type[FullconvError], expected: str) -> dict[str, Any]:
     """A YAML file of named fields.
 
     Raises:
-        FullconvError: of the kind ``error``: no such file, not YAML in UTF-8, or something else than named fields.
+        FullconvError: of the kind ``error``: no such file, not YAML, not text (:func:`fullconv.text.read_text`), or
+            something else than named fields.
     """
     if not path.is_file():
         raise error(f"{path}: no such file; give a YAML file of {expected}")
     try:
-        content = read_value(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        content = read_value(read_text(path, error))
+    except yaml.YAMLError as problem:
         raise error(f"{path}: not valid YAML ({' '.join(str(problem).split())})") from problem
     content = {} if content is None else content
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):

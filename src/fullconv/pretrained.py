@@ -19,6 +19,7 @@ from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_
 from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, ClassSet, Preprocessing
+from fullconv.text import read_text
 
 TORCHVISION = "torchvision/"
 SMP_CONFIG = "config.json"
@@ -130,10 +131,11 @@ def _smp_config(folder: Path) -> dict[str, Any]:
     file = folder / SMP_CONFIG
     if not file.is_file() or not (folder / "model.safetensors").is_file():
         raise UsageError(f"{folder}: expected {SMP_CONFIG} and model.safetensors, as save_pretrained writes them")
+    text = read_text(file, ModelFileError)
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(text)
         known = isinstance(config, dict) and "_model_class" in config
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise ModelFileError(f"{file}: not readable ({error}); save the model again") from error
     if not known:
         raise ModelFileError(

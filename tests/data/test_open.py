@@ -92,7 +92,7 @@ def test_dataset_yaml_overrides(make_folder: Make) -> None:
     with pytest.raises(DataError, match="field pictures"):
         open_dataset(root)
     (root / "dataset.yaml").write_text("a: [")
-    with pytest.raises(DataError, match="not valid YAML"):
+    with pytest.raises(DataError, match="begins as utf-16, but is damaged"):
         open_dataset(root)
 
 
@@ -270,7 +270,7 @@ def test_implausible_ids_and_impossible_values_are_refused(make_folder: Make) ->
     with pytest.raises(DataError, match="not both there; correct the names"):
         open_dataset(root)
     (root / "dataset.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="not valid YAML"):
+    with pytest.raises(DataError, match="begins as utf-16, but is damaged"):
         open_dataset(root)
 
 

@@ -10,10 +10,10 @@ from fullconv.data.counting import ask_about_255
 from fullconv.data.palette_mask import PaletteMask
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
-from fullconv.files import read_csv
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import opened
 from fullconv.spec import ClassSet, Colour
+from fullconv.text import read_csv
 
 CLASS_DICT = "class_dict.csv"
 VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore"}
@@ -87,7 +87,7 @@ def _of_grey(
 
 
 def _read(listing: Path) -> dict[str, Colour]:
-    rows = read_csv(listing, DataError)
+    rows = read_csv(listing)
     if rows and not any(cell.isdigit() for cell in rows[0][1:4]):
         rows = rows[1:]
     found: dict[str, Colour] = {}

@@ -14,6 +14,7 @@ from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import opened
 from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet, Colour
+from fullconv.text import read_text
 
 PROBED_MASKS = 50
 MOST_SPARSE = 20
@@ -35,7 +36,7 @@ def classes_from_files(
     real, encoding = real_ids(root, seen, encoding)
     palette = _palette(masks[0])
     if listing is not None:
-        names = _names_in(listing)
+        names = class_names(listing)
         _refuse_ids_from_1(root, seen, encoding, names)
         reasons.append(f"class names from {listing.name}")
     else:
@@ -46,8 +47,13 @@ def classes_from_files(
     return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
 
 
-def _names_in(listing: Path) -> tuple[str, ...]:
-    names = [line.strip() for line in listing.read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()]
+def class_names(listing: Path) -> tuple[str, ...]:
+    """The names of a file of one class a line, for the ids 0, 1, 2, ...
+
+    Raises:
+        DataError: an empty line between others, or a name twice.
+    """
+    names = [line.strip() for line in read_text(listing).rstrip().splitlines()] or [""]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not all(names) or twice:
         wrong = f"names {twice[0]!r} twice" if all(names) else f"line {names.index('') + 1} is empty"

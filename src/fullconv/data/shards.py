@@ -27,6 +27,7 @@ from filelock import FileLock
 from fullconv.data.archive import cache_folder
 from fullconv.data.encoded import EncodedFile
 from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.text import read_text
 
 INDEX = "index.json"
 ORIGIN = "origin.txt"
@@ -81,7 +82,7 @@ def index_of(root: Path) -> list[tuple[str, list[ShardSample]]]:
     """
     path = root / INDEX
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         if content["format"] > FORMAT:
             raise DataError(f"{path}: of format {content['format']}; this fullconv reads {FORMAT}: upgrade it")
         shards = [

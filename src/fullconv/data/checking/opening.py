@@ -13,7 +13,7 @@ import numpy as np
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
-from fullconv.data.counting import NAME_FILES, values_from_1
+from fullconv.data.counting import NAME_FILES, class_names, values_from_1
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files, lines
 from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
@@ -142,7 +142,7 @@ class _Opening:
         real = sorted(values - void)
         listing = next((self.root / name for name in NAME_FILES if (self.root / name).is_file()), None)
         if listing is not None:
-            classes = ClassSet(tuple(lines(listing)))
+            classes = ClassSet(class_names(listing))
             self._ids_from_1(values, encoding, classes.names)
             return classes, encoding, True
         if not real:

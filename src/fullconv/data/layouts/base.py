@@ -13,6 +13,7 @@ from fullconv.files import leads_outside
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.spec import ClassSet
+from fullconv.text import read_text
 
 SPLIT_NAMES = (
     ("train", ("train", "training")),
@@ -43,8 +44,7 @@ class Found:
 
 def lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty, stripped."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fullconv.data.layouts.exports import inside
 from fullconv.errors import DataError, first_few
+from fullconv.text import read_text
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
@@ -28,7 +29,7 @@ def read_json(path: Path, each: Mapping[str, Callable[[Any], None]]) -> dict[str
     """
     entries: dict[str, Any] = {}
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         place = _next(text, 0)
         if text[place] != "{":
             return entries

@@ -12,6 +12,7 @@ from fullconv.data.encoded import Place
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
+from fullconv.text import read_text
 
 COUNTED = 1000
 NAMES = "id2label.json"
@@ -46,8 +47,9 @@ def count_classes(
 
 def _id2label(listing: Path) -> dict[int, str]:
     """Ids and names, in the order of the ids."""
+    text = read_text(listing)
     try:
-        content = {int(value): str(name) for value, name in json.loads(listing.read_text(encoding="utf-8")).items()}
+        content = {int(value): str(name) for value, name in json.loads(text).items()}
     except (ValueError, AttributeError) as error:
         raise DataError(f'{listing}: expected {{"0": "name", "1": "name", ...}} ({error}); correct it') from error
     if not content or len(set(content.values())) < len(content) or min(content) < 0:

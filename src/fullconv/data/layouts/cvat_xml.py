@@ -21,9 +21,9 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import image_size
 from fullconv.spec import Colour
+from fullconv.text import head_of, read_text
 
 FILE_NAME = "annotations.xml"
-HEAD = 4096
 DRAWN = ("polygon", "mask", "box", "ellipse")
 WITHOUT_INSIDE = ("polyline", "points", "cuboid", "skeleton", "tag")
 
@@ -75,8 +75,7 @@ def recognise_cvat_xml(root: Path, description: Description) -> Found | None:
 
 
 def _looks_right(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"<annotations" in file.read(HEAD)
+    return "<annotations" in head_of(path)
 
 
 class _Builder(ET.TreeBuilder):
@@ -92,6 +91,7 @@ def _parse(path: Path) -> ET.Element:
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except (ET.ParseError, ValueError, LookupError) as error:
+        read_text(path)  # names the encoding, where that is what is wrong
         raise DataError(f"{path}: not readable XML ({error}); export it again") from error
 
 

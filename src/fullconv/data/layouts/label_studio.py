@@ -23,9 +23,9 @@ from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring,
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import IMAGE_SUFFIXES, image_size
+from fullconv.text import head_of, read_text
 
 FEW = 20
-HEAD = 4096
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 BRUSH_PNG = "task-*-annotation-*-by-*.png"
 PNG_FOLDERS = ("masks", "mask", "labels", "annotations")
@@ -83,14 +83,14 @@ def _exports(root: Path) -> dict[Path, list[Task]]:
     paths = sorted(root.glob("*.json"))
     found: dict[Path, list[Task]] = {}
     for path in paths if len(paths) <= FEW else ():
-        with path.open("rb") as file:
-            head = file.read(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not (head.startswith(b"[") and head[1:].lstrip().startswith(b"{")):
+        head = head_of(path)
+        if not (head.startswith("[") and head[1:].lstrip().startswith("{")):
             continue
+        text = read_text(path)
         try:
-            tasks = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (ValueError, OSError) as error:
-            if b'"annotations"' not in head and b'"annotation_id"' not in head:
+            tasks = json.loads(text)
+        except ValueError as error:
+            if '"annotations"' not in head and '"annotation_id"' not in head:
                 continue
             raise DataError(f"{path}: not readable JSON ({error}); export it again") from error
         if all(isinstance(task, dict) and {"annotator", "annotation_id"} <= set(task) for task in tasks):

@@ -21,6 +21,7 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import IMAGE_SUFFIXES, image_size
 from fullconv.spec import ClassSet
+from fullconv.text import read_text
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LINE_WIDTH, POINT_RADIUS = 10, 5
@@ -58,11 +59,16 @@ def _annotations(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            text = path.read_text(encoding="utf-8")
-            content = json.loads(text)
-        except (ValueError, OSError) as error:
-            if isinstance(error, json.JSONDecodeError) and '"shapes"' not in text:
+            text = read_text(path)
+        except DataError:
+            if b'"shapes"' not in path.read_bytes():
                 continue  # another program's file
+            raise
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            if '"shapes"' not in text:
+                continue
             raise DataError(f"{path}: not readable JSON ({error}); save it again") from error
         if isinstance(content, dict) and {"shapes", "imagePath"} <= set(content):
             shapes = content["shapes"]
@@ -131,7 +137,7 @@ class ImageInJson:
             DataError: they are no base64.
         """
         try:
-            content = base64.b64decode(json.loads(self.path.read_text(encoding="utf-8"))["imageData"], validate=True)
+            content = base64.b64decode(json.loads(read_text(self.path))["imageData"], validate=True)
         except (ValueError, TypeError) as error:
             raise DataError(f"{self.path}: imageData is no base64 ({error}); put the image beside") from error
         return cast(Path, EncodedFile(content, f"{self.path} imageData"))

@@ -8,9 +8,9 @@ from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child
 from fullconv.data.layouts.pairing import holds_images, paired_within
 from fullconv.errors import DataError
-from fullconv.files import read_csv
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
+from fullconv.text import read_csv
 
 LISTING, SUFFIX = "_classes.csv", "_mask"
 
@@ -42,7 +42,7 @@ def _classes(listing: Path) -> dict[int, str]:
     """Names by pixel value, in the order of the values; empty for another kind of file."""
     if not listing.is_file():
         return {}
-    rows = read_csv(listing, DataError)
+    rows = read_csv(listing)
     if not rows or rows[0][0].casefold() != "pixel value":
         return {}  # of a classification export: filename, ...
     try:

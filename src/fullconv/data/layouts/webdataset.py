@@ -16,11 +16,12 @@ from fullconv.data.shards import INDEX, ShardSample, index_of, is_shard, scan
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
+from fullconv.text import head_of
 
 
 def recognise_webdataset(root: Path, description: Description) -> Found | None:
     """``train-000000.tar`` and so on, here or in a folder per split."""
-    if (root / INDEX).is_file() and '"shards"' in (root / INDEX).read_text(encoding="utf-8")[:1000]:
+    if (root / INDEX).is_file() and '"shards"' in head_of(root / INDEX):
         shards = index_of(root)
         reasons = [f"{len(shards)} tar shards that {INDEX} describes"]
     else:

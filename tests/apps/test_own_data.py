@@ -1,0 +1,76 @@
+"""Data as people bring them, through the commands they type: rebuilt from public bug reports, with what is right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from fullconv.apps.cli import run
+
+MASK = np.zeros((32, 32), np.uint8)
+MASK[4:12, 4:20] = 1
+MASK[20:30, 2:30] = 2
+THREE = [616, 128, 280]
+GERMAN = ["Boden", "Straße", "Gebäude"]
+
+
+def picture(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
+
+
+def mask(path: Path, values: np.ndarray = MASK) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+def pairs(root: Path, count: int = 6) -> None:
+    for number in range(count):
+        picture(root / "images" / f"{number}.png", number)
+        mask(root / "masks" / f"{number}.png")
+
+
+def checked(root: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, object]:
+    """What ``fullconv check`` found, as its JSON file has it; its words are under ``printed``."""
+    report = root.parent / "report.json"
+    assert run(["check", str(root), "--json", str(report)]) == code
+    printed = capsys.readouterr()
+    found = json.loads(report.read_text()) if report.is_file() else {}
+    return {**found, "printed": " ".join((printed.out + printed.err).split())}
+
+
+def converted(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[list[int]], str]:
+    """Class names, the pixels of every class in every mask, and the words of ``fullconv convert``."""
+    out = root.parent / f"{root.name}_copy"
+    assert run(["convert", str(root), str(out)]) == 0
+    printed = capsys.readouterr().out
+    classes = yaml.safe_load((out / "dataset.yaml").read_text(encoding="utf-8"))["classes"]
+    counts = []
+    for path in sorted((out / "masks").rglob("*.png")):
+        with Image.open(path) as picture:
+            counts.append(np.bincount(np.asarray(picture).ravel(), minlength=len(classes)).tolist())
+    return list(classes), counts, " ".join(printed.split())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_class_names_in_marked_encodings(tmp_path: Path, encoding: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    pairs(root)
+    (root / "classes.txt").write_bytes("\n".join(GERMAN).encode(encoding))
+    assert checked(root, capsys)["classes"] == GERMAN
+    assert converted(root, capsys)[:2] == (GERMAN, [THREE] * 6)
+
+
+def test_class_names_in_cp1252_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    pairs(root)
+    (root / "classes.txt").write_bytes("\n".join(GERMAN).encode("cp1252"))
+    said = str(checked(root, capsys, code=3)["printed"])
+    assert "likely cp1252" in said and "'Straße'" in said
+    assert run(["convert", str(root), str(tmp_path / "copy")]) == 3
+    assert not (tmp_path / "copy").exists()
