@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fullconv.errors import UsageError
-from fullconv.models import FCN, VGG16, build_model
+from fullconv.models import FCN, VGG16, build_model, transplant
 from fullconv.ops import bilinear_kernel, upsample, upsample_argmax
 
 NETWORKS = [
@@ -17,6 +18,7 @@ NETWORKS = [
     ("fcn8s", "convnext_atto", {"head_channels": 8}),
     ("fcn4s", "resnet18", {"upscore": "fixed"}),
     ("fcn8s", "vgg16", {"skip_scales": (1, 1e-2, 1e-4)}),
+    ("fcn8s", "resnet18", {"last": "transposed"}),
 ]
 SMALL_VGG = {"fc_channels": 16}
 
@@ -84,7 +86,8 @@ class CaffeFCN(nn.Module):
             return F.conv_transpose2d(x, weight, stride=stride)
 
         def last(x: torch.Tensor, stride: int, crop: int) -> torch.Tensor:
-            full = up(x, bilinear_kernel(4, 4, 2 * stride), stride)
+            learned = self.upscore["1"].weight if "1" in self.upscore else None
+            full = up(x, bilinear_kernel(4, 4, 2 * stride) if learned is None else learned, stride)
             return full[:, :, crop : crop + height, crop : crop + width]
 
         x = self.score["32"](features[32])
@@ -116,6 +119,81 @@ def test_pad_100_equals_the_published_network(name: str, streams: int, size: tup
     inside = slice(16, -16) if streams == 1 else slice(None)
     torch.testing.assert_close(got[..., inside, inside], expected[..., inside, inside], rtol=1e-4, atol=1e-5)
     assert (got.argmax(1) == expected.argmax(1)).float().mean() > 0.999
+
+
+@pytest.mark.parametrize(("name", "streams"), [("fcn32s", 1), ("fcn16s", 2), ("fcn8s", 3)])
+@pytest.mark.parametrize("size", [(97, 130), (20, 45)])
+def test_a_learned_last_layer_is_the_published_deconvolution_to_the_border(
+    name: str, streams: int, size: tuple[int, int]
+) -> None:
+    network = make(name, "vgg16", {"last": "transposed"}, encoder_args={"padding": "paper"}).eval()
+    for layer in (*network.score.values(), network.upscore["1"]):
+        nn.init.normal_(layer.weight, std=0.1)
+    image = torch.randn(1, 3, *size)
+    logits = network(image)
+    got = upsample(logits, size, network.window(logits.shape[-2:]))
+    torch.testing.assert_close(got, CaffeFCN(network, streams)(image), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("streams", [(32,), (32, 16), (32, 16, 8), (32, 16, 8, 4), (16, 2)])
+@pytest.mark.parametrize("size", [(96, 160), (75, 101)])
+@torch.inference_mode()
+def test_a_learned_last_layer_starts_as_the_fixed_one(streams: tuple[int, ...], size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    fixed = make("fcn8s", "resnet18", {"streams": streams}).eval()
+    for layer in fixed.score.values():
+        nn.init.normal_(layer.weight)
+    learned = make("fcn8s", "resnet18", {"streams": streams, "last": "transposed"}).eval()
+    report = transplant(fixed.state_dict(), learned)
+    assert (list(report.left), report.unused) == (["upscore.1.weight"], [])
+    stride, image = streams[-1], torch.randn(1, 3, *size)
+    assert learned.upscore["1"].weight.shape == (4, 4, 2 * stride, 2 * stride)
+    coarse, full = fixed(image), learned(image)
+    assert (learned.stride, fixed.stride) == (1, stride)
+    assert full.shape[-2:] == tuple(stride * side for side in coarse.shape[-2:])
+    assert learned.window(full.shape[-2:]) == fixed.window(coarse.shape[-2:]) == (0, 0, *full.shape[-2:])
+    expected = upsample(coarse, full.shape[-2:])
+    inside = slice(stride // 2, -(stride // 2))
+    torch.testing.assert_close(full[..., inside, inside], expected[..., inside, inside], rtol=1e-5, atol=1e-5)
+
+
+def test_a_learned_last_layer_learns_across_classes() -> None:
+    network = make("fcn8s", "resnet18", {"last": "transposed"}).train()
+    for layer in network.score.values():
+        nn.init.normal_(layer.weight)
+    labels = torch.randint(0, 4, (2, 64, 96))
+    F.cross_entropy(network(torch.randn(2, 3, 64, 96)), labels).backward()
+    gradient = network.upscore["1"].weight.grad
+    assert gradient.shape == (4, 4, 16, 16)
+    assert (gradient.abs().sum((2, 3)) > 0).all()  # from each class to each
+    assert all(p.grad is not None and p.grad.any() for n, p in network.named_parameters() if n.startswith("score"))
+
+
+def test_the_wide_decoder_layer_by_layer() -> None:
+    """Seed 004's: scores widened to 512 channels plus pool4, to 256 plus pool3, and to the classes at full size."""
+    network = build_model(
+        "fcn8s", 2, "vgg16", encoder_args={"fc_channels": 4096, "dropout": 0.25}, model_args={"decoder": "wide"}
+    ).network
+    shapes = {n: tuple(p.shape) for n, p in network.named_parameters() if not n.startswith("encoder.")}
+    assert shapes == {
+        "score.32.weight": (2, 4096, 1, 1), "score.32.bias": (2,),
+        "upscore.16.weight": (2, 512, 4, 4), "upscore.16.bias": (512,),
+        "upscore.8.weight": (512, 256, 4, 4), "upscore.8.bias": (256,),
+        "upscore.1.weight": (256, 2, 16, 16), "upscore.1.bias": (2,),
+    }  # fmt: skip
+    assert sum(math.prod(shape) for shape in shapes.values()) == 2_253_572
+    assert all(not p.any() for n, p in network.named_parameters() if n.startswith(("score", "upscore")) and "bias" in n)
+    limit = (6 / (16 * (512 + 256))) ** 0.5  # Glorot's uniform
+    assert 0.99 * limit < network.upscore["8"].weight.abs().max() <= limit
+    image = torch.randn(1, 3, 160, 96)
+    with torch.inference_mode():
+        taps = network.eval().encoder(image)
+        x = F.conv2d(taps[32], network.score["32"].weight, network.score["32"].bias)
+        for stride, padding, factor in ((16, 1, 2), (8, 1, 2), (1, 4, 8)):
+            up = network.upscore[str(stride)]
+            x = F.conv_transpose2d(x, up.weight, up.bias, factor, padding) + (taps[stride] if stride > 1 else 0)
+        assert x.shape == (1, 2, 160, 96)
+        torch.testing.assert_close(network(image), x, rtol=1e-4, atol=1e-4)
 
 
 def test_windows_of_the_padded_network() -> None:

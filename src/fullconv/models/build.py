@@ -30,6 +30,7 @@ from fullconv.models.unet import STRIDES as UNET_STRIDES
 from fullconv.models.unet import UNet
 from fullconv.models.vgg import VGG16, torchvision_names, torchvision_names_with_norms
 from fullconv.models.weights import TransplantReport, read_weights, timm_metadata, transplant
+from fullconv.models.wide_fcn import WideFCN
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -69,7 +70,11 @@ def _fcn(*streams: int) -> Callable[..., nn.Module]:
         chosen = tuple(args.pop("streams", streams))
         if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in pairwise(chosen)):
             raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
-        return FCN(make_encoder(chosen), num_classes, chosen, **args)
+        decoder = args.pop("decoder", "scores")
+        if decoder not in ("scores", "wide"):
+            raise UsageError(f"decoder must be scores or wide, found {decoder!r}")
+        network = FCN if decoder == "scores" else WideFCN
+        return network(make_encoder(chosen), num_classes, chosen, **args)
 
     return build
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fullconv.geometry import Layer
+from fullconv.geometry import CoordinateMap, Layer
 from fullconv.models.encoder import Encoder
 from fullconv.models.network import SegmentationNetwork, conv_norm_relu
 from fullconv.ops import bilinear_kernel
@@ -22,7 +22,8 @@ class FCN(SegmentationNetwork):
     ``n num_classes h w`` at stride ``self.stride`` (an image moved by ``self.coarsest_stride`` pixels gives logits
     moved by whole places); :meth:`window` says where the image lies in them. The last
     enlargement, to the image's size, is the paper's fixed bilinear one and happens inside the loss and the
-    argmax (``fullconv.ops``), never here.
+    argmax (``fullconv.ops``), unless ``last`` is ``"transposed"``: then it is learned here, and the logits have the
+    image's size.
 
     Args:
         encoder: features at the strides of ``streams``.
@@ -33,9 +34,12 @@ class FCN(SegmentationNetwork):
         upscore: ``"learned"`` transposed convolutions that start as bilinear interpolation, or ``"fixed"`` ones.
         skip_scales: a factor on the features of each stream; at-once training of the paper's VGG16 uses
             ``(1, 1e-2, 1e-4)``.
+        last: ``"bilinear"`` or ``"transposed"``: a transposed convolution across classes (FCN-8s: 16x16, stride 8)
+            that starts as bilinear interpolation. Outside the map it sees zeros, as Caffe's and MXNet's do: within half
+            a stride of the border its scores fade.
 
-    Parameters are named by stride (``score.32``, ``upscore.16``: from the coarser stream to 16), so that the
-    weights of FCN-32s are the start of FCN-16s. Score layers start at zero, as in the paper.
+    Parameters are named by stride (``score.32``, ``upscore.16``: from the coarser stream to 16; ``upscore.1``: to the
+    image), so that the weights of FCN-32s are the start of FCN-16s. Score layers start at zero, as in the paper.
 
     Source: Long, Shelhamer, Darrell, arXiv:1411.4038; Shelhamer et al., arXiv:1605.06211 (at-once training).
     """
@@ -48,11 +52,13 @@ class FCN(SegmentationNetwork):
         head_channels: int = 0,
         upscore: Literal["learned", "fixed"] = "learned",
         skip_scales: Sequence[float] | None = None,
+        last: Literal["bilinear", "transposed"] = "bilinear",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.streams = tuple(streams)
         self.stride, self.coarsest_stride = self.streams[-1], self.streams[0]
+        self.last = last
         self.skip_scales = tuple(skip_scales or (1.0,) * len(self.streams))
         if len(self.skip_scales) != len(self.streams):
             raise ValueError(f"expected one skip scale per stream, found {self.skip_scales} for {self.streams}")
@@ -60,6 +66,8 @@ class FCN(SegmentationNetwork):
             raise ValueError(f"head_channels must be 0 or more, found {head_channels}")
         if upscore not in ("learned", "fixed"):
             raise ValueError(f"upscore must be learned or fixed, found {upscore!r}")
+        if last not in ("bilinear", "transposed"):
+            raise ValueError(f"last must be bilinear or transposed, found {last!r}")
         self.score = nn.ModuleDict(
             {str(s): _score(encoder.channels[s], head_channels, num_classes) for s in self.streams}
         )
@@ -67,15 +75,13 @@ class FCN(SegmentationNetwork):
         self._crops: dict[int, int] = {}
         self.coordinates = encoder.coordinates[self.streams[0]]
         for coarse, fine in pairwise(self.streams):
-            factor = coarse // fine
-            kernel = 2 * factor - factor % 2
-            unpadded = self.coordinates.then(Layer(kernel, factor, transposed=True))
-            lead = unpadded.crop_to(encoder.coordinates[fine])
-            padding = min(max(lead, 0), factor // 2)  # drop in the convolution what would be cropped after it
-            self.upscore[str(fine)] = _upscore(num_classes, kernel, factor, padding, upscore)
-            enlarged = self.coordinates.then(Layer(kernel, factor, padding, transposed=True))
-            self._crops[fine] = enlarged.crop_to(encoder.coordinates[fine])
-            self.coordinates = encoder.coordinates[fine] if self._crops[fine] >= 0 else enlarged
+            up = enlargement(self.coordinates, encoder.coordinates[fine], coarse // fine)
+            self.upscore[str(fine)] = _upscore(num_classes, up, upscore)
+            self._crops[fine], self.coordinates = up.crop, up.coordinates
+        if last == "transposed":
+            up = last_enlargement(self.coordinates, self.stride)
+            self.upscore["1"] = _upscore(num_classes, up, "learned")
+            self.stride, self.coordinates = 1, up.coordinates
 
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.features(pixels)
@@ -85,12 +91,51 @@ class FCN(SegmentationNetwork):
             if total is None:
                 total = score
             else:
-                total = _meet(self.upscore[str(stride)](total), score, self._crops[stride])
+                total = meet(self.upscore[str(stride)](total), score, self._crops[stride])
         assert total is not None
-        return total
+        return self.upscore["1"](total) if self.last == "transposed" else total
 
 
-def _meet(coarse: Tensor, fine: Tensor, crop: int) -> Tensor:
+class Enlargement(NamedTuple):
+    """A transposed convolution's shape, and what to drop of its result.
+
+    Attributes:
+        kernel, factor, padding: of the convolution.
+        crop: leading places to drop so that the result meets the finer map; negative: of that one.
+        coordinates: of the places that are left.
+    """
+
+    kernel: int
+    factor: int
+    padding: int
+    crop: int
+    coordinates: CoordinateMap
+
+
+def enlargement(coarse: CoordinateMap, fine: CoordinateMap, factor: int) -> Enlargement:
+    """How to enlarge a map by ``factor`` onto the places of a finer one."""
+    kernel = 2 * factor - factor % 2
+    lead = coarse.then(Layer(kernel, factor, transposed=True)).crop_to(fine)
+    padding = min(max(lead, 0), factor // 2)  # drop in the convolution what would be cropped after it
+    enlarged = coarse.then(Layer(kernel, factor, padding, transposed=True))
+    crop = enlarged.crop_to(fine)
+    return Enlargement(kernel, factor, padding, crop, fine if crop >= 0 else enlarged)
+
+
+def last_enlargement(coarse: CoordinateMap, stride: int) -> Enlargement:
+    """The enlargement to the image's pixels; where the image lies in the result, its window says.
+
+    Raises:
+        ValueError: the map has the image's resolution already.
+    """
+    if stride == 1:
+        raise ValueError("the finest stream has the image's own resolution: nothing is left to enlarge")
+    kernel, padding = 2 * stride - stride % 2, stride // 2
+    enlarged = coarse.then(Layer(kernel, stride, padding, transposed=True))
+    return Enlargement(kernel, stride, padding, 0, enlarged)
+
+
+def meet(coarse: Tensor, fine: Tensor, crop: int) -> Tensor:
     """Add the two where they show the same pixels: drop ``crop`` leading places of one (negative: of the other)."""
     if crop > 0:
         coarse = coarse[:, :, crop:, crop:]
@@ -101,11 +146,11 @@ def _meet(coarse: Tensor, fine: Tensor, crop: int) -> Tensor:
     return coarse[:, :, :height, :width] + fine[:, :, :height, :width]
 
 
-def _upscore(num_classes: int, kernel: int, factor: int, padding: int, kind: str) -> nn.ConvTranspose2d:
+def _upscore(num_classes: int, up: Enlargement, kind: str) -> nn.ConvTranspose2d:
     """Bilinear enlargement as a transposed convolution: across classes and learned, or per class and fixed."""
     groups = num_classes if kind == "fixed" else 1
-    layer = nn.ConvTranspose2d(num_classes, num_classes, kernel, factor, padding, groups=groups, bias=False)
-    weight = bilinear_kernel(num_classes, num_classes, kernel)
+    layer = nn.ConvTranspose2d(num_classes, num_classes, up.kernel, up.factor, up.padding, groups=groups, bias=False)
+    weight = bilinear_kernel(num_classes, num_classes, up.kernel)
     with torch.no_grad():
         layer.weight.copy_(weight.sum(1, keepdim=True) if kind == "fixed" else weight)
     layer.weight.requires_grad_(kind == "learned")
