@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,37 @@ def test_class_names_in_cp1252_are_refused_by_name(tmp_path: Path, capsys: pytes
     pairs(root)
     (root / "classes.txt").write_bytes("\n".join(GERMAN).encode("cp1252"))
     said = str(checked(root, capsys, code=3)["printed"])
-    assert "likely cp1252" in said and "'Straße'" in said
+    assert "it is likely cp1252, in which the line is 'Straße'" in said
     assert run(["convert", str(root), str(tmp_path / "copy")]) == 3
     assert not (tmp_path / "copy").exists()
+
+
+def test_names_from_macos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / unicodedata.normalize("NFC", f"été{number}.png"), number)
+        mask(root / "masks" / unicodedata.normalize("NFD", f"été{number}.png"))
+    (root / "train.txt").write_text(unicodedata.normalize("NFC", "été0\nété1\nété2\nété3\n"), encoding="utf-8")
+    (root / "val.txt").write_text(unicodedata.normalize("NFD", "été4\nété5\n"), encoding="utf-8")
+    assert checked(root, capsys)["images"] == {"train": 4, "val": 2}
+    assert converted(root, capsys)[1] == [THREE] * 6
+
+
+def test_satellite_images_and_masks_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "train" / f"{number}_sat.jpg", number)
+        mask(root / "train" / f"{number}_mask.png")
+    assert "masks are known by the word 'mask' in their names" in str(checked(root, capsys)["printed"])
+    assert converted(root, capsys)[1] == [THREE] * 6
+
+
+def test_a_prefix_on_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / f"img_{number}.png", number)
+        mask(root / "masks" / f"mask_{number}.png")
+    assert "masks are known by the word 'mask' in their names" in str(checked(root, capsys)["printed"])
+    assert converted(root, capsys)[1] == [THREE] * 6
+    (root / "masks" / "mask_5.png").unlink()
+    assert "1 of 6 images have no mask (img_5.png)" in str(checked(root, capsys, code=3)["printed"])

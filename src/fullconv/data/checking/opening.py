@@ -15,14 +15,14 @@ from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
 from fullconv.data.counting import NAME_FILES, class_names, values_from_1
 from fullconv.data.description import Description, read_description
-from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files, lines
+from fullconv.data.layouts.base import SPLIT_NAMES, child
 from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
-from fullconv.data.layouts.pairing import MASK_ENDINGS
+from fullconv.data.layouts.pairing import pair
+from fullconv.data.layouts.split_lists import Lists, lists_of
 from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet
 
@@ -208,54 +208,44 @@ def _open_one(opening: _Opening, images: Path, masks: Path) -> None:
         return
     opening.reasons.append(f"folders {images.name}/ and {masks.name}/, paired by name")
     items = _pair(opening, images, masks)
-    lists = opening.description.splits or {
-        split: f"{place}{name}.txt"
-        for split, names in SPLIT_NAMES
-        for name in reversed(names)
-        for place in ("lists/", "splits/", "")
-        if (opening.root / f"{place}{name}.txt").is_file()
-    }
+    lists = opening.description.splits or lists_of(opening.root)
     if not lists:
         opening.items[""] = items
         return
     opening.reasons.append(f"split lists {', '.join(lists.values())}")
-    known = {name: item for item in items for name in (item.image.stem, item.id)}
-    for split, listing in lists.items():
-        names = [line.replace(",", " ").split()[0] for line in lines(opening.root / listing)]
-        paths = [Path(name) for name in names]
-        keys = [path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path for path in paths]
-        chosen = [known.get(key.as_posix(), known.get(key.name)) for key in keys]
-        missing = [name for name, item in zip(names, chosen, strict=True) if item is None]
-        if missing:
-            opening.problem(
-                "unpaired",
-                f"{opening.root / listing}: {len(missing)} of {len(names)} entries name no image with a mask "
-                f"({first_few(missing)})",
+    known = Lists(items)
+    for split, name in lists.items():
+        listed = known.read(opening.root / name)
+        for wrong, said, mend in (
+            (
+                listed.missing,
+                "name no image with a mask",
                 "add the files, or take the entries off the list (--fix does)",
-            )
-        opening.items[split] = [item for item in chosen if item is not None]
+            ),
+            (listed.several, "name several images", "write the path from the folder of images"),
+            (listed.outside, "lead outside the data's folder", "write paths from there (--fix leaves them out)"),
+        ):
+            if wrong:
+                opening.problem(
+                    "unpaired",
+                    f"{opening.root / name}: {len(wrong)} of {listed.count} entries {said} ({first_few(wrong)})",
+                    mend,
+                )
+        opening.items[split] = listed.found
 
 
 def _pair(opening: _Opening, images: Path, masks: Path) -> list[Item]:
     """The images that have a mask; the others become a problem."""
-    pictures, files = image_files(images), image_files(masks) if masks.is_dir() else []
-    by_name: dict[str, Path] = {}
-    for path in files:
-        by_name.setdefault(path.relative_to(masks).with_suffix("").as_posix(), path)
-    keys = [path.relative_to(images).with_suffix("").as_posix() for path in pictures]
-    suffix = opening.description.mask_suffix
-    endings = (suffix,) if suffix else MASK_ENDINGS
-    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in by_name for key in keys))
-    paired = [key for key in keys if f"{key}{ending}" in by_name]
-    bare = [path.name for path, key in zip(pictures, keys, strict=True) if f"{key}{ending}" not in by_name]
-    if bare:
+    found = pair(images, masks, opening.description.mask_suffix)
+    opening.reasons += [line for line in found.said if line not in opening.reasons]
+    if found.bare:
         opening.problem(
             "unpaired",
-            f"{images}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)})",
+            f"{images}: {len(found.bare)} of {len(found.bare) + len(found.items)} images have no mask "
+            f"({first_few([path.name for path in found.bare])})",
             "add the masks, or move these images away (--fix leaves them out)",
         )
-    by_key = dict(zip(keys, pictures, strict=True))
-    return [Item(key, by_key[key], by_name[f"{key}{ending}"]) for key in paired]
+    return found.items
 
 
 def _contents(masks: Sequence[Path]) -> tuple[set[int], dict[tuple[int, ...], int], int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fullconv.data.layouts.names import spot
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
@@ -68,7 +69,10 @@ def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[
     for name in (part for pair in names for part in pair):
         if leads_outside(name):
             raise DataError(f"{images.parent}: a list names {name!r}, outside the data's folder; refused")
-    items = [Item(Path(image).stem, images / image, masks / mask) for image, mask in names]
+    items = [
+        Item(Path(image).stem, spot(images / image) or images / image, spot(masks / mask) or masks / mask)
+        for image, mask in names
+    ]
     for folder, paths in ((images, [item.image for item in items]), (masks, [item.mask for item in items])):
         missing = [path.name for path in paths if not path.is_file()]
         if missing:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fullconv.data.layouts.exports import inside
+from fullconv.data.layouts.names import spot
 from fullconv.errors import DataError, first_few
 from fullconv.text import read_text
 
@@ -156,7 +157,7 @@ def image_folder(root: Path, split: str, name: str) -> Path:
     """
     tried = dict.fromkeys((split, f"images/{split}", "images", "."))
     for folder in (root / part for part in tried):
-        if (folder / inside(name)).is_file() or (folder / Path(name).name).is_file():
+        if spot(folder / inside(name)) or spot(folder / Path(name).name):
             return folder
     raise DataError(f"{root}: image {name} is in none of the folders {', '.join(tried)}; put the images there")
 
@@ -169,12 +170,11 @@ def image_paths(folder: Path, names: list[str], source: Path) -> list[Path]:
     """
     paths, missing = [], []
     for name in names:
-        path = folder / inside(name)
-        if not path.is_file():
-            path = folder / Path(name).name
-        if not path.is_file():
+        path = spot(folder / inside(name)) or spot(folder / Path(name).name)
+        if path is None or not path.is_file():
             missing.append(name)
-        paths.append(path)
+        else:
+            paths.append(path)
     if missing:
         raise DataError(
             f"{source}: {len(missing)} of {len(names)} images are not in {folder} ({first_few(missing)}); "

@@ -12,6 +12,7 @@ from pathlib import Path
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, image_files, lines
 from fullconv.data.layouts.exports import by_subset, is_background
+from fullconv.data.layouts.names import Names
 from fullconv.data.palette_mask import PaletteMask
 from fullconv.data.spec import Item, LabelSource
 from fullconv.errors import DataError, first_few
@@ -40,14 +41,17 @@ def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
     if voids:
         reasons.append(f"the label {IGNORED_LABEL!r} is unlabelled")
     subsets = _subsets(root, masks)
-    available = {path.relative_to(masks).with_suffix("").as_posix() for path in masks.rglob("*.png")}
-    bare = {name for names in subsets.values() for name in names if name not in available}
-    if not available or len(bare) == len({name for names in subsets.values() for name in names}):
+    available = Names((path.relative_to(masks).with_suffix("").as_posix(), path) for path in masks.rglob("*.png"))
+    every = list(dict.fromkeys(name for names in subsets.values() for name in names))
+    of_name = {name: mask for name in every if (mask := available.get(name)) is not None}
+    bare = {name for name in every if name not in of_name}
+    if not of_name:
         raise DataError(
             f"{masks}: no mask of a listed image is there; export again, with the masks named like the list"
         )
     images = _images(root)
-    missing = sorted({n for names in subsets.values() for n in names if n not in bare and n not in images})
+    pictures = {name: image for name in every if (image := images.get(name)) is not None}
+    missing = sorted(name for name in every if name not in bare and name not in pictures)
     if missing:
         raise DataError(
             f"{root}: {len(missing)} masks have no image ({first_few(missing)}); export again with images saved, or "
@@ -57,7 +61,7 @@ def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
         reasons.append(f"{len(bare)} listed images have no mask and are left out ({first_few(sorted(bare))})")
     items = {
         subset: [
-            _item(name, images[name], masks / f"{name}.png", encoding.colours, voids, classes)
+            _item(name, pictures[name], of_name[name], encoding.colours, voids, classes)
             for name in names
             if name not in bare
         ]
@@ -103,7 +107,7 @@ def _subsets(root: Path, masks: Path) -> dict[str, list[str]]:
     return {"": sorted(path.relative_to(masks).with_suffix("").as_posix() for path in masks.rglob("*.png"))}
 
 
-def _images(root: Path) -> dict[str, Path]:
+def _images(root: Path) -> Names[Path]:
     """Image files by name without suffix; of the folders the first wins. Beside the masks none lies deeper."""
     found: dict[str, Path] = {}
     for name in IMAGE_FOLDERS:
@@ -111,7 +115,7 @@ def _images(root: Path) -> dict[str, Path]:
         beside = (p for p in sorted(root.glob("*")) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         for path in beside if name == "." else image_files(folder):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
-    return found
+    return Names(found.items())
 
 
 def _item(

@@ -16,6 +16,7 @@ import numpy as np
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found
 from fullconv.data.layouts.exports import by_subset, classes_of, inside, split_of, within_reach
+from fullconv.data.layouts.names import spot
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
@@ -126,7 +127,8 @@ def _place(root: Path, image: ET.Element) -> Path | None:
     if not name.name:
         return None
     folders = (root / "images" / subset, root / "images", root / subset, root)
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    places = (spot(folder / name) for folder in folders)
+    return next((place for place in places if place is not None and place.is_file()), None)
 
 
 def _item(

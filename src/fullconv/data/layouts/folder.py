@@ -29,11 +29,12 @@ def recognise_folder(root: Path, description: Description) -> Found | None:
     inside = {} if description.splits else _split_folders(images)
     if inside:
         return _split_inside(images, masks, inside, description)
-    items = paired(images, masks, description.mask_suffix)
+    reasons = [said]
+    items = paired(images, masks, description.mask_suffix, reasons)
     lists = description.splits or lists_of(root)
     if lists:
-        return Found("folder", [said, f"split lists {', '.join(lists.values())}"], by_lists(root, items, lists))
-    return Found("folder", [said], {"": items})
+        return Found("folder", [*reasons, f"split lists {', '.join(lists.values())}"], by_lists(root, items, lists))
+    return Found("folder", reasons, {"": items})
 
 
 def _split_roots(root: Path, split_roots: dict[str, Path], description: Description) -> Found:
@@ -47,11 +48,12 @@ def _split_roots(root: Path, split_roots: dict[str, Path], description: Descript
     if lost:
         raise DataError(f"{lost[0]}: has no folders images and masks, unlike another split; name them so, or move it")
     splits = {}
+    reasons = [f"split folders {', '.join(split_roots)}, each with images and masks"]
     for split, sub in split_roots.items():
         folders = _pair_folders(sub, description)
         assert folders
-        splits[split] = paired(*folders, description.mask_suffix)
-    return Found("folder", [f"split folders {', '.join(split_roots)}, each with images and masks"], splits)
+        splits[split] = paired(*folders, description.mask_suffix, reasons)
+    return Found("folder", reasons, splits)
 
 
 def _split_inside(images: Path, masks: Path, inside: dict[str, Path], description: Description) -> Found:
@@ -71,7 +73,7 @@ def _split_inside(images: Path, masks: Path, inside: dict[str, Path], descriptio
     for split, sub in inside.items():
         mask_sub = masks / sub.name
         if mask_sub.is_dir():
-            splits[split] = paired(sub, mask_sub, description.mask_suffix)
+            splits[split] = paired(sub, mask_sub, description.mask_suffix, reasons)
         elif split == "test":
             reasons.append(f"{images.name}/{sub.name} has no masks and is left out")
         else:
@@ -96,7 +98,8 @@ def _beside(root: Path, description: Description) -> Found | None:
         return None
     said = ", ".join(f"{images.name} and {masks.name}" for images, masks in found.values())
     reasons = [f"folders {said}, paired by name", *_bare(parts, set(found), f"{next(iter(found.values()))[1].name}")]
-    return Found("folder", reasons, {s: paired(*folders, description.mask_suffix) for s, folders in found.items()})
+    suffix = description.mask_suffix
+    return Found("folder", reasons, {s: paired(*folders, suffix, reasons) for s, folders in found.items()})
 
 
 def _together(root: Path, description: Description) -> Found | None:
@@ -108,17 +111,17 @@ def _together(root: Path, description: Description) -> Found | None:
         return None
     suffix = description.mask_suffix
     parts = {} if description.splits else _split_folders(folder)
-    splits = {split: items for split, sub in parts.items() if (items := paired_within(sub, suffix))}
-    said = "images and masks side by side, paired by name"
+    reasons = ["images and masks side by side, paired by name"]
+    splits = {split: items for split, sub in parts.items() if (items := paired_within(sub, suffix, reasons))}
     if splits:
-        return Found("folder", [said, *_bare(parts, set(splits), "masks beside its images")], splits)
-    items = paired_within(folder, suffix)
+        return Found("folder", [*reasons, *_bare(parts, set(splits), "masks beside its images")], splits)
+    items = paired_within(folder, suffix, reasons)
     if not items:
         return None
     lists = description.splits or lists_of(folder)
     if lists:
-        return Found("folder", [said, f"split lists {', '.join(lists.values())}"], by_lists(folder, items, lists))
-    return Found("folder", [said], {"": items})
+        return Found("folder", [*reasons, f"split lists {', '.join(lists.values())}"], by_lists(folder, items, lists))
+    return Found("folder", reasons, {"": items})
 
 
 def _bare(parts: dict[str, Path], found: set[str], what: str) -> list[str]:

@@ -19,6 +19,7 @@ from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, child, image_files
 from fullconv.data.layouts.exports import classes_of, inside, is_background, split_of, within_reach
 from fullconv.data.layouts.label_studio_rle import HEADER_BITS, BrushMask
+from fullconv.data.layouts.names import Names, composed, spot
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
@@ -148,10 +149,11 @@ class _Images:
     def __init__(self, root: Path) -> None:
         self.root = root
         folder = child(root, ("images",))
-        self.by_name: dict[str, list[Path]] = {}
+        by_name: dict[str, list[Path]] = {}
         beside = [p for p in sorted(root.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
         for path in [*(image_files(folder) if folder else ()), *beside]:
-            self.by_name.setdefault(path.name, []).append(path)
+            by_name.setdefault(composed(path.name), []).append(path)
+        self.by_name = Names(by_name.items())
         self.used: dict[Path, Any] = {}
 
     def find(self, path: Path, task: Task) -> Path:
@@ -167,9 +169,10 @@ class _Images:
             raise DataError(f"{path}: task {number} names no image file (one image a task is expected)")
         name = named[0].name
         parts = named[0].parts
-        ends = (self.root.joinpath(*parts[start:]) for start in range(len(parts)))
-        spot = next((end for end in ends if end.is_file()), None)
-        found = [spot] if spot else self.by_name.get(name) or self.by_name.get(UPLOAD_PREFIX.sub("", name)) or []
+        ends = (spot(self.root.joinpath(*parts[start:])) for start in range(len(parts)))
+        there = next((end for end in ends if end is not None and end.is_file()), None)
+        known = self.by_name
+        found = [there] if there else known.get(name) or known.get(UPLOAD_PREFIX.sub("", name)) or []
         if not found:
             raise DataError(f"{path}: the image {name} of task {number} is missing; put it into images/")
         if len(found) > 1 and found[0].parent != self.root and found[1].parent != self.root:

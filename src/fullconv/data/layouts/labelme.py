@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from fullconv.data.description import Description
 from fullconv.data.encoded import EncodedFile, EncodedImage
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
+from fullconv.data.layouts.names import spot
 from fullconv.data.regions import IGNORED, Drawing, Region, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
@@ -120,8 +121,8 @@ def _image(path: Path, stated: str) -> Path | None:
     """The image that a JSON file is about: where it says, else beside it by its stated name, else by the file's own."""
     place = path.parent / stated.replace("\\", "/").lstrip("/")  # a whole path is another machine's: its end counts
     own = (path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
-    spots = (place, path.parent / place.name, *own)
-    return next((spot for spot in spots if spot.suffix.lower() in IMAGE_SUFFIXES and spot.is_file()), None)
+    there = (spot(one) for one in (place, path.parent / place.name, *own))
+    return next((one for one in there if one and one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()), None)
 
 
 @dataclass(frozen=True)

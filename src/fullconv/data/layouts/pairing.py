@@ -3,66 +3,167 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from fullconv.data.layouts.base import image_files
+from fullconv.data.layouts.names import Names, composed
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import IMAGE_SUFFIXES
 
 MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
+MASK_WORDS = {
+    "mask", "masks", "msk", "label", "labels", "lbl", "labelmap", "gt", "groundtruth", "truth", "seg", "segmentation",
+    "segm", "annotation", "annotations", "annot", "ann", "target", "targets", "matte",
+}  # fmt: skip
+"""Words by which the name of a mask differs from its image's, before or after what they have in common."""
+IMAGE_WORDS = {
+    "image", "images", "img", "im", "sat", "satellite", "rgb", "photo", "pic", "picture", "input", "raw", "orig",
+    "original", "color", "colour", "frame", "scan", "tile", "patch",
+}  # fmt: skip
+_PARTS = re.compile(r"[^\W\d_]+|\d+")
 MOSTLY = 0.8
 """Share of the images that must have a mask side by side, before a folder is taken for such data."""
 
 
-def paired(images: Path, masks: Path, suffix: str = "") -> list[Item]:
-    """Pair images with masks by name; refuse images that have none."""
-    pictures = image_files(images)
-    mask_paths = image_files(masks)
-    if not pictures:
+class Rule(Protocol):
+    """Brings the names of an image and of its mask to one key; None for a name that the rule is not about."""
+
+    @property
+    def said(self) -> str: ...
+
+    def image(self, key: str) -> str | None: ...
+
+    def mask(self, key: str) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The mask's name is the image's and something after it."""
+
+    ending: str
+
+    @property
+    def said(self) -> str:
+        return ""  # the rule of every folder
+
+    def image(self, key: str) -> str | None:
+        return key + self.ending
+
+    def mask(self, key: str) -> str | None:
+        return key
+
+
+@dataclass(frozen=True)
+class Words:
+    """The names are equal but for a word of the image (or none) and a word of the mask, wherever they stand."""
+
+    image_word: str
+    mask_word: str
+
+    @property
+    def said(self) -> str:
+        own = f"have the word {self.image_word!r}" if self.image_word else "have no such word"
+        return f"masks are known by the word {self.mask_word!r} in their names, where images {own}"
+
+    def image(self, key: str) -> str | None:
+        return _without(self.image_word, key)
+
+    def mask(self, key: str) -> str | None:
+        return _without(self.mask_word, key)
+
+
+@dataclass
+class Pairing:
+    """Which mask belongs to which image.
+
+    Attributes:
+        items: the pairs, in the order of the images.
+        bare: images without a mask.
+        said: the rules applied that are more than equal names or an ending.
+        expected: the mask's name that the first image was to have.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    bare: list[Path] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    expected: str = ""
+
+
+def pair(images: Path, masks: Path, suffix: str = "") -> Pairing:
+    """Pair the images of one folder with the masks of another by name.
+
+    Names are equal, or the mask's has one of :data:`MASK_ENDINGS` (or ``suffix``) after the image's; or each has a word
+    of its own (``img_1`` and ``mask_1``, ``1_sat`` and ``1_mask``). The rule that fits most images is
+    applied to all of them. Where no mask has the exact name, one of another case counts, and is said.
+
+    Raises:
+        DataError: two images, or two masks, of one name.
+    """
+    pictures, files = _by_key(image_files(images), images, "mask"), _by_key(image_files(masks), masks, "image")
+    rules: list[Rule] = [Ending(ending) for ending in ((suffix,) if suffix else MASK_ENDINGS)]
+    rule = _best(rules, pictures, files)
+    if not suffix and _fitting(rule, pictures, files) < len(pictures):
+        rule = _best([rule, *_by_words(pictures, files)], pictures, files)
+    known = Names((name, path) for key, path in files.items() if (name := rule.mask(key)) is not None)
+    result = Pairing(expected=(rule.image(next(iter(pictures), "")) or ""), said=[rule.said] if rule.said else [])
+    other_case = []
+    for key, path in pictures.items():
+        name = rule.image(key)
+        mask = None if name is None else known.get(name)
+        if mask is None or name is None:
+            result.bare.append(path)
+            continue
+        result.items.append(Item(key, path, mask))
+        if name not in known.exact:
+            other_case.append(f"{path.name}: {mask.name}")
+    if other_case:
+        result.said.append(f"{len(other_case)} masks are named in another case than expected ({first_few(other_case)})")
+    return result
+
+
+def paired(images: Path, masks: Path, suffix: str = "", reasons: list[str] | None = None) -> list[Item]:
+    """Pair images with masks by name; refuse images that have none.
+
+    Args:
+        images, masks, suffix: as :func:`pair` has them.
+        reasons: the rules applied are added here.
+    """
+    if not image_files(images):
         raise DataError(f"{images}: no images found; expected {', '.join(IMAGE_SUFFIXES)}")
-    if not mask_paths:
+    found = image_files(masks)
+    if not found:
         outlines = next(masks.rglob("*.txt"), None)
         said = f"found {outlines.name}: YOLO's outlines need a data.yaml with names beside" if outlines else ""
         raise DataError(f"{masks}: no masks found; {said or 'expected PNG files named like the images'}")
-    by_name: dict[str, Path] = {}
-    for path in mask_paths:
-        key = _key(path, masks)
-        if key in by_name:
-            raise DataError(f"{masks}: {by_name[key].name} and {path.name} have one name; keep one mask per image")
-        by_name[key] = path
-    endings = (suffix,) if suffix else MASK_ENDINGS
-    keys = [_key(path, images) for path in pictures]
-    named: dict[str, Path] = {}
-    for path, key in zip(pictures, keys, strict=True):
-        if named.setdefault(key, path) != path:
-            raise DataError(f"{images}: {named[key].name} and {path.name} have one name; keep one image per mask")
-    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in by_name for key in keys))
-    bare = [p.name for p, key in zip(pictures, keys, strict=True) if f"{key}{ending}" not in by_name]
-    if len(bare) == len(pictures):
+    result = pair(images, masks, suffix)
+    bare = [path.name for path in result.bare]
+    if not result.items:
         raise DataError(
-            f"{images}: no image has a mask in {masks.name}/ (for {pictures[0].name} expected "
-            f"{keys[0]}{suffix}.png, found {mask_paths[0].relative_to(masks)}); name the masks like the images, or "
-            "give mask_suffix in dataset.yaml"
+            f"{images}: no image has a mask in {masks.name}/ (for {bare[0]} expected {result.expected}.png, found "
+            f"{found[0].relative_to(masks)}); name the masks like the images, or give mask_suffix in dataset.yaml"
         )
     if bare:
         raise DataError(
-            f"{images}: {len(bare)} of {len(pictures)} images have no mask ({first_few(bare)}); "
+            f"{images}: {len(bare)} of {len(bare) + len(result.items)} images have no mask ({first_few(bare)}); "
             "add the masks, or move these images away"
         )
-    return [Item(key, p, by_name[f"{key}{ending}"]) for p, key in zip(pictures, keys, strict=True)]
+    if reasons is not None:
+        reasons += [line for line in result.said if line not in reasons]
+    return result.items
 
 
-def _key(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def paired_within(folder: Path, suffix: str = "") -> list[Item] | None:
-    """Items of one folder that holds images and masks side by side, the masks' names ending in one of the endings.
+def paired_within(folder: Path, suffix: str = "", reasons: list[str] | None = None) -> list[Item] | None:
+    """Items of one folder that holds images and masks side by side, told apart by the ends or words of their names.
 
     Args:
         folder: the folder; what lies below it belongs to it only where ``suffix`` is given.
         suffix: the ending, where it is known.
+        reasons: the rule applied is added here, where it is more than an ending.
 
     Returns:
         None where hardly an image has such a mask, and no suffix says that it should.
@@ -74,32 +175,124 @@ def paired_within(folder: Path, suffix: str = "") -> list[Item] | None:
     files: dict[str, Path] = {}
     twice = [path.name for path in paths if files.setdefault(_key(path, folder), path) != path]
     endings = (suffix,) if suffix else MASK_ENDINGS[1:]
-    ending = max(endings, key=lambda ending: sum(f"{key}{ending}" in files for key in files))
-    masks, taken = dict[str, str](), set[str]()
-    for key in sorted(files, key=len):  # face.jpg, face_mask.jpg and face_mask_mask.jpg: the shortest is an image
-        if key not in taken and f"{key}{ending}" in files:
-            masks[key] = f"{key}{ending}"
-            taken.add(f"{key}{ending}")
-    rest = sorted(set(files) - set(masks) - taken)
+    rules: list[Rule] = [Ending(ending) for ending in endings]
+    masks, rule = max(((_within(rule, files), rule) for rule in rules), key=lambda found: len(found[0]))
+    if not suffix and len(masks) < MOSTLY * (len(files) - len(masks)):
+        worded = [key for key in files if {part.casefold() for part in _parts(key)} & MASK_WORDS]
+        rules = _by_words([key for key in files if key not in set(worded)], worded)
+        more = [(_within(rule, files), rule) for rule in rules]
+        masks, rule = max([(masks, rule), *more], key=lambda found: len(found[0]))
+    rest = sorted(set(files) - set(masks) - set(masks.values()))
     if not suffix and len(masks) < MOSTLY * (len(masks) + len(rest)):
         return None
-    lonely = [files[key].name for key in rest if key.endswith(ending)]
-    bare = [files[key].name for key in rest if not key.endswith(ending)]
+    lonely = [files[key].name for key in rest if _is_mask(rule, key)]
+    bare = [files[key].name for key in rest if not _is_mask(rule, key)]
     if twice:
         raise DataError(f"{folder}: {first_few(twice)} have one name with others; keep one image and one mask of it")
     if bare:
         raise DataError(
             f"{folder}: {len(bare)} of {len(masks) + len(bare)} images have no mask ({first_few(bare)}; expected names "
-            f"that end in {ending}.png); add the masks, or move these images away"
+            f"{_expected(rule)}); add the masks, or move these images away"
         )
     if lonely:
         raise DataError(f"{folder}: {len(lonely)} masks have no image ({first_few(lonely)}); add it, or move them away")
+    if reasons is not None and masks and rule.said and rule.said not in reasons:
+        reasons.append(rule.said)
     return [Item(key, files[key], files[mask]) for key, mask in sorted(masks.items())]
 
 
 def holds_images(folder: Path) -> bool:
     """Whether image files lie in the folder itself."""
     return bool(_images_in(folder))
+
+
+def _by_key(paths: Sequence[Path], folder: Path, other: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        known = found.setdefault(_key(path, folder), path)
+        if known != path:
+            what = "mask per image" if other == "image" else "image per mask"
+            raise DataError(f"{folder}: {known.name} and {path.name} have one name; keep one {what}")
+    return found
+
+
+def _fitting(rule: Rule, pictures: Iterable[str], files: Collection[str], fold: bool = False) -> int:
+    """How many images have a mask by a rule; none where it gives two masks, or two images, one name."""
+    if isinstance(rule, Ending) and not fold:
+        return sum(key + rule.ending in files for key in pictures)
+    masks = [name for key in files if (name := rule.mask(key)) is not None]
+    images = [name for key in pictures if (name := rule.image(key)) is not None]
+    if len(set(masks)) < len(masks) or len(set(images)) < len(images):
+        return 0
+    if fold:
+        return len({name.casefold() for name in images} & {name.casefold() for name in masks})
+    return len(set(images) & set(masks))
+
+
+def _best(rules: Sequence[Rule], pictures: Collection[str], files: Collection[str]) -> Rule:
+    """The rule by which most images have a mask, the first of equal ones; in another case only where none fits all."""
+    counts = [_fitting(rule, pictures, files) for rule in rules]
+    if max(counts) < len(pictures):
+        counts = [_fitting(rule, pictures, files, fold=True) for rule in rules]
+    return rules[counts.index(max(counts))]
+
+
+def _by_words(pictures: Collection[str], masks: Collection[str]) -> list[Rule]:
+    """Rules by a word of masks and one that all images have, or a usual one of images, or none.
+
+    Without a word for masks nothing is guessed: ``site1_003`` and ``site2_003`` are two places, not a pair.
+    """
+    own = {part for key in masks for part in _parts(key) if part.casefold() in MASK_WORDS}
+    every = [set(_parts(key)) for key in pictures]
+    common = {part for part in set().union(*every) if part.casefold() in IMAGE_WORDS}
+    common |= {part for part in set.intersection(*every) if not part.isdigit()} if every else set()
+    return [Words(image, mask) for mask in sorted(own) for image in ("", *sorted(common))]
+
+
+def _parts(key: str) -> list[str]:
+    """The words and numbers of a name."""
+    return _PARTS.findall(key.rpartition("/")[2])
+
+
+def _without(word: str, key: str) -> str | None:
+    """The name without a word that it has once; None where it has it never, or several times."""
+    parts = _parts(key)
+    if not word:
+        return "/".join((*key.split("/")[:-1], "_".join(parts)))
+    if parts.count(word) != 1:
+        return None
+    parts.remove(word)
+    return "/".join((*key.split("/")[:-1], "_".join(parts))) if parts else None
+
+
+def _is_mask(rule: Rule, key: str) -> bool:
+    return key.endswith(rule.ending) if isinstance(rule, Ending) else rule.mask(key) is not None
+
+
+def _expected(rule: Rule) -> str:
+    return f"that end in {rule.ending}.png" if isinstance(rule, Ending) else rule.said
+
+
+def _within(rule: Rule, files: Mapping[str, Path]) -> dict[str, str]:
+    """Names of images with their masks'; of face, face_mask and face_mask_mask the shortest is an image."""
+    if isinstance(rule, Ending):
+        known = {key: key for key in files}
+        images = sorted(files, key=len)
+    else:
+        known = {name: key for key in files if (name := rule.mask(key)) is not None}
+        images = [key for key in files if rule.mask(key) is None]
+    masks, taken = dict[str, str](), set[str]()
+    for key in images:
+        name = rule.image(key)
+        mask = known.get(name) if name is not None else None
+        if key not in taken and mask is not None:
+            masks[key] = mask
+            taken.add(mask)
+    return masks
+
+
+def _key(path: Path, folder: Path) -> str:
+    return composed(path.relative_to(folder).with_suffix("").as_posix())
 
 
 def _images_in(folder: Path) -> list[Path]:

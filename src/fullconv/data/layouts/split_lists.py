@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from fullconv.data.layouts.base import SPLIT_NAMES, lines
+from fullconv.data.layouts.names import Names, composed
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
@@ -24,59 +26,101 @@ def lists_of(root: Path) -> dict[str, str]:
     return found
 
 
-def by_lists(root: Path, items: Sequence[Item], lists: Mapping[str, str]) -> dict[str, Sequence[Item]]:
-    """The items that each list names.
+@dataclass
+class Listed:
+    """What the lines of one list name.
+
+    Attributes:
+        found: an item a line.
+        missing: lines that name no image.
+        several: lines that name more than one.
+        outside: lines that lead outside the data's folder.
+    """
+
+    found: list[Item] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    several: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.found) + len(self.missing) + len(self.several) + len(self.outside)
+
+
+class Lists:
+    """The items of a folder, found by the lines of lists.
 
     A line is a path, with or without suffix, its first word or all of it; the longest end of it that fits counts
     (``images/a.png``), a bare name wherever it lies.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        known: dict[str, list[Item]] = {}
+        for item in items:
+            place = PurePosixPath(item.id).with_name(item.image.name).as_posix()
+            for name in {composed(name) for name in (item.id, item.image.name, item.image.stem, place)}:
+                known.setdefault(name, []).append(item)
+        self.known = Names(known.items())
+
+    def read(self, path: Path) -> Listed:
+        """The items of one list.
+
+        Raises:
+            DataError: there is no such file, or it is no text.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: a split is said to be listed there, but there is no such file")
+        result = Listed()
+        for line in lines(path):
+            found = [] if leads_outside(line) else self._named(line)
+            if leads_outside(line):
+                result.outside.append(line)
+            elif not found:
+                result.missing.append(line)
+            elif len(found) > 1:
+                result.several.append(line)
+            else:
+                result.found += found
+        return result
+
+    def _named(self, line: str) -> list[Item]:
+        """The items that a line may mean; the most exact reading counts."""
+        for text in (line, re.split(r"[\s,]+", line)[0]):
+            place = PurePosixPath(text.replace("\\", "/"))
+            bare = place.with_suffix("") if place.suffix.lower() in IMAGE_SUFFIXES else place
+            for start in range(len(place.parts)):
+                for reading in (place, bare):
+                    found = self.known.get(PurePosixPath(*reading.parts[start:]).as_posix()) or []
+                    if start and start == len(place.parts) - 1:  # only its name is left of a path
+                        found = [item for item in found if "/" not in item.id]
+                    if found:
+                        return found
+        return []
+
+
+def by_lists(root: Path, items: Sequence[Item], lists: Mapping[str, str]) -> dict[str, Sequence[Item]]:
+    """The items that each list names, as :class:`Lists` finds them.
 
     Raises:
         DataError: no such list, or an entry that leads outside, names no image, or several.
     """
-    known: dict[str, list[Item]] = {}
-    for item in items:
-        names = {
-            item.id,
-            item.image.name,
-            item.image.stem,
-            PurePosixPath(item.id).with_name(item.image.name).as_posix(),
-        }
-        for name in names:
-            known.setdefault(name, []).append(item)
+    known = Lists(items)
     splits: dict[str, Sequence[Item]] = {}
     for split, name in lists.items():
         path = root / name
-        if not path.is_file():
-            raise DataError(f"{path}: split {split!r} is said to be listed there, but there is no such file")
-        entries = lines(path)
-        outside = [line for line in entries if leads_outside(line)]
-        if outside:
+        listed = known.read(path)
+        if listed.outside:
             raise DataError(
-                f"{path}: names {outside[0]!r}, which leads outside the data's folder; refused, write paths from there"
+                f"{path}: names {listed.outside[0]!r}, which leads outside the data's folder; refused, write paths "
+                "from there"
             )
-        found = [_named(line, known) for line in entries]
-        missing = [line for line, there in zip(entries, found, strict=True) if not there]
-        if missing:
-            raise DataError(f"{path}: {len(missing)} of {len(entries)} entries name no image ({first_few(missing)})")
-        several = [line for line, there in zip(entries, found, strict=True) if len(there) > 1]
-        if several:
+        if listed.missing:
             raise DataError(
-                f"{path}: {first_few(several)} names several images; write the path from the folder of images"
+                f"{path}: {len(listed.missing)} of {listed.count} entries name no image ({first_few(listed.missing)})"
             )
-        splits[split] = [there[0] for there in found]
+        if listed.several:
+            raise DataError(
+                f"{path}: {first_few(listed.several)} names several images; write the path from the folder of images"
+            )
+        splits[split] = listed.found
     return splits
-
-
-def _named(line: str, known: Mapping[str, list[Item]]) -> list[Item]:
-    """The items that a line may mean; the most exact reading counts."""
-    for text in (line, re.split(r"[\s,]+", line)[0]):
-        place = PurePosixPath(text.replace("\\", "/"))
-        bare = place.with_suffix("") if place.suffix.lower() in IMAGE_SUFFIXES else place
-        for start in range(len(place.parts)):
-            for reading in (place, bare):
-                found = known.get(PurePosixPath(*reading.parts[start:]).as_posix(), [])
-                if start and start == len(place.parts) - 1:  # only its name is left of a path
-                    found = [item for item in found if "/" not in item.id]
-                if found:
-                    return found
-    return []

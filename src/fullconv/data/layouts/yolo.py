@@ -14,6 +14,7 @@ import numpy as np
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines
 from fullconv.data.layouts.exports import classes_of, inside, split_of
+from fullconv.data.layouts.names import spot
 from fullconv.data.regions import Drawing, Region, box_ring, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
@@ -113,7 +114,7 @@ def _spot(root: Path, text: str) -> Path | None:
     parts = inside(text).parts
     last = max((place for place, part in enumerate(parts) if split_of(part)), default=len(parts) - 1)
     ends = [root.joinpath(*parts[start:]) for start in range(min(last, len(parts) - 1) + 1)]
-    return next((end for end in ends if end.exists()), None)
+    return next((there for end in ends if (there := spot(end)) is not None), None)
 
 
 def _beside(root: Path, split: str) -> Path | None:
@@ -140,7 +141,8 @@ def _label_file(image: Path, root: Path) -> Path:
     places = [place for place, part in enumerate(parts[:-1]) if part.lower() == "images"]
     if places:
         parts[places[-1]] = "labels"
-    return root.joinpath(*parts).with_suffix(".txt")
+    path = root.joinpath(*parts).with_suffix(".txt")
+    return spot(path) or path
 
 
 def _rows(path: Path, ids: dict[int, int]) -> list[np.ndarray]:
