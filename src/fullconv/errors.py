@@ -28,6 +28,10 @@ class DataError(FullconvError, ValueError):
     exit_code = 3
 
 
+class NotFiniteError(FullconvError):
+    """A number that must be finite is nan or infinite: a loss, a gradient, weights, scores (exit code 1)."""
+
+
 class Interrupted(FullconvError):
     """Stopped by the user after a checkpoint was saved (exit code 130)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +19,13 @@ from torch.nn.functional import interpolate
 from fullconv import draw
 from fullconv.data.masks import write_mask
 from fullconv.device import choose_device, choose_precision
-from fullconv.errors import ModelFileError, UsageError
+from fullconv.errors import ModelFileError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.geometry import Window, tile_windows
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
 from fullconv.models.build import BuiltModel, build_model
+from fullconv.models.finite import first_bad_layer, not_finite
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
 from fullconv.refine import CRF, dense_crf
@@ -103,7 +104,14 @@ class Segmenter:
     # -- files ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write everything into one ``.safetensors`` file, in one step."""
+        """Write everything into one ``.safetensors`` file, in one step.
+
+        Raises:
+            NotFiniteError: the weights are not; nothing is written.
+        """
+        bad = not_finite(self.network.state_dict())
+        if bad:
+            raise NotFiniteError(f"{path}: not written, the weights of {first_few(bad)} are not finite")
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         with replacing(path) as temporary:
             temporary.write_bytes(to_bytes(state, {"fullconv": json.dumps(self.header())}))
@@ -131,7 +139,7 @@ class Segmenter:
 
         Raises:
             UsageError: no such file.
-            ModelFileError: not a fullconv model, damaged, or of a newer format.
+            ModelFileError: not a fullconv model, damaged, of a newer format, or with weights that are not finite.
         """
         file = model_file(path)
         header = read_header(file)
@@ -176,23 +184,50 @@ class Segmenter:
             probabilities: also give the probability of every class at every pixel.
             crf: refine with a fully connected CRF (:func:`fullconv.refine.dense_crf`); this holds the probabilities
                 of the whole image in memory.
+
+        Raises:
+            NotFiniteError: the network's scores of this image are nan or infinite.
         """
         pixels = self._read(image)
+        name = str(image) if isinstance(image, (str, Path)) else "the image"
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         size = pixels.shape[:2]
         kind = np.uint8 if len(self.classes) <= 256 else np.int32
         labels = np.empty(size, dtype=kind)
         chances = np.empty((len(self.classes), *size), dtype=np.float16) if probabilities else None
         if crf is not None:
-            refined = dense_crf(self.probabilities(self.parts(batch, tile, overlap), 1, size)[0].numpy(), pixels, crf)
+            refined = dense_crf(
+                self.probabilities(self._sound(batch, tile, overlap, name), 1, size)[0].numpy(), pixels, crf
+            )
             chances = refined.astype(np.float16) if probabilities else None
             return Prediction(refined.argmax(0).astype(kind), chances, self.classes, pixels)
-        for part in self.parts(batch, tile, overlap):
+        for part in self._sound(batch, tile, overlap, name):
             place = (part.rows, part.columns)
             labels[place] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
             if chances is not None:
                 chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
         return Prediction(labels, chances, self.classes, pixels)
+
+    def _sound(self, pixels: Tensor, tile: int, overlap: int, name: str) -> Iterator[Part]:
+        """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""
+        for part in self.parts(pixels, tile, overlap):
+            if not bool(part.logits.isfinite().all()):
+                raise self.not_finite_error([name], lambda: list(self.parts(pixels, tile, overlap)))
+            yield part
+
+    def not_finite_error(self, images: Sequence[str], forward: Callable[[], Any]) -> NotFiniteError:
+        """What to raise where logits are not finite: in which images, from which layer on, and what to do.
+
+        Args:
+            images: names of all such images.
+            forward: runs the network on one of them again.
+        """
+        bad = not_finite(self.network.state_dict())
+        where = f"the weights of {first_few(bad)}" if bad else "the scores"
+        if not bad and (found := first_bad_layer(self.network, forward)):
+            where = f"the activations of {found[0]}"
+        hint = "use an earlier model" if bad else "use --precision fp32" if self.precision != "fp32" else "retrain it"
+        return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {hint}")
 
     def probabilities(self, parts: Iterable[Part], images: int, size: tuple[int, int]) -> Tensor:
         """The parts of ``images`` of one size -> the probability of every class at every pixel, on the CPU."""

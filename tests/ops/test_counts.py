@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from fullconv.ops import confusion_counts, evaluate_counts
+from fullconv.ops import add_counts, confusion_counts, evaluate_counts
+from fullconv.ops.counts import _scatter_counts
 
 DTYPES = [torch.uint8, torch.int16, torch.int32, torch.int64]
 
@@ -36,6 +37,10 @@ def test_counts_are_scikit_learn_s(
         expected = confusion_matrix(target[valid], prediction[valid], labels=range(classes))
         assert counts.tolist() == expected.tolist()
     assert counts.sum() == valid.sum()
+    more = counts.clone()
+    add_counts(more, prediction, target, ignore)
+    _scatter_counts(more, prediction, target, ignore)
+    assert torch.equal(more, 3 * counts)
 
 
 def test_counts_in_every_backend(backend: str, device: torch.device) -> None:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.models.finite import refuse_not_finite
 
 
 @dataclass
@@ -107,7 +108,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises:
         UsageError: no such file.
-        ModelFileError: not a weights file, or truncated.
+        ModelFileError: not a weights file, truncated, or values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -131,18 +132,26 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict saved with torch.save")
+    refuse_not_finite(tensors, path)
     return {str(name).removeprefix("module."): value for name, value in tensors.items()}, {}
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file, with our own words for what can be wrong with it."""
+    """Tensors and metadata of a safetensors file, with our own words for what can be wrong with it.
+
+    Raises:
+        ModelFileError: not a safetensors file, truncated, or values that are not finite.
+    """
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
             f"{path}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
         ) from error
+    refuse_not_finite(tensors, path)
+    return tensors, metadata
 
 
 def timm_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The numeric kernels: exact loss, labels and counts from coarse logits. Usable with any PyTorch network."""
 
 from fullconv.ops.bilinear import bilinear_kernel, upsample
-from fullconv.ops.counts import confusion_counts, evaluate_counts
+from fullconv.ops.counts import add_counts, confusion_counts, evaluate_counts
 from fullconv.ops.labels import upsample_argmax
 from fullconv.ops.loss import label_weight, upsample_cross_entropy, upsample_focal, upsample_ohem
 from fullconv.ops.overlap import upsample_dice
 
 __all__ = [
+    "add_counts",
     "bilinear_kernel",
     "confusion_counts",
     "evaluate_counts",

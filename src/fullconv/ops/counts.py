@@ -8,6 +8,7 @@ from torch import Tensor
 from fullconv.geometry import Window
 from fullconv.ops.backend import backend_for
 from fullconv.ops.labels import upsample_argmax
+from fullconv.ops.reference import widened
 
 
 @torch.compiler.disable
@@ -43,6 +44,38 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignor
                 f"expected 0 to {num_classes - 1}" + (f" or {ignore_index}" if name == "target" else "")
             )
     return counts
+
+
+SPREAD = 4096
+"""Counters that neighbouring pixels are spread over on a GPU, where additions to one of them wait for each other."""
+
+
+@torch.no_grad()
+def add_counts(counts: Tensor, prediction: Tensor, target: Tensor, ignore_index: int = 255) -> None:
+    """Add the counts of label maps that are known to hold classes (and ``ignore_index``) alone.
+
+    As :func:`confusion_counts`, but without its check, so that nothing is read from the device.
+
+    Args:
+        counts: int64 ``[classes, classes]``, changed in place.
+        prediction, target: label maps of one shape on its device.
+    """
+    if counts.device.type == "cpu":
+        counts += backend_for(target).confusion(prediction, target, len(counts), ignore_index)[0]
+    else:
+        _scatter_counts(counts, prediction, target, ignore_index)
+
+
+def _scatter_counts(counts: Tensor, prediction: Tensor, target: Tensor, ignore_index: int) -> None:
+    """In operations that no device waits for; every pixel adds 1 to its counter."""
+    classes = len(counts)
+    truth = widened(target).flatten()
+    place = torch.where(truth == ignore_index, classes**2, truth * classes + prediction.flatten())
+    copies = max(1, SPREAD // (classes**2 + 1))
+    place = place + torch.arange(len(place), device=place.device) % copies * (classes**2 + 1)
+    tables = counts.new_zeros(copies, classes**2 + 1)
+    tables.view(-1).scatter_add_(0, place, tables.new_ones(1).expand(len(place)))
+    counts += tables[:, :-1].sum(0).view(classes, classes)
 
 
 def evaluate_counts(

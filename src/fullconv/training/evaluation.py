@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from fullconv.data import Batch, DatasetSpec, EvalData, Item, open_dataset
 from fullconv.data.loader import eval_batches
 from fullconv.data.mixing import renamed
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, NotFiniteError, first_few
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
@@ -31,7 +32,9 @@ class Measured:
     images: int = 0
 
     def scores(self) -> Scores:
-        return self.matrix.scores(self.loss_sum / max(self.loss_pixels, 1), self.images)
+        """Of what was counted; without a labelled pixel every one of them, the loss too, is nan."""
+        loss = self.loss_sum / self.loss_pixels if self.loss_pixels else math.nan
+        return self.matrix.scores(loss, self.images)
 
 
 def evaluate(
@@ -55,6 +58,7 @@ def evaluate(
 
     Raises:
         DataError: the split is missing, its classes are not the model's, or a file is bad.
+        NotFiniteError: the network's scores of an image are nan or infinite.
     """
     segmenter = model if isinstance(model, Segmenter) else load(model)
     spec = with_classes_of(segmenter, open_dataset(data))
@@ -94,7 +98,11 @@ def measure(
     progress: Callable[[int], None] | None = None,
     crf: CRF | None = None,
 ) -> Measured:
-    """Counts and summed loss over items; ``progress`` may raise to stop early."""
+    """Counts and summed loss over items; ``progress`` may raise to stop early.
+
+    Raises:
+        NotFiniteError: logits or losses are nan or infinite.
+    """
     device = segmenter.device
     ignore = spec.classes.ignore_index
     result = Measured(ConfusionMatrix(spec.classes, device))
@@ -103,7 +111,7 @@ def measure(
         target = batch.labels.to(device)
         parts: Iterable[Part] = (
             part._replace(logits=asked_only(part.logits, spec.labelled, batch.sources))
-            for part in segmenter.parts(batch.pixels)
+            for part in _sound_parts(segmenter, batch)
         )
         if crf is not None:
             parts = list(parts)
@@ -114,11 +122,23 @@ def measure(
                 result.matrix.update(upsample_argmax(part.logits, part.size, crop=part.window), truth)
             loss = upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
             result.loss_sum += float(loss)
+            if not math.isfinite(result.loss_sum):
+                raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {float(loss)}; use --precision fp32")
             result.loss_pixels += int((truth != ignore).sum())
         result.images += len(batch.ids)
         if progress is not None:
             progress(result.images)
     return result
+
+
+def _sound_parts(segmenter: Segmenter, batch: Batch) -> Iterator[Part]:
+    """The parts of a batch, refused where their logits are not finite: argmax would make labels of them."""
+    for part in segmenter.parts(batch.pixels):
+        finite = part.logits.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            bad = [name for name, good in zip(batch.ids, finite.tolist(), strict=True) if not good]
+            raise segmenter.not_finite_error(bad, lambda: list(segmenter.parts(batch.pixels)))
+        yield part
 
 
 def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF) -> torch.Tensor:

@@ -17,22 +17,28 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from torch import Tensor
 
 from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
 from fullconv.data.loader import Batch, StepSampler, blocks_of, steps_per_epoch, train_batches
-from fullconv.errors import FullconvError, Interrupted
+from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
-from fullconv.metrics import Scores
+from fullconv.metrics import ConfusionMatrix, Scores
+from fullconv.ops import add_counts, upsample_argmax
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
 from fullconv.training.evaluation import Measured, default_workers, measure
+from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, Guard, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.loss import asked_only, training_loss
 from fullconv.training.memory import refuse_if_too_large
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.report import Reporter, contact_sheet
 from fullconv.training.run import Run
-from fullconv.training.state import Progress, State, fingerprint
+from fullconv.training.state import Progress, State, fingerprint, read_state
+
+SAVE_SECONDS = 600
+"""So often the state is saved within an epoch too: what a crash, or a fault seen late, can cost."""
 
 
 @dataclass
@@ -104,11 +110,35 @@ class Loop:
     interrupt: InterruptRequest
 
     def __post_init__(self) -> None:
-        weights = self.plan.class_weights
-        self.weights = None if weights is None else torch.tensor(weights, device=self.fabric.device)
+        weights, device = self.plan.class_weights, self.fabric.device
+        self.weights = None if weights is None else torch.tensor(weights, device=device)
+        self.guard = Guard(self.plan.segmenter.network, device)
+        self.begin()
+
+    def begin(self) -> None:
+        """Take up the progress that is set."""
+        kept, classes = self.progress.counts, len(self.plan.spec.classes)
+        self.counts = torch.zeros(classes, classes, dtype=torch.int64, device=self.fabric.device)
+        if kept is not None and self.fabric.is_global_zero:  # they are those of all ranks
+            self.counts += kept.to(self.counts.device)
+        self.guard.exact_until = self.progress.step + EXACT_STEPS
+        self.saved_at = time.monotonic()
 
     def go(self) -> None:
-        """Every step that is left."""
+        """Every step that is left; back to the saved state, once, where what a GPU noted shows a fault too late."""
+        try:
+            self.steps()
+        except TooLateError as late:
+            if _any_rank(self.fabric, not self.run.state.is_file()):
+                raise NotFiniteError(f"{late}; {self.what_is_left()}") from late
+            self.progress = self.state.restore(read_state(self.run) or {})
+            self.reporter.say(f"not finite: {late}; back to step {self.progress.step}, to see where it begins")
+            self.guard.exact, self.guard.pending = True, []
+            self.begin()
+            self.steps()
+
+    def steps(self) -> None:
+        """From the progress that is set to the end."""
         plan, progress = self.plan, self.progress
         if len(progress.history) < progress.step // plan.steps_per_epoch:  # interrupted while validating
             self.finish_epoch()
@@ -118,15 +148,14 @@ class Loop:
                 break
             value = self.step(batch.to(self.fabric.device))
             progress.add(value)
-            if not math.isfinite(progress.loss_sum):
-                raise FullconvError(
-                    f"the loss is {value} at step {progress.step}; use a smaller --rate, --clip-norm 1, "
-                    "or --precision fp32"
-                )
             now = time.monotonic()
             progress.seconds, started = progress.seconds + now - started, now
             epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
             self.reporter.step(progress.step, f"epoch {epoch}/{plan.config.epochs}  loss {value:.3f}")
+            if progress.step % CHECK_EVERY == 0:
+                self.guard.check()
+                if _any_rank(self.fabric, time.monotonic() - self.saved_at > SAVE_SECONDS):
+                    self.save()
             if progress.step % plan.steps_per_epoch == 0:
                 self.finish_epoch()
                 self.save()
@@ -139,8 +168,34 @@ class Loop:
         network.train()
         if config.encoder_rate == 0:  # frozen: its norms keep their statistics too
             network.encoder.eval()  # type: ignore[union-attr]
-        _seed_step(config.seed, step, self.fabric.global_rank)
         set_rate(self.optimizer, rate_factor(config, step, self.plan.total_steps, self.plan.steps_per_epoch))
+        judged = self.guard.judges(step)
+        if judged:
+            self.guard.keep_buffers()
+        logits, loss = self.forward(batch)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if config.clip_norm:
+            norm = self.fabric.clip_gradients(
+                self.wrapped, self.optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
+            )
+        else:
+            norm = self.guard.norm()
+        value = _mean_over_ranks(self.fabric, float(loss.detach()))  # nan on one rank stops all of them
+        if not judged:
+            self.guard.note(step, loss, norm)  # type: ignore[arg-type]
+        elif not (math.isfinite(value) and math.isfinite(float(norm))):  # type: ignore[arg-type]
+            self.fail(batch)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(step)
+        self.count(logits, batch)
+        return value
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Coarse logits, and this rank's loss; dropout is a function of the step."""
+        config, network = self.plan.config, self.plan.segmenter.network
+        _seed_step(config.seed, self.progress.step, self.fabric.global_rank)
         logits = self.wrapped(normalise(batch.pixels, self.plan.segmenter.preprocessing))
         window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
         logits = asked_only(logits, self.plan.spec.labelled, batch.sources)
@@ -148,29 +203,66 @@ class Loop:
             config, logits, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
             functools.partial(_mean_over_ranks, self.fabric), self.fabric.world_size,
         )  # fmt: skip
+        return logits, loss
+
+    def count(self, logits: Tensor, batch: Batch) -> None:
+        """Add what the network, as it was before the step, says of the batch's pixels to the epoch's counts."""
+        size = (batch.labels.shape[-2], batch.labels.shape[-1])
+        window = self.plan.segmenter.network.window(logits.shape[-2:], size)  # type: ignore[operator]
+        labels = upsample_argmax(logits, size, crop=window)
+        add_counts(self.counts, labels, batch.labels, self.plan.spec.classes.ignore_index)
+
+    def fail(self, batch: Batch) -> None:
+        """Keep the state from before this step, and say where in it the first value that is not finite arises.
+
+        Raises:
+            NotFiniteError: always.
+        """
+        self.guard.restore_buffers()
         self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        if config.clip_norm:
-            self.fabric.clip_gradients(
-                self.wrapped, self.optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
-            )
-        self.optimizer.step()
-        if self.average:
-            self.average.update(step)
-        return _mean_over_ranks(self.fabric, float(loss.detach()))  # nan on one rank stops all of them
+        found = self.guard.explain(lambda: self.forward(batch), self.fabric.backward, batch.ids)
+        self.guard.restore_buffers()
+        if not self.state.not_finite() and not _any_rank(self.fabric, not self.run.state.is_file()):
+            self.save()
+        epoch = 1 + self.progress.step // self.plan.steps_per_epoch
+        raise NotFiniteError(
+            f"not finite in step {self.progress.step + 1} (epoch {epoch}): {found}; {self.what_is_left()}"
+        )
+
+    def what_is_left(self) -> str:
+        """What a run that went wrong has kept, and what to try."""
+        config = self.plan.config
+        advice = [f"a smaller --rate (it was {config.rate:g})"]
+        advice += ["--clip-norm 1"] * (not config.clip_norm)
+        advice += ["--precision fp32"] * (self.plan.segmenter.precision != "fp32")
+        tried = ", ".join(advice[:-1]) + " or " * (len(advice) > 1) + advice[-1]
+        if not self.progress.history:
+            return f"no epoch was finished, nothing is kept; try {tried}"
+        kept = f"{self.run.path} keeps its models up to epoch {self.progress.history[-1]['epoch']}"
+        return f"{kept}; go on from them with --init-from {self.run.path} and {tried}"
 
     def finish_epoch(self) -> None:
         """Validate, log, draw, and keep the model if it is the best so far."""
         plan, progress = self.plan, self.progress
         started = time.monotonic()
+        self.guard.check()
+        bad = self.state.not_finite()
+        if bad:
+            raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         self.watched.network.eval()
         scores = _validate(self.fabric, plan, self.watched, self.leave_if_asked)
         epoch = progress.step // plan.steps_per_epoch
         factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
         best = progress.is_best(scores.mean_iou)
+        train = ConfusionMatrix(plan.spec.classes)
+        train.counts = self.summed_counts()
+        trained = train.scores()
         row = {
             "epoch": epoch,
             "train_loss": progress.loss_sum / max(progress.loss_steps, 1),
+            "train_pixel_accuracy": trained.pixel_accuracy,
+            "train_mean_accuracy": trained.mean_accuracy,
+            "train_mean_iou": trained.mean_iou,
             "val_loss": scores.loss,
             "pixel_accuracy": scores.pixel_accuracy,
             "mean_accuracy": scores.mean_accuracy,
@@ -180,6 +272,7 @@ class Loop:
             "seconds": progress.seconds + time.monotonic() - started,
         }
         progress.end_epoch(row)
+        self.counts.zero_()
         if self.fabric.is_global_zero:
             self.keep(scores, row, best)
 
@@ -187,7 +280,8 @@ class Loop:
         """Write the model, and whatever shows how the run is going."""
         epoch, run = row["epoch"], self.run
         self.watched.provenance |= {
-            "epoch": epoch, "scores": {name: value for name, value in row.items() if name not in ("epoch", "rate")}
+            "epoch": epoch,
+            "scores": {k: None if math.isnan(v) else v for k, v in row.items() if k not in ("epoch", "rate")},
         }  # fmt: skip
         self.watched.save(run.last)
         if best:
@@ -199,10 +293,19 @@ class Loop:
 
     def save(self) -> None:
         """The whole state, to go on from."""
+        self.guard.check()
+        self.progress.counts = self.summed_counts()
+        self.saved_at = time.monotonic()
         if self.fabric.is_global_zero:
             self.state.save(self.run, self.progress)
             self.run.point_latest()
         self.fabric.barrier()
+
+    def summed_counts(self) -> Tensor:
+        """The epoch's counts so far, over all ranks, on the CPU."""
+        if self.fabric.world_size == 1:
+            return self.counts.cpu()
+        return self.fabric.all_reduce(self.counts.clone(), reduce_op="sum").cpu()  # type: ignore[union-attr]
 
     def leave_if_asked(self) -> None:
         """Save and stop, after Ctrl-C on any rank."""
@@ -247,7 +350,13 @@ def _validate(fabric: Fabric, plan: Plan, segmenter: Segmenter, leave_if_asked: 
         for buffer in segmenter.network.buffers():
             torch.distributed.broadcast(buffer, 0)
     mine = plan.val_items[fabric.global_rank :: fabric.world_size]
-    result = measure(segmenter, plan.spec, mine, default_workers(plan.config.workers), between_batches)
+    error = None
+    try:
+        result = measure(segmenter, plan.spec, mine, default_workers(plan.config.workers), between_batches)
+    except NotFiniteError as problem:
+        error = problem
+    if _any_rank(fabric, error is not None):  # they leave together
+        raise error or NotFiniteError("another process found scores that are not finite; its line says where")
     if fabric.world_size > 1:
         _add_over_ranks(fabric, result)
     return result.scores()

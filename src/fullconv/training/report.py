@@ -61,7 +61,9 @@ class Reporter:
         """One log line, ``log.csv``, ``curves.png`` and tensorboard events."""
         row = history[-1]
         self.say(
-            f"epoch {row['epoch']:3d}/{epochs}  train loss {row['train_loss']:.4f}  val loss {row['val_loss']:.4f}  "
+            f"epoch {row['epoch']:3d}/{epochs}  train: loss {row['train_loss']:.4f}  "
+            f"pixel acc {row['train_pixel_accuracy']:.4f}  mean acc {row['train_mean_accuracy']:.4f}  "
+            f"mean IoU {row['train_mean_iou']:.4f}  val: loss {row['val_loss']:.4f}  "
             f"pixel acc {row['pixel_accuracy']:.4f}  mean acc {row['mean_accuracy']:.4f}  "
             f"mean IoU {row['mean_iou']:.4f}  fw IoU {row['fw_iou']:.4f}  rate {row['rate']:.2e}  "
             f"{row['seconds']:.1f} s{'  *' if best else ''}"

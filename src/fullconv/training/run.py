@@ -25,8 +25,11 @@ from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 
 LOG_FIELDS = (
-    "epoch", "train_loss", "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
+    "epoch", "train_loss", "train_pixel_accuracy", "train_mean_accuracy", "train_mean_iou",
+    "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
 )  # fmt: skip
+"""What ``log.csv`` has of an epoch. The train scores are of the augmented crops as the network saw them, each before
+its step and with dropout on; the others of the whole val images after the epoch."""
 
 
 class Run:

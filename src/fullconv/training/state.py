@@ -10,24 +10,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fullconv.data import DatasetSpec, Item
-from fullconv.errors import UsageError
+from fullconv.errors import NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
+from fullconv.models.finite import not_finite
 from fullconv.training.optimisation import MovingAverage
 from fullconv.training.run import Run
 
 
 @dataclass
 class Progress:
-    """Where a run is: the step, the epochs so far, and the running sums of the present one."""
+    """Where a run is: the step, the epochs so far, and the running sums of the present one.
+
+    Attributes:
+        counts: of the present epoch's training batches, int64 ``[classes, classes]`` as in a confusion matrix; over
+            all ranks when it is saved.
+    """
 
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_steps: int = 0
     seconds: float = 0.0
+    counts: Tensor | None = None
 
     def add(self, loss: float) -> None:
         """Count a step."""
@@ -38,7 +45,7 @@ class Progress:
     def end_epoch(self, row: dict[str, Any]) -> None:
         """Keep an epoch's figures, and begin the next one's sums."""
         self.history.append(row)
-        self.loss_sum, self.loss_steps, self.seconds = 0.0, 0, 0.0
+        self.loss_sum, self.loss_steps, self.seconds, self.counts = 0.0, 0, 0.0, None
 
     @property
     def best(self) -> float:
@@ -85,7 +92,14 @@ class State:
     precision: str
 
     def save(self, run: Run, progress: Progress) -> None:
-        """Write ``resume/state.pt`` in one step."""
+        """Write ``resume/state.pt`` in one step.
+
+        Raises:
+            NotFiniteError: weights, average or optimiser hold nan or inf; nothing is written.
+        """
+        bad = self.not_finite()
+        if bad:
+            raise NotFiniteError(f"{run.state}: not written, {first_few(bad)} are not finite")
         content = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -99,6 +113,15 @@ class State:
         torch.save(content, buffer)
         with replacing(run.state) as temporary:
             temporary.write_bytes(buffer.getbuffer())
+
+    def not_finite(self) -> list[str]:
+        """Which weights, averaged weights and tensors of the optimiser hold nan or inf."""
+        bad = not_finite(self.network.state_dict())
+        if self.average:
+            bad += [f"the moving average of {name}" for name in not_finite(self.average.average.state_dict())]
+        kept = self.optimizer.state_dict()["state"]
+        moments = {f"{key} {i}": v for i, row in kept.items() for key, v in row.items() if isinstance(v, Tensor)}
+        return bad + [f"the optimiser's {name}" for name in not_finite(moments)]
 
     def restore(self, saved: dict[str, Any]) -> Progress:
         """Take over what :func:`read_state` read."""
