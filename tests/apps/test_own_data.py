@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from fullconv.apps.cli import run
 
@@ -106,3 +107,63 @@ def test_a_prefix_on_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert converted(root, capsys)[1] == [THREE] * 6
     (root / "masks" / "mask_5.png").unlink()
     assert "1 of 6 images have no mask (img_5.png)" in str(checked(root, capsys, code=3)["printed"])
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_own_data_in_voc_form(tmp_path: Path, lists: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "JPEGImages" / f"00000{number}.jpg", number)
+        palette = Image.fromarray((MASK > 0).astype(np.uint8))
+        palette.putpalette([0, 0, 0, 128, 0, 0])
+        (root / "SegmentationClass").mkdir(exist_ok=True)
+        palette.save(root / "SegmentationClass" / f"00000{number}.png")
+    (root / "class_names.txt").write_text("_background_\nemergency_light\n")
+    if lists:  # without them, as labelme2voc writes it
+        (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+        for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+            listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+            listing.write_text("".join(f"00000{number}\n" for number in numbers))
+    found = checked(root, capsys)
+    assert found["classes"] == ["_background_", "emergency_light"]
+    assert found["licence"] == ""
+    assert found["images"] == ({"train": 4, "val": 2} if lists else {"train": 5, "val": 1})
+    assert converted(root, capsys)[:2] == (["_background_", "emergency_light"], [[616, 408]] * 6)
+
+
+def coco(path: Path, names: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "images": [{"id": k, "file_name": name, "height": 32, "width": 32} for k, name in enumerate(names)],
+        "annotations": [
+            {"id": k + 1, "image_id": k, "category_id": 1, "iscrowd": 0, "segmentation": [[2, 2, 20, 2, 20, 20]]}
+            for k in range(len(names))
+        ],
+        "categories": [{"id": 1, "name": "roof"}],
+    }
+    path.write_text(json.dumps(content))
+
+
+ROOF = int(mask_utils.decode(mask_utils.frPyObjects([[2, 2, 20, 2, 20, 20]], 32, 32)).sum())
+
+
+def test_coco_under_the_name_of_label_studio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+    coco(root / "result.json", [f"images/{number}.png" for number in range(6)])
+    found = checked(root, capsys)
+    assert (found["layout"], found["classes"], found["licence"]) == ("coco", ["background", "roof"], "")
+    names, counts, _ = converted(root, capsys)
+    assert names == ["background", "roof"]
+    assert {tuple(row) for row in counts} == {(1024 - ROOF, ROOF)}
+
+
+def test_coco_of_two_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+    coco(root / "annotations" / "train.json", [f"{number}.png" for number in range(4)])
+    coco(root / "annotations" / "valid.json", [f"{number}.png" for number in (4, 5)])
+    assert checked(root, capsys)["images"] == {"train": 4, "val": 2}
+    assert {tuple(row) for row in converted(root, capsys)[1]} == {(1024 - ROOF, ROOF)}

@@ -168,11 +168,11 @@ def test_voc_with_trainval_alone_is_divided_and_empty_lists_are_refused(make_fol
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     for index in range(5):
-        shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"{index}.png")
-        shutil.copy(source / "masks" / f"scene_{index}.png", root / "SegmentationClass" / f"{index}.png")
+        shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"2007_00000{index}.png")
+        shutil.copy(source / "masks" / f"scene_{index}.png", root / "SegmentationClass" / f"2007_00000{index}.png")
     lists = root / "ImageSets" / "Segmentation"
-    (lists / "trainval.txt").write_text("0\n1\n2\n3\n4\n")
-    (root / "SegmentationClass" / "2.png").write_bytes(b"no picture")
+    (lists / "trainval.txt").write_text("".join(f"2007_00000{index}\n" for index in range(5)))
+    (root / "SegmentationClass" / "2007_000002.png").write_bytes(b"no picture")
     assert {split: len(items) for split, items in open_dataset(root).splits.items()} == {"train": 4, "val": 1}
     for split in ("train", "val", "test"):
         (lists / f"{split}.txt").write_text("")

@@ -18,19 +18,21 @@ from fullconv.text import read_text
 
 PROBED_MASKS = 50
 MOST_SPARSE = 20
-NAME_FILES = ("classes.txt", "labels.txt", "codes.txt", "class_names.txt")
+NAME_FILES = (
+    "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "label_names.txt", "classes.names", "obj.names",
+)  # fmt: skip
 
 
-def names_are_given(root: Path) -> bool:
-    """Whether a file in the folder names the classes."""
-    return any((root / name).is_file() for name in NAME_FILES)
+def names_file(root: Path) -> Path | None:
+    """The file in the folder that names the classes."""
+    return next((root / name for name in NAME_FILES if (root / name).is_file()), None)
 
 
 def classes_from_files(
     root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
-    listing = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
+    listing = names_file(root)
     with ThreadPoolExecutor() as pool:
         seen = set().union(*pool.map(values_of, masks if listing is None else masks[:PROBED_MASKS]))
     real, encoding = real_ids(root, seen, encoding)

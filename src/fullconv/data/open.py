@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
-from fullconv.data.counting import ask_about_255, classes_from_files, names_are_given
+from fullconv.data.counting import ask_about_255, classes_from_files, names_file
 from fullconv.data.description import FILE_NAME, Description, read_description
 from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.base import child_folders
@@ -164,10 +164,12 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         channels = description.channels
         if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
             _refuse_other_classes(root, found, classes, encoding)
+    if classes is not None and classes is found.classes and _list_wins(root, found):
+        classes, encoding = None, MaskEncoding()  # ids are the lines of the list
     splits = _splits(root, found, given, reasons)
     if classes is None and (root / CLASS_DICT).is_file():
         splits, classes, encoding = by_class_dict(root / CLASS_DICT, splits, encoding, reasons)
-    declared = classes is not None or names_are_given(root)
+    declared = classes is not None or names_file(root) is not None
     masks = list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
     if classes is None:
         classes, encoding = classes_from_files(root, masks, encoding, reasons)
@@ -180,6 +182,12 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         licence=LICENCES.get(found.layout, "") if found.public else "",
     )  # fmt: skip
     return partly_labelled(spec, given.labelled) if given.labelled else spec
+
+
+def _list_wins(root: Path, found: Found) -> bool:
+    """Whether a list of classes beside the data takes the place of a public set's: other data in its form."""
+    raw = not (found.public or found.encoding.colours or _own_labels(found))
+    return raw and found.layout in LICENCES and names_file(root) is not None
 
 
 def _own_labels(found: Found) -> bool:

@@ -320,3 +320,75 @@ def test_the_real_sample_agrees_with_voc_s_masks(shared: Path) -> None:
     assert agreement["2011_000003"] > 0.999
     assert agreement["2011_000025"] > 0.979  # a bus whose outline was drawn a little larger
     assert agreement["2011_000006"] > 0.984
+
+
+@pytest.mark.parametrize("name", ["result.json", "my roofs.json", "annotations/labels.json"])
+def test_one_file_of_any_name(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "photos"
+    (root / name).parent.mkdir(parents=True)
+    write(root / name, root / "images", (5, 8))
+    (root / "notes.json").write_text(json.dumps({"images": ["a", "b"], "info": "another program's"}))
+    spec = open_dataset(root)
+    assert (spec.layout, {split: len(items) for split, items in spec.splits.items()}) == (
+        "coco",
+        {"train": 1, "val": 1},
+    )
+    assert spec.licence == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("annotations/train.json", "annotations/valid.json"),
+        ("annotations/instances_train.json", "annotations/instances_Validation.json"),
+        ("train_coco.json", "val_coco.json"),
+        ("train/labels.json", "valid/labels.json"),
+        ("Train2024.json", "val2024.json"),
+    ],
+)
+def test_names_and_folders_say_the_split(tmp_path: Path, first: str, second: str) -> None:
+    root = tmp_path / "photos"
+    for name, ids in ((first, (5, 9)), (second, (8,))):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write(root / name, root / "images", ids)
+    spec = open_dataset(root)
+    assert {split: [item.id[-1] for item in items] for split, items in spec.splits.items()} == {
+        "train": ["5", "9"], "val": ["8"],
+    }  # fmt: skip
+
+
+def test_a_file_of_no_split_is_said_or_used(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    notes = root / "annotations"
+    notes.mkdir(parents=True)
+    write(notes / "instances_train.json", root / "images", (5,))
+    write(notes / "instances_default.json", root / "images", (8, 9))
+    spec = open_dataset(root)
+    said = "instances_default.json: of no split by its name, 2 images left out: another file is named train"
+    assert said in spec.reasons
+    assert sum(len(items) for items in spec.splits.values()) == 2  # the one of train is both train and val
+    (notes / "instances_train.json").rename(notes / "instances_val.json")
+    spec = open_dataset(root)
+    assert {split: len(items) for split, items in spec.splits.items()} == {"val": 1, "train": 2}
+    assert any("no subset is named train" in reason for reason in spec.reasons)
+
+
+def test_files_of_parts_are_joined_and_copies_refused(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    write(root / "north.json", root / "images", (5,))
+    write(root / "south.json", root / "images", (8, 9))
+    assert sum(len(items) for items in open_dataset(root).splits.values()) == 3
+    write(root / "backup.json", root / "images", (5,))
+    with pytest.raises(DataError, match="1 images are named twice, in one JSON file or in two"):
+        open_dataset(root)
+
+
+def test_masks_beside_the_images_win(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    write(root / "result.json", root / "images", (5, 8))
+    (root / "masks").mkdir()
+    for name in (5, 8):
+        Image.fromarray(np.zeros(SIZE, np.uint8)).save(root / "masks" / f"{name:012d}.png")
+    assert open_dataset(root).layout == "folder"

@@ -13,7 +13,7 @@ import numpy as np
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
 from fullconv.data.class_dict import CLASS_DICT, by_class_dict
-from fullconv.data.counting import NAME_FILES, class_names, values_from_1
+from fullconv.data.counting import class_names, names_file, values_from_1
 from fullconv.data.description import Description, read_description
 from fullconv.data.layouts.base import SPLIT_NAMES, child
 from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
@@ -140,7 +140,7 @@ class _Opening:
         void = {65535 if max(values, default=0) > 255 else 255}
         void = void if encoding.void_values is None else set(encoding.void_values)
         real = sorted(values - void)
-        listing = next((self.root / name for name in NAME_FILES if (self.root / name).is_file()), None)
+        listing = names_file(self.root)
         if listing is not None:
             classes = ClassSet(class_names(listing))
             self._ids_from_1(values, encoding, classes.names)
@@ -215,7 +215,7 @@ def _open_one(opening: _Opening, images: Path, masks: Path) -> None:
     opening.reasons.append(f"split lists {', '.join(lists.values())}")
     known = Lists(items)
     for split, name in lists.items():
-        listed = known.read(opening.root / name)
+        listed = known.read(opening.root / name, split)
         for wrong, said, mend in (
             (
                 listed.missing,

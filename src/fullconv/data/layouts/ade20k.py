@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines, listed
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, in_form_of, lines, listed
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
@@ -87,7 +87,10 @@ def recognise_ade20k(root: Path, description: Description) -> Found | None:
         pairs = [(path.as_posix(), path.with_suffix(".png").as_posix()) for path in stems]
         splits[split] = listed(pairs, folder, masks / folder.name)
     values = {value: value - 1 for value in range(1, len(ADE20K_NAMES) + 1)}
-    return Found("ade20k", reasons, splits, classes, MaskEncoding(values=values, void_values=(0,)))
+    public = all(item.id.startswith(FILE_PREFIX) for items in splits.values() for item in items)
+    if not public:
+        reasons.append(in_form_of("ADE20K"))
+    return Found("ade20k", reasons, splits, classes, MaskEncoding(values=values, void_values=(0,)), public=public)
 
 
 def _first_name(folder: Path) -> str:

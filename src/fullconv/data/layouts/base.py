@@ -31,7 +31,8 @@ class Found:
     Attributes:
         honours: for items with labels of their own: which of ``values`` and ``ignore`` of ``dataset.yaml`` the layout
             has heeded itself. Others are refused.
-        public: whether it is the public data set of this layout, as far as can be seen, and not other data in its form.
+        public: whether it is the public data set of this layout, by its own names or lists, and not other data in its
+            form: only then its licence is named, and its class names win over a list beside the data.
     """
 
     layout: str
@@ -40,7 +41,7 @@ class Found:
     classes: ClassSet | None = None
     encoding: MaskEncoding = field(default_factory=MaskEncoding)
     honours: tuple[str, ...] = ()
-    public: bool = True
+    public: bool = False
 
 
 def lines(path: Path) -> list[str]:
@@ -62,6 +63,14 @@ def image_files(folder: Path) -> list[Path]:
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
         ]
     return sorted(path for path in found if path.is_file())
+
+
+def in_form_of(name: str) -> str:
+    """What is said of data that have a public set's form, and not its names."""
+    return (
+        f"its files are not named as {name}'s own: other data in that form, whose licence is not known; if its classes "
+        "are others, name them in classes.txt or dataset.yaml"
+    )
 
 
 def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[Item]:

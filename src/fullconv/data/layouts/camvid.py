@@ -42,6 +42,7 @@ def recognise_camvid(root: Path, description: Description) -> Found | None:
         else:
             names = [(path.name, path.name) for path in image_files(root / split)]
         splits[split] = listed(names, root / split, root / f"{split}annot")
+    items = [item for members in splits.values() for item in members]
     return Found(
         "camvid",
         [
@@ -51,4 +52,5 @@ def recognise_camvid(root: Path, description: Description) -> Found | None:
         splits,
         CAMVID_CLASSES,
         MaskEncoding(void_values=(11, 255)),
+        public=all(FRAME.match(item.id) for item in items),
     )

@@ -15,7 +15,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines, listed
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, in_form_of, lines, listed
 from fullconv.data.layouts.camvid import CAMVID_CLASSES
 from fullconv.data.layouts.folder import IMAGE_FOLDERS
 from fullconv.data.spec import Item
@@ -127,7 +127,11 @@ def recognise_camvid_original(root: Path, description: Description) -> Found | N
     ]  # fmt: skip
     splits = _splits(root, items, reasons)
     honours = ("ignore",) if description.classes else ()
-    return Found("camvid_original", reasons, splits, description.class_set() or CAMVID_CLASSES, honours=honours)
+    public = all(DRIVE.fullmatch(item.id) for item in items)
+    if not public:
+        reasons.append(in_form_of("CamVid"))
+    classes = description.class_set() or CAMVID_CLASSES
+    return Found("camvid_original", reasons, splits, classes, honours=honours, public=public)
 
 
 def _colours(description: Description) -> tuple[tuple[Colour, int], ...]:

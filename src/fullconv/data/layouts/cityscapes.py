@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, listed
+from fullconv.data.layouts.base import Found, in_form_of, listed
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
@@ -57,6 +57,15 @@ SAID = {
     "labelIds": "masks *_labelIds.png: 19 of the 34 ids are the training classes, the other 15 are void",
     "labelTrainIds": "masks *_labelTrainIds.png: training ids 0 to 18, 255 is void",
 }
+CITIES = {
+    "aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf", "erfurt", "hamburg", "hanover", "jena",
+    "krefeld", "monchengladbach", "strasbourg", "stuttgart", "tubingen", "ulm", "weimar", "zurich", "frankfurt",
+    "lindau", "munster", "berlin", "bielefeld", "bonn", "leverkusen", "mainz", "munich", "augsburg", "bad-honnef",
+    "bamberg", "bayreuth", "dortmund", "dresden", "duisburg", "erlangen", "freiburg", "heidelberg", "heilbronn",
+    "karlsruhe", "konigswinter", "konstanz", "mannheim", "muhlheim-ruhr", "nuremberg", "oberhausen", "saarbrucken",
+    "schweinfurt", "troisdorf", "wuppertal", "wurzburg",
+}  # fmt: skip
+"""Its 50 cities, whose names its folders have."""
 IMAGES, IMAGE_END = "leftImg8bit", "_leftImg8bit.png"
 
 
@@ -97,7 +106,10 @@ def recognise_cityscapes(root: Path, description: Description) -> Found | None:
         names = [(f"{part}/{stem}{IMAGE_END}", f"{part}/{stem}_{kind}_{encoding}.png") for part, stem in entries]
         splits[split] = listed(names, images, root / kind)
     reasons.append(SAID[encoding])
-    return Found("cityscapes", reasons, splits, CITYSCAPES_CLASSES, ENCODINGS[encoding])
+    public = {stem.partition("/")[0] for entries in found.values() for _, stem in entries} <= CITIES
+    if not public:
+        reasons.append(in_form_of("Cityscapes"))
+    return Found("cityscapes", reasons, splits, CITYSCAPES_CLASSES, ENCODINGS[encoding], public=public)
 
 
 def _stems(folder: Path) -> list[str]:

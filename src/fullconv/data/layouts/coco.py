@@ -7,29 +7,31 @@ under Flickr's terms. Class names come from the file. Colours are PASCAL VOC's r
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import SPLIT_NAMES, Found, child
-from fullconv.data.layouts.coco_json import (
-    Categories,
-    categories,
+from fullconv.data.layouts.base import Found
+from fullconv.data.layouts.coco_files import (
+    PREFIX,
+    SINGLE,
+    by_split,
+    folders_of,
     image_folder,
     image_paths,
-    is_public,
-    read_json,
-    same_categories,
-    split_files,
+    instance_files,
+    unused,
 )
+from fullconv.data.layouts.coco_json import Categories, categories, is_public, read_json, same_categories
 from fullconv.data.layouts.coco_regions import Regions
+from fullconv.data.layouts.exports import by_subset
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import image_size
 from fullconv.spec import ClassSet
+from fullconv.text import read_text
 
-PREFIX = "instances_"
-SINGLE = ("annotations.json", "_annotations.coco.json")
 KEYS = ("images", "annotations", "categories")
 
 
@@ -89,7 +91,9 @@ class _File:
     def items(self, root: Path, split: str, ids: dict[int, int]) -> list[Item]:
         """An item for each image, in the order of the file; ``ids`` has the class of each category."""
         names = [name for name, _, _ in self.images.values()]
-        paths = image_paths(image_folder(root, split, names[0]), names, self.path)
+        places = folders_of(self.path, root, split)
+        free = not self.path.name.startswith(PREFIX)
+        paths = image_paths(image_folder(root, places, names[0], anywhere=free), names, self.path)
         items = []
         for (image, (name, height, width)), path in zip(self.images.items(), paths, strict=True):
             given = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
@@ -133,23 +137,21 @@ def _is_id(value: Any) -> bool:
 def recognise_coco(root: Path, description: Description) -> Found | None:
     """COCO instances: ``annotations/instances_train2017.json`` and ``train2017`` or ``images/train2017``, ...
 
-    Or one ``annotations.json`` (``_annotations.coco.json``) beside the images, in the root or in split folders.
-    Classes are the background, then the categories in the order of their ids.
+    Or JSON files of any name beside the images, in ``annotations``, or in split folders; which split a file is, its
+    name says, or its folder's. Files of no split are joined, or left out where another is train. Classes are the
+    background, then the categories in the order of their ids.
     """
-    files = {split: (root, path) for split, path in split_files(root / "annotations", PREFIX).items()}
-    if not files:
-        files = {split: (folder, path) for split, folder in _folders(root).items() if (path := _single(folder))}
-    if "train" not in files and (path := _single(root)):
-        files = {"": (root, path)}
+    paths = instance_files(root)
+    files = {path: file for path in paths if (file := _read(path)) is not None}
     if not files:
         return None
-    read = {split: _File(path) for split, (_, path) in files.items()}
-    if all(file.path.name == SINGLE[0] and not file.is_coco for file in read.values()):
-        return None
+    splits_of = by_split(files, root)
+    left_out = unused(splits_of)
+    read = {path: file for path, file in files.items() if path not in left_out}
     used = set().union(*(file.used() for file in read.values()))
     projects = {name for file in read.values() for name in file.drop_projects(used)}
     found = same_categories({file.path: file.check() for file in read.values()})
-    names, ids, said = _classes(next(iter(read.values())).path, found)
+    names, ids, said = _classes(next(iter(read)), found)
     reasons = [
         f"{', '.join(dict.fromkeys(file.path.name for file in read.values()))}: COCO instances, {len(names)} classes, "
         f"the categories in the order of their ids after the background ({said})",
@@ -158,21 +160,45 @@ def recognise_coco(root: Path, description: Description) -> Found | None:
     if projects:
         reasons.append(f"category {', '.join(sorted(projects))} groups the others and is on no image: left out")
     reasons += _counted(list(read.values()))
-    splits = {}
-    for split, file in read.items():
-        name = file.path.stem
-        folder = name.removeprefix(PREFIX) if name.startswith(PREFIX) else "images"
-        splits[split] = file.items(files[split][0], folder, ids)
-    return Found("coco", reasons, splits, ClassSet(names), public=all(is_public(file.path) for file in read.values()))
+    if left_out:
+        count = sum(len(files[path].images) for path in left_out)
+        said = first_few([path.name for path in left_out])
+        reasons.append(f"{said}: of no split by its name, {count} images left out: another file is named train")
+    splits = {
+        split: [item for path in members if path in read for item in read[path].items(root, split, ids)]
+        for split, members in splits_of.items()
+        if members != left_out
+    }
+    if "" in splits and len(splits) > 1:
+        splits = {split: list(items) for split, items in by_subset(splits, reasons).items()}
+    _refuse_twice(root, splits)
+    public = all(is_public(path, found) for path in read)
+    return Found("coco", reasons, splits, ClassSet(names), public=public)
 
 
-def _folders(root: Path) -> dict[str, Path]:
-    found = {split: child(root, names) for split, names in SPLIT_NAMES}
-    return {split: folder for split, folder in found.items() if folder is not None}
+def _read(path: Path) -> _File | None:
+    """A file; None for one whose name does not say that it is COCO's, and whose content is not."""
+    if path.name.startswith(PREFIX) or path.name == SINGLE[1]:
+        return _File(path)
+    try:
+        file = _File(path)
+    except DataError:
+        if all(f'"{key}"' in read_text(path) for key in KEYS):
+            raise
+        return None
+    return file if file.is_coco else None
 
 
-def _single(folder: Path) -> Path | None:
-    return next((folder / name for name in SINGLE if (folder / name).is_file()), None)
+def _refuse_twice(root: Path, splits: Mapping[str, Sequence[Item]]) -> None:
+    """Two files that label one image cannot both be right; two splits may, which a check reports."""
+    for items in splits.values():
+        seen: dict[Path, Item] = {}
+        twice = [item.image.name for item in items if seen.setdefault(item.image, item) is not item]
+        if twice:
+            raise DataError(
+                f"{root}: {len(twice)} images are named twice, in one JSON file or in two ({first_few(twice)}); keep "
+                "one file, or name them train.json and val.json"
+            )
 
 
 def _classes(path: Path, found: Categories) -> tuple[tuple[str, ...], dict[int, int], str]:

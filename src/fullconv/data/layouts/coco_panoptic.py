@@ -15,16 +15,8 @@ import numpy as np
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found
-from fullconv.data.layouts.coco_json import (
-    Categories,
-    categories,
-    image_folder,
-    image_paths,
-    is_public,
-    read_json,
-    same_categories,
-    split_files,
-)
+from fullconv.data.layouts.coco_files import by_split, image_folder, image_paths, unused
+from fullconv.data.layouts.coco_json import Categories, categories, is_public, read_json, same_categories
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import opened
@@ -108,7 +100,7 @@ class _File:
 
     def items(self, root: Path, folder: Path, ids: dict[int, int]) -> list[Item]:
         names = [self.images[image] for image in self.maps]
-        images = image_paths(image_folder(root, self.path.stem.removeprefix(PREFIX), names[0]), names, self.path)
+        images = image_paths(image_folder(root, [self.path.stem.removeprefix(PREFIX)], names[0]), names, self.path)
         masks = image_paths(folder, [name for name, _ in self.maps.values()], self.path)
         items = []
         for name, image, mask, (_, segments) in zip(names, images, masks, self.maps.values(), strict=True):
@@ -131,7 +123,12 @@ def recognise_coco_panoptic(root: Path, description: Description) -> Found | Non
     instance annotations lie beside, these are left to :func:`fullconv.data.layouts.coco.recognise_coco`.
     """
     notes = root / "annotations"
-    files = split_files(notes, PREFIX) or split_files(root, PREFIX)
+    named = by_split(sorted(notes.glob(f"{PREFIX}*.json")) or sorted(root.glob(f"{PREFIX}*.json")), root)
+    left_out = unused(named)
+    files = {split: paths[0] for split, paths in named.items() if paths != left_out}
+    several = [paths for split, paths in named.items() if split in files and len(paths) > 1]
+    if several:
+        raise DataError(f"{several[0][0]} and {several[0][1].name} name no split; keep one of them there")
     if not files or ("train" not in files and next(notes.glob("instances_train*.json"), None)):
         return None
     folders = {split: _maps(root, path) for split, path in files.items()}
@@ -149,10 +146,16 @@ def recognise_coco_panoptic(root: Path, description: Description) -> Found | Non
         f"{', '.join(file.path.name for file in read.values())} with folders of PNGs: COCO panoptic, {len(ids)} "
         "classes, the categories in the order of their ids; segment 0 is void; segments of one class are joined"
     ]
+    if left_out:
+        names = first_few([path.name for path in left_out])
+        reasons.append(f"{names}: of no split by its name, and left out: another file is named train")
     if next(notes.glob("instances_*.json"), None):
         reasons.append("instances_*.json lie beside and are not used; move the panoptic files away to use them")
+    bare = sum(len(file.images) - len(file.maps) for file in read.values())
+    if bare:
+        reasons.append(f"{bare} images that the files list without an annotation are left out")
     classes = ClassSet(tuple(str(entry["name"]) for entry in found.values()), _palette(found))
-    public = all(is_public(path) for path in files.values())
+    public = all(is_public(path, found) for path in files.values())
     return Found("coco_panoptic", reasons, splits, classes, public=public)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, listed
-from fullconv.data.layouts.coco_json import image_folder
+from fullconv.data.layouts.coco_files import image_folder
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
@@ -68,7 +68,7 @@ def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
         if not names:
             raise DataError(f"{masks / name}: holds no maps such as 000000000009.png; unpack COCO-Stuff's maps there")
         pairs = [(f"{Path(mask).stem}.jpg", mask) for mask in names]
-        splits[split] = listed(pairs, image_folder(root, name, pairs[0][0]), masks / name)
+        splits[split] = listed(pairs, image_folder(root, [name], pairs[0][0]), masks / name)
     reasons = [
         f"{masks.name}/{first} with maps named by 12 digits: COCO-Stuff, 182 ids, a value is the category's id less "
         "one, 255 is void",
@@ -78,4 +78,4 @@ def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
     beside = [kind for kind in ("instances", "panoptic") if next((root / "annotations").glob(f"{kind}_*.json"), None)]
     if beside:
         reasons.append(f"{' and '.join(beside)} files lie beside and are not used; move the maps away to use them")
-    return Found("coco_stuff", reasons, splits, COCO_STUFF_CLASSES, MaskEncoding(void_values=(255,)))
+    return Found("coco_stuff", reasons, splits, COCO_STUFF_CLASSES, MaskEncoding(void_values=(255,)), public=True)

@@ -11,7 +11,10 @@ from fullconv.data.layouts.split_lists import by_lists, lists_of
 from fullconv.errors import DataError, first_few
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos", "inputs")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "segmentation", "targets")
+MASK_FOLDERS = (
+    "masks", "mask", "labels", "label", "annotations", "gt", "segmentation", "targets",
+    "segmentationclasspng", "segmentationclass",
+)  # fmt: skip
 BESIDE = ("_labels", "_label", "_masks", "_mask", "annot", "_annot", "_annotations", "_gt", "_seg")
 """What the folder of masks beside a split's images has after its name."""
 

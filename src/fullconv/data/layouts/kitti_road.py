@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, image_files, listed
+from fullconv.data.layouts.base import Found, image_files, in_form_of, listed
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
+
+FRAME = re.compile(r"(um|umm|uu)_\d{6}\.png")
+"""What KITTI Road calls its images."""
 
 
 def recognise_kitti_road(root: Path, description: Description) -> Found | None:
@@ -29,10 +33,14 @@ def recognise_kitti_road(root: Path, description: Description) -> Found | None:
     if other:
         reasons.append(f"{other} images without a {kind} mask are left out")
     pairs = [(name, name.replace("_", f"_{kind}_", 1)) for name in found[kind]]
+    public = all(FRAME.fullmatch(name) for name in names)
+    if not public:
+        reasons.append(in_form_of("KITTI Road"))
     return Found(
         "kitti_road",
         reasons,
         {"": listed(pairs, images, masks)},
         ClassSet(("background", kind), ((255, 0, 0), (255, 0, 255))),
         MaskEncoding(colours={(255, 0, 0): 0, (255, 0, 255): 1}, void_colours=((0, 0, 0),)),
+        public=public,
     )

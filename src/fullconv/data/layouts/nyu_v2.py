@@ -100,10 +100,10 @@ def recognise_nyu_v2(root: Path, description: Description) -> Found | None:
              for i in range(count)]  # fmt: skip
     splits_file = root / SPLITS_NAME
     if not splits_file.is_file():
-        return Found("nyu_v2", [*reasons, f"{SPLITS_NAME} is not there"], {"": items}, ClassSet(names))
+        return Found("nyu_v2", [*reasons, f"{SPLITS_NAME} is not there"], {"": items}, ClassSet(names), public=True)
     chosen = {split: _chosen(splits_file, name, items) for split, name in (("train", "trainNdxs"), ("val", "testNdxs"))}
     reasons.append(f"{SPLITS_NAME}: its test images are val")
-    return Found("nyu_v2", reasons, chosen, ClassSet(names))
+    return Found("nyu_v2", reasons, chosen, ClassSet(names), public=True)
 
 
 def _chosen(path: Path, name: str, items: list[Item]) -> list[Item]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, lines, listed
+from fullconv.data.layouts.base import Found, in_form_of, lines, listed
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
@@ -20,6 +20,15 @@ from fullconv.spec import ClassSet
 
 PET_CLASSES = ClassSet(("pet", "background", "border"), ((220, 60, 60), (40, 60, 120), (250, 220, 90)))
 TRIMAP = MaskEncoding(values={1: 0, 2: 1, 3: 2})
+BREEDS = {
+    "abyssinian", "american_bulldog", "american_pit_bull_terrier", "basset_hound", "beagle", "bengal", "birman",
+    "bombay", "boxer", "british_shorthair", "chihuahua", "egyptian_mau", "english_cocker_spaniel", "english_setter",
+    "german_shorthaired", "great_pyrenees", "havanese", "japanese_chin", "keeshond", "leonberger", "maine_coon",
+    "miniature_pinscher", "newfoundland", "persian", "pomeranian", "pug", "ragdoll", "russian_blue",
+    "saint_bernard", "samoyed", "scottish_terrier", "shiba_inu", "siamese", "sphynx", "staffordshire_bull_terrier",
+    "wheaten_terrier", "yorkshire_terrier",
+}  # fmt: skip
+"""Its 37 breeds, by which its images are named."""
 SPECIES = {"1": "cat", "2": "dog"}
 
 
@@ -68,8 +77,11 @@ def recognise_pets(root: Path, description: Description) -> Found | None:
         + ("animals of the classes in dataset.yaml" if by_kind else "trimaps 1, 2, 3 are pet, background, border"),
         "train is trainval.txt; val is test.txt, for there is no other: choosing an epoch on it flatters the score",
     ]
+    public = {stem.rpartition("_")[0].casefold() for stem in kinds} <= BREEDS
+    if not public:
+        reasons.append(in_form_of("Oxford-IIIT Pet"))
     if given is None or not by_kind:
-        return Found("pets", reasons, splits, PET_CLASSES, TRIMAP)
+        return Found("pets", reasons, splits, PET_CLASSES, TRIMAP, public=public)
     ids = {_plain(name): index for index, name in enumerate(given.names)}
     if len(ids) < len(given):
         raise DataError(f"{root / 'dataset.yaml'}: classes names one kind twice; name each once")
@@ -86,7 +98,7 @@ def recognise_pets(root: Path, description: Description) -> Found | None:
         return replace(item, labels=KindOfPet(item.mask, kinds_ids[item.id], ids.get("background")))
 
     found = {split: [labelled(item) for item in items] for split, items in splits.items()}
-    return Found("pets", reasons, found, given)
+    return Found("pets", reasons, found, given, public=public)
 
 
 def _breed(stem: str) -> str:

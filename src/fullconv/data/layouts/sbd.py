@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, lines, listed
-from fullconv.data.layouts.voc import VOC_NAMES
+from fullconv.data.layouts.base import Found, in_form_of, lines, listed
+from fullconv.data.layouts.voc import VOC_NAMES, is_voc
 from fullconv.data.matlab import labels_from, read_mat
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
@@ -50,7 +50,10 @@ def recognise_sbd(root: Path, description: Description) -> Found | None:
         f"{where}, with .mat files: the Semantic Boundaries Dataset, VOC's 21 classes, no pixel is void",
         "train.txt and val.txt are SBD's own: its train holds images of VOC's val",
     ]
-    return Found("sbd", reasons, splits, ClassSet(VOC_NAMES))
+    public = is_voc(root, [item for items in splits.values() for item in items])
+    if not public:
+        reasons.append(in_form_of("SBD"))
+    return Found("sbd", reasons, splits, ClassSet(VOC_NAMES), public=public)
 
 
 def sbd_folder(root: Path) -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, child, image_files, lines, listed
+from fullconv.data.layouts.base import Found, child, image_files, in_form_of, lines, listed
 from fullconv.data.matlab import labels_from, read_mat
 from fullconv.errors import DataError, first_few
 from fullconv.spec import ClassSet
@@ -24,6 +24,8 @@ SIFT_FLOW_NAMES = (
     "sand", "sea", "sidewalk", "sign", "sky", "staircase", "streetlight", "sun", "tree", "window",
 )  # fmt: skip
 TEST_LIST = "TestSet1.txt"
+SET = "spatial_envelope_256x256_static_8outdoorcategories"
+"""What SIFT Flow calls the folder of its images."""
 UNANNOTATED = ("highway_bost181", "street_urb506")
 """Images whose published label maps are empty."""
 
@@ -61,9 +63,12 @@ def recognise_sift_flow(root: Path, description: Description) -> Found | None:
         f"Images and SemanticLabels: SIFT Flow, {len(names)} semantic classes as its files name them, 0 is unlabelled",
         f"left out where present, for their label maps are empty: {', '.join(UNANNOTATED)}",
     ]
+    public = sets[0] == SET
+    if not public:
+        reasons.append(in_form_of("SIFT Flow"))
     listing = root / TEST_LIST
     if not listing.is_file():
-        return Found("sift_flow", [*reasons, f"{TEST_LIST} is not there"], {"": items}, ClassSet(names))
+        return Found("sift_flow", [*reasons, f"{TEST_LIST} is not there"], {"": items}, ClassSet(names), public=public)
     test = {PureWindowsPath(line).stem for line in lines(listing)} - set(UNANNOTATED)
     missing = sorted(test - {item.id for item in items})
     if missing:
@@ -74,7 +79,7 @@ def recognise_sift_flow(root: Path, description: Description) -> Found | None:
         "train": [item for item in items if item.id not in test],
         "val": [item for item in items if item.id in test],
     }
-    return Found("sift_flow", reasons, splits, ClassSet(names))
+    return Found("sift_flow", reasons, splits, ClassSet(names), public=public)
 
 
 def _names(path: Path) -> tuple[str, ...]:

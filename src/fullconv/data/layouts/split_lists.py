@@ -62,14 +62,14 @@ class Lists:
                 known.setdefault(name, []).append(item)
         self.known = Names(known.items())
 
-    def read(self, path: Path) -> Listed:
-        """The items of one list.
+    def read(self, path: Path, split: str) -> Listed:
+        """The items of the list of one split.
 
         Raises:
             DataError: there is no such file, or it is no text.
         """
         if not path.is_file():
-            raise DataError(f"{path}: a split is said to be listed there, but there is no such file")
+            raise DataError(f"{path}: split {split!r} is said to be listed there, but there is no such file")
         result = Listed()
         for line in lines(path):
             found = [] if leads_outside(line) else self._named(line)
@@ -108,7 +108,7 @@ def by_lists(root: Path, items: Sequence[Item], lists: Mapping[str, str]) -> dic
     splits: dict[str, Sequence[Item]] = {}
     for split, name in lists.items():
         path = root / name
-        listed = known.read(path)
+        listed = known.read(path, split)
         if listed.outside:
             raise DataError(
                 f"{path}: names {listed.outside[0]!r}, which leads outside the data's folder; refused, write paths "

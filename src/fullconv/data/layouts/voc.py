@@ -6,14 +6,20 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from fullconv.data.counting import class_names, names_file
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, lines, listed
+from fullconv.data.layouts.exports import by_subset
+from fullconv.data.layouts.names import spot
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.masks import read_raw_mask
-from fullconv.spec import ClassSet
+from fullconv.spec import ClassSet, Colour, voc_palette
+from fullconv.text import head_of
 
 VOC_NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -22,9 +28,13 @@ VOC_NAMES = (
 
 
 VOC_CLASSES = ClassSet(VOC_NAMES)
+PALETTE = list(voc_palette(255))
+"""Colours by VOC's rule, for as many classes as ids of a byte."""
 BORDER = (224, 224, 192)
-NAMES = re.compile(r"(20\d\d_)?\d{6}")
-"""What VOC calls its images."""
+NAMES = re.compile(r"20(0[789]|1[012])_\d{6}")
+"""What VOC calls its images from 2007 on; those of VOC 2007 itself are numbers, as anybody's may be."""
+OWN_LIST, OWN_WORDS = "ImageSets/Main/aeroplane_*.txt", "The VOC20"
+"""A list, and words of an annotation, that only VOC itself has."""
 PROBED = 20
 AUGMENTED_LISTS = ("trainaug.txt", "train_aug.txt")
 
@@ -42,43 +52,93 @@ def recognise_voc(root: Path, description: Description) -> Found | None:
     )
     if not (lists.is_dir() and masks.is_dir() and images.is_dir()):
         return None
-    names = {split: _stems(lists / f"{split}.txt") for split, _ in SPLIT_NAMES if (lists / f"{split}.txt").is_file()}
-    hidden = "test" in names and not all((masks / f"{name}.png").is_file() for name in names["test"])
+    found = {path.stem: path for path in sorted(lists.glob("*.txt"))}
+    if not found:
+        return None  # a plain folder, as labelme2voc writes it
+    names = {split: _stems(found[split]) for split, _ in SPLIT_NAMES if split in found}
+    hidden = "test" in names and not all(spot(masks / f"{name}.png") for name in names["test"])
     if hidden or not names.get("test"):  # VOC keeps the masks of its later test sets
         names.pop("test", None)
-    if not names and (lists / "trainval.txt").is_file():
-        names[""] = _stems(lists / "trainval.txt")
+    reasons: list[str] = []
+    if not names and "trainval" in found:
+        names[""] = _stems(found["trainval"])
+    elif not names and not {split for split, _ in SPLIT_NAMES} & set(found):
+        names = {name: _stems(path) for name, path in found.items()}  # default.txt, valid.txt, ...
     splits: dict[str, Sequence[Item]] = {
         split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks)
         for split, stems in names.items()
     }
+    if not {"", "train", "val", "test"} & set(splits):
+        splits = by_subset(splits, reasons)
     items = [item for members in splits.values() for item in members]
-    public = all(NAMES.fullmatch(item.id) for item in items)
-    given = description.class_set()
-    classes = f"{len(given)} classes of dataset.yaml" if given else f"{len(VOC_NAMES)} classes"
-    reasons = [f"JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC, {classes}, 255 is void"]
-    if not given and not public:
-        reasons.append("its files are not named as VOC's are: if its classes are others, name them in dataset.yaml")
-    encoding = MaskEncoding()
-    if any(_in_colours(item.mask) for item in items[:PROBED]):
-        colours = {colour: index for index, colour in enumerate(VOC_CLASSES.palette)}
-        encoding = MaskEncoding(colours=colours, void_colours=(BORDER,))
+    classes, encoding, said = _classes(root, items, description)
+    reasons.insert(0, f"JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC{said}")
+    if encoding.colours:
         reasons.append("RGB masks, in VOC's colours")
     if hidden:
         reasons.append("test.txt is left out: its masks are not there")
     more = root / "SegmentationClassAug"
     if more.is_dir():
         splits["train"] = _with_sbd(splits.get("train", ()), set(names.get("val", ())), lists, images, more, reasons)
-    return Found("voc", reasons, splits, VOC_CLASSES, encoding, public=public)
+    return Found("voc", reasons, splits, classes, encoding, public=classes is VOC_CLASSES)
 
 
-def _in_colours(mask: Path) -> bool:
-    """Whether a mask is RGB, and not ids in three equal channels."""
+def is_voc(root: Path, items: Sequence[Item]) -> bool:
+    """Whether images are VOC's own: by their names with a year, or VOC 2007's by VOC's own lists or annotations."""
+    if all(NAMES.fullmatch(item.id) for item in items):
+        return True
+    if not all(re.fullmatch(r"\d{6}", item.id) for item in items):
+        return False
+    notes = root / "Annotations" / f"{items[0].id}.xml" if items else root
+    return next(root.glob(OWN_LIST), None) is not None or (notes.is_file() and OWN_WORDS in head_of(notes))
+
+
+def _classes(root: Path, items: Sequence[Item], description: Description) -> tuple[ClassSet | None, MaskEncoding, str]:
+    """VOC's classes for VOC's own images and ids; else those of ``dataset.yaml`` or of a list beside; else None.
+
+    RGB masks are read by VOC's rule of colours, where all of their colours are that rule's.
+    """
+    listing, given = names_file(root), description.class_set()
+    colours = [colour for item in items[:PROBED] for colour in _colours(item.mask)]
+    ids = [value for item in items[:PROBED] for value in _ids(item.mask)]
+    if given is not None:
+        classes, said = given, f"'s form, {len(given)} classes of dataset.yaml"
+    elif listing is not None and (names := class_names(listing)) != VOC_NAMES:
+        classes, said = ClassSet(names), f"'s form, {len(names)} classes of {listing.name}, licence not known"
+    elif is_voc(root, items) and all(value in (*range(len(VOC_NAMES)), 255) for value in ids):
+        classes, said = VOC_CLASSES, f", {len(VOC_NAMES)} classes, 255 is void"
+    else:
+        more = {colour for item in items[PROBED:] if colours for colour in _colours(item.mask)}
+        places = [PALETTE.index(colour) for colour in {*colours, *more} if colour in PALETTE]
+        said = "'s form; its files are not VOC's own: class names and licence are not known"
+        if not places:
+            return None, MaskEncoding(), said
+        classes = ClassSet(tuple(f"class_{index}" for index in range(max(places) + 1)))
+    if not colours or not set(colours) <= {*PALETTE[: len(classes)], BORDER}:
+        return (classes if classes is VOC_CLASSES else None), MaskEncoding(), said
+    ids_of = {colour: index for index, colour in enumerate(PALETTE[: len(classes)])}
+    return classes, MaskEncoding(colours=ids_of, void_colours=(BORDER,)), said
+
+
+def _raw(mask: Path) -> np.ndarray:
     try:
-        raw = read_raw_mask(mask)
+        return read_raw_mask(mask)
     except DataError:
-        return False  # named where it is read
-    return raw.ndim == 3 and bool((raw != raw[..., :1]).any())
+        return np.zeros(0)  # named where it is read
+
+
+def _ids(mask: Path) -> list[int]:
+    raw = _raw(mask)
+    return [int(value) for value in np.unique(raw)] if raw.ndim == 2 else []
+
+
+def _colours(mask: Path) -> list[Colour]:
+    """The colours of an RGB mask; none for ids in three equal channels."""
+    raw = _raw(mask)
+    if raw.ndim != 3 or not (raw != raw[..., :1]).any():
+        return []
+    found = np.unique(raw.reshape(-1, 3), axis=0).tolist()
+    return [(red, green, blue) for red, green, blue in found]
 
 
 def _with_sbd(

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from fullconv.data.description import Description
-from fullconv.data.layouts.base import Found, lines, listed
+from fullconv.data.layouts.base import Found, in_form_of, lines, listed
 from fullconv.data.layouts.sbd import sbd_folder, sbd_items
-from fullconv.data.layouts.voc import VOC_NAMES
+from fullconv.data.layouts.voc import VOC_NAMES, is_voc
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
@@ -51,7 +51,10 @@ def recognise_voc_sbd(root: Path, description: Description) -> Found | None:
     splits = {"train": [union[name] for name in sorted(union)], "val": val}
     if seg11valid:
         splits["seg11valid"] = seg11valid
-    return Found("voc_sbd", reasons, splits, ClassSet(VOC_NAMES))
+    public = is_voc(voc, list(union.values()))
+    if not public:
+        reasons.append(in_form_of("PASCAL VOC"))
+    return Found("voc_sbd", reasons, splits, ClassSet(VOC_NAMES), public=public)
 
 
 def _is_voc(folder: Path) -> bool:

@@ -44,7 +44,8 @@ class Voc(Writer):
             notes.append(
                 f"voc has train, val and test; the lists of {', '.join(others)} are written and not read again"
             )
-        if spec.classes.names != VOC_NAMES:
+        self.own = spec.layout in ("voc", "voc_sbd") and bool(spec.licence) and spec.classes.names == VOC_NAMES
+        if not self.own:
             notes.append("voc has no place for class names: labelmap.txt (as CVAT writes it) holds them")
 
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
@@ -54,7 +55,7 @@ class Voc(Writer):
     def finish(self, names: Mapping[str, list[str]]) -> None:
         write_lists(self.root / "ImageSets" / "Segmentation", names)
         classes = self.spec.classes
-        if classes.names != VOC_NAMES:
+        if not self.own:
             rows = [
                 f"{name}:{','.join(map(str, colour))}::\n"
                 for name, colour in zip(classes.names, classes.palette, strict=True)
