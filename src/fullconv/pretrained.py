@@ -14,6 +14,7 @@ from fullconv.data.archive import cache_folder
 from fullconv.data.layouts import VOC_NAMES
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import build_model, download
+from fullconv.models.arguments import SMP, check_arguments, check_network
 from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
 from fullconv.models.weights import read_safetensors
@@ -101,20 +102,23 @@ def from_smp(
     """
     folder = Path(folder)
     config = _smp_config(folder)
-    architecture = str(config.pop("_model_class"))
-    channels = int(config.get("classes", 1))
+    where = str(folder / SMP_CONFIG)
+    architecture = check_network(config.pop("_model_class"), where, ModelFileError)
+    check_network(config.get("encoder_weights") or "none", where, ModelFileError)
+    args = {name: value for name, value in config.items() if name not in SMP_UNUSED}
+    check_arguments(SMP, args, f"{where}: {architecture}", ModelFileError)
+    channels = args.get("classes", 1)
     expected = 2 if channels == 1 else channels
     if len(classes) != expected:
         hint = " (background first)" if channels == 1 else ""
         raise UsageError(f"{folder}: needs {expected} class names{hint}, found {len(classes)}: {', '.join(classes)}")
     if not all(name.strip() for name in classes):
         raise UsageError(f"{folder}: every class needs a name, found {', '.join(map(repr, classes))}")
-    in_channels = int(config.get("in_channels", 3))
+    in_channels = args.get("in_channels", 3)
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, 3, in_channels):
             raise UsageError(f"{folder}: {name} needs {in_channels} numbers, found {len(values)}")
     preprocessing = Preprocessing.for_channels(in_channels, tuple(mean), tuple(std))
-    args = {name: value for name, value in config.items() if name not in SMP_UNUSED}
     built = build_model("smp", expected, architecture, "none", in_channels, None, args)
     file = folder / "model.safetensors"
     state, _ = read_safetensors(file)

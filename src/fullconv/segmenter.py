@@ -24,6 +24,7 @@ from fullconv.files import replacing
 from fullconv.geometry import Window, tile_windows
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
+from fullconv.models.arguments import described
 from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.finite import first_bad_layer, not_finite
 from fullconv.models.weights import read_safetensors
@@ -145,7 +146,7 @@ class Segmenter:
         header = read_header(file)
         state, _ = read_safetensors(file)
         try:
-            segmenter = from_header(header)
+            segmenter = from_header(header, str(file))
             segmenter.network.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
@@ -280,9 +281,18 @@ class Segmenter:
         return np.require(array, requirements=["C", "W"])  # PyTorch wants memory that may be written
 
 
-def from_header(header: dict[str, Any]) -> Segmenter:
-    """The segmenter that a header describes, with random weights."""
-    model = build_model(**header["model"])
+def from_header(header: dict[str, Any], where: str) -> Segmenter:
+    """The segmenter that a header describes, with random weights.
+
+    Raises:
+        ModelFileError: the header says more than an architecture, or one that cannot be built.
+    """
+    try:
+        model = build_model(**described(header["model"], where))
+    except ModelFileError:
+        raise
+    except UsageError as error:
+        raise ModelFileError(f"{where}: {error}") from error
     model.licence = header.get("weights_licence", "")
     classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
     return Segmenter(model, classes, preprocessing, header["provenance"])

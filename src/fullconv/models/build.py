@@ -12,8 +12,9 @@ import timm
 import torch
 from torch import nn
 
-from fullconv.errors import FullconvError, UsageError
+from fullconv.errors import FullconvError, ModelFileError, UsageError
 from fullconv.models import download
+from fullconv.models.arguments import check_arguments, check_network, taken_by_encoder, taken_by_model
 from fullconv.models.cpu_bf16 import mend_convolutions
 from fullconv.models.deeplab import DeepLab, Dilated
 from fullconv.models.encoder import Encoder
@@ -142,37 +143,32 @@ def build_model(
         encoder_weights: ``imagenet`` (downloaded once by timm or torchvision), ``none``, or a file. A file may
             name its architecture arguments, mean and std in its metadata; they are honoured.
         in_channels: channels of the image.
-        encoder_args: for ``timm.create_model``, or for :class:`VGG16`.
+        encoder_args: for timm's network (:data:`fullconv.models.arguments.TIMM`), or for :class:`VGG16`.
         model_args: for the network's class, for example :class:`FCN`.
 
     Raises:
-        UsageError: an unknown name or argument, or weights that cannot be had.
+        UsageError: an unknown name or argument, or weights that are not available.
         ModelFileError: a weights file that is damaged or does not fit.
     """
     if name in FOREIGN:
         return _foreign(name, num_classes, encoder, encoder_weights, in_channels, encoder_args, model_args)
     if name not in MODELS:
         raise UsageError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
+    check_network(encoder)
+    own_args = check_arguments(taken_by_model(name), model_args or {}, f"model {name}: model_args")
     built = BuiltModel(nn.Identity(), {})
     args = dict(encoder_args or {})
     state: dict[str, torch.Tensor] = {}
     if encoder_weights not in ("imagenet", "none"):
         state, metadata = read_weights(encoder_weights)
-        said = timm_metadata(metadata)
-        if said.get("architecture", encoder) != encoder:
-            raise UsageError(
-                f"{encoder_weights}: holds weights of {said['architecture']}, not of {encoder}; "
-                f"use --encoder {said['architecture']}"
-            )
-        args = {**said.get("args", {}), **args}
-        built.mean, built.std = _three(said, "mean", built.mean), _three(said, "std", built.std)
-        built.licence = str(said.get("licence", ""))
+        args = {**honoured(encoder_weights, timm_metadata(metadata), encoder, built), **args}
 
     def make_encoder(strides: tuple[int, ...], own_head: bool = False, **more: Any) -> Encoder:
         made: Encoder
         if more.pop("pooling_indices", False):
             if encoder != "vgg16":
                 raise UsageError(f"segnet has VGG16's pooling indices; use --encoder vgg16, found {encoder}")
+            check_arguments(taken_by_encoder(encoder, name), args, "encoder vgg16 of segnet: encoder_args")
             made = PoolingVGG16(in_channels)
         elif encoder == "vgg16":
             made = _vgg16(in_channels, {**({"fc_channels": 0} if own_head else {}), **args, **more})
@@ -188,11 +184,11 @@ def build_model(
         return made
 
     try:
-        built.network = MODELS[name](make_encoder, num_classes, **(model_args or {}))
+        built.network = MODELS[name](make_encoder, num_classes, **own_args)
     except (TypeError, ValueError) as error:
         if isinstance(error, FullconvError):
             raise
-        raise UsageError(f"model {name} does not take these model_args: {model_args} ({error})") from error
+        raise UsageError(f"model {name} does not take these model_args: {own_args} ({error})") from error
     mend_convolutions(built.network)
     lean_activations(built.network)
     _probe(built.network, encoder, in_channels, num_classes)
@@ -202,7 +198,7 @@ def build_model(
         "encoder": encoder,
         "in_channels": in_channels,
         "encoder_args": args,
-        "model_args": dict(model_args or {}),
+        "model_args": own_args,
     }
     return built
 
@@ -252,7 +248,24 @@ def _probe(network: nn.Module, encoder: str, in_channels: int, num_classes: int)
         raise UsageError(f"encoder {encoder} gives features of an unusual layout; choose a convolutional one")
 
 
+def honoured(path: str, said: dict[str, Any], encoder: str, built: BuiltModel) -> dict[str, Any]:
+    """The architecture arguments that a weights file names in its metadata; mean, std and licence go to ``built``.
+
+    Raises:
+        UsageError: weights of another network.
+        ModelFileError: metadata that name more than an architecture.
+    """
+    architecture = check_network(said.get("architecture", encoder), path, ModelFileError)
+    if architecture != encoder:
+        raise UsageError(f"{path}: holds weights of {architecture}, not of {encoder}; use --encoder {architecture}")
+    built.mean, built.std = _three(said, "mean", built.mean), _three(said, "std", built.std)
+    built.licence = str(said.get("licence", ""))
+    takes = taken_by_encoder(encoder)
+    return check_arguments(takes, said.get("args", {}), f"{path}: its metadata's args", ModelFileError)
+
+
 def _vgg16(in_channels: int, args: dict[str, Any]) -> VGG16:
+    check_arguments(taken_by_encoder("vgg16"), args, "encoder vgg16: encoder_args")
     try:
         return VGG16(in_channels, **args)
     except (TypeError, ValueError) as error:

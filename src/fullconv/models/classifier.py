@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import download
-from fullconv.models.build import BuiltModel
+from fullconv.models.arguments import TIMM, check_arguments, check_network
+from fullconv.models.build import BuiltModel, honoured
 from fullconv.models.convolutionalize import convolutionalize
 from fullconv.models.weights import read_weights, timm_metadata, transplant
 
@@ -31,7 +32,7 @@ def build_classifier(
             may name its architecture arguments, mean and std in its metadata; they are honoured.
         head_weights: an HDF5 file with datasets ``w`` ``[features, classes]`` and ``b`` ``[classes]`` for the last
             layer alone, as Keras users keep them.
-        encoder_args: keyword arguments for ``timm.create_model``.
+        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`).
 
     Raises:
         UsageError: no such classifier, weights that cannot be had, or a head that cannot be made convolutional.
@@ -42,11 +43,9 @@ def build_classifier(
     state: dict[str, Tensor] = {}
     if weights not in ("imagenet", "none"):
         state, metadata = read_weights(weights)
-        said = timm_metadata(metadata)
-        args = {**said.get("args", {}), **args}
-        built.mean, built.std = tuple(said.get("mean", built.mean)), tuple(said.get("std", built.std))
-        built.licence = str(said.get("licence", ""))
+        args = {**honoured(weights, timm_metadata(metadata), name.removeprefix(TORCHVISION), built), **args}
     if name.startswith(TORCHVISION):
+        check_arguments({}, args, f"classifier {name}: encoder_args")
         classifier, size = _torchvision(name.removeprefix(TORCHVISION), weights), (224, 224)
     else:
         classifier, size = _timm(name, weights, args, built)
@@ -65,13 +64,14 @@ def build_classifier(
 
 
 def _timm(name: str, weights: str, args: dict[str, Any], built: BuiltModel) -> tuple[nn.Module, tuple[int, int]]:
-    if not timm.is_model(name):
+    if not timm.is_model(check_network(name)):
         near = difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
         raise UsageError(f"no classifier is called {name!r}; {hint}")
+    args = check_arguments(TIMM, args, f"classifier {name}: encoder_args")
     try:
         classifier: nn.Module = timm.create_model(name, pretrained=False, **args)
-    except (TypeError, RuntimeError, AssertionError) as error:
+    except Exception as error:  # on values that make no sense together timm raises almost anything
         raise UsageError(f"classifier {name} does not take these encoder_args: {args} ({error})") from error
     settings: Any = timm.get_pretrained_cfg(name)
     size = (224, 224)

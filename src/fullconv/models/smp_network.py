@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fullconv.errors import UsageError
 from fullconv.geometry import round_up, same_map
+from fullconv.models.arguments import SMP, check_arguments, check_network
 from fullconv.models.network import SegmentationNetwork
 
 
@@ -22,7 +23,8 @@ class SmpNetwork(SegmentationNetwork):
     Args:
         architecture: ``Unet``, ``FPN``, ``DeepLabV3Plus``, ...
         num_classes: channels of our logits; its own number of classes follows from them.
-        args: of its class, as its ``config.json`` holds them.
+        args: of its class, as its ``config.json`` holds them; those that mean architecture
+            (:data:`fullconv.models.arguments.SMP`).
 
     Raises:
         UsageError: the library is not installed, or knows no such network or arguments.
@@ -32,6 +34,7 @@ class SmpNetwork(SegmentationNetwork):
 
     def __init__(self, architecture: str, num_classes: int, args: dict[str, Any]) -> None:
         super().__init__()
+        check_arguments(SMP, args, f"{check_network(architecture)}: model_args")
         library = smp()
         known = {maker.__name__: maker for maker in library.MODEL_ARCHITECTURES_MAPPING.values()}
         if architecture not in known:
@@ -44,8 +47,8 @@ class SmpNetwork(SegmentationNetwork):
         plain |= {"encoder_weights": None, "activation": None, "aux_params": None}
         try:
             built = known[architecture](**plain)
-        except (TypeError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # on values that make no sense together it raises almost anything
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise UsageError(f"{architecture} does not take these arguments: {args} ({reason})") from error
         self.encoder, self.decoder, self.head = built.encoder, built.decoder, built.segmentation_head
         self.stride, self.coarsest_stride, self.coordinates = 1, 32, same_map(1)

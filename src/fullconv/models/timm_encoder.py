@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.geometry import same_map
+from fullconv.models.arguments import TIMM, check_arguments, check_network
 from fullconv.models.encoder import Encoder
 from fullconv.models.weights import TransplantReport, transplant
 
@@ -27,10 +28,10 @@ class TimmEncoder(Encoder):
         name: a timm model name, for example ``resnet34``.
         strides: the taps wanted.
         in_channels: channels of the image.
-        encoder_args: keyword arguments for ``timm.create_model``.
+        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`).
 
     Raises:
-        UsageError: no such model, or a stride that it does not have.
+        UsageError: no such model, an argument that it does not take, or a stride that it does not have.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class TimmEncoder(Encoder):
         encoder_args: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not timm.is_model(name):
+        if not timm.is_model(check_network(name)):
             near = difflib.get_close_matches(name, ["vgg16", *timm.list_models()], 3, cutoff=0.5)
             hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
             raise UsageError(f"no encoder is called {name!r}; {hint}")
-        args = dict(encoder_args or {})
+        args = check_arguments(TIMM, encoder_args or {}, f"encoder {name}: encoder_args")
         reductions = _reductions(name, args)
         wanted = sorted(strides)
         missing = [stride for stride in wanted if stride not in reductions]
@@ -98,6 +99,6 @@ def _reductions(name: str, args: dict[str, Any]) -> list[int]:
             body: Any = timm.create_model(name, pretrained=False, features_only=True, **args)
     except (RuntimeError, AttributeError, NotImplementedError) as error:
         raise UsageError(f"encoder {name} gives no feature maps ({error}); choose a convolutional one") from error
-    except (TypeError, AssertionError) as error:
+    except Exception as error:  # on values that make no sense together timm raises almost anything
         raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
     return list(body.feature_info.reduction())

@@ -22,6 +22,7 @@ from fullconv.geometry import round_up
 from fullconv.images.files import image_size
 from fullconv.model_file import model_file, read_header
 from fullconv.models import build_model, transplant
+from fullconv.models.arguments import described
 from fullconv.models.build import FOREIGN
 from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter, from_header
@@ -146,7 +147,7 @@ def make_plan(
     else:
         if saved["data"] != fingerprint(spec, train_items, val_items):
             raise UsageError(f"{spec.root}: not the data of this run (other classes, names or order); give the same")
-        segmenter, listing = from_header(saved["header"]), ""
+        segmenter, listing = from_header(saved["header"], "the saved run"), ""
         segmenter.precision = saved["precision"]
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.encoder.requires_grad_(False)
@@ -167,6 +168,7 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
     encoder_args, model_args, start = config.encoder_args, config.model_args, None
     if config.init_from:
         start = read_header(config.init_from)
+        start["model"] = described(start["model"], config.init_from)
         if start["model"]["encoder"] != config.encoder:
             raise UsageError(
                 f"--init-from {config.init_from}: its encoder is {start['model']['encoder']}, not {config.encoder}; "
