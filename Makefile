@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test test-minimum bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -14,6 +14,13 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# the oldest versions that pyproject.toml allows; what they warn of in each other is not ours
+test-minimum: .venv-minimum/.installed
+	.venv-minimum/bin/python -m pytest -W ignore::DeprecationWarning -W ignore::FutureWarning $(MINIMUM_TESTS)
+
+MINIMUM_TESTS := tests/models tests/ops tests/data/test_open.py tests/data/test_loader.py tests/test_segmenter.py \
+	tests/test_pretrained.py tests/training/test_fit.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
@@ -30,9 +37,16 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -e '.[dev]'
 	touch $@
 
+.venv-minimum/.installed: pyproject.toml .ci/minimum.py
+	$(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/pip install --quiet --upgrade pip
+	.venv-minimum/bin/python .ci/minimum.py pyproject.toml > .venv-minimum/minimum.txt
+	.venv-minimum/bin/pip install --quiet -e '.[dev]' -c .venv-minimum/minimum.txt
+	touch $@
+
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -e '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-minimum .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,14 +19,19 @@ def pins(project: dict) -> dict[str, str]:
     Raises:
         ValueError: a dependency without a lower bound.
     """
-    requirements = [*project["dependencies"], *(one for many in project["optional-dependencies"].values() for one in many)]
+    requirements = [
+        *project["dependencies"],
+        *(one for many in project["optional-dependencies"].values() for one in many),
+    ]
     oldest = {}
     for requirement in requirements:
         match = REQUIREMENT.match(requirement)
         assert match is not None, requirement
         if match["name"] == project["name"]:
             continue
-        bounds = [part.strip().removeprefix(">=") for part in match["range"].split(",") if part.strip().startswith(">=")]
+        bounds = [
+            part.strip().removeprefix(">=") for part in match["range"].split(",") if part.strip().startswith(">=")
+        ]
         if len(bounds) != 1:
             raise ValueError(f"{requirement}: expected one lower bound, name>=version")
         oldest[match["name"]] = bounds[0]

@@ -222,7 +222,7 @@ def _words(kind: Any) -> str:
         return " or ".join(map(str, get_args(kind)))
     known = [
         (Numbers, "a number or a list of numbers"), (Flag, "true or false"), (bool, "true or false"),
-        (Word, "one word"), (str, "one word"), (int, f"a whole number up to {LARGEST}"), (float, f"a number up to {LARGEST}"),
-        (dict, "named values"),
+        (Word, "one word"), (str, "one word"), (int, f"a whole number up to {LARGEST}"),
+        (float, f"a number up to {LARGEST}"), (dict, "named values"),
     ]  # fmt: skip
     return next((text for entry, text in known if kind == entry), str(kind).replace("collections.abc.", ""))

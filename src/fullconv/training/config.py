@@ -25,7 +25,9 @@ class TrainConfig(BaseModel):
     )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
     encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
-    encoder_args: dict[str, Any] = Field({}, description="architecture arguments of the encoder: of timm's network, or of VGG16")
+    encoder_args: dict[str, Any] = Field(
+        {}, description="architecture arguments of the encoder: of timm's network, or of VGG16"
+    )
     model_args: dict[str, Any] = Field(
         {}, description="arguments of the network's class, for example head_channels or upsampling"
     )
