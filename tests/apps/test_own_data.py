@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageDraw
 from pycocotools import mask as mask_utils
 
 from fullconv.apps.cli import run
@@ -167,3 +167,26 @@ def test_coco_of_two_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     coco(root / "annotations" / "valid.json", [f"{number}.png" for number in (4, 5)])
     assert checked(root, capsys)["images"] == {"train": 4, "val": 2}
     assert {tuple(row) for row in converted(root, capsys)[1]} == {(1024 - ROOF, ROOF)}
+
+
+@pytest.mark.parametrize("folder", ["labels", "annotations"])
+def test_labelme_files_beside_images(tmp_path: Path, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    shape = {
+        "label": "car",
+        "points": [[2, 2], [20, 2], [20, 20]],
+        "group_id": None,
+        "shape_type": "polygon",
+        "flags": {},
+    }
+    size = {"imageHeight": 32, "imageWidth": 32, "imageData": None}
+    (root / folder).mkdir(parents=True)
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+        content = {"version": "5.4.1", "flags": {}, "shapes": [shape], "imagePath": f"..\\images\\{number}.png", **size}
+        (root / folder / f"{number}.json").write_text(json.dumps(content))
+    assert checked(root, capsys)["layout"] == "labelme"
+    drawn = Image.new("1", (32, 32))
+    ImageDraw.Draw(drawn).polygon([(2, 2), (20, 2), (20, 20)], fill=1, outline=1)
+    car = int(np.asarray(drawn).sum())
+    assert converted(root, capsys)[:2] == (["_background_", "car"], [[1024 - car, car]] * 6)

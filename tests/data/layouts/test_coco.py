@@ -275,7 +275,9 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no annotations; expected COCO's instance annotations"):
         open_dataset(root)
     write(root / "annotations" / "instances_train2014.json", root / "train2014")
-    with pytest.raises(DataError, match=r"instances_train2014.json and instances_train2017.json are of one split"):
+    with pytest.raises(
+        DataError, match=r"instances_train2014.json and annotations/instances_train2017.json are of one split"
+    ):
         open_dataset(root)
 
 

@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 40, 60
 
 
 def write(root: Path, *shapes: dict[str, Any], name: str = "a") -> None:
-    root.mkdir(exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (WIDTH, HEIGHT)).save(root / f"{name}.png")
     (root / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.png", "imageData": None}))
 
@@ -157,3 +157,51 @@ def test_the_image_is_found_by_the_file_s_own_name_or_inside_it(tmp_path: Path) 
     path.write_text(json.dumps({**content, "imageData": "no base64!"}))
     with pytest.raises(DataError, match="imageData is no base64"):
         open_dataset(tmp_path)
+
+
+def write_apart(root: Path, split: str, notes: str, stated: str, names: list[str]) -> None:
+    for folder in ("images", notes):
+        (root / folder / split).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", (WIDTH, HEIGHT)).save(root / "images" / split / f"{name}.png")
+        content = {"shapes": [shape("rectangle", (10, 5), (30, 20))], "imagePath": stated.format(name)}
+        (root / notes / split / f"{name}.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("notes", ["labels", "annotations", "Labels"])
+@pytest.mark.parametrize("stated", ["{}.png", "..\\images\\{}.png", "C:\\photos\\{}.PNG", "gone.jpg"])
+def test_files_in_a_folder_of_their_own(tmp_path: Path, notes: str, stated: str) -> None:
+    write_apart(tmp_path, "", notes, stated, ["a", "b"])
+    spec = open_dataset(tmp_path)
+    assert (spec.layout, spec.classes.names) == ("labelme", ("_background_", "cat"))
+    for split in ("train", "val"):
+        (item,) = spec.split(split)
+        assert item.image.parent.name == "images"
+        assert (read_sample(spec, item).labels == 1).sum() == 16 * 21
+
+
+def test_split_folders_on_either_side(tmp_path: Path) -> None:
+    for split, names in (("train", ["a", "b"]), ("valid", ["c"])):
+        write_apart(tmp_path / "outer", split, "labels", "{}.png", names)
+        write_apart(tmp_path / "inner" / split, "", "labels", "{}.png", names)
+        for name in names:
+            write(tmp_path / "beside" / "images" / split, shape("point", (3, 3)), name=name)
+    for kind in ("outer", "inner", "beside"):
+        spec = open_dataset(tmp_path / kind)
+        assert {split: [item.id for item in items] for split, items in spec.splits.items()} == {
+            "train": ["a", "b"], "val": ["c"],
+        }  # fmt: skip
+        assert spec.layout == "labelme"
+
+
+def test_masks_beside_win_and_nothing_outside_is_read(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_apart(root, "", "labels", "../../outside/{}.png", ["a", "b"])
+    (tmp_path / "outside").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (WIDTH, HEIGHT), "red").save(tmp_path / "outside" / f"{name}.png")
+    assert open_dataset(root).split("train")[0].image.is_relative_to(root)
+    (root / "masks").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(root / "masks" / f"{name}.png")
+    assert open_dataset(root).layout == "folder"

@@ -103,7 +103,8 @@ def image_folder(root: Path, places: Sequence[str], name: str, anywhere: bool = 
     Raises:
         DataError: the image is in none of them.
     """
-    tried = dict.fromkeys((*places, *(f"images/{place}" for place in places), "images", "data", "."))
+    both = [name for place in places for name in (place, f"images/{place}")]
+    tried = dict.fromkeys((*both, "images", "data", "."))
     for folder in (spot(root / part) for part in tried):
         if folder is not None and (spot(folder / inside(name)) or spot(folder / Path(name).name)):
             return folder

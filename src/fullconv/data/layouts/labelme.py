@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +15,11 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fullconv.data.counting import class_names, names_file
 from fullconv.data.description import Description
 from fullconv.data.encoded import EncodedFile, EncodedImage
-from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, lines
+from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files
+from fullconv.data.layouts.folder import MASK_FOLDERS
 from fullconv.data.layouts.names import spot
 from fullconv.data.regions import IGNORED, Drawing, Region, ring
 from fullconv.data.spec import Item
@@ -25,6 +29,8 @@ from fullconv.spec import ClassSet
 from fullconv.text import read_text
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
+LISTING = "labels.txt"
+NOTES = ("labels", "annotations", "label", "annotation", "json", "jsons", "labelme")
 LINE_WIDTH, POINT_RADIUS = 10, 5
 CORNERS = 4
 POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2, 1 << 20), "point": (1,)}
@@ -34,25 +40,48 @@ POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2,
 def recognise_labelme(root: Path, description: Description) -> Found | None:
     """LabelMe: one JSON file with ``shapes`` and ``imagePath`` for each image; ``labels.txt`` names the classes.
 
+    The files lie beside the images, or in ``labels`` or ``annotations`` beside ``images``.
+
     Without ``labels.txt`` classes are the labels found, in alphabetical order, after the background. What no shape
     covers is background; ``__ignore__`` is unlabelled; shapes overlap in their order. Polygons, rectangles, circles,
     lines (10 pixels wide), points (5 pixels around) and the masks of LabelMe 5 are drawn as LabelMe draws them.
     """
-    folders = {split: folder for split, names in SPLIT_NAMES if (folder := child(root, names)) is not None}
-    found = {split: _annotations(folder) for split, folder in folders.items()}
-    if "train" not in found or not found["train"]:
-        found = {"": _annotations(root)}
+    found = _files(root)
     files = [pair for pairs in found.values() for pair in pairs]
     if not files:
         return None
-    names = _class_names(root, [content for _, content in files])
+    names, source = _class_names(root, [path for path, _ in files], [content for _, content in files])
     ids = {name: index for index, name in enumerate(names)}
     skipped: list[str] = []
-    splits = {split: [_item(path, content, ids, skipped) for path, content in pairs] for split, pairs in found.items()}
-    reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes"]
+    splits = {
+        split: [_item(root, path, content, ids, skipped) for path, content in pairs] for split, pairs in found.items()
+    }
+    reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes ({source})"]
     if skipped:
         reasons.append(f"{len(skipped)} polygons of fewer than 3 points are left out ({first_few(skipped)})")
     return Found("labelme", reasons, splits, ClassSet(names))
+
+
+def _files(root: Path) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
+    """LabelMe's files by split; "" where no folder is named like one.
+
+    They lie beside the images or, where no masks do, in a folder of their own: ``labels``, ``annotations``, ...
+    """
+    masks = [folder for name in MASK_FOLDERS if (folder := child(root, (name,))) is not None]
+    beside = not any(image_files(folder) for folder in masks)
+
+    def below(folder: Path) -> list[Path]:
+        own = [found for name in (*NOTES, "images") if beside and (found := child(folder, (name,))) is not None]
+        return [folder, *own]
+
+    found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
+    for split, names in SPLIT_NAMES:
+        parts = [part for place in below(root) if (part := child(place, names)) is not None]
+        pairs = [pair for part in parts for place in below(part) for pair in _annotations(place)]
+        if pairs:
+            found[split] = pairs
+    whole = [] if "train" in found else [pair for place in below(root) for pair in _annotations(place)]
+    return {"": whole} if whole else found
 
 
 def _annotations(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -79,16 +108,18 @@ def _annotations(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return found
 
 
-def _class_names(root: Path, contents: list[dict[str, Any]]) -> tuple[str, ...]:
-    listing = next((folder / "labels.txt" for folder in (root, root.parent) if (folder / "labels.txt").is_file()), None)
+def _class_names(root: Path, paths: Sequence[Path], contents: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], str]:
+    """The classes, and where they come from."""
+    places = dict.fromkeys((root, *(path.parent for path in paths), root.parent))
+    listing = next((folder / LISTING for folder in places if (folder / LISTING).is_file()), names_file(root))
     if listing is not None:
-        return tuple(name for name in lines(listing) if name != UNLABELLED)
+        return tuple(name for name in class_names(listing) if name != UNLABELLED), f"those of {listing.name}"
     labels = {str(shape.get("label")) for content in contents for shape in content["shapes"]}
-    return (BACKGROUND, *sorted(labels - {BACKGROUND, UNLABELLED}))
+    return (BACKGROUND, *sorted(labels - {BACKGROUND, UNLABELLED})), "the labels found, sorted, after the background"
 
 
-def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: list[str]) -> Item:
-    image = _image(path, str(content["imagePath"]))
+def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], skipped: list[str]) -> Item:
+    image = _image(root, path, str(content["imagePath"]))
     pixels = EncodedImage(ImageInJson(path)) if image is None and content.get("imageData") else None
     if image is None and pixels is None:
         raise DataError(f"{path}: its image {content['imagePath']} is missing; put it beside, or correct imagePath")
@@ -117,11 +148,24 @@ def _item(path: Path, content: dict[str, Any], ids: dict[str, int], skipped: lis
     return Item(path.stem, image or path, labels=drawing, pixels=pixels)
 
 
-def _image(path: Path, stated: str) -> Path | None:
-    """The image that a JSON file is about: where it says, else beside it by its stated name, else by the file's own."""
-    place = path.parent / stated.replace("\\", "/").lstrip("/")  # a whole path is another machine's: its end counts
-    own = (path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES)
-    there = (spot(one) for one in (place, path.parent / place.name, *own))
+def _image(root: Path, path: Path, stated: str) -> Path | None:
+    """The image that a JSON file is about: where it says, else by its stated name, else by the file's own.
+
+    The two names are looked for beside the file, and in the folder ``images`` that its folder has for a neighbour
+    (``labels/train/a.json``: ``images/train/a.png``, also ``images/a.png``). What leads outside the data is not read.
+    """
+    place = Path(os.path.normpath(path.parent / stated.replace("\\", "/").lstrip("/")))  # a whole path: its end counts
+    folders = [path.parent]
+    for above in path.parents:
+        if above == root.parent:
+            break
+        images = spot(above / "images")
+        if images is not None:
+            inner = path.parent.relative_to(above).parts[1:]
+            folders += [images.joinpath(*inner), images]
+    names = (place.name, *(f"{path.stem}{suffix}" for suffix in IMAGE_SUFFIXES))
+    spots = ([place] if place.is_relative_to(root) else []) + [folder / name for name in names for folder in folders]
+    there = (spot(one) for one in spots)
     return next((one for one in there if one and one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()), None)
 
 
