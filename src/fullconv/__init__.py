@@ -2,9 +2,10 @@
 
     import fullconv
 
-    run = fullconv.train("my_photos", epochs=30)
-    segmenter = fullconv.load(run.best)
-    segmenter.predict("photo.jpg").save("photo.png")
+    if __name__ == "__main__":  # in a script: reading processes import it again
+        run = fullconv.train("my_photos", epochs=30)
+        segmenter = fullconv.load(run.best)
+        segmenter.predict("photo.jpg").save("photo.png")
 
 Names are imported on first use, so that ``import fullconv`` is quick.
 """

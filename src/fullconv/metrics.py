@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,10 @@ class Scores:
         pixels: ``t_i`` per class.
         absent: names of the classes in neither truth nor prediction, left out of ``mean_iou``.
         loss: mean cross-entropy over all labelled pixels (nan where it was not computed).
+        unlabelled: names of the classes that the data never label; they have no IoU and are in no mean.
+        outside: per class the pixels predicted as it in images whose data do not label it; each is an error.
+        confusion: ``n_ij``, row by row.
+        notes: lines on how the scores came about, for whoever compares them.
 
     Source: Long, Shelhamer, Darrell, arXiv:1411.4038, section 5 (the four metrics).
     """
@@ -40,10 +45,15 @@ class Scores:
     classes: ClassSet
     loss: float = math.nan
     images: int = 0
+    unlabelled: tuple[str, ...] = ()
+    outside: tuple[int, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def absent(self) -> tuple[str, ...]:
-        return tuple(name for name, iou in zip(self.classes.names, self.iou, strict=True) if math.isnan(iou))
+        named = zip(self.classes.names, self.iou, strict=True)
+        return tuple(name for name, iou in named if math.isnan(iou) and name not in self.unlabelled)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: nan becomes null."""
@@ -55,6 +65,11 @@ class Scores:
             "loss": _number(self.loss),
             "images": self.images,
             "absent": list(self.absent),
+            "unlabelled": list(self.unlabelled),
+            "predicted_where_unlabelled": {
+                name: pixels for name, pixels in zip(self.classes.names, self.outside, strict=False) if pixels
+            },
+            "notes": list(self.notes),
             "classes": [
                 {"name": name, "iou": _number(iou), "accuracy": _number(accuracy), "pixels": pixels}
                 for name, iou, accuracy, pixels in zip(
@@ -83,11 +98,20 @@ class ConfusionMatrix:
         """Add another matrix over the same classes."""
         self.counts += other.counts.to(self.counts.device)
 
-    def scores(self, loss: float = math.nan, images: int = 0) -> Scores:
-        """The scores of what was counted; nan where nothing was."""
-        counts = self.counts.cpu().double()
+    def scores(
+        self, loss: float = math.nan, images: int = 0, labelled: Sequence[bool] | None = None, **rest: Any
+    ) -> Scores:
+        """The scores of what was counted; nan where nothing was.
+
+        Args:
+            labelled: whether the data label each class; None for all. A class that they do not label has no IoU.
+            **rest: further fields of :class:`Scores`.
+        """
+        known = torch.tensor(labelled if labelled is not None else [True] * len(self.classes))
+        exact = self.counts.cpu()
+        counts = exact.double()
         right, truth, guess = counts.diagonal(), counts.sum(1), counts.sum(0)
-        iou = right / (truth + guess - right)  # 0 / 0 is nan: absent
+        iou = (right / (truth + guess - right)).where(known, math.nan)  # 0 / 0 is nan: absent
         accuracy = right / truth
         total = truth.sum()
         return Scores(
@@ -101,6 +125,9 @@ class ConfusionMatrix:
             classes=self.classes,
             loss=loss,
             images=images,
+            unlabelled=tuple(name for name, is_known in zip(self.classes.names, known, strict=True) if not is_known),
+            confusion=tuple(map(tuple, exact.tolist())),
+            **rest,
         )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fullconv.data import Augmentation, EvalData, Sample, Shapes, TrainData
-from fullconv.data.loader import StepSampler, collate, eval_batches, generator, train_batches
+from fullconv.data.loader import EvalBatches, StepSampler, collate, generator, train_batches
 from fullconv.data.open import open_dataset, shapes_dataset
 from fullconv.errors import DataError
 
@@ -66,7 +66,8 @@ def test_collate_pads_smaller_samples() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_reads_everything_once_in_order(workers: int) -> None:
-    batches = list(eval_batches(EvalData(SPEC, SPEC.split("val")), 2, workers))
+    loader = EvalBatches(EvalData(SPEC, SPEC.split("val")), 2, workers)
+    batches = list(loader)
     assert [batch.ids for batch in batches] == [["shapes_000010", "shapes_000011"], ["shapes_000012"]]
     image, labels = SPEC.shapes.draw(11)
     assert np.array_equal(batches[0].pixels[1].permute(1, 2, 0), image)

@@ -108,7 +108,7 @@ def test_a_model_of_a_mixture_is_scored_on_a_part_of_it(both: str, tmp_path: Pat
     )
     scores = fullconv.evaluate(run.best, both.split("+")[1], "val", workers=0)
     assert [name for name, iou in zip(scores.classes.names, scores.iou, strict=True) if not np.isnan(iou)]
-    assert np.isnan(scores.iou[2:5]).all()  # what the part does not label is not predicted there, nor scored
+    assert np.isnan(scores.iou[2:5]).all()  # what the part does not label has no score
 
 
 @pytest.mark.parametrize("to", ["folder", "webdataset"])

@@ -29,7 +29,8 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
     for name, iou, accuracy, pixels in zip(
         scores.classes.names, scores.iou, scores.accuracy, scores.pixels, strict=True
     ):
-        table.add_row(escape(name), _score(iou), _score(accuracy), f"{pixels:,}")
+        shown = ("not labelled", "-") if name in scores.unlabelled else (_score(iou), _score(accuracy))
+        table.add_row(escape(name), *shown, f"{pixels:,}")
     console.print(table)
     console.print(
         f"mean IoU {_score(scores.mean_iou)}  pixel accuracy {_score(scores.pixel_accuracy)}  "
@@ -42,6 +43,8 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
             highlight=False,
             markup=False,
         )
+    for note in scores.notes:
+        console.print(note, highlight=False, markup=False)
 
 
 def models_table(networks: list[str], weights: list[Weights], console: Console | None = None) -> None:

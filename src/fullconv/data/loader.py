@@ -18,6 +18,7 @@ from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import image_size
 from fullconv.images.masks import read_labels
 from fullconv.images.pixels import read_image
+from fullconv.processes import raise_if_a_process_is_gone
 
 WINDOW = 8
 """Blocks (shards, row groups) whose samples are shuffled together."""
@@ -257,27 +258,49 @@ def train_batches(data: TrainData, sampler: StepSampler, workers: int, pin_memor
         worker_init_fn=ignore_interrupts,
         **settings,
     )
-    for batch in loader:
-        if isinstance(batch, FullconvError):
-            raise batch
-        yield batch
+    yield from _read(loader)
 
 
-def eval_batches(data: EvalData, batch_size: int, workers: int) -> Iterator[Batch]:
-    """All samples in order; neighbours of equal size share a batch of at most ``batch_size``."""
-    loader: DataLoader[Sample | FullconvError] = DataLoader(
-        data, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=ignore_interrupts
-    )
-    waiting: list[Sample] = []
-    for sample in loader:
-        if isinstance(sample, FullconvError):
-            raise sample
-        if waiting and (len(waiting) == batch_size or waiting[0].image.shape != sample.image.shape):
+class EvalBatches:
+    """All samples in order, as often as asked; neighbours of equal size share a batch of at most ``batch_size``.
+
+    At most one reading process for each sample is started. With ``keep`` they stay from one pass to the next: where
+    processes are spawned, starting one takes seconds.
+    """
+
+    def __init__(self, data: EvalData, batch_size: int, workers: int, keep: bool = False) -> None:
+        workers = min(workers, len(data))
+        self.batch_size = batch_size
+        self.loader: DataLoader[Sample | FullconvError] = DataLoader(
+            data, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=ignore_interrupts,
+            persistent_workers=keep and workers > 0,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Batch]:
+        waiting: list[Sample] = []
+        for sample in _read(self.loader):
+            if waiting and (len(waiting) == self.batch_size or waiting[0].image.shape != sample.image.shape):
+                yield collate(waiting)
+                waiting = []
+            waiting.append(sample)
+        if waiting:
             yield collate(waiting)
-            waiting = []
-        waiting.append(sample)
-    if waiting:
-        yield collate(waiting)
+
+
+def _read(loader: DataLoader[Any]) -> Iterator[Any]:
+    """What ``loader`` gives.
+
+    Raises:
+        FullconvError: an error that a worker found in a file, or a worker that is gone.
+    """
+    try:
+        for value in loader:
+            if isinstance(value, FullconvError):
+                raise value
+            yield value
+    except (RuntimeError, BrokenPipeError, EOFError) as error:
+        raise_if_a_process_is_gone(error)
+        raise
 
 
 def _same(sample: Any) -> Any:

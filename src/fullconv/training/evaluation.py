@@ -5,36 +5,68 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 
-from fullconv.data import Batch, DatasetSpec, EvalData, Item, open_dataset
-from fullconv.data.loader import eval_batches
+from fullconv.data import Batch, DatasetSpec, EvalData, open_dataset
+from fullconv.data.loader import EvalBatches
 from fullconv.data.mixing import renamed
 from fullconv.errors import DataError, NotFiniteError, first_few
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
+from fullconv.processes import refuse_unguarded
 from fullconv.refine import CRF, dense_crf
-from fullconv.segmenter import Part, Segmenter
+from fullconv.segmenter import OVERLAP, TILE, Part, Segmenter
 from fullconv.training.loss import asked_only
 
 
 @dataclass
 class Measured:
-    """What adds up over images, ranks and machines."""
+    """What adds up over images, ranks and machines.
+
+    Attributes:
+        matrix: counts of (true, predicted) pixels.
+        outside: int64 ``[classes]``: labelled pixels predicted as a class that their image's data set does not label.
+        labelled: whether any part of the data labels the class; None: all of them, in every image.
+        restricted: whether each image was asked about its own data set's classes only.
+    """
 
     matrix: ConfusionMatrix
+    outside: torch.Tensor
+    labelled: tuple[tuple[bool, ...], ...] | None = None
+    restricted: bool = False
     loss_sum: float = 0.0
     loss_pixels: int = 0
     images: int = 0
 
     def scores(self) -> Scores:
         """Of what was counted; without a labelled pixel every one of them, the loss too, is nan."""
+        known = None if self.labelled is None else [any(parts) for parts in zip(*self.labelled, strict=True)]
         loss = self.loss_sum / self.loss_pixels if self.loss_pixels else math.nan
-        return self.matrix.scores(loss, self.images)
+        outside = tuple(self.outside.tolist())
+        return self.matrix.scores(loss, self.images, known, outside=outside, notes=self._notes(outside))
+
+    def _notes(self, outside: tuple[int, ...]) -> tuple[str, ...]:
+        """How classes that the data do not label were treated; nothing where all are labelled everywhere."""
+        if self.labelled is None or all(map(all, self.labelled)):
+            return ()
+        if self.restricted:
+            return (
+                "restricted: the class of each pixel was chosen among those that its data set labels; the masks that "
+                "predict writes may show others",
+            )
+        named = [f"{name} {n:,}" for name, n in zip(self.matrix.classes.names, outside, strict=True) if n]
+        total = int(self.matrix.counts.sum())
+        share = f"{sum(outside):,} of {total:,} labelled pixels ({sum(outside) / max(total, 1):.2%})"
+        if not named:
+            return ("no labelled pixel is predicted as a class that its data set does not label",)
+        return (
+            f"{share} are predicted as a class that their data set does not label, and count as errors: "
+            f"{', '.join(named)}; with restrict such classes are not chosen",
+        )
 
 
 def evaluate(
@@ -42,17 +74,23 @@ def evaluate(
     data: str | os.PathLike[str] | DatasetSpec,
     split: str = "val",
     *,
+    restrict: bool = False,
     crf: CRF | None = None,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Score a model on one split, at each image's own size.
+    """Score a model on one split, at each image's own size: the label maps that ``predict`` writes, against the truth.
 
     Args:
         model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
-        data: whatever :func:`fullconv.data.open_dataset` takes.
+        data: whatever :func:`fullconv.data.open_dataset` takes. Its classes are found by name among the model's.
         split: ``val``, ``train``, ...
+        restrict: choose the class of a pixel among those that the data set labels, and ask the loss about them only.
+            By default a pixel predicted as another class is an error, as it would be in a mask file.
         crf: refine every label map with a fully connected CRF; the loss remains that of the network alone.
+        tile, overlap: as for :meth:`Segmenter.predict`.
         workers: reading processes; by default by the number of cores.
         progress: called with the number of images done after each batch.
 
@@ -60,9 +98,11 @@ def evaluate(
         DataError: the split is missing, its classes are not the model's, or a file is bad.
         NotFiniteError: the network's scores of an image are nan or infinite.
     """
+    refuse_unguarded()
     segmenter = model if isinstance(model, Segmenter) else load(model)
     spec = with_classes_of(segmenter, open_dataset(data))
-    return measure(segmenter, spec, spec.split(split), default_workers(workers), progress, crf).scores()
+    batches = EvalBatches(EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers))
+    return measure(segmenter, spec, batches, progress, crf, restrict, restrict, tile, overlap).scores()
 
 
 def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
@@ -93,34 +133,40 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
 def measure(
     segmenter: Segmenter,
     spec: DatasetSpec,
-    items: Sequence[Item],
-    workers: int,
+    batches: Iterable[Batch],
     progress: Callable[[int], None] | None = None,
     crf: CRF | None = None,
+    restrict: bool = False,
+    partial_loss: bool = False,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
 ) -> Measured:
-    """Counts and summed loss over items; ``progress`` may raise to stop early.
+    """Counts and summed loss over ``batches`` of ``spec``; ``progress`` may raise to stop early.
+
+    ``restrict``: labels, and ``partial_loss``: the loss, are among the classes that an image's data set labels, as
+    training's own loss is.
 
     Raises:
         NotFiniteError: logits or losses are nan or infinite.
     """
     device = segmenter.device
     ignore = spec.classes.ignore_index
-    result = Measured(ConfusionMatrix(spec.classes, device))
-    batch_size = 8 if device.type == "cuda" else 2
-    for batch in eval_batches(EvalData(spec, items), batch_size, workers):
+    matrix = ConfusionMatrix(spec.classes, device)
+    result = Measured(matrix, torch.zeros(len(spec.classes), dtype=torch.int64, device=device), spec.labelled, restrict)
+    for batch in batches:
         target = batch.labels.to(device)
-        parts: Iterable[Part] = (
-            part._replace(logits=asked_only(part.logits, spec.labelled, batch.sources))
-            for part in _sound_parts(segmenter, batch)
-        )
+        parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
+        if restrict:
+            parts = (_asked(part, spec, batch) for part in parts)
         if crf is not None:
             parts = list(parts)
-            result.matrix.update(_refined(segmenter, parts, batch, crf).to(device), target)
+            _count(result, _refined(segmenter, parts, batch, crf).to(device), target, batch)
         for part in parts:
             truth = target[:, part.rows, part.columns]
             if crf is None:
-                result.matrix.update(upsample_argmax(part.logits, part.size, crop=part.window), truth)
-            loss = upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
+                _count(result, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
+            logits = _asked(part, spec, batch).logits if partial_loss and not restrict else part.logits
+            loss = upsample_cross_entropy(logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
             result.loss_sum += float(loss)
             if not math.isfinite(result.loss_sum):
                 raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {float(loss)}; use --precision fp32")
@@ -131,14 +177,33 @@ def measure(
     return result
 
 
-def _sound_parts(segmenter: Segmenter, batch: Batch) -> Iterator[Part]:
+def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int) -> Iterator[Part]:
     """The parts of a batch, refused where their logits are not finite: argmax would make labels of them."""
-    for part in segmenter.parts(batch.pixels):
+    for part in segmenter.parts(batch.pixels, tile, overlap):
         finite = part.logits.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
             bad = [name for name, good in zip(batch.ids, finite.tolist(), strict=True) if not good]
-            raise segmenter.not_finite_error(bad, lambda: list(segmenter.parts(batch.pixels)))
+            raise segmenter.not_finite_error(bad, lambda: list(segmenter.parts(batch.pixels, tile, overlap)))
         yield part
+
+
+def batch_size(device: torch.device) -> int:
+    """Images at a time. One on a CPU: it is as fast there, and rounding is then that of ``predict``."""
+    return 8 if device.type == "cuda" else 1
+
+
+def _asked(part: Part, spec: DatasetSpec, batch: Batch) -> Part:
+    return part._replace(logits=asked_only(part.logits, spec.labelled, batch.sources))
+
+
+def _count(result: Measured, prediction: torch.Tensor, truth: torch.Tensor, batch: Batch) -> None:
+    """Add a batch's label maps; those of classes that an image's data set does not label also apart."""
+    result.matrix.update(prediction, truth)
+    if result.labelled is None:
+        return
+    unknown = ~torch.tensor([result.labelled[source] for source in batch.sources], device=truth.device)
+    found = unknown.gather(1, prediction.flatten(1).long()) & (truth != result.matrix.classes.ignore_index).flatten(1)
+    result.outside.index_add_(0, prediction.flatten().long(), found.flatten().long())
 
 
 def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF) -> torch.Tensor:

@@ -19,15 +19,15 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from fullconv.data import Augmentation, DatasetSpec, Item, TrainData
-from fullconv.data.loader import Batch, StepSampler, blocks_of, steps_per_epoch, train_batches
+from fullconv.data import Augmentation, DatasetSpec, EvalData, Item, TrainData
+from fullconv.data.loader import Batch, EvalBatches, StepSampler, blocks_of, steps_per_epoch, train_batches
 from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import add_counts, upsample_argmax
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
-from fullconv.training.evaluation import Measured, default_workers, measure
+from fullconv.training.evaluation import Measured, batch_size, default_workers, measure
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, Guard, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.loss import asked_only, training_loss
@@ -113,6 +113,9 @@ class Loop:
         weights, device = self.plan.class_weights, self.fabric.device
         self.weights = None if weights is None else torch.tensor(weights, device=device)
         self.guard = Guard(self.plan.segmenter.network, device)
+        mine = EvalData(self.plan.spec, self.plan.val_items[self.fabric.global_rank :: self.fabric.world_size])
+        workers = default_workers(self.plan.config.workers)
+        self.val_batches = EvalBatches(mine, batch_size(self.fabric.device), workers, keep=True)
         self.begin()
 
     def begin(self) -> None:
@@ -198,9 +201,8 @@ class Loop:
         _seed_step(config.seed, self.progress.step, self.fabric.global_rank)
         logits = self.wrapped(normalise(batch.pixels, self.plan.segmenter.preprocessing))
         window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
-        logits = asked_only(logits, self.plan.spec.labelled, batch.sources)
         loss = training_loss(
-            config, logits, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
+            config, asked_only(logits, self.plan.spec.labelled, batch.sources), batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
             functools.partial(_mean_over_ranks, self.fabric), self.fabric.world_size,
         )  # fmt: skip
         return logits, loss
@@ -250,7 +252,7 @@ class Loop:
         if bad:
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         self.watched.network.eval()
-        scores = _validate(self.fabric, plan, self.watched, self.leave_if_asked)
+        scores = _validate(self.fabric, plan, self.watched, self.val_batches, self.leave_if_asked)
         epoch = progress.step // plan.steps_per_epoch
         factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
         best = progress.is_best(scores.mean_iou)
@@ -339,7 +341,9 @@ def _average(plan: Plan, device: torch.device) -> MovingAverage | None:
     return MovingAverage(plan.segmenter.network, average, plan.config.ema)
 
 
-def _validate(fabric: Fabric, plan: Plan, segmenter: Segmenter, leave_if_asked: Callable[[], None]) -> Scores:
+def _validate(
+    fabric: Fabric, plan: Plan, segmenter: Segmenter, batches: EvalBatches, leave_if_asked: Callable[[], None]
+) -> Scores:
     """Each rank measures its share; the counts add up exactly."""
 
     def between_batches(done: int) -> None:
@@ -349,10 +353,9 @@ def _validate(fabric: Fabric, plan: Plan, segmenter: Segmenter, leave_if_asked: 
     if fabric.world_size > 1:  # each rank's batch norm has its own running statistics; rank 0's are saved
         for buffer in segmenter.network.buffers():
             torch.distributed.broadcast(buffer, 0)
-    mine = plan.val_items[fabric.global_rank :: fabric.world_size]
     error = None
     try:
-        result = measure(segmenter, plan.spec, mine, default_workers(plan.config.workers), between_batches)
+        result = measure(segmenter, plan.spec, batches, between_batches, partial_loss=True)
     except NotFiniteError as problem:
         error = problem
     if _any_rank(fabric, error is not None):  # they leave together
@@ -368,6 +371,7 @@ def _add_over_ranks(fabric: Fabric, result: Measured) -> None:
     )
     numbers = fabric.all_reduce(numbers, reduce_op="sum")  # type: ignore[assignment]
     result.matrix.counts = fabric.all_reduce(result.matrix.counts, reduce_op="sum")  # type: ignore[assignment]
+    result.outside = fabric.all_reduce(result.outside, reduce_op="sum")  # type: ignore[assignment]
     result.loss_sum, result.loss_pixels, result.images = float(numbers[0]), int(numbers[1]), int(numbers[2])
 
 

@@ -25,6 +25,7 @@ from fullconv.models import build_model, transplant
 from fullconv.models.arguments import described
 from fullconv.models.build import FOREIGN
 from fullconv.models.weights import read_safetensors
+from fullconv.processes import refuse_unguarded
 from fullconv.segmenter import Segmenter, from_header
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
@@ -65,6 +66,7 @@ def train(
         UsageError, DataError: what is wrong with the options or the data, before anything is written.
         Interrupted: after Ctrl-C, with a checkpoint saved.
     """
+    refuse_unguarded()
     saved = None
     if resume:
         resumed = existing_run(out)
@@ -115,6 +117,8 @@ def train(
     score = run.scores["mean_iou"]
     shown = "no mean IoU (val has no labelled pixel)" if score is None else f"best mean IoU {score:.4f}"
     reporter.say(f"{shown} at epoch {run.scores['epoch']}: {run.best}")
+    for note in run.scores.get("notes", ()):
+        reporter.say(f"  {note}")
     return run
 
 

@@ -91,14 +91,17 @@ def evaluate(
     /,
     *,
     split: str = "val",
+    restrict: bool = False,
     crf: bool = False,
     crf_with: str = "",
+    tile: int = 2048,
+    overlap: int = 256,
     json: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     workers: int | None = None,
 ) -> int:
-    """Score MODEL on DATA at full image resolution.
+    """Score MODEL on DATA at full image resolution: the masks that predict writes, against the truth.
 
     Parameters
     ----------
@@ -108,10 +111,17 @@ def evaluate(
         A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
     split
         The split to score.
+    restrict
+        Choose the class of each pixel among those that DATA labels. Without it a pixel predicted as another class is an
+        error, as it would be in a mask that predict writes; how many there are is said.
     crf
         Refine the label maps with a fully connected CRF first; the loss stays the network's own.
     crf_with
         The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+    tile
+        As for predict.
+    overlap
+        As for predict.
     json
         Also write the scores to this file.
     device
@@ -128,12 +138,21 @@ def evaluate(
     from fullconv.training import evaluate as score
 
     refinement = CRF.parse(crf_with) if crf or crf_with else None
-    scores = score(load(model, device, precision), data, split, crf=refinement, workers=workers)
+    scores = score(
+        load(model, device, precision),
+        data,
+        split,
+        restrict=restrict,
+        crf=refinement,
+        tile=tile,
+        overlap=overlap,
+        workers=workers,
+    )
     score_table(scores)
     if refinement:
         print(f"after {refinement}; the loss is the network's own")
     if json is not None:
         settings = dataclasses.asdict(refinement) if refinement else None
-        asked = {"model": str(model), "data": data, "split": split, "crf": settings}
+        asked = {"model": str(model), "data": data, "split": split, "restrict": restrict, "crf": settings}
         write_text(json, as_json({**scores.to_dict(), **asked}))
     return 0
