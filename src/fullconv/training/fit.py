@@ -201,8 +201,9 @@ class Loop:
         _seed_step(config.seed, self.progress.step, self.fabric.global_rank)
         logits = self.wrapped(normalise(batch.pixels, self.plan.segmenter.preprocessing))
         window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
+        asked = asked_only(logits, self.plan.spec.labelled, batch.sources)
         loss = training_loss(
-            config, asked_only(logits, self.plan.spec.labelled, batch.sources), batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
+            config, asked, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
             functools.partial(_mean_over_ranks, self.fabric), self.fabric.world_size,
         )  # fmt: skip
         return logits, loss
