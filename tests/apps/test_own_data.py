@@ -190,3 +190,24 @@ def test_labelme_files_beside_images(tmp_path: Path, folder: str, capsys: pytest
     ImageDraw.Draw(drawn).polygon([(2, 2), (20, 2), (20, 20)], fill=1, outline=1)
     car = int(np.asarray(drawn).sum())
     assert converted(root, capsys)[:2] == (["_background_", "car"], [[1024 - car, car]] * 6)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_two_annotators(tmp_path: Path, marked: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+
+    def annotation(side: int, truth: bool) -> dict[str, object]:
+        value = {"points": [[0, 0], [side, 0], [side, side], [0, side]], "polygonlabels": ["car"]}
+        sizes = {"original_width": 32, "original_height": 32, "image_rotation": 0}
+        return {"ground_truth": truth, "result": [{"type": "polygonlabels", **sizes, "value": value}]}
+
+    tasks = []
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+        both = [annotation(50, False), annotation(25, marked)]
+        tasks.append({"id": number, "data": {"image": f"images/{number}.png"}, "annotations": both})
+    (root / "tasks.json").write_text(json.dumps(tasks))
+    said = "the one marked as ground truth" if marked else "the first that is not cancelled (none is marked"
+    assert f"6 tasks have several annotations, of which one counts: 6 {said}" in str(checked(root, capsys)["printed"])
+    car = 9 * 9 if marked else 17 * 17  # a quarter or half of the sides and the outline, as Pillow draws it
+    assert converted(root, capsys)[:2] == (["background", "car"], [[1024 - car, car]] * 6)

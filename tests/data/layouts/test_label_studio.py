@@ -132,7 +132,7 @@ def test_which_annotation_counts_and_what_is_left_out(tmp_path: Path) -> None:
     assert sorted(item.id for items in spec.splits.values() for item in items) == ["a", "b"]
     for words in (
         "2 tasks without an annotation (or cancelled) are left out",
-        "1 tasks have several annotations; the first not cancelled counts",
+        "1 tasks have several annotations, of which one counts: 1 the first that is not cancelled (none is marked",
         "1 annotations hold no region",
         "1 regions have several labels; the first counts",
         "left out: 1 brushlabels without a label or an inside, 1 choices",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fullconv.data.layouts.base import SPLIT_NAMES, child, image_files
-from fullconv.data.layouts.exports import inside, split_of
+from fullconv.data.layouts.exports import inside, split_in_words, split_of
 from fullconv.data.layouts.folder import MASK_FOLDERS
 from fullconv.data.layouts.names import spot
 from fullconv.errors import DataError, first_few
@@ -68,12 +67,11 @@ def split_in(path: Path, root: Path) -> str:
     COCO's own names their beginning, too (``instances_trainval35k.json``).
     """
     name = path.stem
-    words = re.findall(r"[a-z]+", name.casefold())
-    found = [split for word in words if (split := split_of(word)) is not None]
+    found = split_in_words(name)
     if not found and name.startswith((PREFIX, *OTHERS)):
-        found = [split for split, _ in SPLIT_NAMES if name.partition("_")[2].startswith(split)]
+        found = next((split for split, _ in SPLIT_NAMES if name.partition("_")[2].startswith(split)), "")
     above = split_of(path.parent.name) if path.parent != root else None
-    return found[-1] if found else above or ""
+    return found or above or ""
 
 
 def by_split(paths: Iterable[Path], root: Path) -> dict[str, list[Path]]:

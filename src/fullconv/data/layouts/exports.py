@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -81,6 +82,12 @@ def within_reach(points: np.ndarray) -> np.ndarray:
 def split_of(name: str) -> str | None:
     """The split that a subset, a list or a folder of this name stands for."""
     return next((split for split, names in SPLIT_NAMES if name.lower() in names), None)
+
+
+def split_in_words(name: str) -> str:
+    """The split that a word of a name stands for (``train_tasks``, ``instances_Validation``); the last, or empty."""
+    words = re.findall(r"[a-z]+", name.casefold())
+    return next((split for word in reversed(words) if (split := split_of(word)) is not None), "")
 
 
 def by_subset(subsets: Mapping[str, Sequence[Item]], reasons: list[str]) -> dict[str, Sequence[Item]]:

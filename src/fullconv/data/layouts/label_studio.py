@@ -17,7 +17,7 @@ import numpy as np
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, child, image_files
-from fullconv.data.layouts.exports import classes_of, inside, is_background, split_of, within_reach
+from fullconv.data.layouts.exports import classes_of, inside, is_background, split_in_words, within_reach
 from fullconv.data.layouts.label_studio_rle import HEADER_BITS, BrushMask
 from fullconv.data.layouts.names import Names, composed, spot
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
@@ -27,6 +27,12 @@ from fullconv.images.files import IMAGE_SUFFIXES, image_size
 from fullconv.text import head_of, read_text
 
 FEW = 20
+RULES = (
+    "the first that is not cancelled (none is marked as ground truth)",
+    "the one marked as ground truth",
+    "the first of those marked as ground truth",
+)
+"""Which of several annotations counts where none, one or more are marked."""
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 BRUSH_PNG = "task-*-annotation-*-by-*.png"
 PNG_FOLDERS = ("masks", "mask", "labels", "annotations")
@@ -39,8 +45,9 @@ def recognise_label_studio(root: Path, description: Description) -> Found | None
     """Label Studio: the JSON export, images in ``images`` or beside; several exports are splits by their names.
 
     Polygons, brushes, rectangles and ellipses are drawn in their order, later over earlier; other results are left
-    out. Of several annotations of a task the first that is not cancelled counts. Classes are the labels found, in
-    alphabetical order, after the background. "Brush labels to PNG" is refused: its names hold no image.
+    out. Of several annotations of a task the first marked as ground truth counts, else the first that is not cancelled.
+    Classes are the labels found, in alphabetical order, after the background. "Brush labels to PNG" is refused: its
+    names hold no image.
     """
     exports = _exports(root)
     if not exports:
@@ -52,7 +59,7 @@ def recognise_label_studio(root: Path, description: Description) -> Found | None
                 "the same brushes) and put it beside images/"
             )
         return None
-    if len(exports) > 1 and not all(split_of(path.stem) for path in exports):
+    if len(exports) > 1 and not all(split_in_words(path.stem) for path in exports):
         raise DataError(
             f"{root}: {len(exports)} Label Studio exports ({first_few([path.name for path in exports])}); keep one, or "
             "name them train.json and val.json"
@@ -67,12 +74,12 @@ def recognise_label_studio(root: Path, description: Description) -> Found | None
     classes, background = classes_of(labels, (), description, first, reasons)
     ids = {label: classes.names.index(label) for label in labels}
     images, left_out = _Images(root), Counter[str]()
-    splits = {
-        (split_of(path.stem) or "") if len(exports) > 1 else "": [
+    splits: dict[str, list[Item]] = {}
+    for path, pairs in chosen.items():
+        split = split_in_words(path.stem) if len(exports) > 1 else ""
+        splits.setdefault(split, []).extend(
             _item(path, task, results, images, ids, background, left_out) for task, results in pairs
-        ]
-        for path, pairs in chosen.items()
-    }
+        )
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
         reasons.append(f"results that are no labelled region are left out: {counts}")
@@ -103,15 +110,19 @@ def _exports(root: Path) -> dict[Path, list[Task]]:
 
 def _chosen(path: Path, tasks: list[Task], reasons: list[str]) -> list[tuple[Task, list[dict[str, Any]]]]:
     """Tasks with the results of the annotation that counts."""
-    found, several = [], 0
+    found, rules, predictions = [], Counter[str](), 0
     for task in tasks:
         wrong = [e for e in task["annotations"] if not isinstance(e, dict) or not isinstance(e.get("result", []), list)]
         if wrong:
             raise DataError(f"{path}: task {task.get('id')} has an annotation without a list of results; export again")
         valid = [entry for entry in task["annotations"] if not entry.get("was_cancelled")]
-        several += len(valid) > 1
+        truth = [entry for entry in valid if entry.get("ground_truth") is True]
+        predictions += not valid and bool(task.get("predictions"))
+        if len(valid) > 1:
+            rules[RULES[min(len(truth), 2)]] += 1
         if valid:
-            found.append((task, [result for result in valid[0].get("result", []) if isinstance(result, dict)]))
+            chosen = (truth or valid)[0]
+            found.append((task, [result for result in chosen.get("result", []) if isinstance(result, dict)]))
     for task, results in found:
         bitmap = next((result["type"] for result in results if result.get("type") in BITMAPS), None)
         if bitmap:
@@ -119,11 +130,15 @@ def _chosen(path: Path, tasks: list[Task], reasons: list[str]) -> list[tuple[Tas
     if not found:
         raise DataError(f"{path}: none of its {len(tasks)} tasks has an annotation; label some, and export again")
     if len(found) < len(tasks):
+        more = f", {predictions} of them with predictions only" if predictions else ""
         reasons.append(
-            f"{path.name}: {len(tasks) - len(found)} tasks without an annotation (or cancelled) are left out"
+            f"{path.name}: {len(tasks) - len(found)} tasks without an annotation (or cancelled) are left out{more}"
         )
-    if several:
-        reasons.append(f"{path.name}: {several} tasks have several annotations; the first not cancelled counts")
+    several = ", ".join(f"{count} {rule}" for rule, count in rules.items())
+    if rules:
+        reasons.append(
+            f"{path.name}: {sum(rules.values())} tasks have several annotations, of which one counts: {several}"
+        )
     empty = sum(not any(_labels(result) for result in results) for _, results in found)
     if empty:
         reasons.append(f"{path.name}: {empty} annotations hold no region: all of each image is what no region covers")
