@@ -11,7 +11,7 @@ import fullconv
 from fullconv.apps.cli import run
 from fullconv.errors import UsageError
 from fullconv.heatmapper import HeatMapper, _pixels, combined, default_sizes
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_reading import read_mask
 from fullconv.images.pixels import read_image
 
 
@@ -73,7 +73,7 @@ def test_the_command_writes_pictures_and_arrays(tmp_path: Path, capsys: pytest.C
     assert shapes == {"combined": (4, 6), "64x96": (2, 3), "128x192": (4, 6)}
     assert read_image(tmp_path / "maps" / "a.png").shape[1] > 4 * 300
     assert read_image(tmp_path / "maps" / "a.overlay.png").shape == (96, 128, 3)
-    assert set(np.unique(read_raw_mask(tmp_path / "maps" / "a.labels.png"))) <= {0, 1}
+    assert set(np.unique(read_mask(tmp_path / "maps" / "a.labels.png").stored)) <= {0, 1}
     assert not (tmp_path / "maps" / "b.png").exists()
 
 

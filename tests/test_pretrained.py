@@ -11,7 +11,7 @@ from PIL import Image
 import fullconv
 from fullconv.apps.cli import run
 from fullconv.errors import UsageError
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_reading import read_mask
 from fullconv.models import download
 from fullconv.models.torchvision_network import torchvision_names
 from fullconv.ops import upsample
@@ -55,7 +55,7 @@ def test_one_command_from_a_photo_to_labels(weights: dict, tmp_path: Path, capsy
     Image.fromarray(photo).save(tmp_path / "photo.png")
     command = ["predict", "torchvision/lraspp_mobilenet_v3_large", str(tmp_path / "photo.png")]
     assert run([*command, "--out", str(tmp_path / "masks")]) == 0
-    assert read_raw_mask(tmp_path / "masks" / "photo.png").shape == (70, 90)
+    assert read_mask(tmp_path / "masks" / "photo.png").size == (70, 90)
     kept = tmp_path / "cache/models/torchvision/lraspp_mobilenet_v3_large.safetensors"
     assert Segmenter.load(kept, "cpu").provenance["source"].startswith("torchvision lraspp")
     weights.clear()

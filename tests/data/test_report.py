@@ -15,6 +15,7 @@ from fullconv.data.checking.opening import open_for_check
 from fullconv.data.checking.strays import decode_strays, smoothed_share
 from fullconv.data.open import shapes_dataset
 from fullconv.errors import DataError
+from fullconv.images.mask_file import MaskFile
 from tests.conftest import save_mask
 
 
@@ -149,7 +150,7 @@ def test_nearest_colour_looks_around_first(make_folder: Callable[..., Path]) -> 
     mask[:, 8:12] = (200, 0, 0)
     mask[:, 7], mask[:, 12] = (90, 0, 0), (120, 0, 0)
     mask[:, 25:] = (110, 0, 0)
-    decoded = decode_strays(mask, open_dataset(root))
+    decoded = decode_strays(MaskFile(root, "colour", mask), open_dataset(root))
     assert decoded is not None
     assert decoded.smoothed()
     assert int(decoded.stray.sum()) == 20

@@ -21,7 +21,7 @@ from fullconv.data.checking.mending import mend
 from fullconv.data.convert import convert
 from fullconv.data.spec import Item, split_by_hash
 from fullconv.errors import DataError, UsageError
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_reading import read_mask
 
 
 def pair(folder: Path, name: str, value: int, masks: str = "masks", suffix: str = "") -> None:
@@ -159,10 +159,10 @@ def test_lossless_webp_masks_are_read_and_lossy_ones_refused(tmp_path: Path) -> 
     mask = np.random.default_rng(0).integers(0, 3, (20, 30), dtype=np.uint8)
     rgb = np.repeat(mask[..., None], 3, 2)
     Image.fromarray(rgb).save(tmp_path / "a.webp", lossless=True)
-    assert np.array_equal(read_raw_mask(tmp_path / "a.webp")[..., 0], mask)
+    assert np.array_equal(read_mask(tmp_path / "a.webp").stored[..., 0], mask)
     Image.fromarray(rgb).save(tmp_path / "b.webp", quality=90)
     with pytest.raises(DataError, match="compression changes labels"):
-        read_raw_mask(tmp_path / "b.webp")
+        read_mask(tmp_path / "b.webp")
 
 
 def test_voc_refuses_what_it_could_not_give_back(tmp_path: Path) -> None:

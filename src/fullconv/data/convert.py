@@ -117,6 +117,10 @@ def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: C
                 progress(done)
         result.images[split] = len(items)
     writer.finish(names)
+    if writer.turned:
+        result.notes.append(
+            f"{writer.turned} images have an EXIF orientation: written upright as PNG, as their masks are"
+        )
 
 
 def _name(spec: DatasetSpec, item: Item) -> str:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
+from fullconv.data.survey import PROBED_MASKS, Contents, look_at, settle
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.files import opened
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.masks import asks_about_no_data, no_colours
 from fullconv.spec import ClassSet, Colour
 from fullconv.text import read_text
 
-PROBED_MASKS = 50
 MOST_SPARSE = 20
 NAME_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "label_names.txt", "classes.names", "obj.names",
@@ -33,20 +29,39 @@ def classes_from_files(
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
     listing = names_file(root)
-    with ThreadPoolExecutor() as pool:
-        seen = set().union(*pool.map(values_of, masks if listing is None else masks[:PROBED_MASKS]))
-    real, encoding = real_ids(root, seen, encoding)
-    palette = _palette(masks[0])
+    looked = look_at(masks, len(masks) if listing is None else PROBED_MASKS, strict=True)
+    seen = values_of(looked)
     if listing is not None:
         names = class_names(listing)
+        if seen:
+            _, encoding = real_ids(root, looked, encoding)
         _refuse_ids_from_1(root, seen, encoding, names)
         reasons.append(f"class names from {listing.name}")
     else:
-        names = numbered_names(root, real)
+        names, encoding = counted_names(root, looked, encoding)
         reasons.append(
-            f"class names are not given: {len(names)} classes counted from the masks (largest id {max(real)})"
+            f"class names are not given: {len(names)} classes counted from the masks (largest id {len(names) - 1})"
         )
-    return ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ()), encoding
+    palette = _palette(looked)
+    classes = ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ())
+    return classes, settle(looked, encoding, classes, reasons)
+
+
+def counted_names(
+    root: Path, looked: Sequence[Contents], encoding: MaskEncoding
+) -> tuple[tuple[str, ...], MaskEncoding]:
+    """``class_0`` and so on, as many as masks hold, and the encoding with the value that is void.
+
+    Raises:
+        DataError: as :func:`real_ids` and :func:`numbered_names`.
+    """
+    planes = max((found.planes for found in looked), default=0)
+    whole = all(found.covered for found in looked if found.planes)  # then a map for each class, and no rest
+    real = {planes - whole} if planes else set[int]()
+    if values_of(looked) or not planes:
+        more, encoding = real_ids(root, looked, encoding)
+        real |= more
+    return numbered_names(root, real), encoding
 
 
 def class_names(listing: Path) -> tuple[str, ...]:
@@ -63,15 +78,14 @@ def class_names(listing: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def ask_about_255(root: Path, masks: Sequence[Path], encoding: MaskEncoding, names: Sequence[str] = ()) -> None:
+def ask_about_255(root: Path, looked: Sequence[Contents], encoding: MaskEncoding, names: Sequence[str] = ()) -> None:
     """Refuse masks that nobody explained: of 0 and 255, which mean one of two things, or of ids from 1.
 
     Raises:
         DataError: they hold nothing else, and ``dataset.yaml`` does not say what 255 is; or the ids 1 to N of the N
             classes ``names``, which are 0 to N - 1 here.
     """
-    with ThreadPoolExecutor() as pool:
-        seen = set().union(*pool.map(values_of, masks[:PROBED_MASKS]))
+    seen = {int(value) for found in looked for value in found.values}
     _ask(root, seen, encoding)
     _refuse_ids_from_1(root, seen, encoding, names)
 
@@ -96,42 +110,50 @@ def _refuse_ids_from_1(root: Path, seen: set[int], encoding: MaskEncoding, names
         )
 
 
-def values_of(mask: Path) -> set[int]:
-    """All raw values of an index mask.
+def values_of(looked: Sequence[Contents]) -> set[int]:
+    """All raw values of index masks.
 
     Raises:
-        DataError: it is in colours.
+        DataError: one is in colours.
     """
-    raw = read_raw_mask(mask)
-    if raw.ndim == 3:
-        if (raw != raw[..., :1]).any():
-            raise DataError(
-                f"{mask}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
-                "(classes: {road: [128, 64, 128], ...}), or save index masks"
-            )
-        raw = raw[..., 0]
-    return {int(value) for value in np.unique(raw)}
+    coloured = next((found for found in looked if found.mask.kind == "colour" and not found.values), None)
+    if coloured is not None:
+        raise DataError(no_colours(coloured.mask.path))
+    return {int(value) for found in looked for value in found.values}
 
 
-def real_ids(root: Path, seen: set[int], encoding: MaskEncoding) -> tuple[set[int], MaskEncoding]:
+def real_ids(root: Path, looked: Sequence[Contents], encoding: MaskEncoding) -> tuple[set[int], MaskEncoding]:
     """The ids that are classes, and the encoding with the value that is void.
 
     Args:
         root: the data set, for messages.
-        seen: all values of its masks.
+        looked: what its masks hold.
         encoding: what ``dataset.yaml`` says of them.
 
     Raises:
-        DataError: 255 may be a class or void, or every pixel is void.
+        DataError: 255 or GDAL's no-data value may be a class or void, there is a value below 0, or every pixel is void.
     """
+    seen = values_of(looked)
     _ask(root, seen, encoding)
-    void = {65535 if max(seen) > 255 else 255} if encoding.void_values is None else set(encoding.void_values)
+    void: set[int | float] = {65535 if max(seen, default=0) > 255 else 255}
+    void = void if encoding.void_values is None else set(encoding.void_values)
     if encoding.void_values is None and void & seen:
         encoding = dataclasses.replace(encoding, void_values=tuple(void))  # 65535 is none of our ids
+    for found in looked:
+        empty = found.mask.no_data
+        if empty is not None and "no data" in found.has and empty not in void:
+            if empty >= 0 and encoding.void_values is None:
+                raise DataError(asks_about_no_data(found.mask.path, empty, f"class_{empty}"))
+            void = void | {empty} if empty < 0 else void
     real = seen - void
+    if real and min(real) < 0:
+        raise DataError(
+            f"{root}: the masks hold {min(real)}; ids begin at 0: write 'ignore: [{min(real)}]' into "
+            f"{root / 'dataset.yaml'} if these pixels have no label, else name the classes and their values"
+        )
     if not real:
-        found = first_few([str(value) for value in sorted(seen)])
-        raise DataError(f"{root}: every mask pixel is void ({found}); name the classes in dataset.yaml")
+        shown = first_few([str(value) for value in sorted(seen)])
+        raise DataError(f"{root}: every mask pixel is void ({shown}); name the classes in dataset.yaml")
     return real, encoding
 
 
@@ -159,12 +181,10 @@ def _ask(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
         )
 
 
-def _palette(path: Path) -> tuple[Colour, ...]:
-    """The colours of a palette PNG, so that predictions are shown in the same ones."""
-    if path.suffix.lower() == ".npy":
+def _palette(looked: Sequence[Contents]) -> tuple[Colour, ...]:
+    """The colours of a palette file, so that predictions are shown in the same ones."""
+    tables = [found.mask.palette for found in looked if found.mask.palette is not None]
+    if not tables:
         return ()
-    with opened(path) as image:
-        flat = image.getpalette() if image.mode == "P" else None
-    if not flat:
-        return ()
-    return tuple((flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3))
+    red, green, blue = max(tables, key=len).T.tolist()
+    return tuple(zip(red, green, blue, strict=True))

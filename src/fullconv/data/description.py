@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from fullconv.data.spec import VAL_FRACTION
 from fullconv.errors import DataError
 from fullconv.files import leads_outside, read_yaml
-from fullconv.images.encoding import MaskEncoding
+from fullconv.images.encoding import UNLABELLED, MaskEncoding
 from fullconv.spec import ClassSet, Colour
 
 FILE_NAME = "dataset.yaml"
-RawValue = Annotated[int, Field(ge=0, le=65535)]
+RawValue = Annotated[int, Field(ge=-(2**31), lt=2**32)]
+TRANSPARENT_IGNORED = "ignore"
 
 
 def _inside(place: str) -> str:
@@ -41,7 +43,12 @@ class Description(BaseModel):
     values: dict[RawValue, str] = Field(
         {}, description="raw mask value -> class name, for masks whose values are not ids"
     )
-    ignore: list[RawValue | Colour] = Field([], description="raw values or RGB colours of pixels without a label")
+    ignore: list[RawValue | float | Colour] = Field(
+        [], description="raw values or RGB colours of pixels without a label"
+    )
+    transparent: str = Field(
+        "", description="what fully transparent pixels of masks are: a class, or 'ignore' for unlabelled"
+    )
     labelled: dict[str, list[str]] = Field(
         {}, description="beginning of an image's name -> the classes that are labelled in it; others: all of them"
     )
@@ -68,14 +75,22 @@ class Description(BaseModel):
         colours = {}
         if isinstance(self.classes, dict):
             colours = {colour: ids[name] for name, colour in self.classes.items()}
+        if self.transparent not in ("", TRANSPARENT_IGNORED, *ids):
+            raise DataError(
+                f"dataset.yaml: transparent names {self.transparent!r}; expected one of the classes, or "
+                f"{TRANSPARENT_IGNORED!r}"
+            )
         both = [value for value in self.ignore if value in self.values or value in colours]
         if both:
             raise DataError(f"dataset.yaml: {both[0]} is both a class and ignored; take it out of one of the two")
         return MaskEncoding(
             values={value: ids[name] for value, name in self.values.items()},
             colours=colours,
-            void_values=tuple(v for v in self.ignore if isinstance(v, int)) or (() if 255 in self.values else None),
-            void_colours=tuple(v for v in self.ignore if not isinstance(v, int)),
+            void_values=tuple(v for v in self.ignore if not isinstance(v, tuple) and not math.isnan(v))
+            or (() if 255 in self.values else None),
+            void_colours=tuple(v for v in self.ignore if isinstance(v, tuple)),
+            by_value=("grey", "palette") if self.values else (),
+            transparent=ids.get(self.transparent, UNLABELLED) if self.transparent else None,
         )
 
 

@@ -19,9 +19,9 @@ from fullconv.data.mixing import mix, partly_labelled
 from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
+from fullconv.data.survey import look_at, settle
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.masks import read_raw_mask
 from fullconv.spec import ClassSet
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
@@ -152,15 +152,15 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         reasons.append("dataset.yaml overrides")
         _refuse_idle(root, found, description)
         classes = description.class_set() or classes
-        if description.classes or description.values or description.ignore:
+        if description.classes or description.values or description.ignore or description.transparent:
             encoding = description.encoding(classes)
             if found.classes is not None and not description.values and not encoding.colours:
                 encoding = found.encoding  # other names for the layout's classes, or other void values
+                own = description.encoding(classes)
+                if description.transparent:
+                    encoding = dataclasses.replace(encoding, transparent=own.transparent)
                 if description.ignore:
-                    voids = description.encoding(classes)
-                    encoding = dataclasses.replace(
-                        encoding, void_values=voids.void_values, void_colours=voids.void_colours
-                    )
+                    encoding = dataclasses.replace(encoding, void_values=own.void_values, void_colours=own.void_colours)
         channels = description.channels
         if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
             _refuse_other_classes(root, found, classes, encoding)
@@ -168,15 +168,21 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         classes, encoding = None, MaskEncoding()  # ids are the lines of the list
     splits = _splits(root, found, given, reasons)
     if classes is None and (root / CLASS_DICT).is_file():
-        splits, classes, encoding = by_class_dict(root / CLASS_DICT, splits, encoding, reasons)
+        classes, encoding = by_class_dict(root / CLASS_DICT, encoding, reasons)
     declared = classes is not None or names_file(root) is not None
     masks = list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
     if classes is None:
         classes, encoding = classes_from_files(root, masks, encoding, reasons)
-    elif found.classes is None and not encoding.colours:
-        ask_about_255(root, masks, encoding, classes.names)
-    if 0 < len(encoding.colours) < len(classes) and masks and read_raw_mask(masks[0]).ndim == 3:
-        raise DataError(f"{root}: RGB masks, but two classes have one colour; give each its own in {FILE_NAME}")
+    elif masks:
+        looked = look_at(masks)
+        encoding = settle(looked, encoding, classes, reasons)
+        if found.classes is None and (not encoding.colours or "grey" in encoding.by_value):
+            by_lines = bool(encoding.colours) and not given.values  # a grey mask's numbers are lines of class_dict.csv
+            ask_about_255(
+                root, looked, dataclasses.replace(encoding, values={}) if by_lines else encoding, classes.names
+            )
+        if 0 < len(encoding.colours) < len(classes) and any(one.mask.kind == "colour" for one in looked):
+            raise DataError(f"{root}: RGB masks, but two classes have one colour; give each its own in {FILE_NAME}")
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
         licence=LICENCES.get(found.layout, "") if found.public else "",

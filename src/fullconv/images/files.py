@@ -11,14 +11,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fullconv.errors import DataError
+from fullconv.images.orientation import TAG, upright_size
+from fullconv.images.tiff import is_tiff, opened_tiff, orientation_of, pictures
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
 MAX_PIXELS = 1 << 29
 """Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns at 89 and stops at 179 Mpixel; ours, above, stops at 512
-ORIENTATION = 0x0112
-"""EXIF's tag."""
+ORIENTATION = TAG
 
 
 @contextmanager
@@ -44,12 +45,29 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 def image_size(path: Path) -> tuple[int, int]:
     """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
+    size, orientation = stored_size(path)
+    return upright_size(size, orientation)
+
+
+def stored_size(path: Path) -> tuple[tuple[int, int], int]:
+    """``(height, width)`` as it is stored, and how it is to be turned, 1 to 8 as EXIF counts; from the header alone."""
     if path.suffix.lower() == ".npy":
         height, width = open_array(path).shape[:2]
-        return height, width
+        return (height, width), 1
+    if is_tiff(path):
+        with opened_tiff(path) as tiff:
+            pages = pictures(tiff) or [tiff.pages.first]
+            return (pages[0].imagelength, pages[0].imagewidth), orientation_of(pages[0])
     with opened(path) as image:
-        turned = image.getexif().get(ORIENTATION, 1) >= 5
-        return (image.width, image.height) if turned else (image.height, image.width)
+        return (image.height, image.width), image.getexif().get(TAG, 1)
+
+
+def frames(image: Image.Image) -> int:
+    """How many pictures a file holds: of an animation its frames. What follows a phone's photograph (MPO) is previews;
+    the pages of a TIFF file are counted by :func:`fullconv.images.tiff.pictures`."""
+    if image.format in ("MPO", "TIFF") or not getattr(image, "is_animated", False):
+        return 1
+    return int(getattr(image, "n_frames", 1))
 
 
 def open_array(path: Path) -> np.ndarray:

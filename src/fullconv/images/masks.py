@@ -2,118 +2,171 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fullconv.errors import DataError, first_few
-from fullconv.images.encoding import MaskEncoding, UInt8Array
-from fullconv.images.files import open_array, opened
+from fullconv.images.encoding import UNLABELLED, MaskEncoding, UInt8Array
+from fullconv.images.mask_file import NO_COLOUR, MaskFile, packed, unpacked
+from fullconv.images.mask_reading import read_mask
+from fullconv.spec import Colour
 
 BAD = 254
 """Marks bytes that stand for no class, where no class has this id."""
-
-
-def read_raw_mask(path: Path) -> np.ndarray:
-    """A mask file as it is: ``[height, width]`` raw values, or uint8 ``[height, width, 3]`` colours.
-
-    Raises:
-        DataError: JPEG (its compression changes labels), damaged, or of an unusable kind.
-    """
-    if path.suffix.lower() == ".npy":
-        array = open_array(path)
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-            raise DataError(f"{path}: holds {array.dtype} {list(array.shape)}; expected integers [height, width]")
-        return array
-    with opened(path) as image:
-        if image.format in ("JPEG", "MPO", "WEBP") and not _lossless(image):
-            raise DataError(
-                f"{path}: a mask stored as {image.format}, whose compression changes labels; "
-                "export the masks again as PNG"
-            )
-        if image.mode == "1":
-            return np.array(image).astype(np.uint8)
-        if image.mode in ("L", "P") or image.mode == "I" or image.mode.startswith("I;16"):
-            bits = _grey_bits(image)  # Pillow stretches grey of 2 and 4 bits to 0..255; ids are wanted as they are
-            return np.asarray(image) // (255 // (2**bits - 1)) if bits < 8 else np.asarray(image)
-        if image.mode in ("LA", "RGB", "RGBA"):
-            if _wide(image):
-                raise DataError(
-                    f"{path}: a colour mask of 16 bits, which would be cut to 8; save it with 8 bits, or as grey"
-                )
-            return np.array(image)[:, :, 0] if image.mode == "LA" else np.array(image)[:, :, :3]
-        raise DataError(f"{path}: a mask of mode {image.mode}; expected an index, palette or RGB PNG")
-
-
-def _grey_bits(image: Image.Image) -> int:
-    """Bits per pixel of a grey file (8 where its pixels are as the file has them)."""
-    tiles = getattr(image, "tile", None)
-    raw = tiles[0][3] if image.mode == "L" and tiles else ""
-    return {"L;2": 2, "L;4": 4}.get(str(raw[0] if isinstance(raw, tuple) else raw), 8)
-
-
-def _wide(image: Image.Image) -> bool:
-    """Whether the file has 16 bits a channel, which Pillow reads as 8."""
-    tiles = getattr(image, "tile", None)
-    raw = tiles[0][3] if tiles else ""
-    return "16" in str(raw[0] if isinstance(raw, tuple) else raw)
-
-
-def _lossless(image: Image.Image) -> bool:
-    """Whether a WebP file is lossless: its pixels are in a chunk ``VP8L``."""
-    file = getattr(image, "fp", None)
-    if image.format != "WEBP" or file is None:
-        return False
-    file.seek(0)
-    head: bytes = file.read(1 << 12)
-    file.seek(0)
-    return b"VP8L" in head and b"VP8 " not in head
+NO_CLASS = -1
+WHITE, BIT = 255, 1
 
 
 def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
     """A mask file as labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it; perhaps read-only.
 
     Raises:
-        DataError: as :func:`read_raw_mask`, or a value or colour that stands for no class.
+        DataError: as :func:`fullconv.images.mask_reading.read_mask`, or a value or colour that stands for no class.
     """
-    raw = read_raw_mask(path)
-    labels = _from_colours(raw, path, encoding, ignore_index) if raw.ndim == 3 else None
-    if labels is None:
-        labels = _from_values(raw if raw.ndim == 2 else raw[..., 0], path, encoding, num_classes, ignore_index)
+    return labels_of(read_mask(path), encoding, num_classes, ignore_index)
+
+
+def labels_of(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
+    """What :func:`read_labels` says, of a mask that is read already."""
+    if mask.kind == "planes":
+        labels = _from_planes(mask, num_classes, ignore_index)
+    elif by_colour(mask, encoding):
+        labels = _from_colours(mask, encoding, ignore_index)
+    else:
+        labels = _from_values(mask, encoding, num_classes, ignore_index)
     return labels.astype(np.uint8 if ignore_index <= 255 else np.int32, copy=False)
 
 
-def _from_values(
-    raw: np.ndarray, path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int
-) -> np.ndarray:
-    mapping = dict(encoding.values) or {index: index for index in range(num_classes)}
+def by_colour(mask: MaskFile, encoding: MaskEncoding) -> bool:
+    """Whether a file's colours say what its pixels are, not its numbers: where colours are named, and it has some.
+
+    Raises:
+        DataError: it has nothing but colours, and none is named.
+    """
+    if mask.kind == "colour" and not encoding.colours and mask.grey_values() is None:
+        raise DataError(no_colours(mask.path))
+    shown = mask.kind in ("colour", "palette") or mask.white > 0
+    return bool(encoding.colours) and shown and mask.kind not in encoding.by_value
+
+
+def no_colours(path: Path) -> str:
+    """The line about colours that nobody named."""
+    return (
+        f"{path}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
+        "(classes: {road: [128, 64, 128], ...}), or save index masks"
+    )
+
+
+def asks_about_no_data(path: Path, value: float, name: str) -> str:
+    """The question what GDAL's no-data value means where it is an id, too."""
+    return (
+        f"{path}: GDAL's no-data value is {value}, which is {name} too; write 'ignore: [{value}]' into dataset.yaml "
+        f"(no data: unlabelled), or 'ignore: []' and 'values: {{{value}: NAME, ...}}' (a class)"
+    )
+
+
+def colour_ids(encoding: MaskEncoding, ignore_index: int) -> dict[int | float, int]:
+    """The label of each colour, by :func:`packed`."""
+    known: dict[Colour, int] = {**encoding.colours, **dict.fromkeys(encoding.void_colours, ignore_index)}
+    return {int(packed(np.array(colour))): index for colour, index in known.items()}
+
+
+def void_numbers(mask: MaskFile, encoding: MaskEncoding) -> set[int | float]:
+    """Numbers of an index file that are void, whatever colour it shows them in, unless that is a class's."""
+    return {*(encoding.void_values or ()), *(() if mask.no_data is None else (mask.no_data,))}
+
+
+def value_ids(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> dict[int | float, int]:
+    """The label of each value of a file.
+
+    Raises:
+        DataError: GDAL calls a value no data that may be a class.
+    """
+    mapping: dict[int | float, int] = dict(encoding.values.items()) or {index: index for index in range(num_classes)}
+    if mask.white == BIT and encoding.values and BIT not in mapping and WHITE in mapping:
+        mapping[BIT] = mapping[WHITE]  # a file of one bit beside those of eight
     for value in (ignore_index,) if encoding.void_values is None else encoding.void_values:
         mapping[value] = ignore_index
-    if raw.dtype == np.uint8 and ignore_index <= 255 and BAD not in mapping.values():
-        labels = _from_bytes(raw, mapping)
-        if labels is not None:
-            return labels
-    low, high = int(raw.min(initial=0)), int(raw.max(initial=0))
-    if low < 0 or high > 65535:
-        raise DataError(f"{path}: holds value {low if low < 0 else high}; expected ids from 0 to 65535")
-    table = np.full(max(high, *mapping) + 1, -1, dtype=np.int32)
-    for value, index in mapping.items():
-        table[value] = index
-    labels = table[raw]
-    if (labels < 0).any():
-        strange = sorted(int(value) for value in np.unique(raw[labels < 0]))
+    empty = mask.no_data
+    if empty is not None and empty in mapping and mapping[empty] != ignore_index:
+        if encoding.void_values is None and not encoding.values and (mask.stored == empty).any():
+            raise DataError(asks_about_no_data(mask.path, empty, f"class {mapping[empty]}"))
+    elif empty is not None:
+        mapping[empty] = ignore_index
+    return mapping
+
+
+def see_through(mask: MaskFile, encoding: MaskEncoding, ignore_index: int, labels: np.ndarray) -> np.ndarray:
+    """Labels with those of transparent pixels, and of pixels without a number.
+
+    Raises:
+        DataError: there are transparent pixels, and nobody said what they are.
+    """
+    clear = mask.transparent
+    if clear is not None and not (mask.keyed and not by_colour(mask, encoding)):
+        if encoding.transparent is None:
+            row, column = (int(place) for place in np.argwhere(clear)[0])
+            raise DataError(
+                f"{mask.path}: {int(clear.sum())} pixels are transparent, first at row {row}, column {column}; what "
+                "are they? Write 'transparent: ignore' (unlabelled) or 'transparent: CLASS' into dataset.yaml"
+            )
+        index = ignore_index if encoding.transparent == UNLABELLED else encoding.transparent
+        labels = np.where(clear, index, labels)
+    return labels if mask.missing is None else np.where(mask.missing, ignore_index, labels)
+
+
+def _from_planes(mask: MaskFile, num_classes: int, ignore_index: int) -> np.ndarray:
+    """A map for each class, or for each but class 0, which is the rest then."""
+    count = len(mask.stored)
+    if count not in (num_classes, num_classes - 1):
         raise DataError(
-            f"{path}: holds {_ids(strange)} at row {int(np.argwhere(labels < 0)[0][0])}, column "
-            f"{int(np.argwhere(labels < 0)[0][1])}; expected {_range(mapping)}; mend the mask, or name the "
-            "classes (or values, or ignore) in dataset.yaml"
+            f"{mask.path}: holds {count} {mask.plane}s, 0/1 maps, for {num_classes} classes; expected one {mask.plane} "
+            f"for each class, or for each but the first (what no {mask.plane} shows), or a map of ids"
         )
-    return labels
+    rest = ignore_index if count == num_classes else 0
+    labels = np.full(mask.size, rest, np.int32)
+    for place, plane in enumerate(mask.stored):
+        labels[plane] = place + num_classes - count
+    return labels if mask.missing is None else np.where(mask.missing, ignore_index, labels)
 
 
-def _from_bytes(raw: UInt8Array, mapping: dict[int, int]) -> UInt8Array | None:
-    """What :func:`_from_values` says, fast; None where a value stands for no class."""
+def _from_values(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
+    raw = mask.grey_values()
+    assert raw is not None
+    mapping = value_ids(mask, encoding, num_classes, ignore_index)
+    if mask.palette is not None and encoding.palette:
+        _refuse_other_palette(mask, encoding, mask.palette, raw)
+    labels = None
+    if raw.dtype == np.uint8 and ignore_index <= 255 and BAD not in mapping.values():
+        labels = _from_bytes(raw, {key: index for key, index in mapping.items() if key in range(256)})
+    if labels is None:
+        labels = looked_up(raw, mapping)
+        stray = labels == NO_CLASS
+        if mask.missing is not None:
+            stray &= ~mask.missing
+        if stray.any():
+            raise DataError(_strange(mask.path, raw, stray, mapping))
+    return see_through(mask, encoding, ignore_index, labels)
+
+
+def looked_up(raw: np.ndarray, mapping: Mapping[int | float, int]) -> np.ndarray:
+    """The label of each value, int32; :data:`NO_CLASS` where it has none."""
+    floats = raw.dtype.kind == "f"
+    kind = raw.dtype if floats else np.dtype(np.int64)
+    order = sorted(key for key in mapping if floats or (float(key).is_integer() and abs(key) < 1 << 62))
+    with np.errstate(over="ignore"):
+        keys = np.array(order).astype(kind)
+    ids = np.array([mapping[key] for key in order], np.int32)
+    wide = raw.astype(kind)
+    place = np.searchsorted(keys, wide).clip(max=len(keys) - 1)
+    return np.where(keys[place] == wide, ids[place], NO_CLASS)
+
+
+def _from_bytes(raw: UInt8Array, mapping: Mapping[int | float, int]) -> UInt8Array | None:
+    """What :func:`looked_up` says, fast; None where a value stands for no class."""
     table, gap = _byte_table(tuple(mapping.items()))
     if gap is not None:  # values are ids, all but those of the gap
         return None if (raw - np.uint8(gap.start) < np.uint8(len(gap))).any() else raw  # the difference wraps
@@ -133,14 +186,45 @@ def _byte_table(mapping: tuple[tuple[int, int], ...]) -> tuple[UInt8Array, range
     return table, range(gap[0], gap[-1] + 1) if plain else None
 
 
-def _ids(values: list[int]) -> str:
+def _refuse_other_palette(mask: MaskFile, encoding: MaskEncoding, palette: UInt8Array, raw: np.ndarray) -> None:
+    """Refuse a palette that shows a value in another colour than the other files of the data set."""
+    other = [
+        value
+        for value, colour in encoding.palette.items()
+        if value < len(palette) and tuple(palette[value].tolist()) != colour
+    ]
+    used = [value for value in other if (raw == value).any()] if other else []
+    if used:
+        raise DataError(
+            contradiction(str(mask.path), tuple(palette[used[0]].tolist()), used[0], encoding.palette[used[0]],
+                          encoding.palette_of[used[0]])
+        )  # fmt: skip
+
+
+def contradiction(first: str, colour: tuple[int, ...], value: int, other: tuple[int, ...], second: str) -> str:
+    """The line about two palettes that show one value in different colours."""
+    return (
+        f"{first}: its palette shows value {value} as {colour}, that of {second} as {other}; do the values count, or "
+        "the colours? Write 'values: {0: NAME, ...}' or 'classes: {NAME: [r, g, b], ...}' into dataset.yaml"
+    )
+
+
+def _strange(path: Path, raw: np.ndarray, stray: np.ndarray, mapping: Mapping[int | float, int]) -> str:
+    values = [value.item() for value in np.unique(raw[stray])]
+    row, column = (int(place) for place in np.argwhere(stray)[0])
+    return (
+        f"{path}: holds {_ids(values)} at row {row}, column {column}; expected {_range(mapping)}; fix the mask, or "
+        "name the classes (or values, or ignore) in dataset.yaml"
+    )
+
+
+def _ids(values: list[int | float]) -> str:
     return ("id " if len(values) == 1 else "ids ") + first_few([str(value) for value in values])
 
 
-def _range(mapping: dict[int, int]) -> str:
-    values = sorted(mapping)
-    runs: list[list[int]] = []
-    for value in values:
+def _range(mapping: Mapping[int | float, int]) -> str:
+    runs: list[list[int | float]] = []
+    for value in sorted(mapping):
         if runs and value == runs[-1][1] + 1:
             runs[-1][1] = value
         else:
@@ -148,35 +232,33 @@ def _range(mapping: dict[int, int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
 
 
-def _from_colours(raw: np.ndarray, path: Path, encoding: MaskEncoding, ignore_index: int) -> np.ndarray | None:
-    if not encoding.colours:
-        if np.array_equal(raw[..., 0], raw[..., 1]) and np.array_equal(raw[..., 0], raw[..., 2]):
-            return None  # an index mask saved as grey RGB
+def _from_colours(mask: MaskFile, encoding: MaskEncoding, ignore_index: int) -> np.ndarray:
+    ids = colour_ids(encoding, ignore_index)
+    shades = mask.shades() if mask.kind != "colour" else None
+    if shades is None:
+        labels = looked_up(packed(mask.stored), ids)
+    else:
+        table = looked_up(shades, ids)
+        for value in void_numbers(mask, encoding):
+            if value in range(len(table)) and table[int(value)] == NO_CLASS:
+                table[int(value)] = ignore_index
+        labels = table[mask.stored]
+    stray = labels == NO_CLASS
+    for excused in (mask.transparent, mask.missing):
+        if excused is not None:
+            stray &= ~excused
+    if stray.any():
+        row, column = (int(value) for value in np.argwhere(stray)[0])
         raise DataError(
-            f"{path}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
-            "(classes: {road: [128, 64, 128], ...}), or save index masks"
+            f"{mask.path}: {_colour_at(mask, shades, row, column)} at row {row}, column {column} stands for no class "
+            f"({int(stray.sum())} such pixels); add it to dataset.yaml, or save the mask without smoothing"
         )
-    packed = _pack(raw)
-    mapping = {_pack_one(colour): index for colour, index in encoding.colours.items()}
-    mapping.update({_pack_one(colour): ignore_index for colour in encoding.void_colours})
-    keys = np.array(sorted(mapping), dtype=np.int64)
-    ids = np.array([mapping[int(key)] for key in keys], dtype=np.int32)
-    place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)
-    unknown = keys[place] != packed
-    if unknown.any():
-        row, column = (int(value) for value in np.argwhere(unknown)[0])
-        colour = tuple(int(value) for value in raw[row, column])
-        raise DataError(
-            f"{path}: colour {colour} at row {row}, column {column} stands for no class "
-            f"({int(unknown.sum())} such pixels); add it to dataset.yaml, or save the mask without smoothing"
-        )
-    return ids[place]
+    return see_through(mask, encoding, ignore_index, labels)
 
 
-def _pack(colours: np.ndarray) -> np.ndarray:
-    wide = colours.astype(np.int64)
-    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
-
-
-def _pack_one(colour: tuple[int, int, int]) -> int:
-    return (colour[0] << 16) | (colour[1] << 8) | colour[2]
+def _colour_at(mask: MaskFile, shades: np.ndarray | None, row: int, column: int) -> str:
+    if shades is None:
+        return f"colour {tuple(int(value) for value in mask.stored[row, column])}"
+    value = int(mask.stored[row, column])
+    shade = int(shades[value])
+    return f"value {value}, without a colour," if shade == NO_COLOUR else f"colour {unpacked(shade)} (value {value})"

@@ -123,8 +123,8 @@ def test_a_few_blended_pixels_are_void_and_many_are_refused(tmp_path: Path) -> N
     Image.fromarray(mask).save(path)
     with pytest.raises(DataError, match=r"first \(26, 26, 26\) at row 3, column 4; save it without smoothing"):
         source.read(11, 255)
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)
-    with pytest.raises(DataError, match="an index mask; expected CamVid's RGB colours"):
+    Image.fromarray(np.full((4, 4), 9, np.uint8)).save(path)
+    with pytest.raises(DataError, match=r"100.0% of its pixels have none of CamVid's colours, first \(9, 9, 9\)"):
         source.read(11, 255)
 
 

@@ -88,7 +88,7 @@ def test_damaged_files_are_named(root: Path) -> None:
         read_sample(spec, spec.split("val")[0])
     png = root / "annotations" / "panoptic_train2017" / "000000000009.png"
     Image.new("L", (4, 2)).save(png)
-    with pytest.raises(DataError, match="a panoptic map of mode L; expected RGB"):
+    with pytest.raises(DataError, match="a panoptic map without colours; expected RGB"):
         read_sample(spec, spec.split("train")[0])
     png.unlink()
     with pytest.raises(DataError, match=r"1 of 2 images are not in .*panoptic_train2017 \(000000000009.png\)"):

@@ -17,12 +17,13 @@ from fullconv.data.checking.strays import decode_strays
 from fullconv.data.convert import convert
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError, FullconvError, UsageError
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_reading import read_mask
 
 LEFT_OUT = {
     "unreadable": "unreadable",
     "jpeg": "with a JPEG mask",
     "size": "with a mask of another size",
+    "form": "with a mask that is no single map of labels",
     "ids": "with ids or colours of no class",
     "colours": "with colours of no class",
     "leak": "also in another split",
@@ -81,7 +82,7 @@ class NearestColours:
 
     def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
-        decoded = decode_strays(read_raw_mask(self.item.mask), self.spec)
+        decoded = decode_strays(read_mask(self.item.mask), self.spec)
         assert decoded is not None  # only masks that could be decoded are called smoothed
         self.changed.append((file_name(self.spec, self.item), int(decoded.stray.sum())))
         return decoded.nearest().astype(np.uint8 if ignore_index <= 255 else np.int32)

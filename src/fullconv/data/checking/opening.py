@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from fullconv.data.archive import is_archive, unpack
 from fullconv.data.checking.findings import REFUSED, UNDECIDED, Finding
@@ -21,9 +18,10 @@ from fullconv.data.layouts.pairing import pair
 from fullconv.data.layouts.split_lists import Lists, lists_of
 from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
+from fullconv.data.survey import Contents, look_at, settle
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_file import unpacked
 from fullconv.spec import ClassSet
 
 MOST_GUESSED = 40
@@ -75,23 +73,34 @@ class _Opening:
             self.items |= split_by_hash(everything, given.split_seed, given.val_fraction)
             rule = f"{given.val_fraction:.0%} of {len(everything)} images with the smallest SHA-256"
             self.reasons.append(f"no val split is given: val is the {rule} of '{given.split_seed}:name'")
+        looked = self._look()
         listing, given = self.root / CLASS_DICT, self.description
         if given.class_set() is None and listing.is_file():
-            self.items, classes, encoding = by_class_dict(listing, self.items, given.encoding(None), self.reasons)
+            classes, encoding = by_class_dict(listing, given.encoding(None), self.reasons)
             declared = True
         else:
-            classes, encoding, declared = self._classes()
+            classes, encoding, declared = self._classes(looked)
+        try:
+            encoding = settle(looked, encoding, classes, self.reasons)
+        except DataError as error:
+            if not any(finding.kind == UNDECIDED for finding in self.findings):
+                self.problem(UNDECIDED, str(error), "only you can know: do what the line says")
+            encoding = replace(encoding, by_value=("grey", "palette"))  # one question is enough
         return DatasetSpec(
             self.root.name, self.root, "folder", tuple(self.reasons), classes, encoding, self.items,
             self.description.channels, declared,
         )  # fmt: skip
 
-    def _classes(self) -> tuple[ClassSet, MaskEncoding, bool]:
+    def _look(self) -> list[Contents]:
+        masks = [item.mask for items in self.items.values() for item in items]
+        return look_at(masks, len(masks))
+
+    def _classes(self, looked: Sequence[Contents]) -> tuple[ClassSet, MaskEncoding, bool]:
         """Declared classes, or what the masks that can be read hold."""
         given = self.description
         classes = given.class_set()
         encoding = given.encoding(classes)
-        values, colours, pixels = _contents([item.mask for items in self.items.values() for item in items])
+        values, colours, pixels = _contents(looked)
         if values == {0, 255} and not encoding.values and not encoding.colours and encoding.void_values is None:
             self.problem(
                 UNDECIDED,
@@ -137,8 +146,17 @@ class _Opening:
 
     def _value_classes(self, values: set[int], encoding: MaskEncoding) -> tuple[ClassSet, MaskEncoding, bool]:
         """Index masks without class names; a name per value where there are too many to be ids."""
-        void = {65535 if max(values, default=0) > 255 else 255}
+        void: set[int | float] = {65535 if max(values, default=0) > 255 else 255}
         void = void if encoding.void_values is None else set(encoding.void_values)
+        below = sorted(value for value in values - void if value < 0)
+        if below:
+            self.problem(
+                UNDECIDED, f"{self.root}: the masks hold {first_few([str(value) for value in below])}; ids begin at 0",
+                f"write 'ignore: {below}' into {self.root / 'dataset.yaml'} if these pixels have no label, else name "
+                "the classes and their values",
+            )  # fmt: skip
+            void |= set(below)
+            encoding = replace(encoding, void_values=tuple(void))
         real = sorted(values - void)
         listing = names_file(self.root)
         if listing is not None:
@@ -248,26 +266,13 @@ def _pair(opening: _Opening, images: Path, masks: Path) -> list[Item]:
     return found.items
 
 
-def _contents(masks: Sequence[Path]) -> tuple[set[int], dict[tuple[int, ...], int], int]:
+def _contents(looked: Sequence[Contents]) -> tuple[set[int], dict[tuple[int, ...], int], int]:
     """All values of index masks; all colours of RGB masks with their pixels; the pixels of RGB masks."""
-
-    def contents(path: Path) -> tuple[set[int], dict[tuple[int, ...], int]]:
-        try:
-            raw = read_raw_mask(path)
-        except DataError:
-            return set(), {}
-        if raw.ndim == 3 and not np.array_equal(raw, np.repeat(raw[..., :1], 3, axis=2)):
-            packed = raw.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-            keys, counts = np.unique(packed, return_counts=True)
-            counted = zip(keys.tolist(), counts.tolist(), strict=True)
-            return set(), {(key >> 16, key >> 8 & 255, key & 255): count for key, count in counted}
-        return {int(value) for value in np.unique(raw[..., 0] if raw.ndim == 3 else raw)}, {}
-
     values: set[int] = set()
     colours: dict[tuple[int, ...], int] = {}
-    with ThreadPoolExecutor() as pool:
-        for more, coloured in pool.map(contents, masks):
-            values |= more
-            for colour, count in coloured.items():
+    for found in looked:
+        values |= {int(value) for value in found.values}
+        if found.mask.kind == "colour" and not found.values:
+            for colour, count in zip(map(unpacked, found.colours or ()), found.pixels, strict=True):
                 colours[colour] = colours.get(colour, 0) + count
     return values, colours, sum(colours.values())

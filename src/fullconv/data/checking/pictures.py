@@ -13,7 +13,7 @@ from fullconv.data.loader import read_sample
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.draw import as_rgb, colorize, overlay
 from fullconv.errors import DataError
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_reading import read_mask
 from fullconv.images.pixels import read_image
 
 WIDTH = 260
@@ -57,12 +57,12 @@ def _mask_picture(spec: DatasetSpec, item: Item) -> str:
         except DataError:
             return ""
     try:
-        raw = read_raw_mask(item.mask)
+        mask = read_mask(item.mask)
     except DataError:
         return ""
-    decoded = decode_strays(raw, spec)
+    decoded = decode_strays(mask, spec)
     if decoded is None:
-        return data_uri(_small(as_rgb(raw)))
+        return data_uri(_small(as_rgb(mask.stored))) if mask.kind == "colour" else ""
     labels = _small(np.where(decoded.stray, ignore, decoded.labels))
     picture = colorize(labels, spec.classes)
     picture[_small(decoded.stray.astype(np.uint8), spread=True) > 0] = STRAY

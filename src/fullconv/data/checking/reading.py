@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fullconv.data.checking.duplicates import difference_hash, small_grey
+from fullconv.data.checking.findings import UNDECIDED
 from fullconv.data.checking.strays import decode_strays, smoothed_share
 from fullconv.data.loader import read_sample, refuse_unlabelled
 from fullconv.data.mixing import Relabelled
@@ -17,13 +18,17 @@ from fullconv.data.regions import Drawing
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError
 from fullconv.images.files import opened
-from fullconv.images.masks import read_labels, read_raw_mask
+from fullconv.images.mask_file import UnfitMask
+from fullconv.images.mask_reading import read_mask
+from fullconv.images.masks import read_labels
 from fullconv.images.pixels import read_image
 
 MENDS = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
     "jpeg": "export the mask again as PNG: what JPEG changed cannot be told any more (--fix leaves the pair out)",
     "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
+    "form": "export the mask as one map of ids, or of colours (--fix leaves the pair out)",
+    UNDECIDED: "write what the line says into dataset.yaml: only you can know",
     "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or mend the mask "
     "(--fix leaves the pair out)",
     "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
@@ -121,21 +126,26 @@ def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] 
     if item.labels is not None:
         return Fault("unreadable", text)
     try:
-        raw = read_raw_mask(item.mask)
+        mask = read_mask(item.mask)
+    except UnfitMask:
+        return Fault("form", text)
     except DataError:
         return Fault("jpeg" if "compression changes labels" in text else "unreadable", text)
-    if size is not None and raw.shape[:2] != size:
-        return _size_fault(item, size, raw.shape)
-    decoded = decode_strays(raw, spec)
+    if size is not None and mask.size != size:
+        return _size_fault(item, size, mask.size)
+    decoded = decode_strays(mask, spec)
     if decoded is None:
-        return Fault("colours", text)
+        return Fault("colours" if mask.kind == "colour" else "form", text)
+    if not decoded.stray.any():
+        return Fault(UNDECIDED, text)
     if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not spec.encoding.values):
         return Fault("ids", text)
     count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
     sorts = len(np.unique(stray, axis=0))
-    what = ("colours" if raw.ndim == 3 else "values") if sorts > 1 else ("colour" if raw.ndim == 3 else "value")
+    coloured = decoded.raw.shape[2] == 3
+    what = ("colours" if coloured else "values") if sorts > 1 else ("colour" if coloured else "value")
     row, column = (int(places[0]) for places in np.nonzero(decoded.stray))
-    first = tuple(int(value) for value in stray[0]) if raw.ndim == 3 else int(stray[0, 0])
+    first = tuple(int(value) for value in stray[0]) if coloured else int(stray[0, 0])
     line = (
         f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} that "
         f"stand for no class, such as {first} at row {row}, column {column}, near those of the classes"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from fullconv.data.spec import DatasetSpec
+from fullconv.errors import DataError
+from fullconv.images.mask_file import MaskFile
+from fullconv.images.masks import by_colour, colour_ids, looked_up, value_ids
 
 CLOSE_COLOUR = 24
 """A colour at most this far (Euclid, of 255) from a class's is a blurred version of it, however large its area."""
@@ -75,26 +79,30 @@ class Decoded:
         return labels
 
 
-def decode_strays(raw: np.ndarray, spec: DatasetSpec) -> Decoded | None:
-    """A raw mask by the data set's encoding, unknown pixels marked; None for RGB where no colour is named."""
+def decode_strays(mask: MaskFile, spec: DatasetSpec) -> Decoded | None:
+    """A mask by the data set's encoding, unknown pixels marked; None where it is neither colours that are named nor
+    numbers."""
     encoding, ignore = spec.encoding, spec.classes.ignore_index
-    known: dict[tuple[int, ...], int]
-    if raw.ndim == 3 and encoding.colours:
-        known = dict(chain(encoding.colours.items(), ((colour, ignore) for colour in encoding.void_colours)))
-    elif raw.ndim == 3 and not np.array_equal(raw, np.repeat(raw[..., :1], 3, axis=2)):
+    known: Mapping[Any, int]
+    try:
+        shown = mask.packed() if by_colour(mask, encoding) else None
+        numbers = mask.grey_values() if shown is None else shown
+        known = colour_ids(encoding, ignore) if shown is not None else (
+            value_ids(mask, encoding, len(spec.classes), ignore)
+        )  # fmt: skip
+    except DataError:
         return None
-    else:
-        raw = raw[..., 0] if raw.ndim == 3 else raw
-        values = dict(encoding.values) or {index: index for index in range(len(spec.classes))}
-        void = (ignore,) if encoding.void_values is None else encoding.void_values
-        known = {(value,): index for value, index in {**values, **dict.fromkeys(void, ignore)}.items()}
-    wide = raw.astype(np.int64).reshape(*raw.shape[:2], -1)
-    keys, ids = np.array(list(known), np.int64), np.array(list(known.values()), np.int64)
-    order = np.argsort(_packed(keys))
-    sorted_keys, packed = _packed(keys)[order], _packed(wide)
-    place = np.searchsorted(sorted_keys, packed).clip(max=len(keys) - 1)
-    labels = np.where(sorted_keys[place] == packed, ids[order][place], -1).astype(np.int32)
-    return Decoded(labels, wide, keys, ids)
+    if numbers is None:
+        return None
+    labels = looked_up(numbers, known)
+    for excused in (mask.transparent, mask.missing):
+        if excused is not None:
+            labels[excused] = ignore
+    keys = np.array([key for key in known if float(key).is_integer()], np.int64)
+    ids = np.array([known[key] for key in keys.tolist()], np.int64)
+    raw = numbers.astype(np.int64)
+    wide = _colours(raw) if shown is not None else raw[..., None]
+    return Decoded(labels, wide, _colours(keys) if shown is not None else keys[:, None], ids)
 
 
 def smoothed_share(labels: np.ndarray, ignore_index: int) -> tuple[int, int]:
@@ -137,6 +145,11 @@ def _solid(values: np.ndarray) -> np.ndarray:
     for part in (np.s_[:-1, :-1], np.s_[:-1, 1:], np.s_[1:, :-1], np.s_[1:, 1:]):
         found[part] |= square
     return found
+
+
+def _colours(packed: np.ndarray) -> np.ndarray:
+    """The way back of :func:`_packed`, int64 ``[..., 3]``."""
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], -1)
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:

@@ -20,7 +20,8 @@ from fullconv.data.layouts.camvid import CAMVID_CLASSES
 from fullconv.data.layouts.folder import IMAGE_FOLDERS
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_file import packed, unpacked
+from fullconv.images.mask_reading import read_mask
 from fullconv.spec import Colour
 
 CAMVID_32: dict[str, tuple[Colour, str]] = {
@@ -82,19 +83,18 @@ class CamvidLabels:
         Raises:
             DataError: not an RGB mask, or more than :data:`LARGEST_UNKNOWN` of it in other colours.
         """
-        raw = read_raw_mask(self.path).astype(np.int32)
-        if raw.ndim != 3:
-            raise DataError(f"{self.path}: an index mask; expected CamVid's RGB colours, unpack the masks again")
-        packed = _packed(raw)
-        order = sorted((int(_packed(np.array(colour))), index) for colour, index in self.colours)
+        shown = read_mask(self.path).packed()
+        if shown is None:
+            raise DataError(f"{self.path}: has no colours; expected CamVid's RGB colours, unpack the masks again")
+        order = sorted((int(packed(np.array(colour))), index) for colour, index in self.colours)
         keys, ids = (np.array(column) for column in zip(*order, strict=True))
-        place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)
-        unknown = keys[place] != packed
+        place = np.searchsorted(keys, shown).clip(max=len(keys) - 1)
+        unknown = keys[place] != shown
         if unknown.mean() > LARGEST_UNKNOWN:
             row, column = (int(value) for value in np.argwhere(unknown)[0])
             raise DataError(
                 f"{self.path}: {unknown.mean():.1%} of its pixels have none of CamVid's colours, first "
-                f"{tuple(raw[row, column].tolist())} at row {row}, column {column}; save it without smoothing"
+                f"{unpacked(int(shown[row, column]))} at row {row}, column {column}; save it without smoothing"
             )
         labels = np.where(unknown | (ids[place] == VOID), ignore_index, ids[place])
         return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
@@ -198,7 +198,3 @@ def _listed_items(listing: Path, known: dict[str, Item]) -> list[Item]:
         raise DataError(f"{listing}: {len(missing)} of {len(names)} entries name no image ({first_few(missing)}); "
                         "add the images, or take them off the list")  # fmt: skip
     return [known[name] for name in names]
-
-
-def _packed(colours: np.ndarray) -> np.ndarray:
-    return (colours[..., 0] << 16) | (colours[..., 1] << 8) | colours[..., 2]

@@ -19,7 +19,7 @@ from fullconv.data.layouts.coco_files import by_split, image_folder, image_paths
 from fullconv.data.layouts.coco_json import Categories, categories, is_public, read_json, same_categories
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
-from fullconv.images.files import opened
+from fullconv.images.mask_reading import read_mask
 from fullconv.spec import ClassSet
 
 PREFIX = "panoptic_"
@@ -46,11 +46,11 @@ class PanopticLabels:
         Raises:
             DataError: not an RGB PNG, or one with a segment that the JSON file does not list.
         """
-        with opened(self.mask) as picture:
-            if picture.mode not in ("RGB", "RGBA"):
-                raise DataError(f"{self.mask}: a panoptic map of mode {picture.mode}; expected RGB, unpack it again")
-            red, green, blue = np.moveaxis(np.asarray(picture, np.int32)[..., :3], 2, 0)
-        pixels = red + 256 * green + 65536 * blue
+        mask = read_mask(self.mask)
+        shown = mask.packed() if mask.kind in ("colour", "palette") else None
+        if shown is None:
+            raise DataError(f"{self.mask}: a panoptic map without colours; expected RGB, unpack it again")
+        pixels = (shown >> 16) + (shown & 0xFF00) + ((shown & 0xFF) << 16)
         ids, classes = np.append(self.segments[0], np.int32(IDS)), np.append(self.segments[1], np.int32(0))
         place = np.searchsorted(ids, pixels)
         known, void = ids[place] == pixels, pixels == VOID

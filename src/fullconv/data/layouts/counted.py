@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from fullconv.data.counting import numbered_names, real_ids, values_of
+from fullconv.data.counting import counted_names
 from fullconv.data.description import Description
 from fullconv.data.encoded import Place
+from fullconv.data.shards import ORIGIN
+from fullconv.data.survey import Contents, contents_of, settle
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import read_text
 
-COUNTED = 1000
+COUNTED, FIRST = 1000, 20
 NAMES = "id2label.json"
 
 
@@ -26,7 +30,7 @@ def count_classes(
     encoding = description.encoding(given)
     if given is not None:
         reasons.append("classes from dataset.yaml")
-        return given, encoding
+        return given, settle(_look(root, masks), encoding, given, reasons)
     listing = root / NAMES
     if listing.is_file():
         names = _id2label(listing)
@@ -34,15 +38,29 @@ def count_classes(
         values = {} if list(names) == list(range(len(names))) else {value: i for i, value in enumerate(names)}
         if values:
             reasons.append("its ids are not 0, 1, 2, ...: they are numbered in their order")
-        return ClassSet(tuple(names.values())), MaskEncoding(values, {}, encoding.void_values, encoding.void_colours)
-    looked = masks[:: -(-len(masks) // COUNTED)]
-    real, encoding = real_ids(root, set().union(*(values_of(mask.file()) for mask in looked)), encoding)
-    numbered = numbered_names(root, real)
+        classes = ClassSet(tuple(names.values()))
+        encoding = dataclasses.replace(encoding, values=values)
+        return classes, settle(_look(root, masks), encoding, classes, reasons)
+    looked = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // COUNTED)]]
+    numbered, encoding = counted_names(root, looked, encoding)
     reasons.append(
         f"class names are not given: {len(numbered)} classes counted from {len(looked)} of {len(masks)} masks, "
-        f"evenly spaced (largest id {max(real)})"
+        f"evenly spaced (largest id {len(numbered) - 1})"
     )
-    return ClassSet(numbered), encoding
+    classes = ClassSet(numbered)
+    return classes, settle(looked, encoding, classes, reasons)
+
+
+def _look(root: Path, masks: Sequence[Place]) -> list[Contents]:
+    """What the first masks hold: neighbours, which are read together; those that cannot be read are named later.
+
+    Nothing is fetched for it: of shards that lie elsewhere it says nothing.
+    """
+    found = list[Contents]()
+    for mask in masks[:FIRST] if not (root / ORIGIN).is_file() else ():
+        with suppress(DataError):
+            found.append(contents_of(mask.file()))
+    return found
 
 
 def _id2label(listing: Path) -> dict[int, str]:

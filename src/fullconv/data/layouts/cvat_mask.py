@@ -6,18 +6,16 @@ Format: CVAT's documentation, "Segmentation Mask". The licence is that of whoeve
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, image_files, lines
 from fullconv.data.layouts.exports import by_subset, is_background
 from fullconv.data.layouts.names import Names
-from fullconv.data.palette_mask import PaletteMask
-from fullconv.data.spec import Item, LabelSource
+from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.files import IMAGE_SUFFIXES, opened
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.spec import ClassSet, Colour
 
 IGNORED_LABEL = "ignored"
@@ -28,8 +26,8 @@ _LINE = re.compile(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::[^:]*){0,2}")
 def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
     """CVAT masks: ``labelmap.txt`` and ``SegmentationClass``; lists in ``ImageSets/Segmentation`` where they are.
 
-    The colours of ``labelmap.txt`` say which class a pixel is. In palette masks the palette's colours count, in grey
-    ones the value is the line of ``labelmap.txt``, from 0.
+    The colours of ``labelmap.txt`` say which class a pixel is, however a file stores its colours. The numbers of grey
+    (or palette) masks whose colours are none of these are lines of ``labelmap.txt``, from 0.
     """
     listing, masks = root / "labelmap.txt", root / "SegmentationClass"
     if not (listing.is_file() and masks.is_dir()):
@@ -60,15 +58,9 @@ def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
     if bare:
         reasons.append(f"{len(bare)} listed images have no mask and are left out ({first_few(sorted(bare))})")
     items = {
-        subset: [
-            _item(name, pictures[name], of_name[name], encoding.colours, voids, classes)
-            for name in names
-            if name not in bare
-        ]
+        subset: [Item(name, pictures[name], of_name[name]) for name in names if name not in bare]
         for subset, names in subsets.items()
     }
-    if any(item.labels for subset in items.values() for item in subset):
-        reasons.append("palette masks are read by the colours of their palettes")
     return Found("cvat_mask", reasons, by_subset(items, reasons), classes, encoding)
 
 
@@ -116,13 +108,3 @@ def _images(root: Path) -> Names[Path]:
         for path in beside if name == "." else image_files(folder):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     return Names(found.items())
-
-
-def _item(
-    name: str, image: Path, mask: Path, colours: Mapping[Colour, int], voids: tuple[Colour, ...], classes: ClassSet
-) -> Item:
-    source: LabelSource | None = None
-    with opened(mask) as picture:
-        if picture.mode == "P":
-            source = PaletteMask(mask, dict(colours), voids)
-    return Item(name, image, mask, labels=source)

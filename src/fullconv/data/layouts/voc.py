@@ -6,18 +6,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fullconv.data.counting import class_names, names_file
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, lines, listed
 from fullconv.data.layouts.exports import by_subset
 from fullconv.data.layouts.names import spot
 from fullconv.data.spec import Item
+from fullconv.data.survey import Contents, contents_of
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
-from fullconv.images.masks import read_raw_mask
+from fullconv.images.mask_file import unpacked
 from fullconv.spec import ClassSet, Colour, voc_palette
 from fullconv.text import head_of
 
@@ -120,25 +119,24 @@ def _classes(root: Path, items: Sequence[Item], description: Description) -> tup
     return classes, MaskEncoding(colours=ids_of, void_colours=(BORDER,)), said
 
 
-def _raw(mask: Path) -> np.ndarray:
+def _looked_at(mask: Path) -> Contents | None:
     try:
-        return read_raw_mask(mask)
+        return contents_of(mask)
     except DataError:
-        return np.zeros(0)  # named where it is read
+        return None  # named where it is read
 
 
 def _ids(mask: Path) -> list[int]:
-    raw = _raw(mask)
-    return [int(value) for value in np.unique(raw)] if raw.ndim == 2 else []
+    found = _looked_at(mask)
+    return [int(value) for value in found.values] if found is not None and found.mask.kind != "colour" else []
 
 
 def _colours(mask: Path) -> list[Colour]:
     """The colours of an RGB mask; none for ids in three equal channels."""
-    raw = _raw(mask)
-    if raw.ndim != 3 or not (raw != raw[..., :1]).any():
+    found = _looked_at(mask)
+    if found is None or found.mask.kind != "colour" or found.values:
         return []
-    found = np.unique(raw.reshape(-1, 3), axis=0).tolist()
-    return [(red, green, blue) for red, green, blue in found]
+    return [unpacked(colour) for colour in found.colours or ()]
 
 
 def _with_sbd(

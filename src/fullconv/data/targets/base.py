@@ -16,6 +16,7 @@ from PIL import Image
 from fullconv.data.loader import Sample
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import UsageError
+from fullconv.images.files import stored_size
 
 BACKGROUNDS = ("background", "_background_")
 
@@ -27,13 +28,14 @@ class Writer(ABC):
         lists: whether splits are lists of names, so that an image in several of them is written once.
         parts: whether it holds which classes each part of a mixture labels.
         notes: what the layout cannot hold, and every rule applied; one line each.
+        turned: how many images had an EXIF orientation, and are written upright.
     """
 
     lists: ClassVar[bool] = False
     parts: ClassVar[bool] = False
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
-        self.spec, self.root, self.notes = spec, root, notes
+        self.spec, self.root, self.notes, self.turned = spec, root, notes, 0
         if not self.parts and spec.channels not in (1, 3):
             raise UsageError(
                 f"its images have {spec.channels} channels, which only --to folder and webdataset can hold"
@@ -49,13 +51,22 @@ class Writer(ABC):
     def finish(self, names: Mapping[str, list[str]]) -> None:
         """Write what belongs to all of them; ``names`` per split."""
 
+    def copied(self, item: Item) -> bool:
+        """Whether an image's own file can be taken: it has one, and it is upright, as label maps are."""
+        if item.pixels is not None or not item.image.is_file():
+            return False
+        upright = stored_size(item.image)[1] == 1
+        self.turned += not upright
+        return upright
+
     def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Let go of what is open, also after an error."""
 
     def image(self, folder: Path, name: str, item: Item, sample: Sample, suffix: str = "") -> Path:
-        """The image in ``folder``: its own file where that is allowed, else its pixels as PNG (or ``.npy``)."""
+        """The image in ``folder``: its own file where that is allowed and upright, else its pixels as PNG (or
+        ``.npy``): a label map has no EXIF that would turn it along."""
         folder.mkdir(parents=True, exist_ok=True)
-        if item.pixels is None and item.image.is_file() and not suffix:
+        if self.copied(item) and not suffix:
             path = folder / f"{name}{item.image.suffix.lower()}"
             shutil.copyfile(item.image, path)
         elif sample.image.shape[2] in (1, 3, 4):
@@ -94,6 +105,8 @@ def write_description(root: Path, spec: DatasetSpec, **more: Any) -> None:
     }
     if len(set(classes.palette)) < len(classes):
         content["classes"] = list(classes.names)
+    if len(classes) > 255:  # grey of 16 bits: its numbers are ids, not shades
+        content["values"] = dict(enumerate(classes.names))
     if spec.labelled is not None:
         names = np.array(classes.names)
         used = {item.source for items in spec.splits.values() for item in items}

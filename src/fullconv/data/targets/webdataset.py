@@ -71,10 +71,9 @@ class WebDataset(Writer):
             self.open[1].close()
             self.open = None
 
-    @staticmethod
-    def _image(item: Item, sample: Sample) -> tuple[bytes, str]:
-        """The image's own bytes where it is a file, else its pixels as PNG (or ``.npy``); and its suffix."""
-        if item.pixels is None and item.image.is_file():
+    def _image(self, item: Item, sample: Sample) -> tuple[bytes, str]:
+        """The image's own bytes where it is an upright file, else its pixels as PNG (or ``.npy``); and its suffix."""
+        if self.copied(item):
             return item.image.read_bytes(), item.image.suffix.lower()
         buffer = io.BytesIO()
         if sample.image.shape[2] not in (1, 3, 4):

@@ -1,0 +1,253 @@
+"""A look at some of a data set's masks when it is opened: do their colours count, or their numbers?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.errors import DataError, first_few
+from fullconv.images.encoding import UNLABELLED, Kind, MaskEncoding
+from fullconv.images.mask_file import MaskFile, packed, unpacked
+from fullconv.images.mask_reading import read_mask
+from fullconv.images.masks import BIT, WHITE, colour_ids, contradiction, value_ids, void_numbers
+from fullconv.spec import ClassSet, Colour
+
+PROBED_MASKS = 50
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one mask file holds.
+
+    Attributes:
+        mask: the file, without its pixels.
+        values: the different numbers of an index mask (or of three equal channels).
+        colours: the colours they are shown in, packed; of an RGB mask its own.
+        pixels: of an RGB mask, the pixels of each colour.
+        covered: of planes, whether every pixel is in one of them.
+        has: whether there are transparent pixels that count, pixels without a number, pixels of GDAL's no data.
+    """
+
+    mask: MaskFile
+    values: tuple[int | float, ...] = ()
+    colours: tuple[int, ...] | None = None
+    pixels: tuple[int, ...] = ()
+    planes: int = 0
+    covered: bool = False
+    has: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        return str(self.mask.path)
+
+    def shown(self) -> dict[int | float, int]:
+        """The colour of each value, packed."""
+        return dict(zip(self.values, self.colours, strict=True)) if self.colours is not None else {}
+
+
+def contents_of(path: Path) -> Contents:
+    """What a mask file holds.
+
+    Raises:
+        DataError: as :func:`fullconv.images.mask_reading.read_mask`.
+    """
+    return summed_up(read_mask(path))
+
+
+def summed_up(mask: MaskFile) -> Contents:
+    """What a mask file holds, its pixels left behind."""
+    present = {"transparent": mask.transparent is not None and not mask.keyed, "missing": mask.missing is not None,
+               "no data": mask.no_data is not None and bool((mask.stored == mask.no_data).any())}  # fmt: skip
+    has = frozenset(name for name, there in present.items() if there)
+    bare = dataclasses.replace(mask, stored=np.zeros((0, 0), np.uint8), transparent=None, missing=None)
+    if mask.kind == "planes":
+        return Contents(bare, planes=len(mask.stored), covered=bool(mask.stored.any(0).all()), has=has)
+    grey = mask.grey_values()
+    values = tuple(value.item() for value in _unique(grey)) if grey is not None else ()
+    if mask.kind == "colour":
+        keys, counts = np.unique(packed(mask.stored), return_counts=True)
+        return Contents(bare, values, tuple(keys.tolist()), tuple(counts.tolist()), has=has)
+    shades = mask.shades()
+    return Contents(bare, values, None if shades is None else tuple(shades[list(values)].tolist()), has=has)
+
+
+def _unique(values: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
+
+
+def look_at(masks: Sequence[Path], most: int = PROBED_MASKS, strict: bool = False) -> list[Contents]:
+    """What evenly spaced masks hold, at most ``most``.
+
+    Those that cannot be read are left out, for they are named where they are needed; ``strict`` raises for them.
+    """
+
+    def contents(path: Path) -> Contents | None:
+        try:
+            return contents_of(path)
+        except DataError:
+            if strict:
+                raise
+            return None
+
+    step = max(1, -(-len(masks) // most))
+    with ThreadPoolExecutor() as pool:
+        return [found for found in pool.map(contents, masks[::step]) if found is not None]
+
+
+def settle(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet, reasons: list[str]) -> MaskEncoding:
+    """The encoding with what the masks say of themselves: whether colours or numbers count, kind by kind of file.
+
+    Where colours are named, they decide for every kind of file. Only grey (or palette) files whose colours are not all
+    colours of classes, and whose numbers all are ids or values of classes, are read by their numbers; said in
+    ``reasons``. Where numbers count, palettes must agree.
+
+    Raises:
+        DataError: files contradict each other, or two readings are possible.
+    """
+    count, ignore = len(classes), classes.ignore_index
+    if encoding.colours:
+        for kind in ("grey", "palette"):
+            files = [found for found in looked if found.mask.kind == kind]
+            if files and kind not in encoding.by_value and _by_numbers(kind, files, encoding, classes):
+                first = next((found for found in files if not _in_colours(found, encoding, ignore)), files[0])
+                encoding = dataclasses.replace(encoding, by_value=(*encoding.by_value, kind))
+                reasons.append(
+                    f"{kind} masks are read by their numbers, as ids: their colours are not those of the classes "
+                    f"({first.mask.path.name})"
+                )
+    _refuse_inverted(looked, encoding)
+    _refuse_bits(looked, encoding)
+    encoding = _with_palette(looked, encoding, count, ignore)
+    reasons += _said(looked, encoding, classes)
+    return encoding
+
+
+def _by_numbers(kind: Kind, files: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> bool:
+    """Whether the numbers of one kind of files count, although colours are named."""
+    ignore = classes.ignore_index
+    inside = [found for found in files if _in_colours(found, encoding, ignore)]
+    if len(inside) == len(files) and len(set(encoding.colours.values())) == len(classes):
+        return False
+    if not all(set(found.values) <= set(_ids(found, encoding, classes)) for found in files):
+        return False  # refused where they are read
+    outside = next((found for found in files if found not in inside), files[0])
+    for found in inside if kind == "palette" else ():
+        ids, colours = _ids(found, encoding, classes), colour_ids(encoding, ignore)
+        moved = [value for value, colour in found.shown().items() if ids[value] != colours.get(colour, ids[value])]
+        if moved and len(inside) < len(files):
+            raise DataError(
+                f"{found.path}: its palette shows value {moved[0]} in the colour of another class, but the palette of "
+                f"{outside.path} has colours of no class; give both the palette of dataset.yaml, or write "
+                "'values: {0: NAME, ...}' into it where the values count"
+            )
+    _refuse_black_and_white(kind, files, encoding, classes)
+    return True
+
+
+def _ids(found: Contents, encoding: MaskEncoding, classes: ClassSet) -> dict[int | float, int]:
+    return value_ids(found.mask, encoding, len(classes), classes.ignore_index)
+
+
+def _in_colours(found: Contents, encoding: MaskEncoding, ignore: int) -> bool:
+    known, void = set(colour_ids(encoding, ignore)), void_numbers(found.mask, encoding)
+    shown = found.shown().items()
+    return found.colours is not None and all(colour in known or value in void for value, colour in shown)
+
+
+def _refuse_black_and_white(kind: Kind, files: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> None:
+    """Refuse masks of 0 and 1 that may mean ids, or black and white, where that is not the same."""
+    colours = colour_ids(encoding, classes.ignore_index)
+    black, white = colours.get(0), colours.get(0xFFFFFF)
+    if kind != "grey" or None in (black, white) or set().union(*(found.values for found in files)) != {0, BIT}:
+        return
+    ids = _ids(files[0], encoding, classes)
+    if (ids[0], ids[BIT]) != (black, white):
+        names = [
+            classes.names[i] if i in range(len(classes)) else "unlabelled" for i in (black, white) if i is not None
+        ]
+        raise DataError(
+            f"{files[0].path}: holds 0 and 1; as ids 1 is {classes.names[1]}, as black and white it is {names[1]}; "
+            f"write 'values: {{0: {names[0]}, 1: {names[1]}}}' (or the other way round) into dataset.yaml"
+        )
+
+
+def _refuse_inverted(looked: Sequence[Contents], encoding: MaskEncoding) -> None:
+    """Refuse grey files of which some show 0 as white and others as black, where their numbers count."""
+    grey = [found for found in looked if found.mask.kind == "grey" and found.mask.white > BIT]
+    ways = {found.mask.inverted: found for found in reversed(grey)}
+    if len(ways) == 2 and (not encoding.colours or "grey" in encoding.by_value):
+        raise DataError(
+            f"{ways[True].path}: shows 0 as white (PhotometricInterpretation 0), {ways[False].path} as black; save all "
+            "masks in one way, or name the classes' colours in dataset.yaml (classes: {NAME: [r, g, b], ...})"
+        )
+
+
+def _refuse_bits(looked: Sequence[Contents], encoding: MaskEncoding) -> None:
+    """Refuse files of one bit, whose white is 1, beside files of 0 and 255, where nobody said what white is."""
+    if encoding.values or (encoding.colours and "grey" not in encoding.by_value):
+        return
+    grey = [found for found in looked if found.mask.kind == "grey"]
+    bits = [found for found in grey if found.mask.white == BIT and BIT in found.values]
+    wide = [found for found in grey if found.mask.white == WHITE]
+    seen = set().union(*(found.values for found in wide)) if wide else set()
+    if bits and WHITE in seen and seen <= {0, WHITE}:
+        raise DataError(
+            f"{bits[0].path}: a mask of 1 bit, beside masks of 0 and 255 such as {wide[0].path}; write 'values: "
+            "{0: background, 255: foreground}' into dataset.yaml, where white is a class in both"
+        )
+
+
+def _with_palette(looked: Sequence[Contents], encoding: MaskEncoding, count: int, ignore: int) -> MaskEncoding:
+    """The encoding with the colours that palettes show values in.
+
+    Raises:
+        DataError: two palettes show one value in different colours, and it is the values that count.
+    """
+    if encoding.values or (encoding.colours and "palette" not in encoding.by_value):
+        return encoding
+    shown: dict[int, Colour] = {}
+    files: dict[int, str] = {}
+    for found in looked:
+        if found.mask.kind != "palette":
+            continue
+        ids = value_ids(found.mask, encoding, count, ignore)
+        for value, colour in stated(found).items():
+            if ids.get(value) == ignore:
+                continue
+            if value in shown and shown[value] != colour:
+                raise DataError(contradiction(found.path, colour, value, shown[value], files[value]))
+            shown.setdefault(value, colour)
+            files.setdefault(value, found.path)
+    return dataclasses.replace(encoding, palette=shown, palette_of=files)
+
+
+def stated(found: Contents) -> dict[int, Colour]:
+    """The colour of each used value of a palette; nothing where all entries are of one colour."""
+    palette = found.mask.palette
+    if palette is None or len(np.unique(palette, axis=0)) < 2:
+        return {}
+    return {int(value): unpacked(colour) for value, colour in found.shown().items()}
+
+
+def _said(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> Iterable[str]:
+    """What is done with planes, with transparent pixels and with those that have no number."""
+    for count, name in sorted({(found.planes, found.mask.plane) for found in looked if found.planes}):
+        names = classes.names[len(classes) - count :]
+        rest = "unlabelled" if count == len(classes) else classes.names[0]
+        yield (
+            f"masks of {count} {name}s, a 0/1 map for each class: {name} 1 is {names[0] if names else '?'}, the others "
+            f"follow in order; what none shows is {rest}"
+        )
+    if any("transparent" in found.has for found in looked) and encoding.transparent is not None:
+        what = "unlabelled" if encoding.transparent == UNLABELLED else classes.names[encoding.transparent]
+        yield f"transparent pixels are {what}"
+    if any("missing" in found.has for found in looked):
+        yield "pixels of masks without a number (NaN, or outside GDAL's own mask) are unlabelled"
+    empty = {found.mask.no_data for found in looked if "no data" in found.has} - set(encoding.values)
+    if empty:
+        yield f"GDAL's no-data value ({first_few([str(value) for value in empty])}) is unlabelled"
