@@ -19,6 +19,12 @@ if shutil.which("nvidia-smi") is None:  # no GPU: Triton's kernels run in its in
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is fetched, decoded or checked in a test is kept apart from the user's."""
+    os.environ["FULLCONV_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def shared() -> Path:
     """The folder of real data and weights."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from fullconv.errors import UsageError
+from fullconv.machine import free_memory
 
 
 def choose_device(name: str) -> torch.device:
@@ -46,12 +45,4 @@ def free_bytes(device: torch.device) -> int | None:
     """Free memory of the device; None where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    info = Path("/proc/meminfo")
-    if device.type != "cpu" or not info.is_file():
-        return None
-    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-    free = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if free is not None and limit.is_file() and used.is_file() and limit.read_text().strip().isdigit():
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
-    return free
+    return free_memory() if device.type == "cpu" else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -13,6 +15,8 @@ Picture = np.ndarray
 """uint8 ``[height, width, 3]``"""
 
 IGNORED = (255, 255, 255)
+VAL_LOSS = "cross-entropy"
+"""What validation measures, whatever the network is trained with."""
 
 
 def colorize(labels: np.ndarray, classes: ClassSet) -> Picture:
@@ -123,24 +127,47 @@ def _legend(classes: ClassSet, width: int, font: ImageFont.FreeTypeFont | ImageF
     return legend
 
 
-def curves(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Loss and scores by epoch, side by side."""
+def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS) -> Picture:
+    """Losses and scores by epoch, side by side.
+
+    Args:
+        history: rows of the training log.
+        train_loss: what the train loss is. Another than the val loss's cross-entropy gets an axis of its own.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    for axes, names in ((left, ("train_loss", "val_loss")), (right, ("mean_iou", "pixel_accuracy", "mean_accuracy"))):
-        for name in names:
-            axes.plot(epochs, [row[name] for row in history], label=name.replace("_", " "), marker=marker, markersize=3)
+
+    def plot(axes: Any, name: str, label: str, colour: str, style: str = "-") -> None:
+        values = [row.get(name, math.nan) for row in history]
+        axes.plot(epochs, values, style, label=label, color=colour, marker=marker, markersize=3)
+
+    same = train_loss == VAL_LOSS
+    other = left if same else left.twinx()
+    plot(left, "train_loss", f"train: {train_loss}", "C0")
+    plot(other, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
+    left.set_title("loss")
+    left.set_ylabel(f"{VAL_LOSS} per pixel" if same else f"train: {train_loss}", color="black" if same else "C0")
+    if not same:
+        other.set_ylabel(f"val: {VAL_LOSS} per pixel", color="C1")
+        left.tick_params(axis="y", colors="C0")
+        other.tick_params(axis="y", colors="C1")
+    lines = [*left.get_lines(), *(other.get_lines() if not same else [])]
+    left.legend(lines, [line.get_label() for line in lines])
+    for index, name in enumerate(("mean_iou", "pixel_accuracy", "mean_accuracy")):
+        words = name.replace("_", " ").replace("iou", "IoU")
+        plot(right, name, f"val {words}", f"C{index}")
+        plot(right, f"train_{name}", f"train {words}", f"C{index}", ":")
+    right.set_title("scores: val, and train on augmented crops")
+    right.set_ylim(0, 1)
+    right.legend(ncols=2, fontsize="small")
+    for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
-        axes.legend()
-    left.set_ylabel("cross-entropy")
-    right.set_ylabel("val score")
-    right.set_ylim(0, 1)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

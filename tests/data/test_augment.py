@@ -16,7 +16,7 @@ def coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return image, (rows // 8 * 8 + columns // 8).astype(np.uint8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.integers(4, 60), st.integers(4, 60), st.integers(1, 70), st.integers(1, 70),
     st.floats(0.3, 3), st.booleans(), st.integers(0, 1000),

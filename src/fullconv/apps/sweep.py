@@ -22,6 +22,7 @@ from fullconv import draw
 from fullconv.data import open_dataset, read_sample
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import read_value, replacing, write_text
+from fullconv.machine import usable_cores
 from fullconv.training.config import TrainConfig
 from fullconv.training.report import sheet_items
 from fullconv.training.run import Run
@@ -41,7 +42,7 @@ class Swept:
     @property
     def idle(self) -> bool:
         """Whether every value gave the same scores, and losses as logged: the option had no effect here."""
-        figures = [{**row, "value": "", "seconds": 0} for row in self.rows]
+        figures = [str({**row, "value": "", "seconds": 0}) for row in self.rows]  # as text nan is nan
         return len(figures) > 1 and all(figure == figures[0] for figure in figures)
 
 
@@ -149,7 +150,7 @@ def _train(data: str | os.PathLike[str], run: Run, config: dict[str, Any], jobs:
     write_text(recipe, yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "fullconv.apps.cli", "train", os.fspath(data), "--out", str(run.path)]
     command += ["--recipe", str(recipe)] + ["--resume"] * run.config.is_file()
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, usable_cores() // jobs)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)} if jobs > 1 else None
     log = run.path.with_name(run.path.name + ".log")
     with log.open("a", encoding="utf-8") as file:

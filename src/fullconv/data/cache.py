@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from fullconv.data.shards import ORIGIN
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import FullconvError
 from fullconv.images.encoding import UInt8Array
+from fullconv.machine import usable_cores
 
 FORMAT = 1
 PIXELS, INDEX = "pixels.bin", "index.json"
@@ -158,7 +158,7 @@ def _build(spec: DatasetSpec, items: Sequence[Item], folder: Path, progress: Cal
 
 def _samples(spec: DatasetSpec, items: Sequence[Item]) -> Iterator[Sample]:
     """All samples in order, read by several threads, not far ahead."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         for start in range(0, len(items), READ_AHEAD):
             yield from pool.map(lambda item: read_sample(spec, item), items[start : start + READ_AHEAD])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +49,10 @@ class TrainConfig(BaseModel):
     input_range: Literal["encoder", "unit"] = Field(
         "encoder", description="what the network sees: encoder (mean and deviation of its weights) or unit (0 to 1)"
     )
-    filter_small: bool = Field(False, description="drop images smaller than the crop instead of padding them")
+    filter_small: bool = Field(
+        False,
+        description="leave out train and val images smaller than the crop, and say how many, instead of padding them",
+    )
     cache: bool = Field(
         False, description="decode every image once into a memory-mapped file (~/.cache/fullconv), and read from it"
     )
@@ -56,7 +60,9 @@ class TrainConfig(BaseModel):
 
     # the optimisation
     epochs: int = Field(30, ge=1, description="passes over the training data")
-    batch_size: int = Field(8, ge=1, description="images per step, over all devices")
+    batch_size: int = Field(
+        8, ge=1, description="images per step, over all devices together: each of 2 takes half of them"
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="adamw, adam or sgd")
     loss: Literal["cross-entropy", "focal", "ohem", "dice", "cross-entropy+dice"] = Field(
         "cross-entropy",
@@ -93,11 +99,18 @@ class TrainConfig(BaseModel):
         "auto", description="auto (bf16 where the processor or GPU computes in it), bf16 or fp32"
     )
     workers: int | None = Field(None, ge=0, description="reading processes; by default by the number of cores")
+    sync_batch_norm: bool = Field(
+        False, description="batch norm's statistics over the whole batch, not each device's part of it"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order and the augmentation")
-    accelerator: str = Field("auto", description="lightning's accelerator: auto, cpu, gpu, ...")
-    devices: str = Field("auto", description="how many devices, or which, as lightning takes it")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
+        "auto", description="auto, cpu, gpu (or cuda), or mps"
+    )
+    devices: str = Field("auto", description="how many devices (2; on a CPU: processes), which GPUs (0,1), or auto")
     nodes: int = Field(1, ge=1, description="machines")
-    strategy: str = Field("auto", description="lightning's strategy: auto, ddp, ...")
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
+        "auto", description="auto (ddp for several devices), ddp, or ddp_find_unused_parameters_true"
+    )
 
     @field_validator("encoder_args", "model_args", mode="before")
     @classmethod
@@ -119,7 +132,19 @@ class TrainConfig(BaseModel):
     @classmethod
     def _devices_as_number(cls, value: Any) -> Any:
         """``devices: 2`` in a recipe, ``devices=2`` in Python."""
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = ",".join(map(str, value))
         return str(value) if isinstance(value, int) else value
+
+    @field_validator("devices")
+    @classmethod
+    def _devices_exist_in_words(cls, value: str) -> str:
+        numbers = value.removesuffix(",").split(",")
+        if value not in ("auto", "-1") and not all(number.strip().isdigit() for number in numbers):
+            raise ValueError("expected auto, a number of devices such as 2, or which GPUs such as 0,1")
+        if value == "0":
+            raise ValueError("expected at least 1; GPU number 0 alone is written 0, with a comma: '0,'")
+        return value
 
     @field_validator("class_weights", mode="before")
     @classmethod
@@ -144,6 +169,14 @@ class TrainConfig(BaseModel):
         if isinstance(self.class_weights, list) and (min(self.class_weights) < 0 or max(self.class_weights) == 0):
             raise ValueError(f"class_weights must be 0 or more and not all 0, found {self.class_weights}")
         return self
+
+    @property
+    def loss_in_words(self) -> str:
+        """What the train loss is; ``cross-entropy`` alone is what the val loss is too."""
+        parts = [self.loss, "summed over the pixels" if self.reduction == "sum" else ""]
+        parts += ["weighted by class"] * (self.class_weights != "none")
+        parts += [f"label smoothing {self.label_smoothing:g}"] * (self.label_smoothing > 0)
+        return ", ".join(part for part in parts if part)
 
     @classmethod
     def load(cls, recipe: str | os.PathLike[str] | None, given: dict[str, Any]) -> TrainConfig:

@@ -14,6 +14,7 @@ from fullconv.data import Batch, DatasetSpec, EvalData, open_dataset
 from fullconv.data.loader import EvalBatches
 from fullconv.data.mixing import renamed
 from fullconv.errors import DataError, NotFiniteError, first_few
+from fullconv.machine import usable_cores
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
@@ -216,7 +217,7 @@ def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF
 
 
 def default_workers(workers: int | None) -> int:
-    """One reading process per core beyond the first, at most 8."""
+    """One reading process per core that this process may use beyond the first, at most 8."""
     if workers is not None:
         return workers
-    return min(8, max(1, (os.cpu_count() or 2) - 1))
+    return min(8, max(1, usable_cores() - 1))

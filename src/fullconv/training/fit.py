@@ -35,6 +35,7 @@ from fullconv.training.memory import refuse_if_too_large
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.report import Reporter, contact_sheet
 from fullconv.training.run import Run
+from fullconv.training.shared_norm import share_statistics
 from fullconv.training.state import Progress, State, fingerprint, read_state
 
 SAVE_SECONDS = 600
@@ -75,6 +76,8 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
     watched = copy.copy(plan.segmenter)
     watched.network = average.average if average else network
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if plan.config.sync_batch_norm and fabric.world_size > 1:
+        share_statistics(network, fabric.device)
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, plan.config))
     data = fingerprint(plan.spec, plan.train_items, plan.val_items)
     state = State(network, optimizer, average, plan.segmenter.header(), data, plan.segmenter.precision)
@@ -148,6 +151,8 @@ class Loop:
         started = time.monotonic()
         for batch in _batches(self.fabric, plan, progress.step):
             if _stops_early(plan.config, progress):
+                patience = plan.config.early_stopping
+                self.reporter.say(f"stopped: no better val mean IoU for {patience} epoch{'s' * (patience > 1)}")
                 break
             value = self.step(batch.to(self.fabric.device))
             progress.add(value)
@@ -292,7 +297,7 @@ class Loop:
                 shutil.copyfile(run.last, temporary)
             run.write_scores({**scores.to_dict(), "epoch": epoch, "split": "val"})
         contact_sheet(run, epoch, self.watched, self.plan.spec, self.plan.val_items)
-        self.reporter.epoch(run, self.progress.history, self.plan.config.epochs, best)
+        self.reporter.epoch(run, self.progress.history, self.plan.config, best)
 
     def save(self) -> None:
         """The whole state, to go on from."""

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.segmenter import Segmenter
+from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run
 
 SHEET_SAMPLES = 4
@@ -24,6 +25,7 @@ class Reporter:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._events: Any = None
+        """Tensorboard's writer, None before the first epoch, False where it is not installed."""
 
     def say(self, line: str) -> None:
         if self.console is not None:
@@ -51,17 +53,17 @@ class Reporter:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-        if self._events is not None:
+        if self._events:
             self._events.close()
             self._events = None
 
     # -- epochs --------------------------------------------------------------------------------------------------
 
-    def epoch(self, run: Run, history: Sequence[Mapping[str, Any]], epochs: int, best: bool) -> None:
+    def epoch(self, run: Run, history: Sequence[Mapping[str, Any]], config: TrainConfig, best: bool) -> None:
         """One log line, ``log.csv``, ``curves.png`` and tensorboard events."""
         row = history[-1]
         self.say(
-            f"epoch {row['epoch']:3d}/{epochs}  train: loss {row['train_loss']:.4f}  "
+            f"epoch {row['epoch']:3d}/{config.epochs}  train: loss {row['train_loss']:.4f}  "
             f"pixel acc {row['train_pixel_accuracy']:.4f}  mean acc {row['train_mean_accuracy']:.4f}  "
             f"mean IoU {row['train_mean_iou']:.4f}  val: loss {row['val_loss']:.4f}  "
             f"pixel acc {row['pixel_accuracy']:.4f}  mean acc {row['mean_accuracy']:.4f}  "
@@ -69,7 +71,7 @@ class Reporter:
             f"{row['seconds']:.1f} s{'  *' if best else ''}"
         )
         run.write_log(history)
-        run.write_picture("curves.png", draw.curves(history))
+        run.write_picture("curves.png", draw.curves(history, config.loss_in_words))
         self._write_events(run, row)
 
     def _write_events(self, run: Run, row: Mapping[str, Any]) -> None:
@@ -77,8 +79,12 @@ class Reporter:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                return
-            self._events = SummaryWriter(run.path / "tensorboard")
+                self._events = False
+                self.say("tensorboard is not installed, so no events are written; pip install 'fullconv[tensorboard]'")
+            else:
+                self._events = SummaryWriter(run.path / "tensorboard")
+        if not self._events:
+            return
         for name, value in row.items():
             if name != "epoch":
                 self._events.add_scalar(name, value, row["epoch"])

@@ -21,6 +21,7 @@ from PIL import Image
 
 from fullconv.errors import UsageError
 from fullconv.files import replacing, write_text
+from fullconv.machine import usable_cores
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 
@@ -114,6 +115,7 @@ class Run:
             "platform": platform.platform(),
             "processor": _processor(),
             "cores": os.cpu_count(),
+            "usable_cores": usable_cores(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
             "packages": packages,
             **extra,

@@ -13,11 +13,12 @@ import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 
-from fullconv.data import CheckReport, DatasetSpec, Item, check, open_dataset
+from fullconv.data import CheckReport, DatasetSpec, Item, open_dataset
 from fullconv.data.archive import cache_folder
 from fullconv.data.cache import decoded
+from fullconv.data.checking.remembered import check_once
 from fullconv.device import choose_precision
-from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.errors import DataError, FullconvError, UsageError, first_few
 from fullconv.geometry import round_up
 from fullconv.images.files import image_size
 from fullconv.model_file import model_file, read_header
@@ -102,6 +103,7 @@ def train(
         return run
 
     plan = _on_all_ranks(fabric, prepare)
+    reporter.say(_batch_line(plan, fabric.world_size))
     run = _on_all_ranks(fabric, lambda: make_run() if fabric.is_global_zero else Run("."))
     run = Run(fabric.broadcast(run.path))
     try:
@@ -114,12 +116,30 @@ def train(
                 "batch norm needs more than one place a channel; enlarge --batch-size or --crop"
             ) from error
         raise
-    score = run.scores["mean_iou"]
-    shown = "no mean IoU (val has no labelled pixel)" if score is None else f"best mean IoU {score:.4f}"
-    reporter.say(f"{shown} at epoch {run.scores['epoch']}: {run.best}")
+    reporter.say(_summary(run))
     for note in run.scores.get("notes", ()):
         reporter.say(f"  {note}")
     return run
+
+
+def _summary(run: Run) -> str:
+    """The best epoch in one line, with what is left out of its mean."""
+    scores = run.scores
+    if scores["mean_iou"] is None:
+        return f"no mean IoU (val has no labelled pixel); the model of epoch {scores['epoch']}: {run.best}"
+    absent = scores["absent"]
+    over = f" over {len(scores['classes']) - len(absent)} classes, without {first_few(absent)}" if absent else ""
+    return f"best mean IoU {scores['mean_iou']:.4f}{over} at epoch {scores['epoch']}: {run.best}"
+
+
+def _batch_line(plan: Plan, ranks: int) -> str:
+    """How a batch is shared, and what the last one of an epoch is filled up with."""
+    size, images, steps = plan.config.batch_size, len(plan.train_items), plan.steps_per_epoch
+    each = f"{size // ranks}" if size % ranks == 0 else f"{size // ranks} or {size // ranks + 1}"
+    shared = f"batch {size} = {each} per device x {ranks}" if ranks > 1 else f"batch {size}"
+    again = steps * size - images
+    line = f"{shared}, {steps} steps an epoch"
+    return f"{line}; its last batch is filled up with {again} image{'s' * (again > 1)} of its first" if again else line
 
 
 def make_plan(
@@ -137,14 +157,21 @@ def make_plan(
     if spec.labelled and (config.label_smoothing or "dice" in config.loss):
         raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
     train_items, val_items = spec.split("train"), spec.split("val")
-    report = _checked(spec, config)
+    report = _checked(spec, config, reporter)
     if config.cache:
         reporter.say(f"decoded images are kept in {cache_folder() / 'decoded'}, built now unless they are there")
         spec = decoded(spec)
         train_items, val_items = spec.split("train"), spec.split("val")
     crop = config.crop or _default_crop(config, spec, train_items, report)
     if config.filter_small:
-        train_items = _large_enough(config, spec, train_items, crop)
+        before = len(train_items), len(val_items)
+        train_items, val_items = (_large_enough(config, spec, split, crop) for split in ("train", "val"))
+        reporter.say(
+            f"read {len(train_items)} of {before[0]} train images and {len(val_items)} of {before[1]} val images: "
+            f"filter_small leaves out those smaller than {crop[0]}x{crop[1]}; the val scores are of these alone"
+        )
+    elif report:
+        reporter.say(_padded(report, config, crop))
     if saved is None:
         segmenter, listing = _new_segmenter(config, spec, reporter)
         segmenter.precision = choose_precision(config.precision, device)
@@ -156,6 +183,8 @@ def make_plan(
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.encoder.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
+    if config.filter_small:
+        segmenter.provenance["val_images"] = len(val_items)
     if spec.licence:
         segmenter.provenance["data_licence"] = spec.licence
     weights = _class_weights(config, report, len(spec.classes))
@@ -164,6 +193,11 @@ def make_plan(
         f"{config.model} on {config.encoder}: {parameters / 1e6:.1f} M parameters, crops {crop[0]}x{crop[1]}, "
         f"{segmenter.precision} on {device.type}"
     )
+    if weights:
+        named = list(zip(spec.classes.names, weights, strict=True))
+        reporter.say("class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named))
+        if none := [name for name, weight in named if weight == 0]:
+            reporter.say(f"  weight 0, so their pixels teach nothing: {first_few(none, 25)}")
     return Plan(config, spec, train_items, val_items, crop, weights, segmenter, listing)
 
 
@@ -201,15 +235,10 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
 
 
 def _fabric(config: TrainConfig) -> Fabric:
-    if config.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true"):
-        raise UsageError(
-            f"strategy {config.strategy!r} is not supported: a model file needs the whole network on one device; "
-            "use auto or ddp"
-        )
     devices: Any = config.devices
     if config.devices == "auto" and config.accelerator in ("auto", "cpu") and not torch.cuda.is_available():
         devices = 1  # lightning's auto would start one process per core
-    elif config.devices.lstrip("-").isdigit():
+    elif config.devices.isdigit():
         devices = int(config.devices)
     device = torch.device("cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu")
     precision: Any = "bf16-mixed" if choose_precision(config.precision, device) == "bf16" else "32-true"
@@ -220,8 +249,11 @@ def _fabric(config: TrainConfig) -> Fabric:
                 accelerator=config.accelerator, devices=devices, num_nodes=config.nodes, strategy=config.strategy,
                 precision=precision,
             )  # fmt: skip
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise UsageError(f"lightning refuses these devices: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # lightning has exceptions of its own, of no common kind
+        raise UsageError(
+            f"{config.devices} devices of {config.accelerator}: not available here ({str(error).splitlines()[0]}); "
+            "use --devices auto and --accelerator auto, or cpu"
+        ) from error
 
 
 def _on_all_ranks(fabric: Fabric, prepare: Callable[[], T]) -> T:
@@ -259,11 +291,19 @@ def _counts(spec: DatasetSpec) -> str:
     return ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
 
 
-def _checked(spec: DatasetSpec, config: TrainConfig) -> CheckReport | None:
+def _checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> CheckReport | None:
+    """What a check of the data found; an earlier one's findings where no file has changed since."""
     if not config.check and config.class_weights != "median-frequency":
         return None
-    report = check(spec, ("train", "val") if config.check else ("train",))
+    splits = ("train", "val") if config.check else ("train",)
+    report, when = check_once(spec, splits)
     report.raise_problems()
+    if when:
+        reporter.say(f"the data was checked at {when} and no file has changed since, so it is not read again")
+    if report.notes:
+        kinds = Counter(finding.kind for finding in report.findings if not finding.problem)
+        told = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in kinds.items())
+        reporter.say(f"{len(report.notes)} notes on the data: {told}; fullconv check says more")
     return report
 
 
@@ -286,11 +326,26 @@ def _size(spec: DatasetSpec, item: Item) -> tuple[int, int]:
     return item.pixels.size() if item.pixels else image_size(item.image)
 
 
-def _large_enough(config: TrainConfig, spec: DatasetSpec, items: Sequence[Item], crop: tuple[int, int]) -> list[Item]:
+def _padded(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:
+    """How the crop was found, and how many images it is larger than."""
+    how = "given" if config.crop else "the resize" if config.resize else "by the most common size, at most 512 a side"
+    sizes = {config.resize or size: 0 for size in report.sizes}
+    for size, count in report.sizes.items():
+        sizes[config.resize or size] += count
+    small = sum(count for (h, w), count in sizes.items() if h < crop[0] or w < crop[1])
+    line = f"crops of {crop[0]}x{crop[1]} ({how})"
+    return f"{line}; {small} of {sum(sizes.values())} images are smaller and are padded" if small else line
+
+
+def _large_enough(config: TrainConfig, spec: DatasetSpec, split: str, crop: tuple[int, int]) -> list[Item]:
+    items = spec.split(split)
     sizes = [config.resize or _size(spec, item) for item in items]
     kept = [item for item, (h, w) in zip(items, sizes, strict=True) if h >= crop[0] and w >= crop[1]]
     if not kept:
-        raise DataError(f"{spec.root}: filter_small leaves no training image of at least {crop[0]}x{crop[1]}")
+        raise DataError(
+            f"{spec.root}: filter_small leaves no {split} image of at least {crop[0]}x{crop[1]}, the largest is "
+            f"{max(h for h, _ in sizes)} high or {max(w for _, w in sizes)} wide; use a smaller --crop"
+        )
     return kept
 
 
