@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fullconv.spec import ClassSet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Picture = np.ndarray
 """uint8 ``[height, width, 3]``"""
@@ -135,10 +138,18 @@ def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS) -
         train_loss: what the train loss is. Another than the val loss's cross-entropy gets an axis of its own.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(curves_figure(history, train_loss))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Figure:
+    """:func:`curves` before it is drawn."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
@@ -159,15 +170,15 @@ def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS) -
         other.tick_params(axis="y", colors="C1")
     lines = [*left.get_lines(), *(other.get_lines() if not same else [])]
     left.legend(lines, [line.get_label() for line in lines])
-    for index, name in enumerate(("mean_iou", "pixel_accuracy", "mean_accuracy")):
-        words = name.replace("_", " ").replace("iou", "IoU")
-        plot(right, name, f"val {words}", f"C{index}")
-        plot(right, f"train_{name}", f"train {words}", f"C{index}", ":")
+    for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
+        for index, name in enumerate(("mean_iou", "pixel_accuracy", "mean_accuracy")):
+            words = name.replace("_", " ").replace("iou", "IoU")
+            plot(right, prefix + name, f"{split} {words}", f"C{index}", style)
     right.set_title("scores: val, and train on augmented crops")
     right.set_ylim(0, 1)
     right.legend(ncols=2, fontsize="small")
     for axes in (left, right):
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return figure

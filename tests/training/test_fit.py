@@ -17,6 +17,7 @@ import yaml
 from lightning.fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import jaccard_score, recall_score
 
 import fullconv
 from fullconv.data import Shapes
@@ -24,6 +25,7 @@ from fullconv.data.loader import read_sample
 from fullconv.data.open import shapes_dataset
 from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
+from fullconv.ops import upsample
 from fullconv.training import fit as fit_module
 
 DATA = shapes_dataset(Shapes(height=64, width=64, train=20, val=3))
@@ -98,6 +100,33 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(
         assert torch.equal(value, weights(run)[name]), name
     without_time = [(p / "log.csv").read_text().splitlines() for p in (whole.path, run.path)]
     assert [line.rsplit(",", 1)[0] for line in without_time[0]] == [line.rsplit(",", 1)[0] for line in without_time[1]]
+
+
+def test_train_scores_are_those_of_the_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as the network saw it: against scikit-learn on logits enlarged by PyTorch."""
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    forward = fit_module.Loop.forward
+
+    def watch(self: fit_module.Loop, batch: Any) -> Any:
+        logits, loss = forward(self, batch)
+        window = self.plan.segmenter.network.window(logits.shape[-2:], batch.pixels.shape[-2:])
+        full = upsample(logits.detach().float(), batch.labels.shape[-2:], window)
+        seen.append((batch.labels.numpy().copy(), full.argmax(1).numpy()))
+        return logits, loss
+
+    monkeypatch.setattr(fit_module.Loop, "forward", watch)
+    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 2, "precision": "fp32"})
+    with (run.path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, batches in zip(rows, (seen[:4], seen[4:]), strict=True):
+        truth, guess = (np.concatenate([batch[i].ravel() for batch in batches]) for i in (0, 1))
+        truth, guess = truth[truth != 255], guess[truth != 255]
+        assert float(row["train_pixel_accuracy"]) == pytest.approx((truth == guess).mean(), abs=1e-5)
+        present = sorted({*truth, *guess})
+        iou = jaccard_score(truth, guess, labels=present, average=None)
+        assert float(row["train_mean_iou"]) == pytest.approx(iou.mean(), abs=1e-5)
+        recall = recall_score(truth, guess, labels=sorted({*truth}), average=None)
+        assert float(row["train_mean_accuracy"]) == pytest.approx(recall.mean(), abs=1e-5)
 
 
 def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
