@@ -22,6 +22,7 @@ from fullconv.models.hypercolumn import Hypercolumn
 from fullconv.models.segnet import SegNet
 from fullconv.models.unet import UNet
 from fullconv.models.vgg import VGG16
+from fullconv.models.wide_fcn import WideFCN
 
 LARGEST = 1 << 16
 """No width, size or factor is larger."""
@@ -101,7 +102,10 @@ CLASSES: dict[str, type] = {
 
 def taken_by_model(name: str) -> dict[str, Any]:
     """``{name: type}`` of ``model_args``."""
-    return SMP if name == "smp" else _arguments_of(CLASSES[name]) if name in CLASSES else {}
+    if name == "smp":
+        return SMP
+    decoders = {**_arguments_of(WideFCN), "decoder": Literal["scores", "wide"]} if name.startswith("fcn") else {}
+    return {**decoders, **_arguments_of(CLASSES[name])} if name in CLASSES else {}
 
 
 def taken_by_encoder(name: str, model: str = "") -> dict[str, Any]:

@@ -95,8 +95,11 @@ def _flat(name: str) -> str:
 
 def _reductions(name: str, args: dict[str, Any]) -> list[int]:
     try:
-        with torch.device("meta"):
-            body: Any = timm.create_model(name, pretrained=False, features_only=True, **args)
+        try:
+            with torch.device("meta"):
+                body: Any = timm.create_model(name, pretrained=False, features_only=True, **args)
+        except NotImplementedError:  # an operation that PyTorch has no shapes for: RegNet's in 2.11
+            body = timm.create_model(name, pretrained=False, features_only=True, **args)
     except (RuntimeError, AttributeError, NotImplementedError) as error:
         raise UsageError(f"encoder {name} gives no feature maps ({error}); choose a convolutional one") from error
     except Exception as error:  # on values that make no sense together timm raises almost anything
