@@ -19,10 +19,12 @@ from torch.nn.functional import interpolate
 from fullconv import draw
 from fullconv.data.masks import write_mask
 from fullconv.device import choose_device, choose_precision
-from fullconv.errors import ModelFileError, NotFiniteError, UsageError, first_few
+from fullconv.errors import DataError, ModelFileError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.geometry import Window, tile_windows
 from fullconv.images.pixels import read_image, to_channels
+from fullconv.images.stored import WIDE_MODES, Stored
+from fullconv.images.values import to_pixels
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
 from fullconv.models.arguments import described
 from fullconv.models.build import BuiltModel, build_model
@@ -30,7 +32,7 @@ from fullconv.models.finite import first_bad_layer, not_finite
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
 from fullconv.refine import CRF, dense_crf
-from fullconv.spec import ClassSet, Preprocessing
+from fullconv.spec import ClassSet, Preprocessing, Values
 
 TILE, OVERLAP = 2048, 256
 
@@ -166,7 +168,6 @@ class Segmenter:
 
     # -- prediction ----------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
     def predict(
         self,
         image: str | Path | np.ndarray | Image.Image,
@@ -179,7 +180,9 @@ class Segmenter:
         """Label every pixel of an image of any size.
 
         Args:
-            image: a file, a PIL image, or uint8 ``[height, width, channels]`` (or ``[height, width]``, grey).
+            image: a file, a PIL image, or ``[height, width, channels]`` (or ``[height, width]``, grey): uint8, or of
+                the type that the model's range of values is for. Where an image holds nothing (nodata, not finite)
+                the network sees the mean, and labels it all the same.
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels.
             probabilities: also give the probability of every class at every pixel.
@@ -191,6 +194,24 @@ class Segmenter:
         """
         pixels = self._read(image)
         name = str(image) if isinstance(image, (str, Path)) else "the image"
+        return self.predict_pixels(pixels, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf, name=name)
+
+    @torch.inference_mode()
+    def predict_pixels(
+        self,
+        pixels: np.ndarray,
+        *,
+        tile: int = TILE,
+        overlap: int = OVERLAP,
+        probabilities: bool = False,
+        crf: CRF | None = None,
+        name: str = "the image",
+    ) -> Prediction:
+        """As :meth:`predict`, of what the network sees: a sample's image, uint8 ``[height, width, channels]``.
+
+        ``name`` is what errors call it.
+        """
+        pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         size = pixels.shape[:2]
         kind = np.uint8 if len(self.classes) <= 256 else np.int32
@@ -264,21 +285,26 @@ class Segmenter:
         return normalise(pixels, self.preprocessing)
 
     def _read(self, image: str | Path | np.ndarray | Image.Image) -> np.ndarray:
-        channels = self.preprocessing.channels
+        channels, values = self.preprocessing.channels, self.preprocessing.values
         if isinstance(image, (str, Path)):
-            return read_image(Path(image), channels)
+            return read_image(Path(image), channels, values=values or Values(fill=self.preprocessing.fill))
         if isinstance(image, Image.Image):
-            return to_channels(ImageOps.exif_transpose(image), channels)
-        array = np.asarray(image)
-        if array.dtype != np.uint8 or array.ndim not in (2, 3):
-            raise UsageError(f"expected a uint8 array [height, width, {channels}], found {array.dtype} {array.shape}")
-        if array.ndim == 2 or array.shape[2] != channels:
-            if channels not in (1, 3, 4) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-                raise UsageError(f"expected {channels} channels, found an array of shape {array.shape}")
-            array = to_channels(
-                Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array), channels
+            picture = ImageOps.exif_transpose(image)
+            wide = picture.mode in WIDE_MODES
+            array = np.asarray(picture) if wide else to_channels(picture, channels if channels in (1, 3, 4) else 3)
+        else:
+            array = np.asarray(image)
+        if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:
+            raise UsageError(
+                f"expected an array [height, width, {channels}] of numbers, found {array.dtype} {array.shape}"
             )
-        return np.require(array, requirements=["C", "W"])  # PyTorch wants memory that may be written
+        array = array[..., None] if array.ndim == 2 else array
+        if array.dtype == np.uint8 and array.shape[2] != channels and {channels, array.shape[2]} <= {1, 3, 4}:
+            array = to_channels(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), channels)
+        try:
+            return to_pixels(Stored(array), channels, values or Values(), "the image").image
+        except DataError as error:
+            raise UsageError(str(error)) from error
 
 
 def from_header(header: dict[str, Any], where: str) -> Segmenter:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fullconv.errors import UsageError
@@ -85,6 +86,71 @@ class ClassSet:
 
 
 @dataclass(frozen=True)
+class Values:
+    """How the values that image files store become the 8 bits that a network sees.
+
+    A value ``v`` becomes ``round(255 (v - low) / (high - low))``, cut to 0..255. Where a band holds its nodata value,
+    or one that is not finite, it holds nothing, and the network sees ``fill``; a pixel that holds nothing in all of its
+    bands is void in the labels.
+
+    Attributes:
+        range: ``(low, high)`` per channel, or one for all; empty for 8-bit files, whose values stay as they are.
+        nodata: per channel, or one for all; empty for none. A nodata value that a file states of itself counts too.
+        fill: byte per channel, or one for all.
+        source: how the range was found; empty where it was given.
+    """
+
+    range: tuple[tuple[float, float], ...] = ()
+    nodata: tuple[float | None, ...] = ()
+    fill: tuple[int, ...] = (0,)
+    source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        bounds = tuple((float(low), float(high)) for low, high in self.range)
+        for low, high in bounds:
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise UsageError(f"a range of values is low, then high, both finite; found {low:g} and {high:g}")
+        object.__setattr__(self, "range", bounds)
+        stated = tuple(None if v is None or not math.isfinite(v) else float(v) for v in self.nodata)
+        object.__setattr__(self, "nodata", stated if any(v is not None for v in stated) else ())
+        object.__setattr__(self, "fill", tuple(int(value) for value in self.fill))
+
+    @property
+    def bytes_fit(self) -> bool:
+        """Whether 8-bit files may be meant: no range is given, or one within 0 to 255."""
+        return all(low >= 0 and high <= 255 for low, high in self.range)
+
+    def refuse_other_channels(self, channels: int) -> None:
+        """Refuse another number of ranges or nodata values than one, or one per channel.
+
+        Raises:
+            UsageError: there is one.
+        """
+        for name, entries in (("range", self.range), ("nodata", self.nodata)):
+            if len(entries) not in (0, 1, channels):
+                raise UsageError(
+                    f"{name} names {len(entries)} bands, the images have {channels}; give one, or {channels}"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Values:
+        return cls(
+            tuple((low, high) for low, high in values["range"]), tuple(values["nodata"]), tuple(values["fill"]),
+            values.get("source", ""),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"[{low:g}, {high:g}]" for low, high in self.range)
+        shown = f"[{shown}]" if len(self.range) > 1 else shown or "as they are (8 bits)"
+        if self.nodata:
+            shown += f", nodata {', '.join('none' if v is None else f'{v:g}' for v in self.nodata)}"
+        return shown
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How raw uint8 pixels become network input: ``(pixel / 255 - mean) / std`` per channel.
 
@@ -92,11 +158,13 @@ class Preprocessing:
         mean, std: one value per input channel, in units of the 0 to 1 range.
         resize: ``(height, width)`` that every image is brought to first, or None to keep each image's own
             size. Predictions are computed for the image's own size either way.
+        values: how other than 8-bit images become uint8 first; None for 8-bit images.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     resize: tuple[int, int] | None = None
+    values: Values | None = None
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or not self.mean:
@@ -107,10 +175,17 @@ class Preprocessing:
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
         if self.resize is not None:
             object.__setattr__(self, "resize", (int(self.resize[0]), int(self.resize[1])))
+        if self.values is not None:
+            self.values.refuse_other_channels(len(self.mean))
 
     @property
     def channels(self) -> int:
         return len(self.mean)
+
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """The byte per channel that becomes (nearly) 0: what stands where there is no image."""
+        return tuple(min(255, max(0, round(255 * mean))) for mean in self.mean)
 
     @classmethod
     def for_channels(
@@ -131,5 +206,8 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
-        resize = values.get("resize")
-        return cls(tuple(values["mean"]), tuple(values["std"]), tuple(resize) if resize else None)
+        resize, stored = values.get("resize"), values.get("values")
+        return cls(
+            tuple(values["mean"]), tuple(values["std"]), tuple(resize) if resize else None,
+            Values.from_dict(stored) if stored else None,
+        )  # fmt: skip

@@ -3,12 +3,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.data import Shapes, check, open_dataset
+from fullconv.data import DatasetSpec, Item, Shapes, check, open_dataset
 from fullconv.data.checking import reading
 from fullconv.data.checking.duplicates import LEAST_CORRELATION, MOST_BITS, near_pairs
 from fullconv.data.checking.opening import open_for_check
@@ -72,14 +73,14 @@ def test_every_item_is_read_once_and_counted(make_folder: Callable[..., Path], m
     (root / "train.txt").write_text("scene_0\nscene_1\nscene_2\n")
     (root / "val.txt").write_text("scene_2\nscene_3\n")
     spec, seen, lock = open_dataset(root), [], threading.Lock()
-    decode = reading.read_image
+    decode = reading.read_counted
 
-    def counted(path: Path, channels: int) -> np.ndarray:
+    def counted(spec: DatasetSpec, item: Item) -> Any:
         with lock:
-            seen.append(path.stem)
-        return decode(path, channels)
+            seen.append(item.image.stem)
+        return decode(spec, item)
 
-    monkeypatch.setattr(reading, "read_image", counted)
+    monkeypatch.setattr(reading, "read_counted", counted)
     progress: list[tuple[int, int]] = []
     report = check(spec, progress=lambda done, total: progress.append((done, total)))
     assert sorted(seen) == ["scene_0", "scene_1", "scene_2", "scene_3"]

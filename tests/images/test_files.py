@@ -17,19 +17,17 @@ from fullconv.images.masks import read_labels
 GRADIENT = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "I;16", "I", "F"])
-def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
-    suffix = ".tif" if mode in ("CMYK", "YCbCr", "I", "F", "I;16") else ".png"
-    source = Image.fromarray(GRADIENT.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(GRADIENT)
-    image = source if mode == "I;16" else source.convert(mode)
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"])
+def test_every_mode_of_8_bits_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    suffix = ".tif" if mode in ("CMYK", "YCbCr") else ".png"
+    image = Image.fromarray(GRADIENT).convert(mode)
     path = tmp_path / f"image{suffix}"
     image.save(path)
     pixels = read_image(path)
     assert pixels.shape == (20, 30, 3)
     assert pixels.dtype == np.uint8
-    if mode in ("L", "RGB", "RGBA", "LA", "I;16", "I"):
-        expected = GRADIENT if mode != "I" else (GRADIENT / 257).round()
-        assert np.abs(pixels[..., 0].astype(int) - expected).max() <= 1
+    if mode in ("L", "RGB", "RGBA", "LA"):
+        assert np.array_equal(pixels[..., 0], GRADIENT)
 
 
 def test_channels(tmp_path: Path) -> None:
@@ -40,9 +38,9 @@ def test_channels(tmp_path: Path) -> None:
     np.save(tmp_path / "bands.npy", bands)
     assert np.array_equal(read_image(tmp_path / "bands.npy", 7), bands)
     assert image_size(tmp_path / "bands.npy") == (5, 6)
-    with pytest.raises(DataError, match=r"expected uint8 \[height, width, 3\]"):
+    with pytest.raises(DataError, match="holds 7 bands of uint8, expected 3 channels"):
         read_image(tmp_path / "bands.npy", 3)
-    with pytest.raises(DataError, match=r"read from \.npy"):
+    with pytest.raises(DataError, match="mode L, expected 7 bands"):
         read_image(tmp_path / "grey.png", 7)
 
 

@@ -137,7 +137,7 @@ def sweep(
     _write_table(swept)
     segmenters = [run.segmenter() for run in runs]
     samples = [read_sample(spec, item) for item in sheet_items(spec.split("val"))]
-    pictures = [(s.image, s.labels, *(model.predict(s.image).labels for model in segmenters)) for s in samples]
+    pictures = [(s.image, s.labels, *(model.predict_pixels(s.image).labels for model in segmenters)) for s in samples]
     titles = [f"{option.rpartition('.')[2]} {value}" for value in values]
     with replacing(swept.picture) as temporary:
         Image.fromarray(draw.contact_sheet(pictures, spec.classes, 240, titles)).save(temporary, format="PNG")

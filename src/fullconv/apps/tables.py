@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from fullconv.data import CheckReport
+from fullconv.data.checking.values import value_lines
 from fullconv.metrics import Scores
+from fullconv.spec import Values
 
 if TYPE_CHECKING:
     from fullconv.apps.sweep import Swept
@@ -92,6 +94,11 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
         sizes += f" and {len(report.sizes) - 4} more sizes"
     say(f"sizes: {sizes}")
     say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
+    if report.values is not None:
+        kind = "8 bits" if spec.values is None or not spec.values.range else f"range {spec.values}"
+        say(f"values of the images: {kind}")
+        for line in value_lines(spec, report.values):
+            say(line)
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     present = f"{len(report.present())} of {len(spec.classes)} classes are present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
@@ -129,6 +136,7 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
         "classes": f"{len(classes['names'])}: {', '.join(classes['names'])}",
         "ignored id": str(classes["ignore_index"]),
         "mean, std": f"{preprocessing['mean']}, {preprocessing['std']} of pixels / 255",
+        "values": str(Values.from_dict(stored)) if (stored := preprocessing.get("values")) else "8 bits",
         "resize": str(preprocessing.get("resize") or "none, any size"),
         "encoder weights licence": header.get("weights_licence") or "not stated",
         "written by": f"fullconv {header.get('fullconv', '?')}, format {header['format_version']}",

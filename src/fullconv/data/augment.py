@@ -23,7 +23,8 @@ class Augmentation:
         crop: ``(height, width)`` of the result, or None for the (scaled) image whole.
         scale: range of the random zoom; ``(1, 1)`` for none.
         flip: mirror half of the samples left to right.
-        colour: brightness, contrast and saturation each change by a factor in ``1 - colour .. 1 + colour``.
+        colour: brightness, contrast and (of 3 channels) saturation each change by a factor in
+            ``1 - colour .. 1 + colour``.
         resize: ``(height, width)`` that every sample is brought to first, or None.
         fill: colour of the padding, one value (0 to 255) per channel or one for all.
 
@@ -83,7 +84,7 @@ class Augmentation:
             image, labels = padded, padded_labels
         if draw.mirror:
             image, labels = (torch.flip(_tensor(part), [1]).numpy() for part in (image, labels))
-        if draw.factors and image.shape[2] in (1, 3):
+        if draw.factors:
             image = _change_colour(image, *draw.factors)
         return np.ascontiguousarray(image), np.ascontiguousarray(labels)
 
@@ -155,10 +156,12 @@ def _resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _change_colour(image: UInt8Array, brightness: float, contrast: float, saturation: float) -> UInt8Array:
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     mean = brightness * float(image.mean())
-    table = ((np.arange(256) * brightness - mean) * contrast + mean).round().clip(0, 255).astype(int).tolist()
-    picture = picture.point(table * image.shape[2])
+    table = ((np.arange(256) * brightness - mean) * contrast + mean).round().clip(0, 255)
+    if image.shape[2] not in (1, 3):  # saturation is that of three colours
+        return np.take(table.astype(np.uint8), image)
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    picture = picture.point(table.astype(int).tolist() * image.shape[2])
     if image.shape[2] == 3:
         picture = ImageEnhance.Color(picture).enhance(saturation)
     changed = np.asarray(picture)

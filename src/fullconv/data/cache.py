@@ -23,7 +23,9 @@ from fullconv.data.shards import ORIGIN
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import FullconvError
 from fullconv.images.encoding import UInt8Array
+from fullconv.images.values import Pixels
 from fullconv.machine import usable_cores
+from fullconv.spec import Values
 
 FORMAT = 1
 PIXELS, INDEX = "pixels.bin", "index.json"
@@ -51,9 +53,9 @@ class CachedImage:
 
     place: CachedArray
 
-    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
-        """uint8 ``[height, width, channels]``."""
-        return self.place.array()
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """As it was decoded; that a pixel holds nothing is in the labels already."""
+        return Pixels(self.place.array())
 
     def size(self) -> tuple[int, int]:
         """``(height, width)``."""
@@ -116,7 +118,7 @@ def decoded(spec: DatasetSpec, progress: Callable[[int, int], None] | None = Non
 
 def _key(spec: DatasetSpec, digests: Iterable[str]) -> str:
     """A digest of everything that the decoded pixels depend on."""
-    own = pickle.dumps((FORMAT, spec.classes, spec.encoding, spec.channels, spec.labelled))
+    own = pickle.dumps((FORMAT, spec.classes, spec.encoding, spec.channels, spec.values, spec.labelled))
     return hashlib.sha256(own + "".join(digests).encode()).hexdigest()[:32]
 
 

@@ -15,6 +15,7 @@ from fullconv.images.encoding import UNLABELLED, MaskEncoding
 from fullconv.spec import ClassSet, Colour
 
 FILE_NAME = "dataset.yaml"
+Bounds = tuple[float, float]
 RawValue = Annotated[int, Field(ge=-(2**31), lt=2**32)]
 TRANSPARENT_IGNORED = "ignore"
 
@@ -55,7 +56,23 @@ class Description(BaseModel):
     splits: dict[str, Place] = Field({}, description="split -> list file, relative to dataset.yaml")
     val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
     split_seed: int = Field(0, description="seed of that split")
-    channels: int = Field(3, ge=1, description="channels of the images")
+    channels: int | None = Field(None, ge=1, description="channels of the images; by default as the files have them")
+    range: Bounds | list[Bounds] = Field(
+        [], description="[low, high] of the values that become 0 and 255, or one of these per channel"
+    )
+    nodata: float | list[float | None] | None = Field(
+        None, description="the value of pixels that hold nothing, or one per channel"
+    )
+
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """One pair for all channels, one for each, or none."""
+        if isinstance(self.range, tuple):
+            return (self.range,)
+        return tuple(self.range)
+
+    def nodatas(self) -> tuple[float | None, ...]:
+        """One value for all channels, one for each, or none."""
+        return tuple(self.nodata) if isinstance(self.nodata, list) else (self.nodata,)
 
     def class_set(self) -> ClassSet | None:
         """The declared classes, or None."""

@@ -9,10 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from fullconv.images.encoding import MaskEncoding, UInt8Array
+from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import image_size
 from fullconv.images.masks import read_labels
-from fullconv.images.pixels import read_image
+from fullconv.images.pixels import read_pixels
+from fullconv.images.values import Pixels
+from fullconv.spec import Values
 
 
 class EncodedFile(io.BytesIO):
@@ -44,9 +46,9 @@ class EncodedImage:
 
     place: Place
 
-    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
-        """uint8 ``[height, width, channels]``."""
-        return read_image(self.place.file(), channels, shrink)
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """As :func:`fullconv.images.pixels.read_pixels`."""
+        return read_pixels(self.place.file(), channels, shrink, values)
 
     def size(self) -> tuple[int, int]:
         """``(height, width)``."""

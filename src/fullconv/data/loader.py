@@ -17,7 +17,8 @@ from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import image_size
 from fullconv.images.masks import read_labels
-from fullconv.images.pixels import read_image
+from fullconv.images.pixels import read_pixels
+from fullconv.images.values import Pixels
 from fullconv.processes import raise_if_a_process_is_gone
 
 WINDOW = 8
@@ -76,18 +77,32 @@ def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]
     )
     refuse_unlabelled(spec, item, labels)
     factor = shrink((labels.shape[0], labels.shape[1])) if shrink else 1
-    if item.pixels:
-        image = item.pixels.read(spec.channels, factor)
-        height, width = image.shape[:2] if factor == 1 else item.pixels.size()
-    else:
-        image = read_image(item.image, spec.channels, factor)
-        height, width = image.shape[:2] if factor == 1 else image_size(item.image)
+    image, blank = read_item_pixels(spec, item, factor)
+    height, width = image.shape[:2]
+    if factor > 1:
+        height, width = item.pixels.size() if item.pixels else image_size(item.image)
     if (height, width) != labels.shape:
         raise DataError(
             f"{item.image}: is {width}x{height}, but its mask {item.where.name} is "
             f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
         )
-    return Sample(item.id, image, labels, item.source)
+    return Sample(item.id, image, labels if blank is None else void_where(blank, labels, ignore), item.source)
+
+
+def read_item_pixels(spec: DatasetSpec, item: Item, shrink: int = 1) -> Pixels:
+    """An item's image as a network sees it, perhaps ``shrink`` times smaller.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if item.pixels:
+        return item.pixels.read(spec.channels, shrink, spec.values)
+    return read_pixels(item.image, spec.channels, shrink, spec.values)
+
+
+def void_where(blank: np.ndarray, labels: np.ndarray, ignore_index: int) -> np.ndarray:
+    """A copy of labels ``[height, width]``, void where the image holds nothing."""
+    return np.where(blank, labels.dtype.type(ignore_index), labels)
 
 
 def refuse_unlabelled(spec: DatasetSpec, item: Item, labels: np.ndarray) -> None:

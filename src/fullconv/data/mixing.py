@@ -11,10 +11,12 @@ import numpy as np
 
 from fullconv.data.shapes import Shapes
 from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.values import join_values
 from fullconv.errors import DataError, first_few
-from fullconv.images.encoding import MaskEncoding, UInt8Array
+from fullconv.images.encoding import MaskEncoding
 from fullconv.images.masks import read_labels
-from fullconv.spec import ClassSet
+from fullconv.images.values import Pixels
+from fullconv.spec import ClassSet, Values
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class DrawnScene:
     shapes: Shapes
     index: int
 
-    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
-        return self.shapes.draw(self.index)[0]
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        return Pixels(self.shapes.draw(self.index)[0])
 
     def size(self) -> tuple[int, int]:
         return self.shapes.height, self.shapes.width
@@ -100,10 +102,11 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
     shared = len(order) < sum(len(spec.classes) for spec in specs)
     reasons.append(f"mixed by name: {len(order)} classes" + ("" if shared else ", none in common"))
     name = "+".join(spec.name for spec in specs)
-    return DatasetSpec(
+    mixed = DatasetSpec(
         name, Path(name), "mixed", tuple(reasons), classes, MaskEncoding(), splits, channels.pop(),
         labelled=tuple(labelled), licence="; ".join(dict.fromkeys(spec.licence for spec in specs if spec.licence)),
     )  # fmt: skip
+    return join_values(specs, mixed)
 
 
 def renamed(spec: DatasetSpec, classes: ClassSet) -> DatasetSpec | None:

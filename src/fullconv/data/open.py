@@ -20,6 +20,7 @@ from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.data.survey import look_at, settle
+from fullconv.data.values import with_values
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
@@ -146,7 +147,6 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     """Fill in splits, classes and encoding; what ``dataset.yaml`` says wins."""
     reasons = list(found.reasons)
     classes, encoding = found.classes, found.encoding
-    channels = 3
     given = description or Description()
     if description is not None:
         reasons.append("dataset.yaml overrides")
@@ -161,7 +161,6 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
                     encoding = dataclasses.replace(encoding, transparent=own.transparent)
                 if description.ignore:
                     encoding = dataclasses.replace(encoding, void_values=own.void_values, void_colours=own.void_colours)
-        channels = description.channels
         if found.classes is not None and classes is not None and (found.encoding is encoding or _own_labels(found)):
             _refuse_other_classes(root, found, classes, encoding)
     if classes is not None and classes is found.classes and _list_wins(root, found):
@@ -184,9 +183,10 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
         if 0 < len(encoding.colours) < len(classes) and any(one.mask.kind == "colour" for one in looked):
             raise DataError(f"{root}: RGB masks, but two classes have one colour; give each its own in {FILE_NAME}")
     spec = DatasetSpec(
-        root.name, root, found.layout, tuple(reasons), classes, encoding, splits, channels, declared,
+        root.name, root, found.layout, tuple(reasons), classes, encoding, splits, declared=declared,
         licence=LICENCES.get(found.layout, "") if found.public else "",
     )  # fmt: skip
+    spec = with_values(spec, given.channels, given.ranges(), given.nodatas())
     return partly_labelled(spec, given.labelled) if given.labelled else spec
 
 

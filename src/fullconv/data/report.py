@@ -10,6 +10,7 @@ import numpy as np
 from fullconv.data.checking.findings import REFUSED, CheckReport, Finding, Place
 from fullconv.data.checking.judging import Seen, judge
 from fullconv.data.checking.reading import MENDS, Look, look
+from fullconv.data.checking.values import ValueCounts
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError
 
@@ -101,6 +102,10 @@ def _add(report: CheckReport, seen: Seen, place: Place, result: Look) -> None:
     report.presence[split] += result.counts > 0
     report.exposure[split] += (result.counts > 0) * result.counts.sum()
     report.void[split] += result.void
+    if result.values is not None:
+        if report.values is None:
+            report.values = ValueCounts.none(len(result.values.levels))
+        report.values.add(result.values)
     seen.places.append(place)
     seen.fingerprints.append(result.fingerprint)
     seen.between += result.between[0]

@@ -12,8 +12,9 @@ import numpy as np
 
 from fullconv.data.shapes import Shapes
 from fullconv.errors import DataError
-from fullconv.images.encoding import MaskEncoding, UInt8Array
-from fullconv.spec import ClassSet
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.values import Pixels
+from fullconv.spec import ClassSet, Values
 
 VAL_FRACTION = 0.2
 
@@ -29,8 +30,11 @@ class LabelSource(Protocol):
 class ImageSource(Protocol):
     """What an item's image comes from, if not from a file of its own."""
 
-    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
-        """uint8 ``[height, width, channels]``; it may be up to ``shrink`` (1, 2, 4, 8) times smaller, rounded up."""
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """``channels`` channels, of other than 8-bit values by ``values``.
+
+        It may be up to ``shrink`` (1, 2, 4, 8) times smaller, rounded up.
+        """
         ...
 
     def size(self) -> tuple[int, int]:
@@ -75,6 +79,7 @@ class DatasetSpec:
         encoding: how its mask files are read.
         splits: items per split, in a fixed order.
         channels: channels of its images.
+        values: how other than 8-bit values become bytes, and what holds nothing; None for 8-bit images.
         declared: whether the classes were stated (by the layout or a file), not counted from the masks.
         shapes: the generator, for ``shapes``.
         labelled: of a mixture, per data set whether it labels each class; None otherwise.
@@ -93,6 +98,7 @@ class DatasetSpec:
     shapes: Shapes | None = None
     labelled: tuple[tuple[bool, ...], ...] | None = None
     licence: str = ""
+    values: Values | None = None
 
     def split(self, name: str) -> Sequence[Item]:
         """The items of one split.

@@ -27,11 +27,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """Open with Pillow, any fault as a DataError of one line."""
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{path}: its header says {image.width}x{image.height} pixels, more than the limit of "
-                    f"{MAX_PIXELS}; refused unread (a decompression bomb?): cut it into parts"
-                )
+            refuse_large(path, (image.height, image.width))
             yield image
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the name or the list that names it") from error
@@ -41,6 +37,19 @@ def opened(path: Path) -> Iterator[Image.Image]:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
+
+
+def refuse_large(path: Path, size: tuple[int, int]) -> None:
+    """Refuse an image of ``(height, width)`` by its header.
+
+    Raises:
+        DataError: it has more than :data:`MAX_PIXELS`.
+    """
+    if size[0] * size[1] > MAX_PIXELS:
+        raise DataError(
+            f"{path}: its header says {size[1]}x{size[0]} pixels, more than the limit of "
+            f"{MAX_PIXELS}; refused unread (a decompression bomb?): cut it into parts"
+        )
 
 
 def image_size(path: Path) -> tuple[int, int]:

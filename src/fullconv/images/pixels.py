@@ -12,40 +12,57 @@ from PIL import Image, ImageOps
 
 from fullconv.errors import DataError
 from fullconv.images.encoding import UInt8Array
-from fullconv.images.files import ORIENTATION, open_array, opened
+from fullconv.images.files import ORIENTATION, opened
+from fullconv.images.stored import Stored, is_wide, read_wide
+from fullconv.images.tiff_image import tiff_header
+from fullconv.images.values import Pixels, to_pixels
+from fullconv.spec import Values
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def read_image(path: Path, channels: int = 3, shrink: int = 1) -> UInt8Array:
-    """An image as uint8 ``[height, width, channels]``.
+def read_image(path: Path, channels: int = 3, shrink: int = 1, values: Values | None = None) -> UInt8Array:
+    """The pixels of :func:`read_pixels` alone, uint8 ``[height, width, channels]``."""
+    return read_pixels(path, channels, shrink, values).image
+
+
+def read_pixels(path: Path, channels: int = 3, shrink: int = 1, values: Values | None = None) -> Pixels:
+    """An image as uint8 ``[height, width, channels]``, and which of its pixels hold nothing.
 
     A JPEG may be read ``shrink`` (2, 4, 8) times smaller, sides rounded up, by decoding fewer frequencies of its
     blocks: fast, and close to averaging. Other files are read whole.
 
-    EXIF rotation is applied. 16-bit, 32-bit and float images are brought to 8 bits (16-bit by dividing by 257;
-    others by their own minimum and maximum). For 3 channels grey, palette and CMYK images become RGB and an
-    alpha channel is dropped. Other channel counts than 1, 3 and 4 are read from ``.npy`` arrays
-    ``[height, width, channels]`` of uint8.
+    EXIF rotation is applied. Values of more than 8 bits, or float, become bytes by the range of ``values``; without one
+    they are refused. For 3 channels grey, palette and CMYK images become RGB and an alpha channel is dropped. Any
+    number of bands is read from TIFF files and ``.npy`` arrays ``[height, width, channels]``.
 
     Raises:
-        DataError: not an image, damaged, too large, or of other channels.
+        DataError: not an image, damaged, too large, of other channels, or of other values than ``values`` is for.
     """
-    if path.suffix.lower() == ".npy":
-        array = open_array(path)
-        if array.ndim != 3 or array.shape[2] != channels or array.dtype != np.uint8:
-            raise DataError(
-                f"{path}: holds {array.dtype} {list(array.shape)}; expected uint8 [height, width, {channels}]"
-            )
-        return np.ascontiguousarray(array)
+    bytes_only = values is None or not (values.range or values.nodata)
+    header = tiff_header(path)
+    plain = header is None or (header.plain and header.pages == 1)
+    if path.suffix.lower() != ".npy" and plain:
+        with opened(path) as image:
+            if not is_wide(image):
+                if bytes_only and (header is None or header.nodata is None):
+                    return Pixels(_read_bytes(path, image, channels, shrink))
+                stored = Stored(_read_bytes(path, image, channels, 1), (), header.nodata if header else None)
+                return to_pixels(stored, channels, values or Values(), path)
+    return to_pixels(read_wide(path, channels), channels, values or Values(), path)
+
+
+def _read_bytes(path: Path, image: Image.Image, channels: int, shrink: int) -> UInt8Array:
+    """An open file of 8 bits."""
     if channels not in _MODES:
-        raise DataError(f"{path}: images of {channels} channels are read from .npy files; save it as one")
-    with opened(path) as image:
-        plain = image.mode == "L" or (image.mode == "RGB" and channels == 3)
-        if image.format in ("JPEG", "MPO") and plain and channels < 4 and image.getexif().get(ORIENTATION, 1) == 1:
-            with suppress(ValueError):  # damaged, perhaps little: Pillow reads more of them
-                return _read_jpeg(path, (image.height, image.width), channels, shrink)
-        return to_channels(ImageOps.exif_transpose(image), channels)
+        raise DataError(
+            f"{path}: an image of mode {image.mode}, expected {channels} bands; these are read from TIFF and .npy files"
+        )
+    plain = image.mode == "L" or (image.mode == "RGB" and channels == 3)
+    if image.format in ("JPEG", "MPO") and plain and channels < 4 and image.getexif().get(ORIENTATION, 1) == 1:
+        with suppress(ValueError):  # damaged, perhaps little: Pillow reads more of them
+            return _read_jpeg(path, (image.height, image.width), channels, shrink)
+    return to_channels(ImageOps.exif_transpose(image), channels)
 
 
 def _read_jpeg(path: Path, size: tuple[int, int], channels: int, shrink: int) -> UInt8Array:
@@ -57,21 +74,9 @@ def _read_jpeg(path: Path, size: tuple[int, int], channels: int, shrink: int) ->
 
 
 def to_channels(image: Image.Image, channels: int) -> UInt8Array:
-    """A PIL image of any mode as uint8 ``[height, width, channels]`` (1, 3 or 4 channels)."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
-    elif (image.mode == "P" and "transparency" in image.info) or image.mode in ("LA", "La", "PA"):
+    """A PIL image of 8 bits and any mode as uint8 ``[height, width, channels]`` (1, 3 or 4 channels)."""
+    if (image.mode == "P" and "transparency" in image.info) or image.mode in ("LA", "La", "PA"):
         image = image.convert("RGBA")
     mode = _MODES[channels]
     array = np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
     return array[:, :, None] if array.ndim == 2 else array
-
-
-def _to_8_bits(values: np.ndarray, mode: str) -> UInt8Array:
-    values = values.astype(np.float64)
-    # PIL opens 16-bit PNGs as "I" in some versions: their range tells
-    if mode.startswith("I") and values.min() >= 0 and values.max() <= 65535:
-        return (values / 257).round().astype(np.uint8)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    scaled = (np.nan_to_num(values, nan=low) - low) / (high - low if high > low else 1)
-    return (255 * scaled).round().astype(np.uint8)

@@ -45,7 +45,9 @@ class TrainConfig(BaseModel):
     )
     scale: tuple[float, float] = Field((0.75, 1.5), description="range of the random zoom of training samples")
     flip: bool = Field(True, description="mirror half of the training samples")
-    colour: float = Field(0.2, ge=0, lt=1, description="range of random brightness, contrast and saturation")
+    colour: float = Field(
+        0.2, ge=0, lt=1, description="range of random brightness, contrast and (of 3 channels) saturation"
+    )
     input_range: Literal["encoder", "unit"] = Field(
         "encoder", description="what the network sees: encoder (mean and deviation of its weights) or unit (0 to 1)"
     )

@@ -21,6 +21,7 @@ from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
 from fullconv.refine import CRF, dense_crf
 from fullconv.segmenter import OVERLAP, TILE, Part, Segmenter
+from fullconv.spec import Values
 from fullconv.training.loss import asked_only
 
 
@@ -113,7 +114,7 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
         DataError: it has a class that the model does not know.
     """
     if spec.shapes is None:
-        spec = dataclasses.replace(spec, channels=segmenter.preprocessing.channels)
+        spec = _with_values_of(segmenter, spec)
     elif segmenter.preprocessing.channels != spec.channels:
         raise DataError(f"shapes has 3 channels, the model takes {segmenter.preprocessing.channels}; use its own data")
     if spec.classes.names == segmenter.classes.names:
@@ -128,6 +129,32 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
         f"{spec.root}: has {len(theirs)} classes ({first_few(list(theirs))}), the model knows {len(ours)} "
         f"({first_few(list(ours))}); evaluate on data whose classes, by name, are among the model's"
     )
+
+
+def _with_values_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
+    """The data set's images as the model was trained to see them, whatever range the data set has itself.
+
+    Raises:
+        DataError: it has 8-bit images and the model was trained on others, or the other way round.
+    """
+    channels, ours, theirs = segmenter.preprocessing.channels, segmenter.preprocessing.values, spec.values
+    ranged = theirs is not None and bool(theirs.range)
+    if ours is not None and not ours.bytes_fit and not ranged:
+        raise DataError(f"{spec.root}: has 8-bit images, the model was trained on values of the range {ours}")
+    if ranged and not (ours is not None and ours.range):
+        raise DataError(f"{spec.root}: has images of values of the range {theirs}, the model was trained on 8-bit ones")
+    values = ours
+    if theirs is not None and theirs.nodata and not (ours and ours.nodata):
+        values = dataclasses.replace(ours or Values(fill=segmenter.preprocessing.fill), nodata=theirs.nodata)
+    return dataclasses.replace(spec, channels=channels, values=values)
+
+
+def other_range(segmenter: Segmenter, spec: DatasetSpec) -> str:
+    """A line where the data set's own range of values is not the model's, whose range is used; else empty."""
+    ours, theirs = segmenter.preprocessing.values, spec.values
+    if ours is None or theirs is None or ours.range == theirs.range:
+        return ""
+    return f"values are read by the model's range {ours}; the data's own would be {theirs}"
 
 
 @torch.inference_mode()

@@ -324,8 +324,9 @@ class Loop:
 
 def _batches(fabric: Fabric, plan: Plan, start: int) -> Any:
     config, preprocessing = plan.config, plan.segmenter.preprocessing
-    fill = tuple(round(255 * mean) for mean in preprocessing.mean)
-    augmentation = Augmentation(plan.crop, config.scale, config.flip, config.colour, config.resize, fill)
+    augmentation = Augmentation(
+        plan.crop, config.scale, config.flip, config.colour, config.resize, preprocessing.fill
+    )  # fmt: skip
     data = TrainData(plan.spec, plan.train_items, augmentation, config.seed)
     sampler = StepSampler(
         len(plan.train_items), config.batch_size, config.seed, start, plan.total_steps,

@@ -96,7 +96,7 @@ def contact_sheet(run: Run, epoch: int, segmenter: Segmenter, spec: DatasetSpec,
     rows = []
     for item in sheet_items(items):
         sample = read_sample(spec, item)
-        rows.append((sample.image, sample.labels, segmenter.predict(sample.image).labels))
+        rows.append((sample.image, sample.labels, segmenter.predict_pixels(sample.image).labels))
     run.write_picture(f"pictures/epoch_{epoch:03d}.png", draw.contact_sheet(rows, spec.classes))
 
 

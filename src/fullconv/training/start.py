@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import warnings
@@ -158,6 +159,14 @@ def make_plan(
         raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
     train_items, val_items = spec.split("train"), spec.split("val")
     report = _checked(spec, config, reporter)
+    if saved is None:
+        segmenter, listing = _new_segmenter(config, spec, reporter)
+        segmenter.precision = choose_precision(config.precision, device)
+    else:
+        segmenter, listing = from_header(saved["header"], "the saved run"), ""
+        segmenter.precision = saved["precision"]
+    if spec.values is not None:
+        spec = dataclasses.replace(spec, values=dataclasses.replace(spec.values, fill=segmenter.preprocessing.fill))
     if config.cache:
         reporter.say(f"decoded images are kept in {cache_folder() / 'decoded'}, built now unless they are there")
         spec = decoded(spec)
@@ -172,14 +181,10 @@ def make_plan(
         )
     elif report:
         reporter.say(_padded(report, config, crop))
-    if saved is None:
-        segmenter, listing = _new_segmenter(config, spec, reporter)
-        segmenter.precision = choose_precision(config.precision, device)
-    else:
-        if saved["data"] != fingerprint(spec, train_items, val_items):
-            raise UsageError(f"{spec.root}: not the data of this run (other classes, names or order); give the same")
-        segmenter, listing = from_header(saved["header"], "the saved run"), ""
-        segmenter.precision = saved["precision"]
+    if saved is not None and saved["data"] != fingerprint(spec, train_items, val_items):
+        raise UsageError(
+            f"{spec.root}: not the data of this run (other classes, names, order or range of values); give the same"
+        )
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.encoder.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
@@ -224,6 +229,12 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
         built.note(f"start from {config.init_from}", transplant(state, built.network))
         built.mean, built.std = (tuple(start["preprocessing"][name]) for name in ("mean", "std"))
         built.licence = start.get("weights_licence", "")
+        before = Preprocessing.from_dict(start["preprocessing"]).values
+        if before != spec.values and (before and before.range) != (spec.values and spec.values.range):
+            built.notes.append(
+                f"values: its range was {before or 'that of 8 bits'}, here it is {spec.values or 'that of 8 bits'}; "
+                "'range' in dataset.yaml sets another"
+            )
     elif config.encoder_weights == "none" and spec.shapes is None:
         built.notes.append("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
     for note in built.notes:
@@ -231,6 +242,9 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
     if config.input_range == "unit":
         built.mean, built.std = (0.0,), (1.0,)
     preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
+    if spec.values is not None:
+        values = dataclasses.replace(spec.values, fill=preprocessing.fill)
+        preprocessing = dataclasses.replace(preprocessing, values=values)
     return Segmenter(built, spec.classes, preprocessing), "\n".join(built.listing)
 
 

@@ -70,6 +70,8 @@ def fingerprint(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -
     parts = [*spec.classes.names, "", *(item.id for item in train), "", *(item.id for item in val)]
     if spec.labelled is not None:
         parts += [str(spec.labelled[item.source]) for item in (*train, *val)]
+    if spec.values is not None:
+        parts.append(repr((spec.values.range, spec.values.nodata)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

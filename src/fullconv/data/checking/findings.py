@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fullconv.data.checking.values import ValueCounts
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError
 
@@ -56,6 +57,7 @@ class CheckReport:
         presence: images per split in which each class appears.
         exposure: labelled pixels per split of the images in which each class appears.
         void: pixels without a label, per split.
+        values: of the images that could be read, counted per band; None for ``shapes``.
         findings: problems and notes, in the order in which they were found.
     """
 
@@ -67,6 +69,7 @@ class CheckReport:
     presence: dict[str, np.ndarray] = field(default_factory=dict)
     exposure: dict[str, np.ndarray] = field(default_factory=dict)
     void: dict[str, int] = field(default_factory=dict)
+    values: ValueCounts | None = None
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -147,6 +150,11 @@ class CheckReport:
             "presence": {split: counts.tolist() for split, counts in self.presence.items()},
             "void": self.void,
             "void_share": {split: self.void_share(split) for split in self.void},
+            "values": {
+                "range": [list(pair) for pair in self.dataset.values.range] if self.dataset.values else [],
+                "nodata": list(self.dataset.values.nodata) if self.dataset.values else [],
+                "bands": self.values.to_dict() if self.values else [],
+            },
             "class_weights": self.median_frequency_weights() if "train" in self.pixels else None,
             "problems": self.problems,
             "notes": self.notes,

@@ -11,6 +11,7 @@ import numpy as np
 from fullconv.data.checking.duplicates import equal_groups, near_pairs
 from fullconv.data.checking.findings import CheckReport, Place, file_name
 from fullconv.data.checking.reading import Fingerprint
+from fullconv.data.checking.values import judge_range
 from fullconv.data.layouts.base import SPLIT_NAMES, image_files
 from fullconv.data.layouts.pairing import MASK_ENDINGS
 from fullconv.data.spec import DatasetSpec
@@ -43,6 +44,8 @@ def judge(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
     for split in read:
         _judge_classes(report, split)
     _judge_rare(report, read)
+    for text, mend in judge_range(report.dataset, report.values) if report.values else []:
+        report.add("range", text, mend)
     _judge_equal(report, splits, seen)
     _judge_near(report, splits, seen)
     _judge_strangers(report)

@@ -19,7 +19,8 @@ from fullconv.data.layouts.split_lists import Lists, lists_of
 from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.data.survey import Contents, look_at, settle
-from fullconv.errors import DataError, first_few
+from fullconv.data.values import with_values
+from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
 from fullconv.spec import ClassSet
@@ -86,10 +87,15 @@ class _Opening:
             if not any(finding.kind == UNDECIDED for finding in self.findings):
                 self.problem(UNDECIDED, str(error), "only you can know: do what the line says")
             encoding = replace(encoding, by_value=("grey", "palette"))  # one question is enough
-        return DatasetSpec(
+        spec = DatasetSpec(
             self.root.name, self.root, "folder", tuple(self.reasons), classes, encoding, self.items,
-            self.description.channels, declared,
+            given.channels or 3, declared,
         )  # fmt: skip
+        try:
+            return with_values(spec, given.channels, given.ranges(), given.nodatas())
+        except FullconvError as error:
+            self.problem("values", str(error), "save the images alike, or state 'range' in dataset.yaml")
+            return spec
 
     def _look(self) -> list[Contents]:
         masks = [item.mask for items in self.items.values() for item in items]

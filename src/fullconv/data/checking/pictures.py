@@ -9,12 +9,11 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.checking.strays import decode_strays
-from fullconv.data.loader import read_sample
+from fullconv.data.loader import read_item_pixels, read_sample
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.draw import as_rgb, colorize, overlay
 from fullconv.errors import DataError
 from fullconv.images.mask_reading import read_mask
-from fullconv.images.pixels import read_image
 
 WIDTH = 260
 STRAY = np.array([255, 0, 255], np.uint8)
@@ -35,10 +34,7 @@ def sample_pictures(spec: DatasetSpec, item: Item) -> list[str]:
 def image_picture(spec: DatasetSpec, item: Item) -> str:
     """The image alone; empty where it cannot be read."""
     try:
-        if spec.shapes is not None:
-            image = read_sample(spec, item).image
-        else:
-            image = item.pixels.read(spec.channels) if item.pixels else read_image(item.image, spec.channels)
+        image = read_sample(spec, item).image if spec.shapes is not None else read_item_pixels(spec, item).image
     except DataError:
         return ""
     return data_uri(_small(as_rgb(image)))

@@ -12,7 +12,8 @@ import numpy as np
 from fullconv.data.checking.duplicates import difference_hash, small_grey
 from fullconv.data.checking.findings import UNDECIDED
 from fullconv.data.checking.strays import decode_strays, smoothed_share
-from fullconv.data.loader import read_sample, refuse_unlabelled
+from fullconv.data.checking.values import ValueCounts, read_counted
+from fullconv.data.loader import read_sample, refuse_unlabelled, void_where
 from fullconv.data.mixing import Relabelled
 from fullconv.data.regions import Drawing
 from fullconv.data.spec import DatasetSpec, Item
@@ -21,7 +22,6 @@ from fullconv.images.files import opened
 from fullconv.images.mask_file import UnfitMask
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import read_labels
-from fullconv.images.pixels import read_image
 
 MENDS = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
@@ -65,6 +65,7 @@ class Look:
         void: pixels without a label.
         between: border pixels whose id lies between their neighbours', and all border pixels.
         fingerprint: of the image and its labels.
+        values: of the image, counted.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -74,13 +75,14 @@ class Look:
     void: int = 0
     between: tuple[int, int] = (0, 0)
     fingerprint: Fingerprint | None = None
+    values: ValueCounts | None = None
 
 
 def look(spec: DatasetSpec, item: Item) -> Look:
     """Read an item; never raises for bad data."""
     faults: list[Fault] = []
     encoding = _stored_as(spec, item)
-    image, labels = _read_both(spec, item, faults)
+    image, labels, values = _read_both(spec, item, faults)
     if image is not None and labels is not None and image.shape[:2] != labels.shape:
         faults.append(_size_fault(item, image.shape, labels.shape))
     if faults or image is None or labels is None:
@@ -89,17 +91,19 @@ def look(spec: DatasetSpec, item: Item) -> Look:
     counts = np.bincount(labels[labels != ignore].ravel(), minlength=len(spec.classes)).astype(np.int64)
     void = labels.size - int(counts.sum())
     between = smoothed_share(labels, ignore) if (counts > 0).sum() > 2 else (0, 0)
-    return Look((), encoding, labels.shape, counts, void, between, _fingerprint(image, labels))
+    return Look((), encoding, labels.shape, counts, void, between, _fingerprint(image, labels), values)
 
 
-def _read_both(spec: DatasetSpec, item: Item, faults: list[Fault]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Image and labels, each None where it cannot be read."""
+def _read_both(
+    spec: DatasetSpec, item: Item, faults: list[Fault]
+) -> tuple[np.ndarray | None, np.ndarray | None, ValueCounts | None]:
+    """Image and labels, each None where it cannot be read, and the image's values counted."""
     if spec.shapes is not None:
         sample = read_sample(spec, item)
-        return sample.image, sample.labels
-    image = labels = None
+        return sample.image, sample.labels, None
+    image = labels = blank = values = None
     try:
-        image = item.pixels.read(spec.channels) if item.pixels else read_image(item.image, spec.channels)
+        image, blank, values = read_counted(spec, item)
     except DataError as error:
         faults.append(Fault("unreadable", str(error)))
     classes, ignore = len(spec.classes), spec.classes.ignore_index
@@ -110,12 +114,14 @@ def _read_both(spec: DatasetSpec, item: Item, faults: list[Fault]) -> tuple[np.n
             labels = read_labels(item.mask, spec.encoding, classes, ignore)
     except DataError as error:
         faults.append(_mask_fault(spec, item, str(error), None if image is None else image.shape[:2]))
-        return image, None
+        return image, None, values
     try:
         refuse_unlabelled(spec, item, labels)
     except DataError as error:
         faults.append(Fault("ids", str(error)))
-    return image, labels
+    if blank is not None and blank.shape == labels.shape:
+        labels = void_where(blank, labels, ignore)
+    return image, labels, values
 
 
 def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] | None) -> Fault:

@@ -57,7 +57,8 @@ def _digest(spec: DatasetSpec, splits: Sequence[str]) -> tuple[str, float]:
     """Of everything that a check depends on, and the newest time of change; empty where some of it cannot be told."""
     chosen = [(split, item) for split in splits for item in spec.splits.get(split, ())]
     rules = (
-        spec.layout, spec.reasons, spec.classes, spec.encoding, spec.channels, spec.declared, spec.labelled,
+        spec.layout, spec.reasons, spec.classes, spec.encoding, spec.channels, spec.values, spec.declared,
+        spec.labelled,
         [(split, item.id, item.source, item.labels, item.pixels) for split, item in chosen],
     )  # fmt: skip
     try:
@@ -115,7 +116,9 @@ def _content(report: CheckReport) -> dict[str, Any]:
 
 
 def _report(spec: DatasetSpec, kept: dict[str, Any]) -> CheckReport:
-    counts = {name: {split: np.array(row, np.int64) for split, row in kept[name].items()} for name in COUNTS}
+    counts: dict[str, Any] = {
+        name: {split: np.array(row, np.int64) for split, row in kept[name].items()} for name in COUNTS
+    }
     sizes = Counter({(height, width): count for height, width, count in kept["sizes"]})
     return CheckReport(
         spec, images=kept["images"], void=kept["void"], sizes=sizes, encodings=Counter(kept["encodings"]),

@@ -22,9 +22,9 @@ from fullconv.data.layouts.base import Found
 from fullconv.data.matlab import labels_from, read_mat
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
-from fullconv.images.encoding import UInt8Array
 from fullconv.images.pixels import to_channels
-from fullconv.spec import ClassSet
+from fullconv.images.values import Pixels
+from fullconv.spec import ClassSet, Values
 
 FILE_NAME, SPLITS_NAME, MAPPING_NAME = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
 
@@ -36,10 +36,10 @@ class NyuImage:
     path: Path
     index: int
 
-    def read(self, channels: int, shrink: int = 1) -> UInt8Array:
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
         """uint8 ``[height, width, channels]``."""
         pixels = _entry(self.path, "images", self.index)  # MATLAB's order, reversed: [3, width, height]
-        return to_channels(Image.fromarray(np.ascontiguousarray(pixels.transpose(2, 1, 0))), channels)
+        return Pixels(to_channels(Image.fromarray(np.ascontiguousarray(pixels.transpose(2, 1, 0))), channels))
 
     def size(self) -> tuple[int, int]:
         """``(height, width)``."""

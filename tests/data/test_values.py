@@ -1,0 +1,241 @@
+"""Data sets of other than 8-bit images: from the files to what the network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from fullconv.data import DatasetSpec, check, open_dataset, read_sample
+from fullconv.data.cache import decoded
+from fullconv.data.checking.values import judge_range
+from fullconv.errors import DataError
+from fullconv.spec import Values
+from tests.conftest import save_mask
+
+MASK = np.zeros((32, 32), np.uint8)
+MASK[4:12, 4:20], MASK[20:30, 2:30] = 1, 2
+Draw = Callable[[np.random.Generator], np.ndarray]
+
+
+def folder(root: Path, draw: Draw, count: int = 6, suffix: str = ".tif", **options: object) -> Path:
+    """Images and masks of three classes, image ``k`` by ``draw(generator k)``."""
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for k in range(count):
+        write(root / "images" / f"{k}{suffix}", draw(np.random.default_rng(k)), **options)
+        save_mask(root / "masks" / f"{k}.png", MASK)
+    return root
+
+
+def write(path: Path, array: np.ndarray, **options: object) -> None:
+    if path.suffix == ".tif":
+        colours = "rgb" if array.ndim == 3 and array.shape[2] == 3 else "minisblack"
+        tifffile.imwrite(path, array, photometric=colours, **{"planarconfig": "contig", "metadata": None, **options})
+    elif path.suffix == ".npy":
+        np.save(path, array)
+    else:
+        Image.fromarray(array).save(path)
+
+
+def reflectance(random: np.random.Generator) -> np.ndarray:
+    return random.integers(200, 4000, (32, 32, 3)).astype(np.uint16)
+
+
+def levels(spec: DatasetSpec) -> int:
+    """Of the first channel, over all images of train."""
+    return len(np.unique([read_sample(spec, item).image[..., 0] for item in spec.splits["train"]]))
+
+
+def said(spec: DatasetSpec) -> str:
+    return "\n".join(spec.reasons)
+
+
+def test_range_is_percentiles_of_train_alone(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    spec = open_dataset(root)
+    pooled = [tifffile.imread(item.image).reshape(-1, 3) for item in spec.splits["train"]]
+    expected = np.percentile(np.concatenate(pooled), (0.1, 99.9), axis=0).T
+    assert spec.values is not None
+    assert np.allclose(spec.values.range, expected, rtol=1e-5)
+    assert spec.channels == 3
+    assert levels(spec) == 256
+    assert "percentiles 0.1 and 99.9 of all 5 images of train" in said(spec)
+    assert open_dataset(root).values == spec.values
+    (val,) = spec.splits["val"]
+    write(val.image, np.full((32, 32, 3), 60_000, np.uint16))
+    assert open_dataset(root).values == spec.values
+
+
+@pytest.mark.parametrize(
+    ("draw", "suffix", "channels"),
+    [
+        (lambda r: r.integers(0, 4096, (32, 32)).astype(np.uint16), ".png", 3),
+        (lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16), ".tif", 5),
+        (lambda r: r.integers(0, 256, (32, 32)).astype(np.int32), ".tif", 3),
+        (lambda r: r.integers(-900, 900, (32, 32, 2)).astype(np.int16), ".tif", 2),
+        (lambda r: r.random((32, 32, 3)).astype(np.float32), ".tif", 3),
+        (lambda r: r.normal(size=(32, 32, 7)), ".npy", 7),
+        (lambda r: r.integers(0, 256, (32, 32, 6)).astype(np.uint8), ".npy", 6),
+    ],
+)
+def test_values_of_any_kind_reach_the_network_in_many_levels(
+    draw: Draw, suffix: str, channels: int, tmp_path: Path
+) -> None:
+    spec = open_dataset(folder(tmp_path / "data", draw, suffix=suffix))
+    assert spec.channels == channels
+    assert levels(spec) >= 200
+    report = check(spec)
+    assert report.problems == []
+    assert report.values is not None
+    assert report.values.reached(0) >= 200
+    assert report.values.levels.sum() == 6 * 32 * 32 * channels
+    assert [finding for finding in report.findings if finding.kind == "range"] == []
+
+
+def test_bytes_stored_wider_keep_their_values(tmp_path: Path) -> None:
+    spec = open_dataset(folder(tmp_path / "data", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.int32)))
+    assert spec.values == Values(((0, 255),))
+    item = spec.splits["train"][0]
+    assert np.array_equal(read_sample(spec, item).image, tifffile.imread(item.image))
+
+
+def nodata_and_inf(random: np.random.Generator) -> np.ndarray:
+    array = (random.random((32, 32, 3)) * 0.4).astype(np.float32)
+    array[:3] = -9999
+    array[5, 5] = np.inf
+    array[6, 6, 1] = np.nan
+    return array
+
+
+@pytest.mark.parametrize("stated", ["dataset.yaml", "tag"])
+def test_nodata_is_void_and_no_part_of_the_range(stated: str, tmp_path: Path) -> None:
+    tag = {"extratags": [(42113, "s", 0, "-9999", True)]} if stated == "tag" else {}
+    root = folder(tmp_path / "data", nodata_and_inf, **tag)
+    if stated == "dataset.yaml":
+        (root / "dataset.yaml").write_text("nodata: -9999\n")
+    spec = open_dataset(root)
+    assert spec.values is not None
+    assert spec.values.nodata == (-9999,)
+    assert all(0 <= low < 0.01 and 0.39 < high < 0.4 for low, high in spec.values.range)
+    assert ("GDAL_NODATA" in said(spec)) == (stated == "tag")
+    labels = read_sample(spec, spec.splits["train"][0]).labels
+    expected = MASK.copy()
+    expected[:3] = expected[5, 5] = 255
+    assert np.array_equal(labels, expected)
+    report = check(spec)
+    assert report.void["train"] == 5 * (3 * 32 + 1)
+    assert report.values is not None
+    assert report.values.blank == 6 * (3 * 32 + 1)
+    assert report.values.nothing.tolist() == [6 * 97, 6 * 98, 6 * 97]
+
+
+def test_nodata_of_8_bit_images(tmp_path: Path) -> None:
+    def draw(random: np.random.Generator) -> np.ndarray:
+        array = random.integers(1, 256, (32, 32, 3)).astype(np.uint8)
+        array[4], array[5, :, 0] = 0, 0
+        return array
+
+    root = folder(tmp_path / "data", draw, suffix=".png")
+    assert open_dataset(root).values is None
+    (root / "dataset.yaml").write_text("nodata: 0\n")
+    spec = open_dataset(root)
+    sample = read_sample(spec, spec.splits["train"][0])
+    assert (sample.labels[4] == 255).all()
+    assert np.array_equal(sample.labels[5:], MASK[5:])
+
+
+def test_a_stated_range_wins_and_is_judged(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    for line, words in (
+        ("range: [0, 65535]", "nearly all lies in 1"),
+        ("range: [[0, 4000], [0, 4000], [0, 1000]]", "cuts off 78.7% of band 3"),
+        ("range: [0, 4000]", ""),
+    ):
+        (root / "dataset.yaml").write_text(line + "\n")
+        spec = open_dataset(root)
+        report = check(spec)
+        found = [finding.text for finding in report.findings if finding.kind == "range"]
+        assert words in "".join(found)
+        assert bool(found) == bool(words)
+        assert report.problems == []
+        assert report.values is not None
+        assert all("range: [200, 3999]" in mend for _, mend in judge_range(spec, report.values))
+    assert np.array_equal(
+        read_sample(spec, spec.splits["val"][0]).image,
+        np.rint(255.0 * tifffile.imread(spec.splits["val"][0].image) / 4000),
+    )
+
+
+def test_mixed_kinds_are_refused_by_name(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    names = [item.image for item in open_dataset(root).splits["train"]]
+    write(names[0], np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(DataError, match=rf"images of different values.*{names[0].name} holds uint8|holds uint16"):
+        open_dataset(root)
+    write(names[0], np.full((32, 32, 3), 0.5, np.float32))
+    with pytest.raises(DataError, match="state 'range"):
+        open_dataset(root)
+    (root / "dataset.yaml").write_text("range: [0, 4000]\n")  # one range for both, as somebody says
+    assert read_sample(open_dataset(root), open_dataset(root).splits["train"][0]).image.shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("range: [5, 5]", "low, then high"),
+        ("range: [[0, 1], [0, 1]]", "range names 2 bands, the images have 3"),
+        ("nodata: [1, 2]", "nodata names 2 bands"),
+        ("range: high", "field range"),
+        ("nodata: [x]", "field nodata"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(line: str, words: str, tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    (root / "dataset.yaml").write_text(line + "\n")
+    with pytest.raises(DataError, match=words):
+        open_dataset(root)
+
+
+def test_a_range_of_bytes_for_bytes_and_no_other(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 100, (32, 32, 3)).astype(np.uint8), suffix=".png")
+    (root / "dataset.yaml").write_text("range: [0, 100]\n")
+    spec = open_dataset(root)
+    item = spec.splits["train"][0]
+    assert np.array_equal(read_sample(spec, item).image, np.rint(np.asarray(Image.open(item.image)) * 255.0 / 100))
+    (root / "dataset.yaml").write_text("range: [0, 4000]\n")
+    with pytest.raises(DataError, match="holds 8-bit values, where the range"):
+        open_dataset(root)
+
+
+def test_cache_follows_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    root = folder(tmp_path / "data", nodata_and_inf)
+    for line in ("range: [0, 0.4]\nnodata: -9999\n", "range: [0, 1]\n"):
+        (root / "dataset.yaml").write_text(line)
+        spec = open_dataset(root)
+        kept = decoded(spec)
+        for plain, cached in zip(spec.splits["train"], kept.splits["train"], strict=True):
+            a, b = read_sample(spec, plain), read_sample(kept, cached)
+            assert np.array_equal(a.image, b.image)
+            assert np.array_equal(a.labels, b.labels)
+
+
+def test_mixture_has_one_range(tmp_path: Path) -> None:
+    a, b = folder(tmp_path / "a", reflectance), folder(tmp_path / "b", lambda r: reflectance(r) * 2)
+    spec = open_dataset(f"{a}+{b}")
+    pooled = [tifffile.imread(item.image)[..., 0].ravel() for item in spec.splits["train"]]
+    assert spec.values is not None
+    assert np.allclose(spec.values.range[0], np.percentile(np.concatenate(pooled), (0.1, 99.9)), rtol=1e-5)
+    (a / "dataset.yaml").write_text("range: [0, 4000]\n")
+    assert open_dataset(f"{a}+{b}").values == Values(((0, 4000),))
+    (b / "dataset.yaml").write_text("range: [0, 8000]\n")
+    with pytest.raises(DataError, match="different ranges"):
+        open_dataset(f"{a}+{b}")
+    c = folder(tmp_path / "c", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.uint8), suffix=".png")
+    with pytest.raises(DataError, match="holds 8-bit images"):
+        open_dataset(f"{a}+{c}")
