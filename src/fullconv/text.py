@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
 import unicodedata
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from fullconv.errors import DataError, FullconvError
@@ -23,6 +26,27 @@ WINDOW = 1 << 14
 """Bytes before and after the first that is no UTF-8, by which the encoding is guessed; even, for UTF-16."""
 
 
+_NOTED: ContextVar[set[Path] | None] = ContextVar("noted", default=None)
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[set[Path]]:
+    """Yield a set that takes up the path of every file that is read inside, so that the rest can be named."""
+    noted = set[Path]()
+    token = _NOTED.set(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.reset(token)
+
+
+def note(path: Path, used: bool = True) -> None:
+    """Say that a file was read by other means than :func:`read_text`, or was read and is of no use."""
+    noted = _NOTED.get()
+    if noted is not None:
+        (noted.add if used else noted.discard)(path)
+
+
 def read_text(path: Path, error: type[FullconvError] = DataError) -> str:
     """All of a text file, without its byte order mark, in Unicode's composed form (NFC).
 
@@ -32,6 +56,7 @@ def read_text(path: Path, error: type[FullconvError] = DataError) -> str:
         FullconvError: of the kind ``error``: it cannot be read, or is neither UTF-8 nor of the encoding that its byte
             order mark names; the line says which encoding it is likely to be.
     """
+    note(path)
     try:
         content = path.read_bytes()
     except OSError as problem:

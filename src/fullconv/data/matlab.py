@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fullconv.errors import DataError, first_few
+from fullconv.text import note
 
 
 def read_mat(path: Path, name: str) -> Any:
@@ -20,6 +21,7 @@ def read_mat(path: Path, name: str) -> Any:
 
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the name or the list that names it")
+    note(path)
     try:
         found = loadmat(path, variable_names=[name])
     except NotImplementedError as error:

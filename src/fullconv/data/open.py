@@ -15,6 +15,7 @@ from fullconv.data.layouts import RECOGNISERS, Found, recognise_folder
 from fullconv.data.layouts.base import child_folders
 from fullconv.data.layouts.counted import NAMES
 from fullconv.data.layouts.licences import LICENCES
+from fullconv.data.leftovers import leftovers
 from fullconv.data.mixing import mix, partly_labelled
 from fullconv.data.shapes import Shapes
 from fullconv.data.shards import mirror
@@ -24,6 +25,7 @@ from fullconv.data.values import with_values
 from fullconv.errors import DataError, UsageError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
+from fullconv.text import noting
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
 
@@ -132,9 +134,12 @@ def _open_folder(root: Path) -> DatasetSpec | None:
     given = description or Description()
     own = given.images or given.masks or given.mask_suffix or given.splits
     for recognise in (recognise_folder,) if own else RECOGNISERS:
-        found = recognise(root, given)
-        if found:
-            return _complete(root, found, description)
+        with noting() as read:
+            found = recognise(root, given)
+            if found:
+                spec = _complete(root, found, description)
+                items = [item for split in spec.splits.values() for item in split]
+                return dataclasses.replace(spec, reasons=(*spec.reasons, *leftovers(root, items, read)))
     if own:
         raise DataError(
             f"{root}: dataset.yaml names images in '{given.images or 'images'}' and masks in "

@@ -72,6 +72,6 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
         told = None if progress is None else lambda count: progress(count, total)
         done = write_all(spec, out, to, told, classes=classes)
     print(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
-    for note in done.notes:
-        print(f"  {note}")
+    for line in (*spec.reasons, *done.notes):
+        print(f"  {line}")
     return 0

@@ -16,6 +16,7 @@ from fullconv.data.layouts.base import SPLIT_NAMES, child
 from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.data.layouts.pairing import pair
 from fullconv.data.layouts.split_lists import Lists, lists_of
+from fullconv.data.leftovers import leftovers
 from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.data.survey import Contents, look_at, settle
@@ -24,6 +25,7 @@ from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
 from fullconv.spec import ClassSet
+from fullconv.text import noting
 
 MOST_GUESSED = 40
 LEAST_SHARE = 0.001
@@ -45,11 +47,14 @@ def open_for_check(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetS
     except DataError as error:
         if isinstance(data, DatasetSpec):
             raise
-        opening = _find(Path(data).expanduser())
-        if opening is None or not opening.items:
-            raise
-        refusal = Finding(REFUSED, str(error), "do what the line says", problem=True)
-        spec = opening.complete()
+        with noting() as read:
+            opening = _find(Path(data).expanduser())
+            if opening is None or not opening.items:
+                raise
+            refusal = Finding(REFUSED, str(error), "do what the line says", problem=True)
+            spec = opening.complete()
+        items = [item for split in spec.splits.values() for item in split]
+        spec = replace(spec, reasons=(*spec.reasons, *leftovers(spec.root, items, read)))
         return spec, opening.findings or [refusal]
 
 

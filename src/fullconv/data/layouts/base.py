@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,19 +49,22 @@ def lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files at any depth of a folder, sorted; hidden ones are passed over, links are followed."""
-    found, seen = list[Path](), set[str]()
+def files_below(folder: Path) -> Iterator[tuple[str, str]]:
+    """Folder and name of every file at any depth; hidden files are passed over, links are followed, once."""
+    seen = set[str]()
     for place, names, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
             names.clear()  # a link back
             continue
         seen.add(real)
-        found += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-        ]
+        yield from ((place, name) for name in files if not name.startswith("."))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files at any depth of a folder, sorted; hidden ones are passed over, links are followed."""
+    found = [
+        Path(place, name) for place, name in files_below(folder) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    ]
     return sorted(path for path in found if path.is_file())
 
 

@@ -30,7 +30,7 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import image_size
 from fullconv.spec import ClassSet
-from fullconv.text import read_text
+from fullconv.text import note, read_text
 
 KEYS = ("images", "annotations", "categories")
 
@@ -185,7 +185,9 @@ def _read(path: Path) -> _File | None:
     except DataError:
         if all(f'"{key}"' in read_text(path) for key in KEYS):
             raise
+        note(path, used=False)
         return None
+    note(path, used=file.is_coco)
     return file if file.is_coco else None
 
 

@@ -22,7 +22,7 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import image_size
 from fullconv.spec import Colour
-from fullconv.text import head_of, read_text
+from fullconv.text import head_of, note, read_text
 
 FILE_NAME = "annotations.xml"
 DRAWN = ("polygon", "mask", "box", "ellipse")
@@ -87,6 +87,7 @@ class _Builder(ET.TreeBuilder):
 
 
 def _parse(path: Path) -> ET.Element:
+    note(path)
     try:
         return ET.parse(path, ET.XMLParser(target=_Builder())).getroot()
     except DataError as error:

@@ -36,6 +36,9 @@ def recognise_hf_datasets(root: Path, description: Description) -> Found | None:
     cells = {split: [place for path in paths for place in _places(path, columns)] for split, paths in shards.items()}
     reasons = [f"parquet shards ({', '.join(shards)}): Hugging Face datasets, images in {columns[0]}, "
                f"labels in {columns[1]}"]  # fmt: skip
+    others = [name for name in _names_of(shards["train"][0]) if name not in columns]
+    if others:
+        reasons.append(f"other columns are not read: {first_few(others, 8)}")
     masks = [Cell(*place, columns[1]) for places in cells.values() for place in places]
     classes, encoding = count_classes(root, description, masks, reasons)
     splits = {split: _items(split, places, columns, encoding) for split, places in cells.items()}
@@ -98,6 +101,11 @@ def _columns(path: Path) -> tuple[str, str] | None:
             "as struct<bytes, path>"
         )
     return image, label
+
+
+def _names_of(path: Path) -> list[str]:
+    with open_parquet(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def _fields(kind: Any) -> list[str]:

@@ -26,7 +26,7 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import IMAGE_SUFFIXES, image_size
 from fullconv.spec import ClassSet
-from fullconv.text import read_text
+from fullconv.text import note, read_text
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LISTING = "labels.txt"
@@ -88,24 +88,28 @@ def _annotations(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The folder's LabelMe files with their content."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        try:
-            text = read_text(path)
-        except DataError:
-            if b'"shapes"' not in path.read_bytes():
-                continue  # another program's file
-            raise
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            if '"shapes"' not in text:
-                continue
-            raise DataError(f"{path}: not readable JSON ({error}); save it again") from error
+        content = _content(path)
         if isinstance(content, dict) and {"shapes", "imagePath"} <= set(content):
             shapes = content["shapes"]
             if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
                 raise DataError(f"{path}: shapes is not a list of shapes; save it again")
             found.append((path, content))
+        else:
+            note(path, used=False)
     return found
+
+
+def _content(path: Path) -> Any:
+    """A JSON file's content; None for another program's that cannot be read."""
+    try:
+        text = read_text(path)
+        return json.loads(text)
+    except ValueError as error:
+        if b'"shapes"' not in path.read_bytes():
+            return None
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not readable JSON ({error}); save it again") from error
 
 
 def _class_names(root: Path, paths: Sequence[Path], contents: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], str]:

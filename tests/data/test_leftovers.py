@@ -1,0 +1,123 @@
+"""What is not used is named, whatever the layout; what was read is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.apps.cli import run
+from fullconv.data import open_dataset
+from tests.data.layouts import test_ade20k, test_cityscapes, test_coco, test_coco_panoptic, test_labelme, test_yolo
+
+Make = Callable[..., Path]
+
+
+def unused(root: Path) -> list[str]:
+    return [line for line in open_dataset(root).reasons if line.startswith("not used: ")]
+
+
+def folder(root: Path, make_folder: Make) -> None:
+    make_folder(4, name=root.name)
+    (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
+    (root / "train.txt").write_text("scene_0\nscene_1\n")
+    (root / "val.txt").write_text("scene_2\nscene_3\n")
+    (root / "dataset.yaml").write_text("{}")
+
+
+def class_dict(root: Path, make_folder: Make) -> None:
+    make_folder(4, name=root.name)
+    (root / "class_dict.csv").write_text("".join(f"c{index},{index},0,1\n" for index in range(5)))
+
+
+def voc(root: Path, make_folder: Make) -> None:
+    made = make_folder(3, name=f"of_{root.name}")
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (made / "images").rename(root / "JPEGImages")
+    (made / "masks").rename(root / "SegmentationClass")
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("scene_0\nscene_1\nscene_2\n")
+    (root / "class_names.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
+
+
+def cityscapes(root: Path, make_folder: Make) -> None:
+    test_cityscapes.save_image(root, "train", "aachen_000000_000000")
+    test_cityscapes.save_masks(root, "gtFine", "train", "aachen_000000_000000", "labelIds", test_cityscapes.LABELS)
+
+
+def ade20k(root: Path, make_folder: Make) -> None:
+    for kind in ("images", "annotations"):
+        (root / kind / "training").mkdir(parents=True)
+    Image.new("RGB", (4, 2)).save(root / "images" / "training" / "ADE_train_00000001.jpg")
+    Image.fromarray(test_ade20k.RAW).save(root / "annotations" / "training" / "ADE_train_00000001.png")
+    (root / "objectInfo150.txt").write_text(test_ade20k.info(list(test_ade20k.ADE20K_CLASSES.names)))
+
+
+def coco(root: Path, make_folder: Make) -> None:
+    root.mkdir()
+    test_coco.write(root / "train.json", root / "images", (5, 8))
+
+
+def coco_panoptic(root: Path, make_folder: Make) -> None:
+    test_coco_panoptic.write(root, "train2017", ["000000000009"])
+
+
+def labelme(root: Path, make_folder: Make) -> None:
+    test_labelme.write(root, test_labelme.shape("point", (3, 3)))
+    (root / "labels.txt").write_text("__ignore__\n_background_\ncat\n")
+
+
+BUILDERS = [folder, class_dict, voc, cityscapes, ade20k, coco, coco_panoptic, labelme]
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_every_layout_names_what_it_does_not_use(
+    build: Callable[[Path, Make], None], tmp_path: Path, make_folder: Make
+) -> None:
+    root = tmp_path / "data"
+    build(root, make_folder)
+    assert unused(root) == []
+    for name in ("README.md", "LICENSE", ".DS_Store", "Thumbs.db", "labels.cache", "__MACOSX/._a.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("x")
+    assert unused(root) == []
+    (root / "depth").mkdir()
+    for number in range(5):
+        (root / "depth" / f"{number}.bin").write_text("x")
+    (root / "instances.xml").write_text("x")
+    assert unused(root) == ["not used: 1 .xml (instances.xml); 5 .bin in depth (0.bin, 1.bin, 2.bin and 2 more)"]
+
+
+def test_many_places_are_joined(tmp_path: Path, make_folder: Make) -> None:
+    root = make_folder(3, name="data")
+    for day in range(9):
+        (root / "raw" / f"day_{day}").mkdir(parents=True)
+        (root / "raw" / f"day_{day}" / "flight.gpx").write_text("x")
+    assert unused(root) == ["not used: 9 .gpx in raw (flight.gpx, flight.gpx, flight.gpx and 6 more)"]
+
+
+def test_images_on_no_list_and_other_annotations_are_named_by_both_commands(
+    tmp_path: Path, make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    folder(root, make_folder)
+    (root / "val.txt").write_text("scene_2\n")
+    (root / "tasks.json").write_text(json.dumps({"images": ["a"]}))
+    said = "not used: 1 .json (tasks.json); 1 .png in images (scene_3.png); 1 .png in masks (scene_3.png)"
+    run(["check", str(root)])
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert run(["convert", str(root), str(tmp_path / "copy")]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(root / "images" / "bare.png")  # now it opens for a check only
+    assert run(["check", str(root)]) == 3
+    assert "2 .png in images (bare.png, scene_3.png)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_text_files_of_yolo_without_an_image_are_named(tmp_path: Path) -> None:
+    root = test_yolo.roboflow(tmp_path / "set", test_yolo.SQUARE)
+    assert unused(root) == []
+    (root / "train" / "labels" / "lost.txt").write_text(test_yolo.BOX)
+    assert unused(root) == ["not used: 1 .txt in train/labels (lost.txt)"]
