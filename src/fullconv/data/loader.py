@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fullconv.data.augment import Augmentation, Draw
 from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.turning import size_line
 from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import image_size
@@ -82,10 +83,7 @@ def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]
     if factor > 1:
         height, width = item.pixels.size() if item.pixels else image_size(item.image)
     if (height, width) != labels.shape:
-        raise DataError(
-            f"{item.image}: is {width}x{height}, but its mask {item.where.name} is "
-            f"{labels.shape[1]}x{labels.shape[0]}; export the mask at the image's size"
-        )
+        raise DataError(size_line(item, (height, width), labels.shape))
     return Sample(item.id, image, labels if blank is None else void_where(blank, labels, ignore), item.source)
 
 

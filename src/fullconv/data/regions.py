@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from fullconv.images.files import stored_size
+from fullconv.images.orientation import upright, upright_size
 
 IGNORED = -1
 """The label of a region (or of the rest) whose pixels have no class."""
@@ -22,6 +26,15 @@ class StoredMask(Protocol):
 
     def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
         """bool ``[height, width]`` of ``size``; ``where`` names file and entry in messages."""
+        ...
+
+
+@runtime_checkable
+class Outlines(Protocol):
+    """Labels that are drawn."""
+
+    def turn(self) -> int:
+        """How they are turned to be upright, as EXIF counts."""
         ...
 
 
@@ -81,6 +94,9 @@ class Drawing:
         tool: whose rasteriser: ``labelme`` (Pillow's polygon, outline included), ``coco`` (pycocotools).
         background: class id of what no region covers, or :data:`IGNORED`.
         overlap: ``order`` or ``area``.
+        image: the file that was labelled. Where ``size`` is that of its pixels as stored and EXIF turns them to
+            another, the outlines were drawn on the pixels as stored, and are turned with them; else they were drawn on
+            the image as it is shown.
     """
 
     where: str
@@ -89,6 +105,7 @@ class Drawing:
     tool: Tool = "coco"
     background: int = 0
     overlap: Literal["order", "area"] = "order"
+    image: Path | None = None
 
     def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
@@ -102,13 +119,25 @@ class Drawing:
             masks.sort(key=lambda pair: -int(pair[1].sum()))  # stable: of equal ones the later lies above
         for label, mask in masks:
             labels[mask] = _id(label, ignore_index)
-        return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
+        return upright(labels.astype(np.uint8 if ignore_index <= 255 else np.int32), self.turn())
+
+    def turn(self) -> int:
+        """How the labels are turned to be upright, as EXIF counts."""
+        return turn_of(self.size, self.image)
 
     def mask(self, region: Region) -> np.ndarray:
         """Where one region is, bool ``[height, width]``."""
         if region.stored is not None:
             return region.stored.decode(self.size, self.where)
         return _FILL[self.tool](region.rings, self.size)
+
+
+def turn_of(size: tuple[int, int], image: Path | None) -> int:
+    """How labels of ``size`` are turned to be upright: as their image, if that has this size only as it is stored."""
+    if image is None:
+        return 1
+    stored, orientation = stored_size(image)
+    return orientation if size == stored != upright_size(stored, orientation) else 1
 
 
 def fill_as_labelme(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:

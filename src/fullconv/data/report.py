@@ -108,6 +108,7 @@ def _add(report: CheckReport, seen: Seen, place: Place, result: Look) -> None:
         report.values.add(result.values)
     seen.places.append(place)
     seen.fingerprints.append(result.fingerprint)
+    seen.forms.append(result.form)
     seen.between += result.between[0]
     seen.borders += result.between[1]
     if not result.counts.any():

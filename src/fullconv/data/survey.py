@@ -208,7 +208,7 @@ def _with_palette(looked: Sequence[Contents], encoding: MaskEncoding, count: int
     Raises:
         DataError: two palettes show one value in different colours, and it is the values that count.
     """
-    if encoding.values or (encoding.colours and "palette" not in encoding.by_value):
+    if not palettes_count(encoding):
         return encoding
     shown: dict[int, Colour] = {}
     files: dict[int, str] = {}
@@ -224,6 +224,11 @@ def _with_palette(looked: Sequence[Contents], encoding: MaskEncoding, count: int
             shown.setdefault(value, colour)
             files.setdefault(value, found.path)
     return dataclasses.replace(encoding, palette=shown, palette_of=files)
+
+
+def palettes_count(encoding: MaskEncoding) -> bool:
+    """Whether palettes must agree: nobody said what values or colours are."""
+    return not encoding.values and (not encoding.colours or "palette" in encoding.by_value)
 
 
 def stated(found: Contents) -> dict[int, Colour]:

@@ -71,6 +71,17 @@ def stored_size(path: Path) -> tuple[tuple[int, int], int]:
         return (image.height, image.width), image.getexif().get(TAG, 1)
 
 
+def drawn_size(path: Path, stated: tuple[object, object]) -> tuple[tuple[int, int], bool]:
+    """``(height, width)`` of the image that outlines were drawn on, and whether it is the one ``stated``.
+
+    That is the image as it is shown; or, where only their size is the one stated, its pixels as stored.
+    """
+    stored, orientation = stored_size(path)
+    shown = upright_size(stored, orientation)
+    size = stored if stated == stored else shown
+    return (shown if stated == shown else size), None in stated or stated in (shown, stored)
+
+
 def frames(image: Image.Image) -> int:
     """How many pictures a file holds: of an animation its frames. What follows a phone's photograph (MPO) is previews;
     the pages of a TIFF file are counted by :func:`fullconv.images.tiff.pictures`."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from fullconv.data.checking.duplicates import equal_groups, near_pairs
 from fullconv.data.checking.findings import CheckReport, Place, file_name
+from fullconv.data.checking.forms import Form, judge_forms
 from fullconv.data.checking.reading import Fingerprint
 from fullconv.data.checking.values import judge_range
 from fullconv.data.layouts.base import SPLIT_NAMES, image_files
@@ -32,6 +33,7 @@ class Seen:
 
     places: list[Place] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
     blank: list[Place] = field(default_factory=list)
     between: int = 0
     borders: int = 0
@@ -40,6 +42,7 @@ class Seen:
 def judge(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
     """Add the findings that need the whole data set."""
     read = [split for split in splits if split in report.pixels]
+    judge_forms(report, seen.places, seen.forms)
     _judge_labels(report, read, seen)
     for split in read:
         _judge_classes(report, split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from fullconv.data.checking.duplicates import difference_hash, small_grey
 from fullconv.data.checking.findings import UNDECIDED
+from fullconv.data.checking.forms import Form, form_of
 from fullconv.data.checking.strays import decode_strays, smoothed_share
 from fullconv.data.checking.values import ValueCounts, read_counted
 from fullconv.data.loader import read_sample, refuse_unlabelled, void_where
 from fullconv.data.mixing import Relabelled
 from fullconv.data.regions import Drawing
 from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.turning import size_line
 from fullconv.errors import DataError
 from fullconv.images.files import opened
 from fullconv.images.mask_file import UnfitMask
@@ -66,6 +68,7 @@ class Look:
         between: border pixels whose id lies between their neighbours', and all border pixels.
         fingerprint: of the image and its labels.
         values: of the image, counted.
+        form: what its mask's file says beside the labels.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -76,6 +79,7 @@ class Look:
     between: tuple[int, int] = (0, 0)
     fingerprint: Fingerprint | None = None
     values: ValueCounts | None = None
+    form: Form = field(default_factory=Form)
 
 
 def look(spec: DatasetSpec, item: Item) -> Look:
@@ -91,7 +95,8 @@ def look(spec: DatasetSpec, item: Item) -> Look:
     counts = np.bincount(labels[labels != ignore].ravel(), minlength=len(spec.classes)).astype(np.int64)
     void = labels.size - int(counts.sum())
     between = smoothed_share(labels, ignore) if (counts > 0).sum() > 2 else (0, 0)
-    return Look((), encoding, labels.shape, counts, void, between, _fingerprint(image, labels), values)
+    print_of, form = _fingerprint(image, labels), form_of(spec, item)
+    return Look((), encoding, labels.shape, counts, void, between, print_of, values, form)
 
 
 def _read_both(
@@ -160,9 +165,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] 
 
 
 def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fault:
-    line = f"{item.image}: is {image[1]}x{image[0]}, but its mask {item.where.name} is {mask[1]}x{mask[0]}"
-    turned = " (sides swapped: one of them was turned)" if image[:2] == mask[1::-1] else ""
-    return Fault("size", f"{line}{turned}; export the mask at the image's size")
+    return Fault("size", size_line(item, image, mask))
 
 
 def _stored_as(spec: DatasetSpec, item: Item) -> str:

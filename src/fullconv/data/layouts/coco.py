@@ -98,7 +98,7 @@ class _File:
         for (image, (name, height, width)), path in zip(self.images.items(), paths, strict=True):
             given = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
             size = (height, width) if given else image_size(path)
-            labels = self.regions.pop(image, Regions()).pack(str(self.path), name, size, ids)
+            labels = self.regions.pop(image, Regions()).pack(str(self.path), name, size, ids, path)
             items.append(Item(Path(name).with_suffix("").as_posix(), path, labels=labels))
         return items
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fullconv.data.regions import FEWEST_POINTS, Drawing, Region, ring
+from fullconv.data.regions import FEWEST_POINTS, Drawing, Region, ring, turn_of
 from fullconv.errors import DataError, first_few
 
 FARTHEST = 1e6
@@ -28,6 +29,7 @@ class CocoLabels:
         rings: int32 ``[rings, 2]``: the region that an outline belongs to, and how many numbers it has.
         numbers: float64, the outlines' x, y, x, y, ... one after the other.
         masks: for regions given as run lengths: height, width, and counts (compressed, or int64 runs).
+        image: the file.
     """
 
     source: str
@@ -37,6 +39,7 @@ class CocoLabels:
     rings: np.ndarray
     numbers: np.ndarray
     masks: dict[int, Mask]
+    image: Path | None = None
 
     def drawing(self) -> Drawing:
         """The regions as pycocotools draws them, smaller over larger, over the background (0)."""
@@ -55,7 +58,11 @@ class CocoLabels:
             )
             for region, label in enumerate(self.labels.tolist())
         ]
-        return Drawing(f"{self.source}: image {self.name}", self.size, tuple(regions), "coco", 0, "area")
+        return Drawing(f"{self.source}: image {self.name}", self.size, tuple(regions), "coco", 0, "area", self.image)
+
+    def turn(self) -> int:
+        """How they are turned to be upright, as EXIF counts."""
+        return turn_of(self.size, self.image)
 
     def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``; see :meth:`fullconv.data.regions.Drawing.read`."""
@@ -137,7 +144,9 @@ class Regions:
             self.categories.append(category)
         return kept
 
-    def pack(self, source: str, name: str, size: tuple[int, int], ids: dict[int, int]) -> CocoLabels:
+    def pack(
+        self, source: str, name: str, size: tuple[int, int], ids: dict[int, int], image: Path | None = None
+    ) -> CocoLabels:
         """The regions as labels, ``ids`` the class of each category.
 
         Raises:
@@ -162,4 +171,4 @@ class Regions:
             )
         labels = np.array([ids[category] for category in self.categories], np.int32)
         rings = np.array(self.rings, np.int32).reshape(-1, 2)
-        return CocoLabels(source, name, size, labels, rings, numbers, self.masks)
+        return CocoLabels(source, name, size, labels, rings, numbers, self.masks, image)

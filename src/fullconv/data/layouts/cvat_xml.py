@@ -20,7 +20,7 @@ from fullconv.data.layouts.names import spot
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
-from fullconv.images.files import image_size
+from fullconv.images.files import drawn_size
 from fullconv.spec import Colour
 from fullconv.text import head_of, note, read_text
 
@@ -137,9 +137,10 @@ def _item(
 ) -> Item:
     name = image.get("name", "")
     where = f"{path}: image {name}"
-    size = image_size(place)
-    stated = (image.get("height"), image.get("width"))
-    if None not in stated and stated != (str(size[0]), str(size[1])):
+    stated = [image.get(side) for side in ("height", "width")]
+    height, width = (int(side) if side is not None and side.isdigit() else side for side in stated)
+    size, same = drawn_size(place, (height, width))
+    if not same:
         raise DataError(
             f"{where}: labelled at {stated[1]}x{stated[0]}, but {place.name} is {size[1]}x{size[0]}; give the images "
             "that were labelled"
@@ -168,7 +169,7 @@ def _item(
     layers.sort(key=lambda layer: layer[0])
     regions = tuple(region for _, region in layers)
     key = inside(name).with_suffix("").as_posix()
-    return Item(key, place, labels=Drawing(where, size, regions, "coco", background))
+    return Item(key, place, labels=Drawing(where, size, regions, "coco", background, image=place))
 
 
 def _region(shape: ET.Element, label: int) -> Region | None:

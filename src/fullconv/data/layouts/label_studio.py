@@ -23,7 +23,7 @@ from fullconv.data.layouts.names import Names, composed, spot
 from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
-from fullconv.images.files import IMAGE_SUFFIXES, image_size
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
 from fullconv.text import head_of, read_text
 
 FEW = 20
@@ -221,7 +221,9 @@ def _item(
     left_out: Counter[str],
 ) -> Item:
     image = images.find(path, task)
-    size, where = image_size(image), f"{path}: task {task.get('id')}"
+    where = f"{path}: task {task.get('id')}"
+    sides = next(((r.get("original_height"), r.get("original_width")) for r in results), (None, None))
+    size, _ = drawn_size(image, sides)
     regions = []
     for result in results:
         labels = _labels(result)
@@ -238,7 +240,7 @@ def _item(
             left_out[f"{kind} without a label or an inside" if kind in DRAWN else kind] += 1
         else:
             regions.append(region)
-    return Item(image.stem, image, labels=Drawing(where, size, tuple(regions), "labelme", background))
+    return Item(image.stem, image, labels=Drawing(where, size, tuple(regions), "labelme", background, image=image))
 
 
 def _region(result: dict[str, Any], label: int, size: tuple[int, int], where: str) -> Region | None:

@@ -24,7 +24,7 @@ from fullconv.data.layouts.names import spot
 from fullconv.data.regions import IGNORED, Drawing, Region, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
-from fullconv.images.files import IMAGE_SUFFIXES, image_size
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
 from fullconv.spec import ClassSet
 from fullconv.text import note, read_text
 
@@ -127,9 +127,13 @@ def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], 
     pixels = EncodedImage(ImageInJson(path)) if image is None and content.get("imageData") else None
     if image is None and pixels is None:
         raise DataError(f"{path}: its image {content['imagePath']} is missing; put it beside, or correct imagePath")
-    size = pixels.size() if image is None and pixels else image_size(image or path)
     stated = (content.get("imageHeight"), content.get("imageWidth"))
-    if None not in stated and stated != size:
+    if image is not None:
+        size, same = drawn_size(image, stated)
+    else:
+        size = pixels.size() if pixels else (0, 0)
+        same = None in stated or stated == size
+    if not same:
         raise DataError(
             f"{path}: labelled at {stated[1]}x{stated[0]}, but {(image or path).name} is {size[1]}x{size[0]}; give the "
             "image that was labelled"
@@ -148,7 +152,7 @@ def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], 
         else:
             regions.append(region)
     background = ids.get(BACKGROUND, IGNORED)
-    drawing = Drawing(str(path), size, tuple(regions), "labelme", background)
+    drawing = Drawing(str(path), size, tuple(regions), "labelme", background, image=image)
     return Item(path.stem, image or path, labels=drawing, pixels=pixels)
 
 

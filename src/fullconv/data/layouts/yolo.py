@@ -190,4 +190,4 @@ def _item(
         outline = ring(points)
         assert outline is not None
         regions.append(Region(ids[int(row[0])], (outline,)))
-    return Item(key, image, labels=Drawing(str(label_file), size, tuple(regions), "labelme", background))
+    return Item(key, image, labels=Drawing(str(label_file), size, tuple(regions), "labelme", background, image=image))
