@@ -14,6 +14,9 @@ def test_colorize_and_overlay() -> None:
     assert draw.colorize(labels, CLASSES).tolist() == [[[0, 0, 200], [200, 0, 0], [255, 255, 255]]]
     image = np.full((1, 3, 3), 100, dtype=np.uint8)
     assert draw.overlay(image, labels, CLASSES).tolist() == [[[50, 50, 150], [150, 50, 50], [100, 100, 100]]]
+    assert draw.overlay(image, labels, CLASSES, only=[1]).tolist() == [
+        [[100, 100, 100], [150, 50, 50], [100, 100, 100]]
+    ]
 
 
 def test_contact_sheet_shows_every_row_in_three_columns() -> None:

@@ -35,12 +35,14 @@ def as_rgb(image: np.ndarray) -> Picture:
     return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, classes: ClassSet, opacity: float = 0.5) -> Picture:
-    """The colours over the image; ignored pixels show the image alone."""
+def overlay(
+    image: np.ndarray, labels: np.ndarray, classes: ClassSet, opacity: float = 0.5, only: Sequence[int] | None = None
+) -> Picture:
+    """The colours over the image; ignored pixels, and ids that are not among ``only``, show the image alone."""
     base, colours = as_rgb(image).astype(np.float32), colorize(labels, classes)
     mixed = base + opacity * (colours - base)
-    mixed = np.where((labels < len(classes))[..., None], mixed, base)
-    return mixed.round().astype(np.uint8)
+    painted = labels < len(classes) if only is None else np.isin(labels, only)
+    return np.where(painted[..., None], mixed, base).round().astype(np.uint8)
 
 
 def contact_sheet(

@@ -53,9 +53,10 @@ class Prediction:
     classes: ClassSet
     image: np.ndarray
 
-    def overlay(self, opacity: float = 0.5) -> np.ndarray:
-        """The classes' colours over the image, uint8 ``[height, width, 3]``."""
-        return draw.overlay(self.image, self.labels, self.classes, opacity)
+    def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None) -> np.ndarray:
+        """The classes' colours over the image, uint8 ``[height, width, 3]``; those named in ``only`` if it is given."""
+        ids = None if only is None else self.classes.ids(only)
+        return draw.overlay(self.image, self.labels, self.classes, opacity, ids)
 
     def save(self, path: str | Path) -> None:
         """Write the labels as a palette PNG (16-bit above 255 classes)."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import math
 from dataclasses import asdict, dataclass, field
+=======
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+>>>>>>> bed5fa5 (U-Net as TensorFlow's tutorial has it; overlays of chosen classes)
 from typing import Any
 
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, first_few
 
 Colour = tuple[int, int, int]
 
@@ -71,6 +77,21 @@ class ClassSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def ids(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The ids of classes by name.
+
+        Raises:
+            UsageError: there is none of a name.
+        """
+        found = []
+        for name in names:
+            if name not in self.names:
+                near = difflib.get_close_matches(name, self.names, 3, cutoff=0.5)
+                hint = f"did you mean {', '.join(near)}?" if near else f"there are {first_few(list(self.names), 10)}"
+                raise UsageError(f"no class is called {name!r}; {hint}")
+            found.append(self.names.index(name))
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values; ``ClassSet.from_dict`` is the way back."""

@@ -226,3 +226,22 @@ def test_a_bad_option_is_one_plain_line(flags: list[str], words: str, capsys: py
     assert words in error
     assert error.count("\n") == 1
     assert "validation error" not in error
+
+
+def test_an_overlay_of_some_classes(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(picture(40, 60)).save(tmp_path / "a.png")
+    segmenter = fullconv.load(model)
+    labels = segmenter.predict(tmp_path / "a.png").labels
+    name = segmenter.classes.names[labels[0, 0]]
+    command = ["predict", str(model), str(tmp_path / "a.png"), "--out", str(tmp_path / "m"), "--overlay"]
+    for shown, painted in ((name, labels == labels[0, 0]), (f"disc, {name}", (labels == labels[0, 0]) | (labels == 1))):
+        assert run([*command, "--overlay-classes", shown]) == 0
+        with Image.open(tmp_path / "m" / "a.overlay.png") as file:
+            changed = (np.asarray(file) != picture(40, 60)).any(2)
+        assert not changed[~painted].any()
+        assert changed[painted].mean() > 0.9
+    capsys.readouterr()
+    assert run([*command, "--overlay-classes", "discs"]) == 2
+    assert "no class is called 'discs'; did you mean disc?" in complaint(capsys)
+    assert run([*command[:-1], "--overlay-classes", "disc"]) == 2
+    assert "give --overlay too" in complaint(capsys)

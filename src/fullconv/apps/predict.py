@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def predict_files(
     out: str | os.PathLike[str],
     *,
     overlay: bool = False,
+    overlay_classes: Sequence[str] | None = None,
     probabilities: bool = False,
     tile: int = TILE,
     overlap: int = OVERLAP,
@@ -66,14 +67,19 @@ def predict_files(
 
     Args:
         overlay: also write ``<stem>.overlay.png``, the colours over the image.
+        overlay_classes: paint these classes alone there, by name.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
         tile, overlap: larger images go in overlapping tiles of this side.
         crf: refine with a fully connected CRF.
         progress: called after each file with its path and its error, empty if it went well.
 
     Raises:
-        UsageError: no images, or two of one name.
+        UsageError: no images, two of one name, or no such class.
     """
+    if overlay_classes is not None:
+        if not overlay:
+            raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
+        segmenter.classes.ids(overlay_classes)
     paths = find_images(inputs)
     out = Path(out)
     stems: dict[str, Path] = {}
@@ -99,18 +105,18 @@ def predict_files(
             error = str(problem)
             result.failed.append(error)
         else:
-            result.written.append(_write(prediction, out / path.stem, overlay))
+            result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
         if progress is not None:
             progress(path, error)
     return result
 
 
-def _write(prediction: Prediction, base: Path, overlay: bool) -> Path:
+def _write(prediction: Prediction, base: Path, overlay: bool, only: Sequence[str] | None) -> Path:
     mask = base.with_name(base.name + ".png")
     prediction.save(mask)
     if overlay:
         with replacing(base.with_name(base.name + ".overlay.png")) as temporary:
-            Image.fromarray(prediction.overlay()).save(temporary, format="PNG")
+            Image.fromarray(prediction.overlay(only=only)).save(temporary, format="PNG")
     if prediction.probabilities is not None:
         with replacing(base.with_name(base.name + ".npz")) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, probabilities=prediction.probabilities)

@@ -69,6 +69,9 @@ TIMM: dict[str, Any] = {
 """Arguments of timm's networks. ``pretrained``, ``checkpoint_path`` and their like are not among them; nor are those
 that fullconv sets (``num_classes``, ``in_chans``, ``features_only``, ``out_indices``)."""
 
+ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
+"""What our encoders of timm take."""
+
 SMP: dict[str, Any] = {
     **_named(Numbers, """
         decoder_aspp_dropout decoder_atrous_rates decoder_dropout decoder_fusion_channels
@@ -112,7 +115,7 @@ def taken_by_encoder(name: str, model: str = "") -> dict[str, Any]:
     """``{name: type}`` of ``encoder_args``."""
     if model in ("segnet", "smp", "torchvision"):
         return {}
-    return _arguments_of(VGG16) if name == "vgg16" else TIMM
+    return _arguments_of(VGG16) if name == "vgg16" else ENCODER
 
 
 def check_network(name: Any, where: str = "", error: type[FullconvError] = UsageError) -> str:
@@ -223,7 +226,8 @@ def _lists(value: Any) -> Any:
 
 def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return " or ".join(map(str, get_args(kind)))
+        *first, last = map(str, get_args(kind))
+        return f"{', '.join(first)} or {last}" if first else last
     known = [
         (Numbers, "a number or a list of numbers"), (Flag, "true or false"), (bool, "true or false"),
         (Word, "one word"), (str, "one word"), (int, f"a whole number up to {LARGEST}"),

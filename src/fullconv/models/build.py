@@ -71,10 +71,7 @@ def _fcn(*streams: int) -> Callable[..., nn.Module]:
         chosen = tuple(args.pop("streams", streams))
         if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in pairwise(chosen)):
             raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
-        decoder = args.pop("decoder", "scores")
-        if decoder not in ("scores", "wide"):
-            raise UsageError(f"decoder must be scores or wide, found {decoder!r}")
-        network = FCN if decoder == "scores" else WideFCN
+        network = WideFCN if args.pop("decoder", "scores") == "wide" else FCN
         return network(make_encoder(chosen), num_classes, chosen, **args)
 
     return build

@@ -8,11 +8,13 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import create_feature_extractor
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.geometry import same_map
-from fullconv.models.arguments import TIMM, check_arguments, check_network
+from fullconv.models.arguments import ENCODER, check_arguments, check_network
 from fullconv.models.encoder import Encoder
 from fullconv.models.weights import TransplantReport, transplant
 
@@ -28,7 +30,11 @@ class TimmEncoder(Encoder):
         name: a timm model name, for example ``resnet34``.
         strides: the taps wanted.
         in_channels: channels of the image.
-        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`).
+        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`); and
+            ``taps``: ``"blocks"`` for their results, or ``"expansion"`` for networks of inverted residuals (MobileNet,
+            EfficientNet): the wide features inside the first block that halves a stride, after their ReLU (96, 144,
+            192, 576 channels in MobileNetV2), and the last block's projection before its norm (320), as TensorFlow's
+            segmentation tutorial takes them.
 
     Raises:
         UsageError: no such model, an argument that it does not take, or a stride that it does not have.
@@ -46,28 +52,20 @@ class TimmEncoder(Encoder):
             near = difflib.get_close_matches(name, ["vgg16", *timm.list_models()], 3, cutoff=0.5)
             hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
             raise UsageError(f"no encoder is called {name!r}; {hint}")
-        args = check_arguments(TIMM, encoder_args or {}, f"encoder {name}: encoder_args")
-        reductions = _reductions(name, args)
-        wanted = sorted(strides)
-        missing = [stride for stride in wanted if stride not in reductions]
-        if missing:
-            raise UsageError(
-                f"encoder {name} has taps at strides {', '.join(map(str, reductions))}, not {missing[0]}; "
-                "choose another encoder or other streams"
-            )
-        # the deepest tap of each stride
-        indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in wanted]
-        body: Any = timm.create_model(
-            name, pretrained=False, features_only=True, out_indices=indices, in_chans=in_channels, **args
-        )
-        self.body: nn.Module = body
-        self.strides = wanted
-        self.channels = dict(zip(wanted, body.feature_info.channels(), strict=True))
-        self.coordinates = {stride: same_map(stride) for stride in wanted}
-        self.size_multiple = max(wanted)
+        args = check_arguments(ENCODER, encoder_args or {}, f"encoder {name}: encoder_args")
+        self.strides = sorted(strides)
+        if args.pop("taps", "blocks") == "expansion":
+            self.body, self.channels = _expansions(name, self.strides, in_channels, args)
+        else:
+            self.body, self.channels = _features(name, self.strides, in_channels, args)
+        self.coordinates = {stride: same_map(stride) for stride in self.strides}
+        self.size_multiple = max(self.strides)
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
-        return dict(zip(self.strides, self.body(pixels), strict=True))
+        found: Any = self.body(pixels)
+        if isinstance(found, dict):
+            return {stride: found[str(stride)] for stride in self.strides}
+        return dict(zip(self.strides, found, strict=True))
 
     def load(self, state: dict[str, Tensor], origin: str) -> TransplantReport:
         """Take over the weights of a timm classifier of the same architecture.
@@ -91,6 +89,56 @@ class TimmEncoder(Encoder):
 def _flat(name: str) -> str:
     """One spelling for the names of a classifier and of timm's feature wrappers (``stages.0`` and ``stages_0``)."""
     return name.removeprefix("body.").removeprefix("model.").replace(".", "_")
+
+
+def _features(name: str, wanted: list[int], in_channels: int, args: dict[str, Any]) -> tuple[nn.Module, dict[int, int]]:
+    """The network that gives the deepest result of each stride, and their channels."""
+    reductions = _reductions(name, args)
+    _refuse_missing(name, wanted, reductions)
+    indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in wanted]
+    body: Any = timm.create_model(
+        name, pretrained=False, features_only=True, out_indices=indices, in_chans=in_channels, **args
+    )
+    return body, dict(zip(wanted, body.feature_info.channels(), strict=True))
+
+
+def _expansions(
+    name: str, wanted: list[int], in_channels: int, args: dict[str, Any]
+) -> tuple[nn.Module, dict[int, int]]:
+    """The network cut off at its expansions and its last projection, and their channels."""
+    try:
+        network: Any = timm.create_model(name, pretrained=False, in_chans=in_channels, **args)
+    except Exception as error:  # on values that make no sense together timm raises almost anything
+        raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
+    nodes: dict[int, str] = {}
+    channels: dict[int, int] = {}
+    stride = 2
+    last: Any = None
+    for path, block in network.named_modules():
+        if not isinstance(block, InvertedResidual | DepthwiseSeparableConv):
+            continue
+        expands = isinstance(block, InvertedResidual)
+        if block.conv_dw.stride[0] == 2:
+            if expands:
+                nodes[stride], channels[stride] = f"{path}.bn1", block.conv_pw.out_channels
+            stride *= 2
+        if expands:
+            last = path, block
+    if not nodes:
+        raise UsageError(f"encoder {name} has no inverted residuals to tap; leave taps out, or use mobilenetv2_100")
+    nodes[stride], channels[stride] = f"{last[0]}.conv_pwl", last[1].conv_pwl.out_channels
+    _refuse_missing(name, wanted, list(nodes))
+    body: nn.Module = create_feature_extractor(network, {nodes[s]: str(s) for s in wanted})
+    return body, {s: channels[s] for s in wanted}
+
+
+def _refuse_missing(name: str, wanted: list[int], there: list[int]) -> None:
+    missing = [stride for stride in wanted if stride not in there]
+    if missing:
+        raise UsageError(
+            f"encoder {name} has taps at strides {', '.join(map(str, there))}, not {missing[0]}; "
+            "choose another encoder or other streams"
+        )
 
 
 def _reductions(name: str, args: dict[str, Any]) -> list[int]:

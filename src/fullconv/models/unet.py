@@ -23,7 +23,9 @@ class UNet(SegmentationNetwork):
         encoder: taps at all of :data:`STRIDES`.
         num_classes: channels of the logits.
         decoder_channels: after each of the four doublings.
-        upsampling: ``"transposed"`` (3x3, stride 2, learned) or ``"interpolate"`` (bilinear, then a 3x3 convolution).
+        upsampling: ``"transposed"`` (3x3, stride 2, learned), ``"tensorflow"`` (the same where TensorFlow's ``same``
+            padding puts it, with that tutorial's norms and start) or ``"interpolate"`` (bilinear, then a 3x3
+            convolution).
         last: ``"transposed"`` doubles to full size with a learned transposed convolution; ``"bilinear"`` scores at
             stride 2 and leaves the rest to the loss and the argmax, which is faster.
 
@@ -35,15 +37,16 @@ class UNet(SegmentationNetwork):
         encoder: Encoder,
         num_classes: int,
         decoder_channels: Sequence[int] = (512, 256, 128, 64),
-        upsampling: Literal["transposed", "interpolate"] = "transposed",
+        upsampling: Literal["transposed", "tensorflow", "interpolate"] = "transposed",
         last: Literal["transposed", "bilinear"] = "transposed",
     ) -> None:
         super().__init__()
         if len(decoder_channels) != len(STRIDES) - 1 or min(decoder_channels) < 1:
             raise ValueError(f"decoder_channels must be {len(STRIDES) - 1} positive numbers, found {decoder_channels}")
-        if upsampling not in ("transposed", "interpolate") or last not in ("transposed", "bilinear"):
+        kinds = ("transposed", "tensorflow", "interpolate")
+        if upsampling not in kinds or last not in ("transposed", "bilinear"):
             raise ValueError(
-                "upsampling is transposed or interpolate, last is transposed or bilinear; "
+                "upsampling is transposed, tensorflow or interpolate, last is transposed or bilinear; "
                 f"found {upsampling!r} and {last!r}"
             )
         on_the_grid(encoder, "unet")
@@ -56,7 +59,12 @@ class UNet(SegmentationNetwork):
             self.up[str(stride)] = _Double(channels, out, upsampling)
             channels = out + encoder.channels[stride]
         self.score: nn.Module
-        if last == "transposed":
+        if last == "transposed" and upsampling == "tensorflow":
+            doubled = nn.ConvTranspose2d(channels, num_classes, 3, 2)
+            nn.init.xavier_uniform_(doubled.weight)
+            nn.init.zeros_(doubled.bias)  # type: ignore[arg-type]
+            self.score = nn.Sequential(doubled, _DropLast())
+        elif last == "transposed":
             self.score = nn.ConvTranspose2d(channels, num_classes, 3, 2, 1, output_padding=1)
         else:
             self.score = nn.Conv2d(channels, num_classes, 3, padding=1)
@@ -76,6 +84,11 @@ class _Double(nn.Module):
         self.interpolated = upsampling == "interpolate"
         if self.interpolated:
             self.layer = conv_norm_relu(in_channels, out_channels)
+        elif upsampling == "tensorflow":
+            up = nn.ConvTranspose2d(in_channels, out_channels, 3, 2, bias=False)
+            nn.init.normal_(up.weight, std=0.02)
+            norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
+            self.layer = nn.Sequential(up, _DropLast(), norm, nn.ReLU(inplace=True))
         else:
             up = nn.ConvTranspose2d(in_channels, out_channels, 3, 2, 1, output_padding=1, bias=False)
             self.layer = nn.Sequential(up, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
@@ -85,3 +98,10 @@ class _Double(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         doubled: Tensor = self.layer(x)
         return doubled
+
+
+class _DropLast(nn.Module):
+    """TensorFlow's ``same`` padding of a 3x3 transposed convolution of stride 2: without its last row and column."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, :-1, :-1]

@@ -18,6 +18,7 @@ def predict(
     *images: str,
     out: Path,
     overlay: bool = False,
+    overlay_classes: str = "",
     probabilities: bool = False,
     tile: int = 2048,
     overlap: int = 256,
@@ -38,6 +39,8 @@ def predict(
         The folder for the masks.
     overlay
         Also write STEM.overlay.png, the classes' colours over the image.
+    overlay_classes
+        Paint these classes alone there: road,sidewalk.
     probabilities
         Also write STEM.npz with the float16 probabilities [classes, height, width].
     tile
@@ -68,6 +71,7 @@ def predict(
         images,
         out,
         overlay=overlay,
+        overlay_classes=[name.strip() for name in overlay_classes.split(",")] if overlay_classes else None,
         probabilities=probabilities,
         tile=tile,
         overlap=overlap,
