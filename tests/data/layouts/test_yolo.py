@@ -155,3 +155,50 @@ def test_bad_folders(tmp_path: Path) -> None:
     describe(tmp_path / "empty", train="../train/images")
     with pytest.raises(DataError, match=r"no images where train points \(\.\./train/images\)"):
         open_dataset(tmp_path / "empty")
+
+
+POSES = {  # the box of BOX, and three points in it
+    2: f"{BOX} 0.7 0.4 0.8 0.5 0.75 0.6",
+    3: f"{BOX} 0.7 0.4 2 0 0 0 0.75 0.6 1",
+}
+
+
+@pytest.mark.parametrize(("numbers", "stated"), [(2, True), (3, True), (3, False)])
+def test_a_pose_is_its_box_and_no_polygon(tmp_path: Path, numbers: int, stated: bool) -> None:
+    root = roboflow(tmp_path / "boxes", BOX)
+    expected = read_sample(spec := open_dataset(root), spec.split("train")[0]).labels
+    root = roboflow(tmp_path / "poses", POSES[numbers])
+    if stated:
+        describe(root, train="train/images", val="valid/images", kpt_shape=[3, numbers])
+    spec = open_dataset(root)
+    np.testing.assert_array_equal(read_sample(spec, spec.split("train")[0]).labels, expected)
+    assert "1 of 2 lines are poses: their boxes are drawn, their points left out" in spec.reasons
+    assert "1 of 2 lines are boxes, drawn as rectangles" in spec.reasons
+
+
+def test_poses_or_outlines_are_asked_for(tmp_path: Path) -> None:
+    root = roboflow(tmp_path, *[POSES[2]] * 10)
+    with pytest.raises(
+        DataError, match=r"all 10 lines of 11 numbers look like poses.*'kpt_shape: \[3, 2\]' into it, or"
+    ):
+        open_dataset(root)
+    fields = {"train": "train/images", "val": "valid/images"}
+    describe(root, **fields, kpt_shape=[])
+    assert not any("poses" in line for line in open_dataset(root).reasons)
+    describe(root, **fields, kpt_shape=[3, 2])
+    assert any("10 of 11 lines are poses" in line for line in open_dataset(root).reasons)
+    describe(root, **fields, kpt_shape=[4, 2])
+    with pytest.raises(DataError, match="entry 1 has 11 numbers; by kpt_shape of data.yaml a pose has 13, a box 5"):
+        open_dataset(root)
+    describe(root, **fields, kpt_shape=[4, 5])
+    with pytest.raises(DataError, match=r"kpt_shape is \[4, 5\]; expected \[points, 2\]"):
+        open_dataset(root)
+
+
+def test_many_outlines_of_one_length_are_no_poses(tmp_path: Path) -> None:
+    rows = [
+        f"1 {x} {y} {x + 0.1} {y} {x + 0.1} {y + 0.2} {x} {y + 0.2}"
+        for x in (0.1, 0.4, 0.7)
+        for y in (0, 0.3, 0.5, 0.8)
+    ]
+    assert not any("poses" in line for line in open_dataset(roboflow(tmp_path, *rows)).reasons)

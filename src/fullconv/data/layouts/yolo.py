@@ -15,6 +15,7 @@ from fullconv.data.description import Description
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files, lines
 from fullconv.data.layouts.exports import classes_of, inside, split_of
 from fullconv.data.layouts.names import spot
+from fullconv.data.layouts.yolo_lines import BOX_NUMBERS, read_lines
 from fullconv.data.regions import Drawing, Region, box_ring, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
@@ -22,16 +23,15 @@ from fullconv.files import read_yaml
 from fullconv.images.files import IMAGE_SUFFIXES, image_size
 
 FILE_NAMES = ("data.yaml", "data.yml")
-BOX_NUMBERS = 5
-TOLERANCE = 0.01
 
 
 def recognise_yolo(root: Path, description: Description) -> Found | None:
     """YOLO: ``data.yaml`` with ``names``; ``labels`` mirrors ``images``, a text file of outlines for each image.
 
     Background is class 0, the names follow. Lines ``class x y x y ...`` are outlines, lines of five numbers are boxes
-    ``class centre_x centre_y width height``, drawn as rectangles; all in shares of the image's width and height, later
-    lines over earlier ones. An image without a text file, or with an empty one, is all background.
+    ``class centre_x centre_y width height``, drawn as rectangles; of a pose its box counts. All are in shares of the
+    image's width and height, later lines over earlier ones. An image without a text file, or with an empty one, is all
+    background.
     """
     path = next((root / name for name in FILE_NAMES if (root / name).is_file()), None)
     if path is None:
@@ -48,7 +48,9 @@ def recognise_yolo(root: Path, description: Description) -> Found | None:
     names = _names(path, content["names"])
     classes, background = classes_of(list(names.values()), (), description, path, reasons)
     ids = {number: classes.names.index(name) for number, name in names.items()}
-    boxes = outlines = empty = 0
+    files = [_label_file(image, root) for images in pictures.values() for image in images]
+    found = read_lines(path, content, [file for file in dict.fromkeys(files) if file.is_file()], ids)
+    empty = 0
     splits: dict[str, Sequence[Item]] = {}
     for split, images in pictures.items():
         if not any(_label_file(image, root).is_file() for image in images):
@@ -59,14 +61,16 @@ def recognise_yolo(root: Path, description: Description) -> Found | None:
         items = []
         for image in images:
             label_file = _label_file(image, root)
-            rows = _rows(label_file, ids) if label_file.is_file() else []
-            boxes += sum(len(row) == BOX_NUMBERS for row in rows)
-            outlines += len(rows)
+            rows = found.rows.get(label_file, [])
             empty += not rows
             items.append(_item(_key(image, root), image, label_file, rows, ids, background))
         splits[split] = items
-    if boxes:
-        reasons.append(f"{boxes} of {outlines} lines are boxes, drawn as rectangles")
+    if boxes := found.count(boxes=True):
+        reasons.append(f"{boxes} of {found.count()} lines are boxes, drawn as rectangles")
+    if found.poses:
+        reasons.append(
+            f"{found.poses} of {found.count()} lines are poses: their boxes are drawn, their points left out"
+        )
     if empty:
         reasons.append(f"{empty} images have no line: all of each is what no region covers")
     return Found("yolo", reasons, splits, classes)
@@ -143,30 +147,6 @@ def _label_file(image: Path, root: Path) -> Path:
         parts[places[-1]] = "labels"
     path = root.joinpath(*parts).with_suffix(".txt")
     return spot(path) or path
-
-
-def _rows(path: Path, ids: dict[int, int]) -> list[np.ndarray]:
-    """The lines of a text file as numbers, each checked."""
-    rows = []
-    for number, line in enumerate(lines(path), 1):
-        try:
-            row = np.array([float(word) for word in line.split()])
-        except ValueError as error:
-            raise DataError(f"{path}: entry {number} is {line[:60]!r}; expected 'class x y x y ...'") from error
-        if len(row) % 2 == 0 or len(row) < BOX_NUMBERS:
-            raise DataError(
-                f"{path}: entry {number} has {len(row)} numbers; expected a class and 4 (box) or 6, 8, ... (outline)"
-            )
-        if row[0] not in ids:
-            raise DataError(f"{path}: entry {number} has class {row[0]:g}, expected {_range(ids)}; correct names")
-        if not ((row[1:] >= -TOLERANCE) & (row[1:] <= 1 + TOLERANCE)).all():
-            raise DataError(f"{path}: entry {number} has coordinates outside 0 to 1; divide them by width and height")
-        rows.append(row)
-    return rows
-
-
-def _range(ids: dict[int, int]) -> str:
-    return f"{min(ids)} to {max(ids)}" if len(ids) == max(ids) - min(ids) + 1 else first_few([str(i) for i in ids], 20)
 
 
 def _key(image: Path, root: Path) -> str:
