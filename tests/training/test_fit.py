@@ -260,7 +260,7 @@ def test_a_run_lists_what_became_of_the_weights_it_starts_from(tmp_path: Path) -
     first = fullconv.train(DATA, tmp_path / "a", **{**SMALL, "epochs": 1, "model": "fcn32s"})
     second = fullconv.train(DATA, tmp_path / "b", **{**SMALL, "epochs": 1, "init_from": str(first.path)})
     listing = (second.path / "weights.txt").read_text()
-    assert "  copied   score.32.weight\n" in listing
+    assert "  by class score.32.weight\n" in listing
     assert "  left     score.16.weight: not in the source\n" in listing
     assert not (first.path / "weights.txt").exists()
 

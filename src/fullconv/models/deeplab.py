@@ -44,11 +44,14 @@ class DeepLab(SegmentationNetwork):
         self.head: nn.Module
         if head == "large-fov":
             self.head = _branch(channels, head_channels, 12, num_classes, dropout)
+            self.declare_classes("head.3")
         elif head == "aspp":
             self.head = _Sum([_branch(channels, head_channels, rate, num_classes, dropout) for rate in (6, 12, 18, 24)])
+            self.declare_classes(*(f"head.{index}.3" for index in range(len(self.head))))
         elif head == "aspp-pool":
             rates = (6, 12, 18) if output_stride == 16 else (12, 24, 36)
             self.head = _PooledPyramid(channels, head_channels, rates, num_classes, dropout)
+            self.declare_classes("head.project.2")
         else:
             raise ValueError(f"head must be large-fov, aspp or aspp-pool, found {head!r}")
 
@@ -90,6 +93,8 @@ class Dilated(SegmentationNetwork):
         if layers:
             layers.append(_identity(num_classes, 1, 1))
         self.context = nn.Sequential(*layers)
+        self.declare_classes("score.1")
+        self.declare_classes(*(f"context.{index}" for index in range(0, len(layers), 2)), reads=True)
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.context(self.score(self.features(pixels)[8]))

@@ -82,6 +82,8 @@ class FCN(SegmentationNetwork):
             up = last_enlargement(self.coordinates, self.stride)
             self.upscore["1"] = _upscore(num_classes, up, "learned")
             self.stride, self.coordinates = 1, up.coordinates
+        self.declare_classes(*(f"score.{s}.3" if head_channels else f"score.{s}" for s in self.streams))
+        self.declare_classes(*(f"upscore.{s}" for s in self.upscore), reads=True)
 
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.features(pixels)

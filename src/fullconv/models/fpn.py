@@ -48,6 +48,7 @@ class FPN(SegmentationNetwork):
             layers = [conv_norm_relu(a, b) for a, b in pairwise(widths)]
             self.head[str(stride)] = nn.ModuleList(layers)
         self.score = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(head_channels, num_classes, 1))
+        self.declare_classes("score.1")
 
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)

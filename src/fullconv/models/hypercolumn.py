@@ -47,6 +47,7 @@ class Hypercolumn(SegmentationNetwork):
         self.classify = nn.Sequential(
             conv_norm_relu(column_channels * len(self.strides), hidden, 1), nn.Conv2d(hidden, num_classes, 1)
         )
+        self.declare_classes("classify.1")
 
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)

@@ -18,12 +18,40 @@ class SegmentationNetwork(nn.Module):
         stride: pixels between neighbouring logits.
         coarsest_stride: an image moved by so many pixels gives logits moved by whole places.
         coordinates: where the places of the logits look in the image.
+        class_axes: the axes of each parameter that run over the classes, by its name; :meth:`declare_classes` fills it.
     """
 
     encoder: Encoder
     stride: int
     coarsest_stride: int
     coordinates: CoordinateMap
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.class_axes: dict[str, tuple[int, ...]] = {}
+
+    def declare_classes(self, *layers: str, reads: bool = False, writes: bool = True) -> None:
+        """Say that the channels that convolutions write, or read, are the classes.
+
+        So that another network's weights are carried over by the names of the classes
+        (:func:`fullconv.models.by_class.transplant_by_class`).
+        """
+        for name in layers:
+            layer = self.get_submodule(name)
+            assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)), name
+            written, read = (1, 0) if isinstance(layer, nn.ConvTranspose2d) else (0, 1)
+            axes = [*[written] * writes, *[read] * reads] if layer.groups == 1 else [0]
+            self.class_axes[f"{name}.weight"] = tuple(sorted(axes))
+            if writes and layer.bias is not None:
+                self.class_axes[f"{name}.bias"] = (0,)
+
+    def by_class(self, name: str, value: Tensor) -> Tensor:
+        """A parameter of ``class_axes`` with one entry for every class along these."""
+        return value
+
+    def from_class(self, name: str, value: Tensor) -> Tensor:
+        """Back from :meth:`by_class`."""
+        return value
 
     def window(self, coarse: tuple[int, int], image: tuple[int, int] | None = None) -> Window:
         """Where an image of ``(height, width)`` lies in its coarse logits of ``(h, w)``, enlarged.

@@ -68,6 +68,7 @@ class SegNet(SegmentationNetwork):
                 channels = width
             self.decoder[str(block)] = nn.Sequential(*layers)
         self.score = nn.Conv2d(channels, num_classes, 3, padding=1)
+        self.declare_classes("score")
 
     def forward(self, pixels: Tensor) -> Tensor:
         features, indices = self.encoder.with_indices(self.encoder.pad(pixels))

@@ -52,12 +52,19 @@ class SmpNetwork(SegmentationNetwork):
             raise UsageError(f"{architecture} does not take these arguments: {args} ({reason})") from error
         self.encoder, self.decoder, self.head = built.encoder, built.decoder, built.segmentation_head
         self.stride, self.coarsest_stride, self.coordinates = 1, 32, same_map(1)
+        self.declare_classes("head.head.4" if architecture == "DPT" else "head.0")
 
     def forward(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[-2:]
         pixels = F.pad(pixels, (0, round_up(width, 32) - width, 0, round_up(height, 32) - height))
         logits: Tensor = self.head(self.decoder(self.encoder(pixels)))
         return torch.cat([torch.zeros_like(logits), logits], 1) if self.sigmoid else logits
+
+    def by_class(self, name: str, value: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(value), value]) if self.sigmoid else value
+
+    def from_class(self, name: str, value: Tensor) -> Tensor:
+        return value[1:] - value[:1] if self.sigmoid else value
 
     @staticmethod
     def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:

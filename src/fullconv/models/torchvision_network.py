@@ -41,6 +41,10 @@ class TorchvisionNetwork(SegmentationNetwork):
         self.takes_all = name.startswith("lraspp")
         self.stride, self.coarsest_stride = 8, (16 if self.takes_all else 8)
         self.coordinates = same_map(8)
+        if self.takes_all:
+            self.declare_classes("classifier.low_classifier", "classifier.high_classifier")
+        else:
+            self.declare_classes(f"classifier.{len(self.classifier) - 1}")
 
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.encoder(pixels)

@@ -68,6 +68,7 @@ class UNet(SegmentationNetwork):
             self.score = nn.ConvTranspose2d(channels, num_classes, 3, 2, 1, output_padding=1)
         else:
             self.score = nn.Conv2d(channels, num_classes, 3, padding=1)
+        self.declare_classes("score")
 
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)

@@ -26,26 +26,32 @@ class TransplantReport:
         reshaped: names whose values were taken over in another shape (a Linear into a convolution), with how.
         left: names that keep their initial values, with the reason.
         unused: names of the source that no parameter took.
+        by_class: names whose values were taken over class by class (:mod:`fullconv.models.by_class`).
+        class_lines, every_class_line: which classes those were; in short, and one by one.
     """
 
     copied: list[str] = field(default_factory=list)
     reshaped: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    by_class: list[str] = field(default_factory=list)
+    class_lines: list[str] = field(default_factory=list)
+    every_class_line: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Counts, then a line for each parameter that is not simply copied."""
-        return "\n".join([self._counts(), *self._lines(copied=False)])
+        return "\n".join([self._counts(), *self.class_lines, *self._lines(copied=False)])
 
     def listing(self) -> str:
         """Counts, then every parameter as copied, reshaped or left, and why; then what of the source was unused."""
         unused = [f"  unused   {name}" for name in self.unused]
-        return "\n".join([self._counts(), *self._lines(copied=True), *unused])
+        by_class = [f"  by class {name}" for name in self.by_class]
+        return "\n".join([self._counts(), *self.every_class_line, *self._lines(copied=True), *by_class, *unused])
 
     def _counts(self) -> str:
         return (
             f"transplant: {len(self.copied)} copied, {len(self.reshaped)} reshaped, {len(self.left)} left, "
-            f"{len(self.unused)} of the source unused"
+            f"{len(self.unused)} of the source unused" + (f", {len(self.by_class)} by class" if self.by_class else "")
         )
 
     def _lines(self, copied: bool) -> list[str]:
@@ -60,7 +66,7 @@ def transplant(
 ) -> TransplantReport:
     """Copy every value of ``source`` that has a place in ``target``.
 
-    A value of the same number of elements is reshaped (VGG's fc6 ``[4096, 25088]`` becomes a 7x7 convolution);
+    A linear layer of as many elements becomes a convolution (VGG's fc6 ``[4096, 25088]`` a 7x7 one);
     a first convolution for another number of image channels takes the mean over the source's channels, scaled
     so that a grey image gives the same response. Anything else is left, with the reason.
 
@@ -83,7 +89,7 @@ def transplant(
         if value.shape == place.shape:
             place.copy_(value)
             report.copied.append(name)
-        elif value.numel() == place.numel():
+        elif value.numel() == place.numel() and value.shape[:1] == place.shape[:1] and value.ndim != place.ndim:
             place.copy_(value.reshape(place.shape))
             report.reshaped[name] = f"{list(value.shape)} -> {list(place.shape)}"
         elif (

@@ -48,6 +48,12 @@ class WideFCN(SegmentationNetwork):
         up = last_enlargement(self.coordinates, finest)
         self.upscore["1"] = _transposed(channels, num_classes, up)
         self.stride, self.coordinates = 1, up.coordinates
+        first, *_, last = [f"score.{self.coarsest_stride}", *(f"upscore.{s}" for s in self.upscore)]
+        self.declare_classes(first)
+        between = len(self.streams) > 1
+        if between:
+            self.declare_classes(f"upscore.{self.streams[1]}", reads=True, writes=False)
+        self.declare_classes(last, reads=not between)
         for layer in (*self.score.values(), *self.upscore.values()):
             nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]

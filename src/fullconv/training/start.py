@@ -22,11 +22,11 @@ from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, UsageError, first_few
 from fullconv.geometry import round_up
 from fullconv.images.files import image_size
-from fullconv.model_file import model_file, read_header
-from fullconv.models import build_model, transplant
+from fullconv.model_file import read_header
+from fullconv.models import build_model
 from fullconv.models.arguments import described
 from fullconv.models.build import FOREIGN
-from fullconv.models.weights import read_safetensors
+from fullconv.models.by_class import transplant_by_class
 from fullconv.processes import refuse_unguarded
 from fullconv.segmenter import Segmenter, from_header
 from fullconv.spec import Preprocessing
@@ -225,8 +225,9 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
         encoder_args, model_args,
     )  # fmt: skip
     if start is not None:
-        state, _ = read_safetensors(model_file(config.init_from))
-        built.note(f"start from {config.init_from}", transplant(state, built.network))
+        source = Segmenter.load(config.init_from, "cpu", "fp32")
+        report = transplant_by_class(source.network, source.classes.names, built.network, spec.classes.names)
+        built.note(f"start from {config.init_from}", report)
         built.mean, built.std = (tuple(start["preprocessing"][name]) for name in ("mean", "std"))
         built.licence = start.get("weights_licence", "")
         before = Preprocessing.from_dict(start["preprocessing"]).values
