@@ -33,7 +33,9 @@ class TrainConfig(BaseModel):
         {}, description="arguments of the network's class, for example head_channels or upsampling"
     )
     init_from: str = Field(
-        "", description="a fullconv model file or run whose parameters of the same name are the start"
+        "",
+        description="a fullconv model file or run whose parameters of the same name are the start; "
+        "score layers go by the classes' names",
     )
 
     # the data
