@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import math
-from dataclasses import asdict, dataclass, field
-=======
 import difflib
+import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
->>>>>>> bed5fa5 (U-Net as TensorFlow's tutorial has it; overlays of chosen classes)
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fullconv.errors import UsageError, first_few
