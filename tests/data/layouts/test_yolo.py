@@ -188,7 +188,7 @@ def test_poses_or_outlines_are_asked_for(tmp_path: Path) -> None:
     describe(root, **fields, kpt_shape=[3, 2])
     assert any("10 of 11 lines are poses" in line for line in open_dataset(root).reasons)
     describe(root, **fields, kpt_shape=[4, 2])
-    with pytest.raises(DataError, match="entry 1 has 11 numbers; by kpt_shape of data.yaml a pose has 13, a box 5"):
+    with pytest.raises(DataError, match=r"entry 1 has 11 numbers; by kpt_shape of data\.yaml a pose has 13, a box 5"):
         open_dataset(root)
     describe(root, **fields, kpt_shape=[4, 5])
     with pytest.raises(DataError, match=r"kpt_shape is \[4, 5\]; expected \[points, 2\]"):
