@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from fullconv.apps.cli import run
 from fullconv.data import open_dataset
+from fullconv.errors import DataError
 from tests.data.layouts import test_ade20k, test_cityscapes, test_coco, test_coco_panoptic, test_labelme, test_yolo
 
 Make = Callable[..., Path]
@@ -121,3 +123,42 @@ def test_text_files_of_yolo_without_an_image_are_named(tmp_path: Path) -> None:
     assert unused(root) == []
     (root / "train" / "labels" / "lost.txt").write_text(test_yolo.BOX)
     assert unused(root) == ["not used: 1 .txt in train/labels (lost.txt)"]
+
+
+def test_outlines_members_and_values_that_are_left_out_or_guessed(tmp_path: Path, make_folder: Make) -> None:
+    root = tmp_path / "coco"
+    root.mkdir()
+    notes = [test_coco.annotation(5, 1, [test_coco.box(0, 0, 3, 3), [1, 1, 2, 2]])]
+    test_coco.write(root / "result.json", root / "images", (5, 8), annotations=notes)
+    assert "1 outlines of fewer than three points are left out" in open_dataset(root).reasons
+    plain = make_folder(3)
+    with Image.open(plain / "masks" / "scene_0.png") as picture:
+        mask = np.asarray(picture).copy()
+    mask[0] = 255
+    Image.fromarray(mask).save(plain / "masks" / "scene_0.png")
+    said = "mask value 255 is taken as unlabelled; say otherwise in dataset.yaml (values, ignore)"
+    assert said in open_dataset(plain).reasons
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    with tarfile.open(shards / "train-000000.tar", "w") as tar:
+        for number in range(2):
+            for kind, ending in (("images", ".png"), ("masks", ".seg.png")):
+                tar.add(plain / kind / f"scene_{number + 1}.png", f"{number}{ending}")
+            tar.add(plain / "masks" / "scene_0.png", f"{number}.json")
+    assert "other members of the samples are not read: 2 .json" in open_dataset(shards).reasons
+
+
+def test_a_mixture_names_the_classes_that_it_joins(tmp_path: Path, make_folder: Make) -> None:
+    for name, classes in (("one", ["Road", "disc", "a", "b", "c"]), ("two", ["d", "road", "e", "f", "disc"])):
+        (make_folder(3, name=name) / "classes.txt").write_text("\n".join(classes))
+    reasons = open_dataset(f"{tmp_path / 'one'}+{tmp_path / 'two'}").reasons
+    assert "mixed by name: 8 classes, in common: Road/road, disc" in reasons
+
+
+def test_folders_that_were_not_looked_at_are_counted(tmp_path: Path, make_folder: Make) -> None:
+    for number in range(60):
+        (tmp_path / "above" / f"day_{number:02}").mkdir(parents=True)
+    with pytest.raises(DataError, match="10 of its folders were not looked at"):
+        open_dataset(tmp_path / "above")
+    make_folder(3, name="above/a")
+    assert f"11 more folders of {tmp_path / 'above'} were not looked at" in open_dataset(tmp_path / "above").reasons

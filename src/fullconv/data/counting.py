@@ -28,7 +28,7 @@ def classes_from_files(
     root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
-    listing = names_file(root)
+    listing, given = names_file(root), encoding
     looked = look_at(masks, len(masks) if listing is None else PROBED_MASKS, strict=True)
     seen = values_of(looked)
     if listing is not None:
@@ -42,6 +42,9 @@ def classes_from_files(
         reasons.append(
             f"class names are not given: {len(names)} classes counted from the masks (largest id {len(names) - 1})"
         )
+    if given.void_values is None and encoding.void_values:
+        void = ", ".join(str(value) for value in encoding.void_values)
+        reasons.append(f"mask value {void} is taken as unlabelled; say otherwise in dataset.yaml (values, ignore)")
     palette = _palette(looked)
     classes = ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ())
     return classes, settle(looked, encoding, classes, reasons)

@@ -99,8 +99,14 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
             splits.setdefault(split, []).extend(
                 relabelled(item, first + item.source, spec, table, f"{first + item.source}/{item.id}") for item in items
             )
-    shared = len(order) < sum(len(spec.classes) for spec in specs)
-    reasons.append(f"mixed by name: {len(order)} classes" + ("" if shared else ", none in common"))
+    every = [name for spec in specs for name in spec.classes.names]
+    shared = [
+        "/".join(dict.fromkeys(name for name in every if name.casefold() == folded))
+        for folded in order
+        if sum(name.casefold() == folded for name in every) > 1
+    ]
+    said = f"in common: {first_few(shared, 20)}" if shared else "none in common"
+    reasons.append(f"mixed by name: {len(order)} classes, {said}")
     name = "+".join(spec.name for spec in specs)
     mixed = DatasetSpec(
         name, Path(name), "mixed", tuple(reasons), classes, MaskEncoding(), splits, channels.pop(),

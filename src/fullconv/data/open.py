@@ -27,6 +27,8 @@ from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import noting
 
+MOST_FOLDERS, MOST_DEEPER = 50, 200
+"""Folders below the given one, and below these, that are looked at."""
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
 
 
@@ -69,7 +71,8 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
             raise UsageError(f"{path}: neither a folder nor a zip or tar archive; give the folder of the data")
         path = unpack(path)
     opened, failed = list[DatasetSpec](), list[DataError]()
-    for root in _candidates(path):
+    candidates, skipped = _candidates(path)
+    for root in candidates:
         if any(root.is_relative_to(one.root) for one in opened):
             continue
         try:
@@ -92,7 +95,8 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
                 f"{opened[0].root}+{opened[1].root}"
             )
     if opened:
-        reasons = (f"beside it is left out: {error}" for error in failed)
+        reasons = [f"beside it is left out: {error}" for error in failed]
+        reasons += [f"{skipped} more folders of {path} were not looked at"] if skipped else []
         return dataclasses.replace(opened[0], reasons=(*opened[0].reasons, *reasons))
     if failed:
         raise failed[0]
@@ -100,6 +104,7 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
         "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
         "(images: ..., masks: ...)"
+        + (f"; {skipped} of its folders were not looked at: give the one" if skipped else "")
     )
 
 
@@ -118,14 +123,16 @@ def shapes_dataset(shapes: Shapes | None = None) -> DatasetSpec:
     )
 
 
-def _candidates(path: Path) -> list[Path]:
-    """The folder itself, then those up to two levels below it (few enough to look at each)."""
+def _candidates(path: Path) -> tuple[list[Path], int]:
+    """The folder itself, then those up to two levels below it, few enough to look at each; how many more there are."""
 
     def below(folder: Path) -> list[Path]:
         return [sub for sub in child_folders(folder) if sub.name != "__MACOSX"]
 
-    level = below(path)[:50]
-    return [path, *level, *[folder for parent in level for folder in below(parent)][:200]]
+    level = below(path)
+    deeper = [folder for parent in level[:MOST_FOLDERS] for folder in below(parent)]
+    skipped = max(0, len(level) - MOST_FOLDERS) + max(0, len(deeper) - MOST_DEEPER)
+    return [path, *level[:MOST_FOLDERS], *deeper[:MOST_DEEPER]], skipped
 
 
 def _open_folder(root: Path) -> DatasetSpec | None:

@@ -17,6 +17,7 @@ import os
 import re
 import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -112,8 +113,11 @@ def is_shard(path: Path) -> bool:
     return len({_key(name) for name in names}) == 1 < len(names) and any(n.endswith(IMAGE_ENDINGS) for n in names)
 
 
-def scan(path: Path) -> list[ShardSample]:
+def scan(path: Path, others: Counter[str] | None = None) -> list[ShardSample]:
     """The samples of one shard, from the headers of its members.
+
+    Args:
+        others: takes up the endings of the members that are neither image nor mask.
 
     Raises:
         DataError: not an uncompressed tar, cut short, or a sample without image or mask.
@@ -130,7 +134,11 @@ def scan(path: Path) -> list[ShardSample]:
         raise DataError(
             f"{path}: not a whole, uncompressed tar ({error}); samples are read by offset: unpack .gz, fetch it again"
         ) from error
-    return [ShardSample(key, *_pair(path, key, endings)) for key, endings in keys.items()]
+    samples = [ShardSample(key, *_pair(path, key, endings)) for key, endings in keys.items()]
+    if others is not None:
+        for sample in samples:
+            others.update(e for e, m in keys[sample.key].items() if m not in (sample.image, sample.mask))
+    return samples
 
 
 def write_index(root: Path, shards: Mapping[str, Sequence[Path]]) -> None:

@@ -64,9 +64,12 @@ def test_boxes_and_polygons_are_drawn_by_z_order_then_in_order(tmp_path: Path) -
     <points label="car" points="1,1" z_order="9"/><polygon label="car" points="1,1;2,2" z_order="9"/>"""
     root = make(tmp_path / "t", image(tmp_path / "t", "a.png", shapes))
     np.testing.assert_array_equal(read(root), expected(road=np.s_[:5, :], car=np.s_[3:8, 2:6]))
-    counts = "1 points, 1 polygon of fewer than 3 points, 1 polyline"
+    counts = "1 points, 1 polygon of fewer than 3 points, 1 polyline, 1 tag"
     assert any(reason.endswith(f"left out: {counts}") for reason in open_dataset(root).reasons)
-    make(tmp_path / "t", image(tmp_path / "t", "a.png", shapes.replace('z_order="1"', "")))
+    make(
+        tmp_path / "t", image(tmp_path / "t", "a.png", shapes.replace('z_order="1"', "")), '<track id="0" label="car"/>'
+    )
+    assert "1 tracks beside the images are left out: they are of a video" in open_dataset(root).reasons
     np.testing.assert_array_equal(read(root), expected(car=np.s_[3:8, 2:6], road=np.s_[:5, :]))
 
 

@@ -224,6 +224,9 @@ def _counted(files: list[_File]) -> list[str]:
         said.append(f"{crowds} crowd regions (iscrowd) belong to their class like any other")
     if bare:
         said.append(f"{bare} images without a region are all background")
+    short = sum(regions.short for file in files for regions in file.regions.values())
+    if short:
+        said.append(f"{short} outlines of fewer than three points are left out")
     if skipped:
         said.append(f"{skipped} annotations without an outline of three points or a mask are left out")
     return said

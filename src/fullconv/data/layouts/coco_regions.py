@@ -119,6 +119,8 @@ class Regions:
     rings: array[int] = field(default_factory=lambda: array("q"))
     numbers: array[float] = field(default_factory=lambda: array("d"))
     masks: dict[int, Mask] = field(default_factory=dict)
+    short: int = 0
+    """Outlines of fewer than three points."""
 
     def add(self, category: int, shape: list[Any] | dict[str, Any]) -> bool:
         """Whether ``shape``, a segmentation of COCO's format, has an inside; if so, add it.
@@ -140,6 +142,8 @@ class Regions:
                     self.numbers.extend(outline)
                     self.rings.extend((region, len(outline)))
                     kept = True
+                else:
+                    self.short += 1
         if kept:
             self.categories.append(category)
         return kept

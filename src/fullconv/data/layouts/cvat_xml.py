@@ -71,7 +71,9 @@ def recognise_cvat_xml(root: Path, description: Description) -> Found | None:
         reasons.append(f"{empty} of {len(images)} images have no region: all of each is what no region covers")
     if left_out:
         counts = ", ".join(f"{count} {tag}" for tag, count in sorted(left_out.items()))
-        reasons.append(f"shapes without an inside are left out: {counts}")
+        reasons.append(f"what has no inside is left out: {counts}")
+    if tracks := len(tree.findall("track")):
+        reasons.append(f"{tracks} tracks beside the images are left out: they are of a video")
     return Found("cvat_xml", reasons, by_subset(subsets, reasons), classes)
 
 
@@ -147,7 +149,7 @@ def _item(
         )
     layers = []
     for number, shape in enumerate(image):
-        if shape.tag in ("tag", "attribute"):
+        if shape.tag == "attribute":
             continue
         if shape.tag not in DRAWN:
             left_out[shape.tag] += 1

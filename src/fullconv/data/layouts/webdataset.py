@@ -6,6 +6,7 @@ The format is tar; licence and classes are those of the data set inside.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from fullconv.data.description import Description
@@ -14,7 +15,7 @@ from fullconv.data.layouts.base import SPLIT_NAMES, Found
 from fullconv.data.layouts.counted import count_classes
 from fullconv.data.shards import INDEX, ShardSample, index_of, is_shard, scan
 from fullconv.data.spec import Item
-from fullconv.errors import DataError
+from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.text import head_of
 
@@ -28,8 +29,12 @@ def recognise_webdataset(root: Path, description: Description) -> Found | None:
         paths = sorted([*root.glob("*.tar"), *root.glob("*/*.tar")])
         if not paths or not is_shard(paths[0]):
             return None
-        shards = [(_split(root, path), scan(path)) for path in paths]
+        others = Counter[str]()
+        shards = [(_split(root, path), scan(path, others)) for path in paths]
         reasons = [f"{len(shards)} tar shards of samples, named by their keys (webdataset)"]
+        if others:
+            said = first_few([f"{count} {ending}" for ending, count in others.most_common()], 8)
+            reasons.append(f"other members of the samples are not read: {said}")
     samples = [sample for _, rows in shards for sample in rows]
     if not samples:
         raise DataError(f"{root}: its {len(shards)} shards hold no sample; expected <key>.jpg and <key>.seg.png")
