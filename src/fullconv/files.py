@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,11 +30,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{target.suffix}")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the system takes the umask off
         yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
         os.replace(temporary, target)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -53,17 +51,27 @@ def leads_outside(place: str) -> bool:
     return path.is_absolute() or ".." in path.parts or place[1:2] == ":"
 
 
-def read_yaml(path: Path, error: type[FullconvError], expected: str) -> dict[str, Any]:
+MOST_NODES = 200_000
+"""Values in a YAML file, those that an alias repeats included."""
+LONG_TEXT = 128
+"""Letters that count as one more value."""
+DEEPEST = 50
+"""Levels of a YAML file."""
+
+
+def read_yaml(
+    path: Path, error: type[FullconvError], expected: str, most: int = MOST_NODES, deepest: int = DEEPEST
+) -> dict[str, Any]:
     """A YAML file of named fields.
 
     Raises:
-        FullconvError: of the kind ``error``: no such file, not YAML, not text (:func:`fullconv.text.read_text`), or
-            something else than named fields.
+        FullconvError: of the kind ``error``: no such file, not YAML, more than ``most`` values or ``deepest`` levels,
+            not text (:func:`fullconv.text.read_text`), or something else than named fields.
     """
     if not path.is_file():
         raise error(f"{path}: no such file; give a YAML file of {expected}")
     try:
-        content = read_value(read_text(path, error))
+        content = read_value(read_text(path, error), most, deepest)
     except yaml.YAMLError as problem:
         raise error(f"{path}: not valid YAML ({' '.join(str(problem).split())})") from problem
     content = {} if content is None else content
@@ -73,7 +81,34 @@ def read_yaml(path: Path, error: type[FullconvError], expected: str) -> dict[str
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: in YAML 1.1, ``1e-3`` is text."""
+    """YAML 1.2's numbers (in YAML 1.1, ``1e-3`` is text); counts what aliases repeat before anything is built."""
+
+    most, deepest = MOST_NODES, DEEPEST
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.nodes = self.depth = 0
+        self.sizes: dict[str, int] = {}
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level > self.deepest:  # here, since the time to find tokens grows with the square of the levels
+            raise yaml.YAMLError(f"more than {self.deepest} levels")
+        super().fetch_flow_collection_start(token)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        before, repeats = self.nodes, isinstance(event, yaml.AliasEvent)
+        if repeats and event.anchor not in self.sizes:
+            raise yaml.YAMLError(f"the alias *{event.anchor} names nothing before it, or what it is in itself")
+        self.nodes += self.sizes[event.anchor] if repeats else 1 + len(getattr(event, "value", "")) // LONG_TEXT
+        self.depth += 1
+        if self.nodes > self.most or self.depth > self.deepest:
+            raise yaml.YAMLError(f"more than {self.most} values (aliases expanded), or {self.deepest} levels")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if event.anchor and not repeats:
+            self.sizes[event.anchor] = self.nodes - before
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -82,25 +117,23 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_value(text: str) -> Any:
-    """Text as YAML, safely.
+def read_value(text: str, most: int = MOST_NODES, deepest: int = DEEPEST) -> Any:
+    """Text as YAML, safely: at most ``most`` values, however often aliases repeat them, and ``deepest`` levels.
 
     Raises:
-        yaml.YAMLError: it is none.
+        yaml.YAMLError: it is none, or more.
     """
-    return yaml.load(text, _Loader)
+    loader = _Loader(text)
+    loader.most, loader.deepest = most, deepest
+    try:
+        return loader.get_single_data()
+    except (ValueError, OverflowError, TypeError, RecursionError) as error:  # 99999-99-99, or a mapping as a key
+        raise yaml.YAMLError(str(error)[:200]) from error
+    finally:
+        loader.dispose()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` (UTF-8) to ``path`` in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _read_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _read_umask()  # once, at import: it can only be read by setting it, which other threads would see

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.text import parse_json
 
 FORMAT_VERSION = 1
 
@@ -42,7 +42,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
             f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
         )
     try:
-        header: dict[str, Any] = json.loads(text)
+        header: dict[str, Any] = parse_json(text)
         number = int(header["format_version"])
         missing = [name for name in ("model", "classes", "preprocessing", "provenance") if name not in header]
     except (ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_
 from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, ClassSet, Preprocessing
-from fullconv.text import read_text
+from fullconv.text import parse_json, read_text
 
 TORCHVISION = "torchvision/"
 SMP_CONFIG = "config.json"
@@ -137,7 +136,7 @@ def _smp_config(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder}: expected {SMP_CONFIG} and model.safetensors, as save_pretrained writes them")
     text = read_text(file, ModelFileError)
     try:
-        config = json.loads(text)
+        config = parse_json(text)
         known = isinstance(config, dict) and "_model_class" in config
     except ValueError as error:
         raise ModelFileError(f"{file}: not readable ({error}); save the model again") from error

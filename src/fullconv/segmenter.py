@@ -149,7 +149,8 @@ class Segmenter:
         header = read_header(file)
         state, _ = read_safetensors(file)
         try:
-            segmenter = from_header(header, str(file))
+            with torch.random.fork_rng(devices=[]):  # its first, random weights are no matter of the host program
+                segmenter = from_header(header, str(file))
             segmenter.network.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]

@@ -7,10 +7,12 @@ import contextlib
 import csv
 import io
 import itertools
+import json
 import unicodedata
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from fullconv.errors import DataError, FullconvError
 
@@ -78,6 +80,18 @@ def read_text(path: Path, error: type[FullconvError] = DataError) -> str:
     if "\0" in text:
         raise error(f"{path}: holds zero bytes; it is likely {_likely(content)} without a mark: save it as UTF-8")
     return unicodedata.normalize("NFC", text)
+
+
+def parse_json(text: str) -> Any:
+    """``json.loads``.
+
+    Raises:
+        ValueError: not JSON, or nested so deeply that it cannot be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def head_of(path: Path) -> str:

@@ -22,7 +22,7 @@ DAMAGED = (
     NotImplementedError, ValueError,
 )  # fmt: skip
 LARGE, MOST_TIMES = 1 << 30, 200
-"""An archive may become this many bytes, or this many times its own size, without a question."""
+"""What is packed may become this many bytes, or this many times its own size, without a question."""
 
 
 def is_archive(path: Path) -> bool:
@@ -86,11 +86,19 @@ def _extract(path: Path, folder: Path) -> None:
 
 def _refuse_bomb(path: Path, unpacked: int) -> None:
     """Refuse what would fill the disk from a small file."""
-    packed = path.stat().st_size
-    if unpacked > max(LARGE, MOST_TIMES * packed):
+    refuse_bomb(str(path), path.stat().st_size, unpacked, remedy="unpack it by hand if that is meant")
+
+
+def refuse_bomb(where: str, packed: int, unpacked: int, large: int = LARGE, remedy: str = "fetch it again") -> None:
+    """Refuse what would fill disk or memory from little.
+
+    Raises:
+        DataError: ``unpacked`` bytes are more than ``large`` and more than :data:`MOST_TIMES` of the ``packed`` ones.
+    """
+    if unpacked > max(large, MOST_TIMES * packed):
         raise DataError(
-            f"{path}: {packed / 2**20:.0f} MiB would become {unpacked / 2**30:.1f} GiB; refused, unpack it by hand if "
-            "that is meant"
+            f"{where}: {packed / 2**20:.1f} MiB would become {unpacked / 2**30:.1f} GiB; refused (a decompression "
+            f"bomb?): {remedy}"
         )
 
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import struct
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from fullconv.data.archive import LARGE, refuse_bomb
 from fullconv.errors import DataError, first_few
 from fullconv.text import note
 
+COMPRESSED = 15
+"""MATLAB 5's type of an element that zlib packed."""
+DEFLATE_AT_BEST = 1032
+"""Bytes that zlib can make of one."""
 
-def read_mat(path: Path, name: str) -> Any:
+
+def read_mat(path: Path, name: str, most: int = LARGE) -> Any:
     """The variable ``name`` of a .mat file of MATLAB 4 to 7.2.
 
     Raises:
-        DataError: no such file, damaged, of another version, or without this variable.
+        DataError: no such file, damaged, of another version, without this variable, or of more than ``most`` bytes
+            from a small file.
     """
     from scipy.io import loadmat
 
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the name or the list that names it")
     note(path)
+    refuse_bomb(str(path), path.stat().st_size, _unpacked(path, most), most)
     try:
         found = loadmat(path, variable_names=[name])
     except NotImplementedError as error:
@@ -32,6 +44,38 @@ def read_mat(path: Path, name: str) -> Any:
     if name not in found:
         raise DataError(f"{path}: holds no variable {name}; is this the data set's own file? Unpack it again")
     return found[name]
+
+
+def _unpacked(path: Path, most: int) -> int:
+    """Bytes of a MATLAB 5 file's variables; they are unpacked, up to ``most``, only where it could hold more."""
+    total = path.stat().st_size
+    if total * DEFLATE_AT_BEST <= most:
+        return total
+    with path.open("rb") as file:
+        little = file.read(128)[126:128] != b"MI"
+        while len(tag := file.read(8)) == 8 and total <= most:
+            kind, size = struct.unpack("<II" if little else ">II", tag)
+            if kind == COMPRESSED:
+                total += _inflated(file, size, most)
+            else:
+                file.seek(size, os.SEEK_CUR)
+    return total
+
+
+def _inflated(file: BinaryIO, size: int, most: int) -> int:
+    """Bytes of the next ``size`` ones, unpacked, a megabyte at a time; what is damaged is for scipy to name."""
+    unpack, total, rest = zlib.decompressobj(), 0, b""
+    with contextlib.suppress(zlib.error):
+        while (size or rest) and total <= most and not unpack.eof:
+            if not rest:
+                rest = file.read(min(size, 1 << 16))
+                size -= len(rest)
+                if not rest:
+                    break
+            total += len(unpack.decompress(rest, 1 << 20))
+            rest = unpack.unconsumed_tail
+    file.seek(size, os.SEEK_CUR)
+    return total
 
 
 def labels_from(raw: np.ndarray, where: str, num_classes: int, ignore_index: int, first: int = 0) -> np.ndarray:

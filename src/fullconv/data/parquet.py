@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from fullconv.data.archive import LARGE, refuse_bomb
 from fullconv.data.encoded import EncodedFile
 from fullconv.errors import DataError, UsageError
 
@@ -62,8 +63,18 @@ def open_parquet(path: Path) -> Any:
 def _group(path: Path, group: int, column: str) -> Any:
     """One column of one row group, ``{bytes}`` per row; the last four stay in memory, the file does not stay open."""
     with open_parquet(path) as file:
+        _refuse_bomb(path, file.metadata.row_group(group), column)
         try:
             return file.read_row_group(group, columns=[f"{column}.bytes"], use_threads=False).column(0)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(f"{path}: row group {group} cannot be read ({reason}); fetch it again") from error
+
+
+def _refuse_bomb(path: Path, group: Any, column: str) -> None:
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    own = [chunk for chunk in chunks if chunk.path_in_schema == f"{column}.bytes"]
+    packed, unpacked = (
+        sum(getattr(chunk, f"total_{kind}_size") for chunk in own) for kind in ("compressed", "uncompressed")
+    )
+    refuse_bomb(f"{path}: {column}", packed, unpacked, LARGE)

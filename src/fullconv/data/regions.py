@@ -19,6 +19,8 @@ IGNORED = -1
 Tool = Literal["labelme", "coco"]
 FEWEST_POINTS = 3
 ELLIPSE_POINTS = 256
+LARGEST_BOX = 4
+"""Of a mask, in images."""
 
 
 class StoredMask(Protocol):
@@ -51,6 +53,11 @@ class Region:
     label: int
     rings: tuple[np.ndarray, ...] = ()
     stored: StoredMask | None = None
+
+
+def most_of_a_mask(size: tuple[int, int]) -> int:
+    """Pixels that the box of one mask may have in an image of ``(height, width)``; boxes may lie partly outside."""
+    return LARGEST_BOX * size[0] * size[1]
 
 
 def ring(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray | None:

@@ -28,7 +28,7 @@ from filelock import FileLock
 from fullconv.data.archive import cache_folder
 from fullconv.data.encoded import EncodedFile
 from fullconv.errors import DataError, FullconvError, UsageError
-from fullconv.text import read_text
+from fullconv.text import parse_json, read_text
 
 INDEX = "index.json"
 ORIGIN = "origin.txt"
@@ -83,7 +83,7 @@ def index_of(root: Path) -> list[tuple[str, list[ShardSample]]]:
     """
     path = root / INDEX
     try:
-        content = json.loads(read_text(path))
+        content = parse_json(read_text(path))
         if content["format"] > FORMAT:
             raise DataError(f"{path}: of format {content['format']}; this fullconv reads {FORMAT}: upgrade it")
         shards = [

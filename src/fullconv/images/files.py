@@ -3,71 +3,59 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fullconv.errors import DataError
+from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import TAG, upright_size
 from fullconv.images.tiff import is_tiff, opened_tiff, orientation_of, pictures
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
-MAX_PIXELS = 1 << 29
-"""Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
-
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns at 89 and stops at 179 Mpixel; ours, above, stops at 512
 ORIENTATION = TAG
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Open with Pillow, any fault as a DataError of one line."""
+def opened(path: Path, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Open with Pillow, any fault as a DataError of one line; more than ``most`` pixels are refused from the header."""
     try:
-        with Image.open(path) as image:
-            refuse_large(path, (image.height, image.width))
+        with identified(path) as image:
+            refuse_large(path, (image.height, image.width), most)
             yield image
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the name or the list that names it") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not an image that can be read; save it as PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
 
 
-def refuse_large(path: Path, size: tuple[int, int]) -> None:
-    """Refuse an image of ``(height, width)`` by its header.
-
-    Raises:
-        DataError: it has more than :data:`MAX_PIXELS`.
-    """
-    if size[0] * size[1] > MAX_PIXELS:
-        raise DataError(
-            f"{path}: its header says {size[1]}x{size[0]} pixels, more than the limit of "
-            f"{MAX_PIXELS}; refused unread (a decompression bomb?): cut it into parts"
-        )
-
-
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, most: int = MAX_PIXELS) -> tuple[int, int]:
     """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
-    size, orientation = stored_size(path)
+    size, orientation = stored_size(path, most)
     return upright_size(size, orientation)
 
 
-def stored_size(path: Path) -> tuple[tuple[int, int], int]:
+def stored_size(path: Path, most: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
     """``(height, width)`` as it is stored, and how it is to be turned, 1 to 8 as EXIF counts; from the header alone."""
     if path.suffix.lower() == ".npy":
-        height, width = open_array(path).shape[:2]
+        height, width = open_array(path, most).shape[:2]
         return (height, width), 1
     if is_tiff(path):
         with opened_tiff(path) as tiff:
             pages = pictures(tiff) or [tiff.pages.first]
-            return (pages[0].imagelength, pages[0].imagewidth), orientation_of(pages[0])
-    with opened(path) as image:
+            size = pages[0].imagelength, pages[0].imagewidth
+            refuse_large(path, size, most)
+            return size, orientation_of(pages[0])
+    with opened(path, most) as image:
         return (image.height, image.width), image.getexif().get(TAG, 1)
 
 
@@ -90,14 +78,37 @@ def frames(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-def open_array(path: Path) -> np.ndarray:
-    """A ``.npy`` file, mapped into memory where it is a file of its own."""
+def open_array(path: Path, most: int = MAX_PIXELS) -> np.ndarray:
+    """A ``.npy`` file, mapped into memory where it is a file of its own; more than ``most`` pixels are refused."""
     try:
-        array: np.ndarray = np.load(path, mmap_mode=None if isinstance(path, io.IOBase) else "r", allow_pickle=False)
+        if isinstance(path, io.BytesIO):
+            _refuse_short(path, len(path.getvalue()))
+            array: np.ndarray = np.load(path, allow_pickle=False)
+        else:
+            with path.open("rb") as file:
+                _refuse_short(file, path.stat().st_size)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the name or the list that names it") from error
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: not a readable .npy array ({error}); save it again with numpy.save") from error
-    if array.ndim >= 2 and array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise DataError(f"{path}: {array.shape[1]}x{array.shape[0]} pixels, more than the limit of {MAX_PIXELS}")
+    if array.ndim >= 2:
+        refuse_large(path, array.shape[:2], most)
     return array
+
+
+def _refuse_short(file: BinaryIO, size: int) -> None:
+    """Refuse an array that the file is too short for, before memory is taken for it.
+
+    Raises:
+        ValueError: so it is, or not a ``.npy`` file.
+    """
+    file.seek(0)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version}")
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise ValueError(f"its header says {dtype} {list(shape)}, more than its {size} bytes hold")
+    file.seek(0)

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
-from fullconv.images.files import ORIENTATION, open_array, opened, refuse_large
+from fullconv.images.files import ORIENTATION, open_array, opened
+from fullconv.images.formats import refuse_large
 from fullconv.images.orientation import upright
 from fullconv.images.tiff_image import TiffHeader, read_tiff, tiff_header
 

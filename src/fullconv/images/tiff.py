@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image
 
 from fullconv.errors import DataError
+from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import upright
 
 SUFFIXES = (".tif", ".tiff")
@@ -23,6 +23,8 @@ OLD_REDUCED = 2
 """Value of the older tag SubfileType."""
 OLD_SUBFILE_TYPE, ORIENTATION, NODATA = 255, 274, 42113
 MIN_IS_WHITE = 0
+MOST_BANDS = 8
+"""Of the largest image; a smaller one may have more."""
 LOSSY = (6, 7, 34892)
 """JPEG, under the numbers of its three forms."""
 
@@ -99,12 +101,17 @@ def colours_of(page: tifffile.TiffPage) -> np.ndarray | None:
     return (table if table.max(initial=0) < 256 else table >> 8).astype(np.uint8)
 
 
-def page_array(page: tifffile.TiffPage, path: Path) -> np.ndarray:
+def page_array(page: tifffile.TiffPage, path: Path, most: int = MAX_PIXELS) -> np.ndarray:
     """The values of a page as they are stored, ``[height, width]`` or ``[height, width, bands]``, turned upright.
 
     Raises:
-        DataError: a compression that is not known here.
+        DataError: a compression that is not known here, more than ``most`` pixels, or bands beyond all reason.
     """
+    refuse_large(path, (page.imagelength, page.imagewidth), most)
+    if page.imagelength * page.imagewidth * page.samplesperpixel > MOST_BANDS * most:
+        raise DataError(
+            f"{path}: {page.samplesperpixel} bands of {page.imagewidth}x{page.imagelength} pixels; cut it into parts"
+        )
     try:
         array: np.ndarray = page.asarray()
     except ValueError as error:
@@ -119,7 +126,7 @@ def page_array(page: tifffile.TiffPage, path: Path) -> np.ndarray:
 def _by_pillow(page: tifffile.TiffPage, path: Path) -> np.ndarray:
     """What Pillow's libtiff decodes (LZW, CCITT, ...), upright, as the file's own values."""
     try:
-        with Image.open(path) as image:
+        with identified(path) as image:
             image.seek(page.index)
             array = np.asarray(image)
             mode = image.mode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models.finite import refuse_not_finite
+from fullconv.text import parse_json
 
 
 @dataclass
@@ -163,7 +163,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def timm_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a weights file says of its architecture under the key ``timm``: architecture, args, mean, std, licence."""
     try:
-        found = json.loads(metadata.get("timm", "{}"))
-    except json.JSONDecodeError:
+        found = parse_json(metadata.get("timm", "{}"))
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -114,7 +114,7 @@ def test_degenerate_outlines_follow_a_stated_rule(tmp_path: Path) -> None:
         (shape("cuboid", (1, 1)), "shape 0 cannot be drawn .*cuboid"),
         (shape("circle", (1, 1)), "1 points for a circle"),
         (shape("polygon", (1, 1), (float("nan"), 3), (5, 5)), "no number"),
-        (shape("mask", (1, 1), (4, 4), mask="AAAA"), "no PNG in base64"),
+        (shape("mask", (1, 1), (4, 4), mask="AAAA"), "a mask.s PNG: not an image"),
         ({"label": "cat", "shape_type": "polygon", "points": [["x", 1]]}, "shape 0 cannot be drawn"),
         ({"label": "cat", "shape_type": "mask", "points": [[0, 0]]}, "shape 0 cannot be drawn"),
     ],

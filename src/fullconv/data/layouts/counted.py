@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from fullconv.data.survey import Contents, contents_of, settle
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
-from fullconv.text import read_text
+from fullconv.text import parse_json, read_text
 
 COUNTED, FIRST = 1000, 20
 NAMES = "id2label.json"
@@ -67,7 +66,7 @@ def _id2label(listing: Path) -> dict[int, str]:
     """Ids and names, in the order of the ids."""
     text = read_text(listing)
     try:
-        content = {int(value): str(name) for value, name in json.loads(text).items()}
+        content = {int(value): str(name) for value, name in parse_json(text).items()}
     except (ValueError, AttributeError) as error:
         raise DataError(f'{listing}: expected {{"0": "name", "1": "name", ...}} ({error}); correct it') from error
     if not content or len(set(content.values())) < len(content) or min(content) < 0:

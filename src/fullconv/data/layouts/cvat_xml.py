@@ -17,7 +17,7 @@ from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found
 from fullconv.data.layouts.exports import by_subset, classes_of, inside, split_of, within_reach
 from fullconv.data.layouts.names import spot
-from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring, turned
+from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, most_of_a_mask, ring, turned
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import drawn_size
@@ -210,7 +210,15 @@ class BoxRuns:
     height: int
 
     def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
-        """bool ``[height, width]`` of the whole image."""
+        """bool ``[height, width]`` of the whole image.
+
+        Raises:
+            DataError: a box much larger than the image.
+        """
+        if self.width * self.height > most_of_a_mask(size):
+            raise DataError(
+                f"{where}: a mask of {self.width}x{self.height} in an image of {size[1]}x{size[0]}; export it again"
+            )
         part = np.repeat(np.arange(len(self.runs)) % 2 == 1, self.runs).reshape(self.height, self.width)
         up, back = max(0, -self.top), max(0, -self.left)
         top, left = self.top + up, self.left + back

@@ -6,7 +6,6 @@ its centre, whatever the page says. The licence is that of whoever made the labe
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ from fullconv.data.regions import Drawing, Region, box_ring, ellipse_ring, ring,
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
-from fullconv.text import head_of, read_text
+from fullconv.text import head_of, parse_json, read_text
 
 FEW = 20
 RULES = (
@@ -96,7 +95,7 @@ def _exports(root: Path) -> dict[Path, list[Task]]:
             continue
         text = read_text(path)
         try:
-            tasks = json.loads(text)
+            tasks = parse_json(text)
         except ValueError as error:
             if '"annotations"' not in head and '"annotation_id"' not in head:
                 continue

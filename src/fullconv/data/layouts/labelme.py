@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -21,12 +19,12 @@ from fullconv.data.encoded import EncodedFile, EncodedImage
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files
 from fullconv.data.layouts.folder import MASK_FOLDERS
 from fullconv.data.layouts.names import spot
-from fullconv.data.regions import IGNORED, Drawing, Region, ring
+from fullconv.data.regions import IGNORED, Drawing, Region, most_of_a_mask, ring
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
-from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size, opened
 from fullconv.spec import ClassSet
-from fullconv.text import note, read_text
+from fullconv.text import note, parse_json, read_text
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LISTING = "labels.txt"
@@ -103,7 +101,7 @@ def _content(path: Path) -> Any:
     """A JSON file's content; None for another program's that cannot be read."""
     try:
         text = read_text(path)
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         if b'"shapes"' not in path.read_bytes():
             return None
@@ -190,7 +188,7 @@ class ImageInJson:
             DataError: they are no base64.
         """
         try:
-            content = base64.b64decode(json.loads(read_text(self.path))["imageData"], validate=True)
+            content = base64.b64decode(parse_json(read_text(self.path))["imageData"], validate=True)
         except (ValueError, TypeError) as error:
             raise DataError(f"{self.path}: imageData is no base64 ({error}); put the image beside") from error
         return cast(Path, EncodedFile(content, f"{self.path} imageData"))
@@ -255,10 +253,12 @@ class PngMask:
             DataError: no PNG.
         """
         try:
-            with Image.open(io.BytesIO(base64.b64decode(self.text))) as picture:
-                part = np.asarray(picture).astype(bool)
-        except (ValueError, OSError) as error:
-            raise DataError(f"{where}: a mask that is no PNG in base64 ({error}); save it again") from error
+            content = base64.b64decode(self.text)
+        except ValueError as error:
+            raise DataError(f"{where}: a mask that is no base64 ({error}); save it again") from error
+        place = cast(Path, EncodedFile(content, f"{where}: a mask's PNG"))
+        with opened(place, most_of_a_mask(size)) as picture:
+            part = np.asarray(picture).astype(bool)
         left, top = (round(value) for value in self.corner)
         whole = np.zeros(size, bool)
         part = part[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]

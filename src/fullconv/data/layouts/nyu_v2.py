@@ -22,6 +22,7 @@ from fullconv.data.layouts.base import Found
 from fullconv.data.matlab import labels_from, read_mat
 from fullconv.data.spec import Item
 from fullconv.errors import DataError
+from fullconv.images.formats import MAX_PIXELS
 from fullconv.images.pixels import to_channels
 from fullconv.images.values import Pixels
 from fullconv.spec import ClassSet, Values
@@ -80,6 +81,8 @@ def recognise_nyu_v2(root: Path, description: Description) -> Found | None:
             f"{path}: images are {images.dtype} {list(images.shape)}, labels {list(labels.shape)}; expected uint8 "
             "[N, 3, width, height] and [N, width, height]; download the file again"
         )
+    if images.shape[2] * images.shape[3] > MAX_PIXELS:
+        raise DataError(f"{path}: images of {images.shape[2]}x{images.shape[3]} pixels, more than {MAX_PIXELS}")
     if labels.shape != (count, *images.shape[2:]):
         raise DataError(
             f"{path}: labels are {list(labels.shape)} for images of {list(images.shape)}; download the file again"
