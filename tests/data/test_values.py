@@ -13,7 +13,8 @@ from PIL import Image
 from fullconv.data import DatasetSpec, check, open_dataset, read_sample
 from fullconv.data.cache import decoded
 from fullconv.data.checking.values import judge_range
-from fullconv.errors import DataError
+from fullconv.data.convert import convert
+from fullconv.errors import DataError, UsageError
 from fullconv.spec import Values
 from tests.conftest import save_mask
 
@@ -239,3 +240,83 @@ def test_mixture_has_one_range(tmp_path: Path) -> None:
     c = folder(tmp_path / "c", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.uint8), suffix=".png")
     with pytest.raises(DataError, match="holds 8-bit images"):
         open_dataset(f"{a}+{c}")
+
+
+@pytest.mark.parametrize(
+    ("draw", "suffix", "targets"),
+    [
+        (nodata_and_inf, ".tif", ("folder", "webdataset", "voc", "coco")),
+        (lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16), ".tif", ("folder", "webdataset")),
+        (lambda r: r.integers(0, 4096, (32, 32)).astype(np.uint16), ".png", ("folder", "voc")),
+    ],
+)
+def test_a_copy_keeps_the_values(draw: Draw, suffix: str, targets: tuple[str, ...], tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", draw, suffix=suffix)
+    if draw is nodata_and_inf:
+        (root / "dataset.yaml").write_text("nodata: [-9999, -9999, -9999]\n")
+    spec = open_dataset(root)
+    for target in targets:
+        again = open_dataset(convert(root, tmp_path / target, target).out)
+        assert (again.values, again.channels) == (spec.values, spec.channels), target
+        assert spec.values is not None
+        assert spec.values.source
+        assert "(stated)" in said(again)
+        for split in ("train", "val"):
+            names = {item.id: item for item in again.splits[split]}
+            for item in spec.splits[split]:
+                a, b = read_sample(spec, item), read_sample(again, names[item.id])
+                assert np.array_equal(a.image, b.image), target
+                if target != "coco":  # has no void
+                    assert np.array_equal(a.labels, b.labels), target
+    with pytest.raises(UsageError, match=r"8 bits|channels"):
+        convert(root, tmp_path / "cityscapes", "cityscapes")
+
+
+def test_a_copy_out_of_a_container_keeps_the_values(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16))
+    convert(root, tmp_path / "shards", "webdataset")
+    convert(tmp_path / "shards", tmp_path / "again", "folder")
+    for item in open_dataset(root).splits["train"]:
+        copy = tmp_path / "again" / "images" / item.image.name
+        assert copy.read_bytes() == item.image.read_bytes()
+
+
+def test_turned_images_are_copied_upright_with_their_values(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 4000, (32, 32, 3)).astype(np.uint16)
+    root = folder(tmp_path / "data", lambda r: array, extratags=[(274, "H", 1, 6, True)])
+    for k in range(6):
+        with Image.open(root / "masks" / f"{k}.png") as mask:
+            mask.load()
+        mask.getexif()[274] = 6
+        mask.save(root / "masks" / f"{k}.png", exif=mask.getexif())
+    spec = open_dataset(root)
+    again = open_dataset(convert(root, tmp_path / "copy", "folder").out)
+    copy = again.splits["train"][0]
+    assert np.array_equal(np.load(copy.image), np.rot90(array, -1))
+    a, b = read_sample(spec, spec.splits["train"][0]), read_sample(again, copy)
+    assert np.array_equal(a.image, b.image)
+    assert np.array_equal(a.labels, b.labels)
+
+
+def test_parquet_cells_of_16_bits(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16))
+    cells = [
+        {
+            name: {"bytes": (root / part / f"{k}{suffix}").read_bytes(), "path": None}
+            for name, part, suffix in (("image", "images", ".tif"), ("label", "masks", ".png"))
+        }
+        for k in range(6)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(cells), tmp_path / "train.parquet")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    spec = open_dataset(tmp_path)
+    assert spec.channels == 5
+    assert levels(spec) == 256
+    again = open_dataset(convert(spec, tmp_path / "copy", "folder").out)
+    assert again.splits["train"][0].image.suffix == ".tif"
+    assert np.array_equal(
+        read_sample(spec, spec.splits["train"][0]).image, read_sample(again, again.splits["train"][0]).image
+    )

@@ -119,7 +119,7 @@ def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: C
     writer.finish(names)
     if writer.turned:
         result.notes.append(
-            f"{writer.turned} images have an EXIF orientation: written upright as PNG, as their masks are"
+            f"{writer.turned} images have an EXIF orientation: written upright as PNG (or .npy), as their masks are"
         )
 
 

@@ -32,6 +32,8 @@ LOSSY = (6, 7, 34892)
 @contextmanager
 def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open with tifffile, any fault as a DataError of one line."""
+    if isinstance(path, io.IOBase):
+        path.seek(0)  # tifffile takes the present place for the beginning
     try:
         with tifffile.TiffFile(path if isinstance(path, io.IOBase) else str(path)) as tiff:
             yield tiff

@@ -132,15 +132,20 @@ def evaluate(
         Reading processes; by default by the number of cores.
     """
     from fullconv.apps.tables import score_table
+    from fullconv.data import open_dataset
     from fullconv.files import write_text
     from fullconv.pretrained import load
     from fullconv.refine import CRF
     from fullconv.training import evaluate as score
+    from fullconv.training.evaluation import other_range
 
     refinement = CRF.parse(crf_with) if crf or crf_with else None
+    segmenter, spec = load(model, device, precision), open_dataset(data)
+    if line := other_range(segmenter, spec):
+        print(line)
     scores = score(
-        load(model, device, precision),
-        data,
+        segmenter,
+        spec,
         split,
         restrict=restrict,
         crf=refinement,

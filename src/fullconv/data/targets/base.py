@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import re
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import yaml
 from PIL import Image
 
+from fullconv.data.encoded import EncodedFile, EncodedImage
 from fullconv.data.loader import Sample
 from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.values import stored_image
 from fullconv.errors import UsageError
+from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import stored_size
 
+MAGIC = {
+    b"\x89PNG": ".png", b"II*\0": ".tif", b"MM\0*": ".tif", b"II+\0": ".tif", b"MM\0+": ".tif", b"\x93NUMPY": ".npy",
+}  # fmt: skip
+"""First bytes of files of other than 8 bits, and their suffixes."""
 BACKGROUNDS = ("background", "_background_")
 
 
@@ -62,20 +69,50 @@ class Writer(ABC):
     def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Let go of what is open, also after an error."""
 
-    def image(self, folder: Path, name: str, item: Item, sample: Sample, suffix: str = "") -> Path:
-        """The image in ``folder``: its own file where that is allowed and upright, else its pixels as PNG (or
-        ``.npy``): a label map has no EXIF that would turn it along."""
+    def image(self, folder: Path, name: str, item: Item, sample: Sample) -> Path:
+        """The image in ``folder``, as :meth:`image_bytes` has it."""
         folder.mkdir(parents=True, exist_ok=True)
-        if self.copied(item) and not suffix:
-            path = folder / f"{name}{item.image.suffix.lower()}"
-            shutil.copyfile(item.image, path)
-        elif sample.image.shape[2] in (1, 3, 4):
-            path = folder / f"{name}{suffix or '.png'}"
-            Image.fromarray(sample.image if sample.image.shape[2] > 1 else sample.image[..., 0]).save(path)
-        else:
-            path = folder / f"{name}.npy"
-            np.save(path, sample.image)
+        content, suffix = self.image_bytes(item, sample)
+        path = folder / f"{name}{suffix}"
+        path.write_bytes(content)
         return path
+
+    def image_bytes(self, item: Item, sample: Sample) -> tuple[bytes, str]:
+        """An image's own file where it is upright, else its pixels as PNG (or ``.npy``): a label map has no EXIF that
+        would turn it along. And its suffix.
+        """
+        if self.copied(item):
+            return item.image.read_bytes(), item.image.suffix.lower()
+        if self.spec.values is not None and self.spec.values.range:
+            return self._values(item)
+        if sample.image.shape[2] in (1, 3, 4):
+            return png(sample.image), ".png"
+        return _npy(sample.image), ".npy"
+
+    def _values(self, item: Item) -> tuple[bytes, str]:
+        """An image of other than 8 bits: its file's bytes out of a container, else its values."""
+        if isinstance(item.pixels, EncodedImage):
+            file = item.pixels.place.file()
+            content, upright = cast(EncodedFile, file).getvalue(), stored_size(file)[1] == 1
+            suffix = next((end for magic, end in MAGIC.items() if content.startswith(magic)), "")
+            if upright and suffix:
+                return content, suffix
+            self.turned += not upright
+        stored = stored_image(item, self.spec.channels)
+        return _npy(np.delete(stored.array, stored.alpha, axis=2)), ".npy"
+
+
+def png(image: UInt8Array) -> bytes:
+    """Pixels ``[height, width, 1, 3 or 4]`` as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image if image.shape[2] > 1 else image[..., 0]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def free_name(item_id: str, taken: set[str], allowed: str = r"\w.-") -> str:
@@ -101,6 +138,7 @@ def write_description(root: Path, spec: DatasetSpec, **more: Any) -> None:
         "classes": {name: list(colour) for name, colour in zip(classes.names, classes.palette, strict=True)},
         "ignore": [classes.ignore_index],
         "channels": spec.channels,
+        **_values_of(spec),
         **more,
     }
     if len(set(classes.palette)) < len(classes):
@@ -113,3 +151,20 @@ def write_description(root: Path, spec: DatasetSpec, **more: Any) -> None:
         content["labelled"] = {f"{i}_": names[list(row)].tolist() for i, row in enumerate(spec.labelled) if i in used}
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
     (root / "dataset.yaml").write_text(text, encoding="utf-8")
+
+
+def write_values(root: Path, spec: DatasetSpec) -> None:
+    """``dataset.yaml`` of a layout that says the rest itself: channels, range of values, nodata; none for 8 bits."""
+    if spec.values is not None:
+        text = yaml.safe_dump({"channels": spec.channels, **_values_of(spec)}, sort_keys=False, default_flow_style=None)
+        (root / "dataset.yaml").write_text(text, encoding="utf-8")
+
+
+def _values_of(spec: DatasetSpec) -> dict[str, Any]:
+    if spec.values is None:
+        return {}
+    bounds, nodata = [list(pair) for pair in spec.values.range], list(spec.values.nodata)
+    return {
+        **({"range": bounds[0] if len(bounds) == 1 else bounds} if bounds else {}),
+        **({"nodata": nodata[0] if len(nodata) == 1 else nodata} if nodata else {}),
+    }

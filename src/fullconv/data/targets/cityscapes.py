@@ -11,7 +11,7 @@ from PIL import Image
 from fullconv.data.layouts import CITYSCAPES_CLASSES
 from fullconv.data.loader import Sample
 from fullconv.data.spec import DatasetSpec, Item
-from fullconv.data.targets.base import Writer
+from fullconv.data.targets.base import Writer, png
 from fullconv.errors import UsageError, first_few
 
 
@@ -23,6 +23,8 @@ class Cityscapes(Writer):
         strange = [split for split in spec.splits if split not in ("train", "val", "test")]
         if strange:
             raise UsageError(f"--to cityscapes: it has splits train, val and test, not {strange[0]}")
+        if spec.values is not None and spec.values.range:
+            raise UsageError("--to cityscapes: its images are of 8 bits, these hold other values; use --to folder")
         known = {name: index for index, name in enumerate(CITYSCAPES_CLASSES.names)}
         self.table = np.full(spec.classes.ignore_index + 1, 255, np.uint8)
         lost = []
@@ -43,8 +45,10 @@ class Cityscapes(Writer):
 
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
         images, masks = (self.root / kind / split / "data" for kind in ("leftImg8bit", "gtFine"))
-        self.image(images, name, item, sample, "_leftImg8bit.png")
-        masks.mkdir(parents=True, exist_ok=True)
+        self.copied(item)  # counts those that are turned
+        for folder in (images, masks):
+            folder.mkdir(parents=True, exist_ok=True)
+        (images / f"{name}_leftImg8bit.png").write_bytes(png(sample.image))
         Image.fromarray(self.table[sample.labels]).save(masks / f"{name}_gtFine_labelTrainIds.png")
 
     def finish(self, names: Mapping[str, list[str]]) -> None:

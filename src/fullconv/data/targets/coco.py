@@ -11,7 +11,7 @@ import numpy as np
 
 from fullconv.data.loader import Sample
 from fullconv.data.spec import DatasetSpec, Item
-from fullconv.data.targets.base import BACKGROUNDS, Writer
+from fullconv.data.targets.base import BACKGROUNDS, Writer, write_values
 from fullconv.errors import UsageError
 
 
@@ -63,5 +63,6 @@ class Coco(Writer):
         for split, content in self.content.items():
             text = json.dumps(content)
             (self.root / "annotations" / f"instances_{split}.json").write_text(text, encoding="utf-8")
+        write_values(self.root, self.spec)
         if self.void:
             self.notes.append(f"coco has no void: {self.void:,} unlabelled pixels are background now")

@@ -10,7 +10,7 @@ from fullconv.data.layouts import VOC_NAMES
 from fullconv.data.loader import Sample
 from fullconv.data.masks import VOID_COLOUR, write_mask
 from fullconv.data.spec import DatasetSpec, Item
-from fullconv.data.targets.base import BACKGROUNDS, Writer, write_lists
+from fullconv.data.targets.base import BACKGROUNDS, Writer, write_lists, write_values
 from fullconv.errors import DataError, UsageError
 
 BLACK = (0, 0, 0)
@@ -53,6 +53,7 @@ class Voc(Writer):
         write_mask(self.root / "SegmentationClass" / f"{name}.png", sample.labels, self.spec.classes, self.void)
 
     def finish(self, names: Mapping[str, list[str]]) -> None:
+        write_values(self.root, self.spec)
         write_lists(self.root / "ImageSets" / "Segmentation", names)
         classes = self.spec.classes
         if not self.own:

@@ -7,9 +7,6 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from fullconv.data.loader import Sample
 from fullconv.data.masks import mask_image
 from fullconv.data.shards import write_index
@@ -39,7 +36,7 @@ class WebDataset(Writer):
         key = free_name(name, self.keys, r"\w-")  # a key ends at the first dot
         self.keys.add(key)
         shard = self._shard(split)
-        image, suffix = self._image(item, sample)
+        image, suffix = self.image_bytes(item, sample)
         buffer = io.BytesIO()
         mask_image(sample.labels, self.spec.classes).save(buffer, "PNG")
         for ending, content in ((suffix, image), (".seg.png", buffer.getvalue())):
@@ -70,14 +67,3 @@ class WebDataset(Writer):
         if self.open is not None:
             self.open[1].close()
             self.open = None
-
-    def _image(self, item: Item, sample: Sample) -> tuple[bytes, str]:
-        """The image's own bytes where it is an upright file, else its pixels as PNG (or ``.npy``); and its suffix."""
-        if self.copied(item):
-            return item.image.read_bytes(), item.image.suffix.lower()
-        buffer = io.BytesIO()
-        if sample.image.shape[2] not in (1, 3, 4):
-            np.save(buffer, sample.image)
-            return buffer.getvalue(), ".npy"
-        Image.fromarray(sample.image if sample.image.shape[2] > 1 else sample.image[..., 0]).save(buffer, "PNG")
-        return buffer.getvalue(), ".png"
