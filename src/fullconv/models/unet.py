@@ -68,7 +68,7 @@ class UNet(SegmentationNetwork):
             self.score = nn.ConvTranspose2d(channels, num_classes, 3, 2, 1, output_padding=1)
         else:
             self.score = nn.Conv2d(channels, num_classes, 3, padding=1)
-        self.declare_classes("score")
+        self.declare_classes("score.0" if isinstance(self.score, nn.Sequential) else "score")
 
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)
