@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps
 
 from fullconv.data import read_image
@@ -51,6 +52,39 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     pixels = read_image(tmp_path / "turned.jpg", 1)[..., 0]
     assert pixels.shape == image_size(tmp_path / "turned.jpg") == (30, 20)
     assert np.abs(pixels.astype(int) - np.rot90(GRADIENT, -1)).max() < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_tiff_is_turned_whatever_its_compression(
+    mode: str, compression: str | None, orientation: int, tmp_path: Path
+) -> None:
+    """Pillow itself reads uncompressed files that are turned by a quarter as rows of the wrong length."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(GRADIENT * np.uint8(3)).convert(mode)
+    image.save(tmp_path / "m.tif", exif=exif, compression=compression)
+    image.save(tmp_path / "m.png", exif=exif)
+    with Image.open(tmp_path / "m.png") as plain:
+        expected = np.asarray(ImageOps.exif_transpose(plain).convert("RGB"))
+    assert np.array_equal(read_image(tmp_path / "m.tif"), expected)
+    assert image_size(tmp_path / "m.tif") == expected.shape[:2]
+
+
+@pytest.mark.parametrize("name", ["m.gif", "m.png", "m.webp"])
+def test_an_animation_is_no_image(name: str, tmp_path: Path) -> None:
+    first, second = (Image.fromarray(GRADIENT + np.uint8(k)).convert("RGB") for k in (0, 9))
+    first.save(tmp_path / name, save_all=True, append_images=[second], lossless=True)
+    with pytest.raises(DataError, match="holds 2 frames, expected one image; save the right one alone"):
+        read_image(tmp_path / name)
+
+
+def test_a_thumbnail_before_the_picture_is_passed_over(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "m.tif") as file:
+        file.write(GRADIENT[::2, ::2], subfiletype=1, metadata=None)
+        file.write(GRADIENT, metadata=None)
+    assert np.array_equal(read_image(tmp_path / "m.tif", 1)[..., 0], GRADIENT)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,32 @@ def test_truncated_tiff_is_named(compression: str | None, tmp_path: Path) -> Non
     (tmp_path / "m.tif").write_bytes(content[:-300])
     with pytest.raises(DataError, match=r"m.tif: damaged or truncated"):
         read_mask(tmp_path / "m.tif")
+
+
+def test_colours_of_16_bits_are_not_cut_to_8(tmp_path: Path) -> None:
+    """libtiff's codecs come through Pillow, which would cut them."""
+    wide = np.repeat(IDS[..., None].astype(np.uint16) * 300, 3, 2)
+    tifffile.imwrite(tmp_path / "m.tif", wide, photometric="rgb")
+    with pytest.raises(DataError, match="a colour mask of 16 bits, which would be cut to 8"):
+        read_mask(tmp_path / "m.tif")
+    (tmp_path / "lzw.tif").write_bytes(lzw(wide))
+    with pytest.raises(DataError, match=r"a colour mask of 16 bits|3 bands of uint16, compressed as LZW"):
+        read_mask(tmp_path / "lzw.tif")
+
+
+def lzw(array: np.ndarray) -> bytes:
+    """A TIFF file of 16-bit RGB whose one strip is LZW-compressed by Pillow, as that of a grey file of its bytes."""
+    flat = np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
+    inner, outer = io.BytesIO(), io.BytesIO()
+    Image.fromarray(flat).save(inner, "TIFF", compression="tiff_lzw", tiffinfo={278: len(flat)})
+    with tifffile.TiffFile(io.BytesIO(inner.getvalue())) as tiff:
+        page = tiff.pages.first
+        strip = inner.getvalue()[page.dataoffsets[0] : page.dataoffsets[0] + page.databytecounts[0]]
+    tifffile.imwrite(outer, array, photometric="rgb", rowsperstrip=len(array))
+    content = bytearray(outer.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as tiff:
+        tags = tiff.pages.first.tags
+        for code, value, width in ((259, 5, 2), (273, len(content), 4), (279, len(strip), 4)):
+            place = tags[code].valueoffset
+            content[place : place + width] = value.to_bytes(width, "little")
+    return bytes(content) + strip

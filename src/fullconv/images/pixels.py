@@ -12,9 +12,9 @@ from PIL import Image, ImageOps
 
 from fullconv.errors import DataError
 from fullconv.images.encoding import UInt8Array
-from fullconv.images.files import ORIENTATION, opened
+from fullconv.images.files import ORIENTATION, frames, opened
 from fullconv.images.stored import Stored, is_wide, read_wide
-from fullconv.images.tiff_image import tiff_header
+from fullconv.images.tiff_image import picture, tiff_header
 from fullconv.images.values import Pixels, to_pixels
 from fullconv.spec import Values
 
@@ -58,6 +58,11 @@ def _read_bytes(path: Path, image: Image.Image, channels: int, shrink: int) -> U
         raise DataError(
             f"{path}: an image of mode {image.mode}, expected {channels} bands; these are read from TIFF and .npy files"
         )
+    count = frames(image)
+    if count > 1:
+        raise DataError(f"{path}: holds {count} frames, expected one image; save the right one alone")
+    if image.format == "TIFF":
+        return to_channels(ImageOps.exif_transpose(picture(path, image)), channels)
     plain = image.mode == "L" or (image.mode == "RGB" and channels == 3)
     if image.format in ("JPEG", "MPO") and plain and channels < 4 and image.getexif().get(ORIENTATION, 1) == 1:
         with suppress(ValueError):  # damaged, perhaps little: Pillow reads more of them

@@ -132,11 +132,13 @@ def _by_pillow(page: tifffile.TiffPage, path: Path) -> np.ndarray:
             image.seek(page.index)
             array = np.asarray(image)
             mode = image.mode
+        if page.samplesperpixel > 1 and (array.shape[2:] != (page.samplesperpixel,) or page.dtype != array.dtype):
+            raise ValueError("the package imagecodecs is missing")  # Pillow leaves bands out, and cuts to 8 bits
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DataError(
             f"{path}: {page.samplesperpixel} bands of {page.dtype}, compressed as "
             f"{getattr(page.compression, 'name', page.compression)}, which "
-            f"cannot be read here ({error}); save it with deflate compression"
+            f"cannot be read here ({error}); pip install 'fullconv[tiff]', or save it with deflate compression"
         ) from error
     if mode in ("1", "L") and page.photometric == MIN_IS_WHITE:
         array = ~array  # Pillow shows what is white as white

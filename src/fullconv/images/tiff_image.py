@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tifffile import PHOTOMETRIC, TiffFile, TiffPage
+from PIL import Image
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from fullconv.errors import DataError
-from fullconv.images.orientation import upright
-from fullconv.images.tiff import SUFFIXES, is_tiff, no_data, opened_tiff, orientation_of, page_array, pictures
+from fullconv.images.orientation import SWAPS, upright
+from fullconv.images.tiff import (
+    SUFFIXES,
+    colours_of,
+    is_tiff,
+    no_data,
+    opened_tiff,
+    orientation_of,
+    page_array,
+    pictures,
+)
 
 ALPHA = (1, 2)
 """ExtraSamples of these kinds are alpha; 0 is a band that the file says nothing of."""
@@ -73,6 +83,26 @@ def read_tiff(path: Path, header: TiffHeader) -> np.ndarray:
     if page.photometric == PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
         array = np.iinfo(array.dtype).max - array
     return array
+
+
+def picture(path: Path, image: Image.Image) -> Image.Image:
+    """An open TIFF file of 8 bits as its first page that is no smaller copy, upright.
+
+    Pillow cuts pages that are stored without compression and turned by a quarter into rows of the wrong length.
+    """
+    with opened_tiff(path) as tiff:
+        page = _first(tiff)
+        if page.compression != COMPRESSION.NONE or orientation_of(page) < SWAPS:
+            image.seek(page.index)
+            return image
+        array, palette = page_array(page, path), colours_of(page)
+    most = 2 ** int(page.bitspersample) - 1
+    if palette is not None:
+        shown = Image.fromarray(array)
+        shown.putpalette(palette.ravel().tolist())
+        return shown
+    array = (array.astype(np.uint16) * 255 // most).astype(np.uint8)
+    return Image.fromarray(255 - array if page.photometric == PHOTOMETRIC.MINISWHITE else array)
 
 
 def _decoded(page: TiffPage, path: Path) -> np.ndarray:

@@ -160,7 +160,7 @@ def test_cells_without_bytes_or_with_damaged_ones_are_named(tmp_path: Path) -> N
     good = encoded(np.zeros((2, 2, 3), np.uint8))
     cells = [good, {"bytes": None, "path": "b.png"}, {"bytes": b"no image", "path": "c.png"}]
     pq.write_table(pa.table({"image": cells, "label": [good] * 3}), path)
-    assert EncodedImage(Cell(path, 0, 0, "image")).read(3).shape == (2, 2, 3)
+    assert EncodedImage(Cell(path, 0, 0, "image")).read(3).image.shape == (2, 2, 3)
     with pytest.raises(DataError, match=r"row group 0 row 1 image: holds no bytes"):
         EncodedImage(Cell(path, 0, 1, "image")).read(3)
     with pytest.raises(DataError, match=r"row group 0 row 2 image: not an image that can be read"):
