@@ -70,10 +70,18 @@ def summed_up(mask: MaskFile) -> Contents:
     grey = mask.grey_values()
     values = tuple(value.item() for value in _unique(grey)) if grey is not None else ()
     if mask.kind == "colour":
-        keys, counts = np.unique(packed(mask.stored), return_counts=True)
+        keys, counts = _counted(packed(mask.stored).ravel())
         return Contents(bare, values, tuple(keys.tolist()), tuple(counts.tolist()), has=has)
     shades = mask.shades()
     return Contents(bare, values, None if shades is None else tuple(shades[list(values)].tolist()), has=has)
+
+
+def _counted(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different numbers of ``[n]``, rising, and how many there are of each; fast where neighbours are equal."""
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    keys, places = np.unique(numbers[starts], return_inverse=True)
+    lengths = np.diff(starts, append=len(numbers))
+    return keys, np.bincount(places, weights=lengths, minlength=len(keys)).astype(np.int64)
 
 
 def _unique(values: np.ndarray) -> np.ndarray:
@@ -120,6 +128,7 @@ def settle(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet
                     f"{kind} masks are read by their numbers, as ids: their colours are not those of the classes "
                     f"({first.mask.path.name})"
                 )
+    _refuse_two_meanings(looked, encoding, classes)
     _refuse_inverted(looked, encoding)
     _refuse_bits(looked, encoding)
     encoding = _with_palette(looked, encoding, count, ignore)
@@ -136,14 +145,13 @@ def _by_numbers(kind: Kind, files: Sequence[Contents], encoding: MaskEncoding, c
     if not all(set(found.values) <= set(_ids(found, encoding, classes)) for found in files):
         return False  # refused where they are read
     outside = next((found for found in files if found not in inside), files[0])
-    for found in inside if kind == "palette" else ():
-        ids, colours = _ids(found, encoding, classes), colour_ids(encoding, ignore)
-        moved = [value for value, colour in found.shown().items() if ids[value] != colours.get(colour, ids[value])]
-        if moved and len(inside) < len(files):
+    for found in files if kind == "palette" else ():
+        moved = _moved(found, encoding, classes)
+        if moved:
             raise DataError(
-                f"{found.path}: its palette shows value {moved[0]} in the colour of another class, but the palette of "
-                f"{outside.path} has colours of no class; give both the palette of dataset.yaml, or write "
-                "'values: {0: NAME, ...}' into it where the values count"
+                f"{found.path}: its palette shows {moved}, but {outside.path} has colours of no class, so that numbers "
+                "would count; give all masks one palette, the colours of dataset.yaml, or write 'values: {0: NAME, "
+                "...}' into it without colours in classes"
             )
     _refuse_black_and_white(kind, files, encoding, classes)
     return True
@@ -153,10 +161,33 @@ def _ids(found: Contents, encoding: MaskEncoding, classes: ClassSet) -> dict[int
     return value_ids(found.mask, encoding, len(classes), classes.ignore_index)
 
 
+def _moved(found: Contents, encoding: MaskEncoding, classes: ClassSet) -> str:
+    """In words, a value that a palette shows in the colour of another class; empty where there is none."""
+    ids, colours = _ids(found, encoding, classes), colour_ids(encoding, classes.ignore_index)
+    for value, colour in found.shown().items():
+        own, shown = ids.get(value), colours.get(colour)
+        if own is not None and shown is not None and own != shown and max(own, shown) < len(classes):
+            return f"value {value}, {classes.names[own]}, in the colour of {classes.names[shown]}"
+    return ""
+
+
 def _in_colours(found: Contents, encoding: MaskEncoding, ignore: int) -> bool:
     known, void = set(colour_ids(encoding, ignore)), void_numbers(found.mask, encoding)
     shown = found.shown().items()
     return found.colours is not None and all(colour in known or value in void for value, colour in shown)
+
+
+def _refuse_two_meanings(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> None:
+    """Refuse palettes that show a value in another colour than its class has, where both are stated."""
+    if not (encoding.colours and encoding.values and "palette" in encoding.by_value):
+        return
+    for found in looked:
+        moved = _moved(found, encoding, classes) if found.mask.kind == "palette" else ""
+        if moved:
+            raise DataError(
+                f"{found.path}: its palette shows {moved}; do the values count, or the colours? Take the colours out "
+                "of classes in dataset.yaml, or take values out"
+            )
 
 
 def _refuse_black_and_white(kind: Kind, files: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> None:

@@ -158,6 +158,8 @@ def clear_parts(alpha: np.ndarray, path: Path) -> np.ndarray | None:
     Raises:
         UnfitMask: parts are half transparent, as smoothed edges are.
     """
+    if (alpha == alpha.flat[0]).all() and alpha.flat[0]:
+        return None
     clear: np.ndarray = alpha == 0
     levels = np.unique(alpha[~clear])
     if len(levels) > 1:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fullconv.errors import DataError
+from fullconv.images.files import refuse_large
 from fullconv.images.mask_file import MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.tiff import (
     LOSSY,
@@ -31,6 +32,7 @@ def mask_from_tiff(path: Path) -> MaskFile:
         first = pages[0]
         if first.compression in LOSSY:
             raise DataError(lossy(path, "TIFF with JPEG compression"))
+        refuse_large(path, (first.imagelength * len(pages), first.imagewidth))
         arrays = [page_array(page, path) for page in pages]
         if tiff.is_imagej and len(tiff.series[0].shape) > arrays[0].ndim and len(pages) == 1:
             arrays = list(tiff.series[0].asarray().reshape(-1, *arrays[0].shape))  # ImageJ's stacks of one page

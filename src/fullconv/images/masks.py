@@ -20,6 +20,10 @@ NO_CLASS = -1
 WHITE, BIT = 255, 1
 
 
+class MaskQuestion(DataError):
+    """A file that may mean one thing or another: only its owner can say, in ``dataset.yaml``."""
+
+
 def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
     """A mask file as labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it; perhaps read-only.
 
@@ -93,7 +97,7 @@ def value_ids(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignore_i
     empty = mask.no_data
     if empty is not None and empty in mapping and mapping[empty] != ignore_index:
         if encoding.void_values is None and not encoding.values and (mask.stored == empty).any():
-            raise DataError(asks_about_no_data(mask.path, empty, f"class {mapping[empty]}"))
+            raise MaskQuestion(asks_about_no_data(mask.path, empty, f"class {mapping[empty]}"))
     elif empty is not None:
         mapping[empty] = ignore_index
     return mapping
@@ -109,7 +113,7 @@ def see_through(mask: MaskFile, encoding: MaskEncoding, ignore_index: int, label
     if clear is not None and not (mask.keyed and not by_colour(mask, encoding)):
         if encoding.transparent is None:
             row, column = (int(place) for place in np.argwhere(clear)[0])
-            raise DataError(
+            raise MaskQuestion(
                 f"{mask.path}: {int(clear.sum())} pixels are transparent, first at row {row}, column {column}; what "
                 "are they? Write 'transparent: ignore' (unlabelled) or 'transparent: CLASS' into dataset.yaml"
             )
@@ -195,7 +199,7 @@ def _refuse_other_palette(mask: MaskFile, encoding: MaskEncoding, palette: UInt8
     ]
     used = [value for value in other if (raw == value).any()] if other else []
     if used:
-        raise DataError(
+        raise MaskQuestion(
             contradiction(str(mask.path), tuple(palette[used[0]].tolist()), used[0], encoding.palette[used[0]],
                           encoding.palette_of[used[0]])
         )  # fmt: skip

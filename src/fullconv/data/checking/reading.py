@@ -23,7 +23,8 @@ from fullconv.errors import DataError
 from fullconv.images.files import opened
 from fullconv.images.mask_file import UnfitMask
 from fullconv.images.mask_reading import read_mask
-from fullconv.images.masks import read_labels
+from fullconv.images.masks import MaskQuestion, read_labels
+from fullconv.images.tiff_image import tiff_header
 
 MENDS = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
@@ -118,7 +119,7 @@ def _read_both(
         else:
             labels = read_labels(item.mask, spec.encoding, classes, ignore)
     except DataError as error:
-        faults.append(_mask_fault(spec, item, str(error), None if image is None else image.shape[:2]))
+        faults.append(_mask_fault(spec, item, error, None if image is None else image.shape[:2]))
         return image, None, values
     try:
         refuse_unlabelled(spec, item, labels)
@@ -129,13 +130,14 @@ def _read_both(
     return image, labels, values
 
 
-def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] | None) -> Fault:
-    """What is wrong with labels that could not be read, ``text`` being the decoder's own line.
+def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int, ...] | None) -> Fault:
+    """What is wrong with labels that could not be read, by the decoder's own ``error``.
 
     A mask of another size than the image's (``size``) is that first: no mend of its values would help.
     """
+    text = str(error)
     if item.labels is not None:
-        return Fault("unreadable", text)
+        return Fault(UNDECIDED if isinstance(error, MaskQuestion) else "unreadable", text)
     try:
         mask = read_mask(item.mask)
     except UnfitMask:
@@ -144,11 +146,11 @@ def _mask_fault(spec: DatasetSpec, item: Item, text: str, size: tuple[int, ...] 
         return Fault("jpeg" if "compression changes labels" in text else "unreadable", text)
     if size is not None and mask.size != size:
         return _size_fault(item, size, mask.size)
+    if isinstance(error, MaskQuestion):
+        return Fault(UNDECIDED, text)
     decoded = decode_strays(mask, spec)
     if decoded is None:
         return Fault("colours" if mask.kind == "colour" else "form", text)
-    if not decoded.stray.any():
-        return Fault(UNDECIDED, text)
     if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not spec.encoding.values):
         return Fault("ids", text)
     count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
@@ -184,6 +186,10 @@ def _stored_as(spec: DatasetSpec, item: Item) -> str:
 def _file_kind(path: Path) -> str:
     if path.suffix.lower() == ".npy":
         return "array (.npy)"
+    header = tiff_header(path)
+    if header is not None and not (header.plain and header.pages == 1):
+        many = f"{header.pages} pages" if header.pages > 1 else f"{header.samples} band{'s' * (header.samples > 1)}"
+        return f"{many} of {header.dtype} (TIFF)"
     try:
         with opened(path) as image:
             depth = "grey, 16 bits" if image.mode.startswith("I") else _DEPTHS.get(image.mode, image.mode)

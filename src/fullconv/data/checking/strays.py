@@ -11,7 +11,7 @@ import numpy as np
 from fullconv.data.spec import DatasetSpec
 from fullconv.errors import DataError
 from fullconv.images.mask_file import MaskFile
-from fullconv.images.masks import by_colour, colour_ids, looked_up, value_ids
+from fullconv.images.masks import by_colour, colour_ids, looked_up, see_through, value_ids
 
 CLOSE_COLOUR = 24
 """A colour at most this far (Euclid, of 255) from a class's is a blurred version of it, however large its area."""
@@ -95,9 +95,10 @@ def decode_strays(mask: MaskFile, spec: DatasetSpec) -> Decoded | None:
     if numbers is None:
         return None
     labels = looked_up(numbers, known)
-    for excused in (mask.transparent, mask.missing):
-        if excused is not None:
-            labels[excused] = ignore
+    try:
+        labels = see_through(mask, encoding, ignore, labels)
+    except DataError:
+        return None
     keys = np.array([key for key in known if float(key).is_integer()], np.int64)
     ids = np.array([known[key] for key in keys.tolist()], np.int64)
     raw = numbers.astype(np.int64)
