@@ -12,7 +12,8 @@ from PIL import Image
 
 from fullconv.data import DatasetSpec, check, open_dataset, read_sample
 from fullconv.data.cache import decoded
-from fullconv.data.checking.values import judge_range
+from fullconv.data.checking.page import write_page
+from fullconv.data.checking.values import judge_range, value_lines
 from fullconv.data.convert import convert
 from fullconv.errors import DataError, UsageError
 from fullconv.spec import Values
@@ -320,3 +321,33 @@ def test_parquet_cells_of_16_bits(tmp_path: Path) -> None:
     assert np.array_equal(
         read_sample(spec, spec.splits["train"][0]).image, read_sample(again, again.splits["train"][0]).image
     )
+
+
+def test_the_page_shows_a_histogram_per_band(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", nodata_and_inf)
+    (root / "dataset.yaml").write_text("range: [0, 0.2]\nnodata: -9999\n")
+    report = check(open_dataset(root))
+    write_page(report, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("of 256 levels reach the network") == 3
+    assert page.count('fill="#b3261e"><title>above the range: ') == 3  # half of 0 to 0.4
+    assert "582 of 6,144 hold nothing" in page
+    lines = value_lines(report.dataset, report.values) if report.values else []
+    assert len(lines) == 4
+    assert lines[0].startswith("  band 1: ")
+    assert "of the pixels hold nothing" in lines[3]
+
+
+def test_counts_are_those_of_the_stored_values(tmp_path: Path) -> None:
+    """Beside a count by hand."""
+    root = folder(tmp_path / "data", reflectance)
+    (root / "dataset.yaml").write_text("range: [1000, 3000]\n")
+    counts = check(open_dataset(root)).values
+    assert counts is not None
+    array = np.stack([tifffile.imread(path) for path in sorted((root / "images").iterdir())]).reshape(-1, 3)
+    assert counts.below.tolist() == (array < 1000).sum(0).tolist()
+    assert counts.above.tolist() == (array > 3000).sum(0).tolist()
+    assert counts.lowest.tolist() == array.min(0).tolist()
+    assert counts.highest.tolist() == array.max(0).tolist()
+    exact = np.rint((255.0 * (array - 1000.0) / 2000).clip(0, 255)).astype(int)
+    assert np.array_equal(counts.levels, [np.bincount(exact[:, band], minlength=256) for band in range(3)])

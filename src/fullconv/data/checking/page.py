@@ -11,6 +11,7 @@ import numpy as np
 
 from fullconv.data.checking.bars import share_bars
 from fullconv.data.checking.findings import CheckReport, Finding, Place
+from fullconv.data.checking.histograms import value_histograms
 from fullconv.data.checking.pictures import fault_pictures, image_picture, sample_pictures
 from fullconv.data.checking.style import STYLE
 from fullconv.files import write_text
@@ -23,7 +24,8 @@ def write_page(report: CheckReport, path: Path) -> None:
     """Write the page: findings, numbers, classes, and pictures of samples and of faults; one file, no scripts."""
     spec = report.dataset
     parts = [
-        _head(report), _findings(report), _numbers(report), _classes(report), _faults(report), _pairs(report),
+        _head(report), _findings(report), _numbers(report), _classes(report), value_histograms(report),
+        _faults(report), _pairs(report),
         *(_samples(report, split) for split in report.images),
     ]  # fmt: skip
     title = escape(f"{spec.name}: fullconv check")
