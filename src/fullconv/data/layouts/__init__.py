@@ -24,6 +24,7 @@ from fullconv.data.layouts.pets import PET_CLASSES, recognise_pets
 from fullconv.data.layouts.roboflow_masks import recognise_roboflow_masks
 from fullconv.data.layouts.sbd import recognise_sbd
 from fullconv.data.layouts.sift_flow import recognise_sift_flow
+from fullconv.data.layouts.supervisely import recognise_supervisely
 from fullconv.data.layouts.voc import VOC_NAMES, recognise_voc
 from fullconv.data.layouts.voc_sbd import recognise_voc_sbd
 from fullconv.data.layouts.webdataset import recognise_webdataset
@@ -46,6 +47,7 @@ RECOGNISERS: tuple[Callable[[Path, Description], Found | None], ...] = (
     recognise_coco_panoptic,
     recognise_coco,
     recognise_cvat_xml,
+    recognise_supervisely,
     recognise_roboflow_masks,
     recognise_yolo,
     recognise_label_studio,
