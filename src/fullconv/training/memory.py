@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from fullconv.errors import UsageError
 
 PROBES = (64, 128)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_TRIM_THRESHOLD, _MMAP_MAX = 128 << 10, 65536  # glibc's defaults
 
 
 def keep_freed_memory() -> None:
@@ -21,14 +24,32 @@ def keep_freed_memory() -> None:
     A training step frees and asks for the same large tensors again; fresh pages cost more than the arithmetic of
     a cheap layer. Does nothing where the C library is not glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return
+    if (library := _glibc()) is not None:
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def hand_back_memory() -> None:
+    """End what :func:`keep_freed_memory` began: glibc's defaults again, and what is free goes to the system."""
+    if (library := _glibc()) is not None:
+        library.mallopt(_M_MMAP_MAX, _MMAP_MAX)
+        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
+        library.malloc_trim(0)
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """:func:`keep_freed_memory` while it lasts."""
+    keep_freed_memory()
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        yield
+    finally:
+        hand_back_memory()
+
+
+def _glibc() -> ctypes.CDLL | None:
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
 def refuse_if_too_large(
@@ -65,11 +86,13 @@ def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     seen: dict[int, int] = {}
 
-    def note(tensor: Tensor) -> Tensor:
+    held: list[Tensor] = []  # a freed place would be used, and seen, twice
+
+    def note(tensor: Tensor) -> None:  # returning the tensor would tie the graph to itself for ever, out of gc's sight
+        held.append(tensor)
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             seen[storage.data_ptr()] = storage.nbytes()
-        return tensor
 
     device = next(network.parameters()).device
     was_training = network.training
@@ -77,12 +100,13 @@ def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
     image = torch.zeros(2, channels, side, side, device=device)
     with (
         torch.random.fork_rng(devices=[]),
-        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        torch.autograd.graph.saved_tensors_hooks(note, lambda nothing: nothing),
         torch.autocast(device.type, torch.bfloat16, enabled=bf16),
     ):
         kept = network.train()(image)
         total = sum(seen.values())
     del kept
+    held.clear()  # the graph knows the hook, which knows what is held
     network.train(was_training)
     for name, value in network.named_buffers():
         value.copy_(buffers[name])

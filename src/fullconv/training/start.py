@@ -32,7 +32,7 @@ from fullconv.segmenter import Segmenter, from_header
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
 from fullconv.training.fit import Plan, check_memory, fit
-from fullconv.training.memory import keep_freed_memory
+from fullconv.training.memory import freed_memory_kept
 from fullconv.training.report import Reporter
 from fullconv.training.run import Run, existing_run, new_run_path
 from fullconv.training.state import fingerprint, read_state
@@ -42,6 +42,7 @@ T = TypeVar("T")
 FREE_ON_RESUME = ("workers", "cache", "accelerator", "devices", "nodes", "strategy")
 
 
+@freed_memory_kept()
 def train(
     data: str | os.PathLike[str] | DatasetSpec,
     out: str | os.PathLike[str] | None = None,
@@ -78,7 +79,6 @@ def train(
     else:
         config = TrainConfig.load(recipe, options)
         new_run_path(out, "")  # refuses a folder that exists before anything is read
-    keep_freed_memory()
     for name in ("lightning.fabric", "lightning.pytorch"):  # both announce the precision, which our own line says
         logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
