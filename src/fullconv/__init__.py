@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fullconv.heatmapper import HeatMap, HeatMapper
     from fullconv.metrics import Scores
     from fullconv.models import build_model
+    from fullconv.models.synsets import id_to_words, synsets
     from fullconv.pretrained import load
     from fullconv.refine import CRF, dense_crf
     from fullconv.segmenter import Prediction, Segmenter
@@ -43,8 +44,10 @@ _HOMES = {
     "dense_crf": "fullconv.refine",
     "evaluate": "fullconv.training",
     "heatmap": "fullconv.apps.heatmap",
+    "id_to_words": "fullconv.models.synsets",
     "load": "fullconv.pretrained",
     "open_dataset": "fullconv.data",
+    "synsets": "fullconv.models.synsets",
     "train": "fullconv.training",
 }
 
@@ -64,8 +67,10 @@ __all__ = [
     "dense_crf",
     "evaluate",
     "heatmap",
+    "id_to_words",
     "load",
     "open_dataset",
+    "synsets",
     "train",
 ]
 

@@ -1,4 +1,4 @@
-"""``info``, ``models``, ``import``, ``demo``."""
+"""``info``, ``models``, ``synsets``, ``import``, ``demo``."""
 
 from __future__ import annotations
 
@@ -42,6 +42,27 @@ def models(pattern: str = "", /) -> int:
     if not found:
         raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
     models_table(networks(), found)
+    return 0
+
+
+@app.command
+def synsets(name: str, /) -> int:
+    """List the ImageNet classes that a synset covers: what heatmap --synset looks for.
+
+    Parameters
+    ----------
+    name
+        A WordNet id (n02084071) or a word (dog).
+    """
+    from fullconv.models.synsets import called, classes_of, id_to_words
+
+    chosen, *others = called(name)
+    indices = classes_of([chosen])
+    print(f"{chosen.id} {chosen.words}, classes: {len(indices)}")
+    for index in indices:
+        print(f"{index:4} {id_to_words(index)}")
+    for other in others:
+        print(f"also called {name}: {other.id} {other.words}, classes: {len(classes_of([other]))}")
     return 0
 
 
