@@ -20,6 +20,7 @@ from fullconv.errors import UsageError
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.models.build import BuiltModel
 from fullconv.models.classifier import build_classifier
+from fullconv.models.cpu_bf16 import careful_convolutions
 from fullconv.models.synsets import Synset, classes_of, find_synset
 from fullconv.segmenter import normalise
 from fullconv.spec import Preprocessing
@@ -124,7 +125,8 @@ class HeatMapper:
             raise UsageError(f"a size must be at least {SMALLEST}x{SMALLEST}, found {size[0]}x{size[1]}")
         pixels = torch.from_numpy(np.array(resize_image(image, size))).permute(2, 0, 1)[None].to(self.device)
         try:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+            with bf16, careful_convolutions():
                 logits = self.network(normalise(pixels, self.preprocessing))
         except RuntimeError as error:
             if "Kernel size can't be greater" in str(error) or "smaller than kernel" in str(error):

@@ -15,7 +15,7 @@ from torch import nn
 from fullconv.errors import FullconvError, ModelFileError, UsageError
 from fullconv.models import download
 from fullconv.models.arguments import check_arguments, check_network, taken_by_encoder, taken_by_model
-from fullconv.models.cpu_bf16 import mend_convolutions
+from fullconv.models.cpu_bf16 import quicken_convolutions
 from fullconv.models.deeplab import DeepLab, Dilated
 from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import FCN
@@ -186,7 +186,7 @@ def build_model(
         if isinstance(error, FullconvError):
             raise
         raise UsageError(f"model {name} does not take these model_args: {own_args} ({error})") from error
-    mend_convolutions(built.network)
+    quicken_convolutions(built.network)
     lean_activations(built.network)
     _probe(built.network, encoder, in_channels, num_classes)
     built.config = {
@@ -219,7 +219,7 @@ def _foreign(
     built = (
         TorchvisionNetwork(network, num_classes) if name == "torchvision" else SmpNetwork(network, num_classes, args)
     )
-    mend_convolutions(built)
+    quicken_convolutions(built)
     lean_activations(built)
     config = {
         "name": name, "num_classes": num_classes, "encoder": network, "in_channels": in_channels,

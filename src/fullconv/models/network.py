@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, Window
+from fullconv.models.cpu_bf16 import careful_convolutions
 from fullconv.models.encoder import Encoder
 
 
@@ -52,6 +57,12 @@ class SegmentationNetwork(nn.Module):
     def from_class(self, name: str, value: Tensor) -> Tensor:
         """Back from :meth:`by_class`."""
         return value
+
+    def __call__(self, pixels: Tensor) -> Any:
+        # in prediction only maps of a place or two need the care, which costs milliseconds
+        large = min(pixels.shape[-2:]) >= 4 * self.coarsest_stride
+        with nullcontext() if large and not torch.is_grad_enabled() else careful_convolutions():
+            return super().__call__(pixels)
 
     def window(self, coarse: tuple[int, int], image: tuple[int, int] | None = None) -> Window:
         """Where an image of ``(height, width)`` lies in its coarse logits of ``(h, w)``, enlarged.

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, Layer
-from fullconv.models.cpu_bf16 import DilatedConvolution
 from fullconv.models.encoder import Encoder
 
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -60,9 +59,8 @@ class VGG16(Encoder):
             module = nn.Conv2d(channels, out, kernel, padding=pad * dilation, dilation=dilation)
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-            layer = DilatedConvolution(module) if dilation > 1 else module
-            self.add_module(name, layer)
-            modules.extend((layer, nn.ReLU(inplace=True)))
+            self.add_module(name, module)
+            modules.extend((module, nn.ReLU(inplace=True)))
             layers.append(Layer(kernel, 1, pad * dilation, dilation))
             channels = out
 
