@@ -244,3 +244,21 @@ def test_values_are_kept_and_refused_where_they_make_no_sense() -> None:
         Values(((3, 3),))
     with pytest.raises(UsageError, match="range names 2 bands, the images have 3"):
         Preprocessing(values=Values(((0, 1), (0, 1))))
+
+
+def test_damaged_tiffs_are_refused_in_one_line(tmp_path: Path) -> None:
+    """Bytes changed at random, in the header and behind it."""
+    source = tmp_path / "a.tif"
+    tifffile.imwrite(source, FIVE, photometric="minisblack", planarconfig="contig", compression="zlib", tile=(16, 16))
+    whole, random = source.read_bytes(), np.random.default_rng(1)
+    for _ in range(150):
+        broken = bytearray(whole)
+        for place in random.integers(4, [len(whole), 500][int(random.integers(2))], 4):
+            broken[place] = random.integers(256)
+        (tmp_path / "b.tif").write_bytes(broken[: random.integers(300, len(whole) + 1)])
+        try:
+            pixels = read_image(tmp_path / "b.tif", 5, values=WIDE)
+        except DataError as error:
+            assert "\n" not in str(error)
+        else:
+            assert pixels.shape[2] == 5

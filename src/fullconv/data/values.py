@@ -88,11 +88,14 @@ def find_range(spec: DatasetSpec, given: Values) -> DatasetSpec:
     Whole numbers within 0 to 255 that reach beyond 127 keep their values: they are bytes, stored wider.
 
     Raises:
-        DataError: no value in the sample is finite, or none can be read.
+        DataError: no image of the sample can be read, or no value in it is finite.
     """
     items = _sample(spec)
     with ThreadPoolExecutor() as pool:
-        parts = [part for part in pool.map(lambda item: _values(spec, item, given), items) if part is not None]
+        looked_at = list(pool.map(lambda item: _values(spec, item, given), items))
+    parts = [part for part in looked_at if not isinstance(part, DataError)]
+    if not parts:
+        raise next(part for part in looked_at if isinstance(part, DataError))
     columns = [np.concatenate(band) if band else np.empty(0) for band in zip(*parts, strict=True)]
     if not columns or not all(column.size for column in columns):
         raise DataError(
@@ -206,16 +209,16 @@ def _name(spec: DatasetSpec, item: Item) -> str:
     return item.id if item.pixels else item.image.name
 
 
-def _values(spec: DatasetSpec, item: Item, given: Values) -> list[np.ndarray] | None:
-    """Some values of each band that holds any; None where the image cannot be read, which is said when it is."""
+def _values(spec: DatasetSpec, item: Item, given: Values) -> list[np.ndarray] | DataError:
+    """Some values of each band, those that it holds; an error where the image cannot be read."""
     open_range = dataclasses.replace(given, range=((0.0, 1.0),), fill=(0,))
     try:
         stored = stored_image(item, spec.channels)
         rows, columns = (max(1, -(-side // MOST_VALUES)) for side in stored.array.shape[:2])
         few = stored._replace(array=np.ascontiguousarray(stored.array[::rows, ::columns]))
         bands = list(bands_of(few, spec.channels, open_range, item.image))
-    except DataError:
-        return None
+    except DataError as error:
+        return error
     return [(band.stored if band.empty is None else band.stored[~band.empty]).ravel() for band in bands]
 
 

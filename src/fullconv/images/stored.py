@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +12,13 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
-from fullconv.images.files import ORIENTATION, open_array, opened
+from fullconv.images.files import MAX_PIXELS, ORIENTATION, open_array, opened
 from fullconv.images.formats import refuse_large
 from fullconv.images.orientation import upright
 from fullconv.images.tiff_image import TiffHeader, read_tiff, tiff_header
 
+MOST_VALUES = 4 * MAX_PIXELS
+"""Of all bands together."""
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Of Pillow, with more than 8 bits."""
 PNM = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s")
@@ -119,6 +122,11 @@ def _array(path: Path) -> Stored:
 
 def _tiff(path: Path, header: TiffHeader, channels: int) -> Stored:
     refuse_large(path, header.size)
+    if math.prod(header.size) * header.samples * header.pages > MOST_VALUES:
+        raise DataError(
+            f"{path}: its header says {math.prod(header.size) * header.samples * header.pages:,} values, more than the "
+            f"limit of {MOST_VALUES:,}; refused unread: cut it into parts"
+        )
     if header.pages > 1 and (header.samples > 1 or header.pages != channels):
         bands = f", or, where they are the bands of one image, write 'channels: {header.pages}' into dataset.yaml"
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ MOST_BANDS = 8
 LOSSY = (6, 7, 34892)
 """JPEG, under the numbers of its three forms."""
 
+DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError, struct.error, zlib.error,
+)  # fmt: skip
+"""What tifffile raises on damaged bytes."""
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # our own line says it, once
+
 
 @contextmanager
 def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
@@ -41,7 +48,7 @@ def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
         raise DataError(f"{path}: no such file; check the name or the list that names it") from error
     except DataError:
         raise
-    except (OSError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
 
 
@@ -116,8 +123,8 @@ def page_array(page: tifffile.TiffPage, path: Path, most: int = MAX_PIXELS) -> n
         )
     try:
         array: np.ndarray = page.asarray()
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+    except (ValueError, ImportError) as error:  # ImportError: zstd, which Python itself has from 3.14 on
+        if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
             raise
         return _by_pillow(page, path)
     if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:

@@ -11,7 +11,7 @@ from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from fullconv.errors import DataError
-from fullconv.images.orientation import SWAPS, upright
+from fullconv.images.orientation import SWAPS, upright, upright_size
 from fullconv.images.tiff import (
     SUFFIXES,
     colours_of,
@@ -80,6 +80,9 @@ def read_tiff(path: Path, header: TiffHeader) -> np.ndarray:
             array = upright(np.moveaxis(stack, 0, 2), orientation_of(page))
         else:
             array = np.concatenate([_decoded(page, path) for page in pictures(tiff)], axis=2)
+    size, depth = upright_size(header.size, orientation_of(page)), header.samples * header.pages
+    if array.shape != (*size, depth):
+        raise DataError(f"{path}: damaged or truncated (holds {array.shape}, its header says {(*size, depth)})")
     if page.photometric == PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
         array = np.iinfo(array.dtype).max - array
     return array
@@ -108,13 +111,14 @@ def picture(path: Path, image: Image.Image) -> Image.Image:
 def _decoded(page: TiffPage, path: Path) -> np.ndarray:
     try:
         array = page_array(page, path) if page.samplesperpixel == 1 else _bands(page)
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+    except (ValueError, ImportError) as error:  # ImportError: zstd, which Python itself has from 3.14 on
+        if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
             raise
+        predictor = f" with predictor {int(page.predictor)}" if page.predictor > 1 else ""
         raise DataError(
             f"{path}: {page.samplesperpixel} bands of {page.dtype}, compressed as "
-            f"{getattr(page.compression, 'name', page.compression)}, which the package imagecodecs reads, and it is "
-            "missing; pip install 'fullconv[tiff]', or save it with deflate compression"
+            f"{getattr(page.compression, 'name', page.compression)}{predictor}, which the package imagecodecs reads, "
+            "and it is missing; pip install 'fullconv[tiff]', or save it with deflate compression and no predictor"
         ) from error
     return array[..., None] if array.ndim == 2 else array
 
