@@ -246,6 +246,7 @@ def test_values_are_kept_and_refused_where_they_make_no_sense() -> None:
         Preprocessing(values=Values(((0, 1), (0, 1))))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged EXIF
 def test_damaged_tiffs_are_refused_in_one_line(tmp_path: Path) -> None:
     """Bytes changed at random, in the header and behind it."""
     source = tmp_path / "a.tif"
@@ -256,9 +257,10 @@ def test_damaged_tiffs_are_refused_in_one_line(tmp_path: Path) -> None:
         for place in random.integers(4, [len(whole), 500][int(random.integers(2))], 4):
             broken[place] = random.integers(256)
         (tmp_path / "b.tif").write_bytes(broken[: random.integers(300, len(whole) + 1)])
+        said, shape = "", (5,)
         try:
-            pixels = read_image(tmp_path / "b.tif", 5, values=WIDE)
+            shape = read_image(tmp_path / "b.tif", 5, values=WIDE).shape
         except DataError as error:
-            assert "\n" not in str(error)
-        else:
-            assert pixels.shape[2] == 5
+            said = str(error)
+        assert "\n" not in said
+        assert shape[-1] == 5
