@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -183,3 +184,56 @@ def test_exif_on_images_and_masks_turns_both(
     for image in (root.parent / "data_copy" / "images").iterdir():
         with Image.open(image) as shown, Image.open(root.parent / "data_copy" / "masks" / image.name) as mask:
             assert np.array_equal(np.asarray(shown), COLOURS[np.asarray(mask)])
+
+
+def test_one_palette_of_many_that_differs_is_found_by_check_and_where_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Opening looks at 50 masks of 60; the one that is permuted is none of these."""
+    root = data(tmp_path / "data", [palette([0, 1, 2])] * 60)
+    (root / "splits").mkdir()
+    (root / "splits" / "train.txt").write_text("".join(f"{i}\n" for i in range(50)))
+    (root / "splits" / "val.txt").write_text("".join(f"{i}\n" for i in range(50, 60)))
+    palette([1, 0, 2]).save(root / "masks" / "7.png")
+    said = str(checked(root, capsys, code=3)["printed"])
+    assert "masks/7.png: its palette shows value 0 as (200, 10, 30), that of" in said
+    assert run(["convert", str(root), str(tmp_path / "copy")]) == 3
+    assert "masks/7.png: its palette shows value 0 as (200, 10, 30)" in capsys.readouterr().err
+
+
+def test_palettes_in_containers_contradict_each_other_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "shards"
+    root.mkdir()
+    with tarfile.open(root / "train-000000.tar", "w") as shard:
+        for number in range(4):
+            picture(tmp_path / "image.png", number)
+            palette([0, 1, 2] if number < 3 else [1, 0, 2]).save(tmp_path / "mask.png")
+            shard.add(tmp_path / "image.png", f"{number}.png")
+            shard.add(tmp_path / "mask.png", f"{number}.seg.png")
+    assert run(["check", str(root)]) == 3
+    assert "its palette shows value 0 as (200, 10, 30), that of" in " ".join(capsys.readouterr().err.split())
+    (root / "dataset.yaml").write_text(NAMED)
+    assert pixels(root, capsys) == THREE
+
+
+def test_more_classes_than_bytes_keep_their_ids_and_colours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Grey of 16 bits: 257 is id 257, not the grey 1; and a mask of id 0 alone is not black's class."""
+    ids = np.zeros(MASK.shape, np.uint16)
+    files = [Image.fromarray(ids), *[Image.fromarray(ids + np.uint16(257 * (MASK == 1)))] * 3]
+    root = data(tmp_path / "data", files, "classes: [" + ", ".join(f"c{i}" for i in range(300)) + "]\n")
+    for source in (root, tmp_path / "data_copy"):
+        assert run(["convert", str(source), str(tmp_path / f"{source.name}_copy")]) == 0
+        copy = tmp_path / f"{source.name}_copy"
+        assert sorted(int(np.asarray(Image.open(path)).max()) for path in (copy / "masks").iterdir()) == [0] + 3 * [257]
+
+
+def test_channels_of_0_and_1_are_maps_not_colours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``tifffile.imwrite`` calls a stack of three maps RGB."""
+    root = data(tmp_path / "data", [], "classes: [ground, roof, water]\n")
+    for number in range(4):
+        picture(root / "images" / f"{number}.png", number)
+        maps = (np.arange(3)[:, None, None] == MASK).astype(np.uint8)
+        tifffile.imwrite(root / "masks" / f"{number}.tif", maps, photometric="rgb", planarconfig="separate")
+    said = str(checked(root, capsys)["printed"])
+    assert "masks of 3 channels, a 0/1 map for each class: channel 1 is ground" in said
+    assert pixels(root, capsys) == THREE

@@ -103,7 +103,11 @@ class Description(BaseModel):
         return MaskEncoding(
             values={value: ids[name] for value, name in self.values.items()},
             colours=colours,
-            void_values=tuple(v for v in self.ignore if not isinstance(v, tuple) and not math.isnan(v))
+            void_values=tuple(
+                int(v) if float(v).is_integer() else v
+                for v in self.ignore
+                if not isinstance(v, tuple) and not math.isnan(v)
+            )
             or (() if 255 in self.values else None),
             void_colours=tuple(v for v in self.ignore if isinstance(v, tuple)),
             by_value=("grey", "palette") if self.values else (),

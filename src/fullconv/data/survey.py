@@ -120,7 +120,7 @@ def settle(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet
     count, ignore = len(classes), classes.ignore_index
     if encoding.colours:
         for kind in ("grey", "palette"):
-            files = [found for found in looked if found.mask.kind == kind]
+            files = [found for found in looked if found.mask.kind == kind and found.colours is not None]
             if files and kind not in encoding.by_value and _by_numbers(kind, files, encoding, classes):
                 first = next((found for found in files if not _in_colours(found, encoding, ignore)), files[0])
                 encoding = dataclasses.replace(encoding, by_value=(*encoding.by_value, kind))

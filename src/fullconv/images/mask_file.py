@@ -58,7 +58,7 @@ class MaskFile:
         return height, width
 
     def shades(self) -> np.ndarray | None:
-        """The colour that each value is shown in, packed (:func:`packed`), int64 ``[values]``; :data:`NO_COLOUR` for a
+        """The colour that each value is shown in, packed (:func:`packed`), int32 ``[values]``; :data:`NO_COLOUR` for a
         value without one. None where the file's numbers are not shown as colours of 8 bits."""
         if self.palette is not None:
             known = packed(self.palette)
@@ -74,7 +74,7 @@ class MaskFile:
         return np.where(exact, packed(np.repeat(shown[:, None], 3, 1)), NO_COLOUR)
 
     def packed(self) -> np.ndarray | None:
-        """The file as colours, each packed into a number, int64 ``[height, width]``; None where it has none."""
+        """The file as colours, each packed into a number, int32 ``[height, width]``; None where it has none."""
         if self.kind == "colour":
             return packed(self.stored)
         shades = self.shades() if self.kind != "planes" else None
@@ -89,9 +89,12 @@ class MaskFile:
 
 
 def packed(colours: np.ndarray) -> np.ndarray:
-    """RGB ``[..., 3]`` as one number each, int64 ``[...]``."""
-    wide = colours.astype(np.int64)
-    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    """RGB ``[..., 3]`` as one number each, int32 ``[...]``."""
+    numbers = colours[..., 0].astype(np.int32)
+    for channel in (1, 2):
+        numbers <<= 8
+        numbers |= colours[..., channel]
+    return numbers
 
 
 def unpacked(number: int) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fullconv.errors import DataError
 from fullconv.images.files import frames, open_array, opened
-from fullconv.images.mask_file import MaskFile, UnfitMask, clear_parts, lossy, of_numbers
+from fullconv.images.mask_file import MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.mask_tiff import mask_from_tiff
 from fullconv.images.orientation import TAG, upright
 from fullconv.images.tiff import is_tiff
@@ -35,6 +35,9 @@ def read_mask(path: Path) -> MaskFile:
     mask = mask_from_tiff(path) if is_tiff(path) else _from_picture(path)
     if mask.palette is not None and np.array_equal(mask.palette, RAMP[: len(mask.palette)]):
         mask = replace(mask, kind="grey", white=255, palette=None)  # a grey file by another name
+    if mask.kind == "colour" and mask.stored.max(initial=0) == 1 and mask.grey_values() is None:
+        turned = {"orientation": mask.orientation, "missing": mask.missing, "plane": "channel"}
+        mask = of_planes(path, list(np.moveaxis(mask.stored, 2, 0)), turned)  # 0 and 1 are no colours
     return mask
 
 

@@ -240,7 +240,10 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, ignore_index: int) -> 
     ids = colour_ids(encoding, ignore_index)
     shades = mask.shades() if mask.kind != "colour" else None
     if shades is None:
-        labels = looked_up(packed(mask.stored), ids)
+        numbers = packed(mask.stored).ravel()
+        starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))  # neighbours are mostly of one colour
+        found = looked_up(numbers[starts], ids)
+        labels = np.repeat(found, np.diff(starts, append=len(numbers))).reshape(mask.size)
     else:
         table = looked_up(shades, ids)
         for value in void_numbers(mask, encoding):
@@ -256,6 +259,7 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, ignore_index: int) -> 
         raise DataError(
             f"{mask.path}: {_colour_at(mask, shades, row, column)} at row {row}, column {column} stands for no class "
             f"({int(stray.sum())} such pixels); add it to dataset.yaml, or save the mask without smoothing"
+            + ("" if shades is None else "; if its numbers are ids, write 'values: {0: NAME, ...}' into it")
         )
     return see_through(mask, encoding, ignore_index, labels)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -99,7 +100,9 @@ def no_data(page: tifffile.TiffPage) -> float | int | None:
         value = float(str(tag.value).strip("\0 ")) if tag is not None else None
     except ValueError:
         return None
-    return int(value) if value is not None and value.is_integer() and abs(value) < 1 << 62 else value
+    if value is None or math.isnan(value):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1 << 62 else value
 
 
 def colours_of(page: tifffile.TiffPage) -> np.ndarray | None:
