@@ -152,7 +152,11 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Fi
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    grid = figure.add_gridspec(2, 2)
+    same = train_loss == VAL_LOSS
+    right = figure.add_subplot(grid[:, 1])
+    first = figure.add_subplot(grid[:, 0] if same else grid[0, 0])
+    second = first if same else figure.add_subplot(grid[1, 0], sharex=first)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
 
@@ -160,18 +164,11 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Fi
         values = [row.get(name, math.nan) for row in history]
         axes.plot(epochs, values, style, label=label, color=colour, marker=marker, markersize=3)
 
-    same = train_loss == VAL_LOSS
-    other = left if same else left.twinx()
-    plot(left, "train_loss", f"train: {train_loss}", "C0")
-    plot(other, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
-    left.set_title("loss")
-    left.set_ylabel(f"{VAL_LOSS} per pixel" if same else f"train: {train_loss}", color="black" if same else "C0")
-    if not same:
-        other.set_ylabel(f"val: {VAL_LOSS} per pixel", color="C1")
-        left.tick_params(axis="y", colors="C0")
-        other.tick_params(axis="y", colors="C1")
-    lines = [*left.get_lines(), *(other.get_lines() if not same else [])]
-    left.legend(lines, [line.get_label() for line in lines])
+    plot(first, "train_loss", f"train: {train_loss}", "C0")
+    plot(second, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
+    first.set_title("loss" if same else "loss: two quantities, each on its own axis")
+    first.legend()
+    second.legend()
     for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
         for index, name in enumerate(("mean_iou", "pixel_accuracy", "mean_accuracy")):
             words = name.replace("_", " ").replace("iou", "IoU")
@@ -179,7 +176,7 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Fi
     right.set_title("scores: val, and train on augmented crops")
     right.set_ylim(0, 1)
     right.legend(ncols=2, fontsize="small")
-    for axes in (left, right):
+    for axes in dict.fromkeys((first, second, right)):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

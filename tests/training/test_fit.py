@@ -167,7 +167,9 @@ def test_two_processes_see_the_batches_of_one(network: str, tmp_path: Path) -> N
     )
     for devices in ("1", "2"):
         command = [sys.executable, str(script), str(tmp_path / devices), devices]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        said = done.stdout
+        assert "Warning" not in done.stderr
         assert ("batch 4 = 2 per device x 2, 2 steps an epoch" in said) == (devices == "2")
     one, two = (load_file(tmp_path / d / "last.safetensors") for d in ("1", "2"))
     for name, value in one.items():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import MethodType
+from typing import Any
 
 import torch
 from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -26,6 +26,22 @@ def share_statistics(network: nn.Module, device: torch.device) -> None:
             module.forward = MethodType(_shared, module)  # type: ignore[method-assign]
 
 
+class _Summed(torch.autograd.Function):
+    """The sum over processes. Each adds to everyone's result, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Tensor:
+        total = outer[0].clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
 def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
     """``forward`` of a batch norm; running statistics move as PyTorch's do, with the unbiased variance."""
     if not norm.training:  # frozen: by the running statistics
@@ -34,10 +50,10 @@ def _shared(norm: _BatchNorm, x: Tensor) -> Tensor:
     shape = [1, -1, *[1] * (x.ndim - 2)]
     wide = x.float()
     own = wide.new_full((1,), x.numel() / x.shape[1])
-    total = all_reduce(torch.cat([wide.sum(axes), own]))
+    total = _Summed.apply(torch.cat([wide.sum(axes), own]))
     mean, count = total[:-1] / total[-1], total[-1].detach()
     centred = wide - mean.view(shape)
-    variance = all_reduce(centred.square().sum(axes)) / count
+    variance = _Summed.apply(centred.square().sum(axes)) / count
     if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
         norm.num_batches_tracked += 1
         share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum

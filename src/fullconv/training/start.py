@@ -318,7 +318,8 @@ def _checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> Chec
     if report.notes:
         kinds = Counter(finding.kind for finding in report.findings if not finding.problem)
         told = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in kinds.items())
-        reporter.say(f"{len(report.notes)} notes on the data: {told}; fullconv check says more")
+        count = len(report.notes)
+        reporter.say(f"{count} note{'s' * (count > 1)} on the data: {told}; fullconv check says more")
     return report
 
 
