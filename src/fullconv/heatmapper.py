@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,14 @@ class HeatMapper:
         device: str = "auto",
         precision: str = "auto",
     ) -> HeatMapper:
-        """By the names that :func:`fullconv.models.classifier.build_classifier` takes."""
-        mapper = cls(build_classifier(encoder, encoder_weights, head_weights, encoder_args))
+        """By the names that :func:`fullconv.models.classifier.build_classifier` takes.
+
+        Warns where a head may not belong to its body.
+        """
+        model = build_classifier(encoder, encoder_weights, head_weights, encoder_args)
+        for line in model.warnings:
+            warnings.warn(line, stacklevel=2)
+        mapper = cls(model)
         return mapper.to(device, precision)
 
     def to(self, device: str = "auto", precision: str = "auto") -> HeatMapper:

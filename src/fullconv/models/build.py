@@ -46,6 +46,7 @@ class BuiltModel:
         licence: of the encoder's weights, as far as their file says.
         notes: lines for the user: what was loaded from where.
         listing: the same, parameter by parameter.
+        warnings: lines on what may be wrong with them.
     """
 
     network: nn.Module
@@ -55,6 +56,7 @@ class BuiltModel:
     licence: str = ""
     notes: list[str] = field(default_factory=list)
     listing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def note(self, source: str, report: TransplantReport) -> None:
         """Keep what became of the weights of ``source``."""

@@ -12,10 +12,11 @@ import torchvision
 from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
-from fullconv.models import download
+from fullconv.models import download, keras_resnet
 from fullconv.models.arguments import TIMM, check_arguments, check_network
 from fullconv.models.build import BuiltModel, honoured
 from fullconv.models.convolutionalize import convolutionalize
+from fullconv.models.keras_h5 import read_arrays
 from fullconv.models.weights import read_weights, timm_metadata, transplant
 
 TORCHVISION = "torchvision/"
@@ -27,9 +28,10 @@ def build_classifier(
     """An ImageNet-1k classifier that scores every place: images ``n 3 H W`` -> logits ``n 1000 h w``.
 
     Args:
-        name: a timm classifier (``resnet50``), or torchvision's as ``torchvision/resnet50``.
+        name: a timm classifier (``resnet50``), torchvision's as ``torchvision/resnet50``, or ``keras/resnet50``.
         weights: ``imagenet`` (downloaded once), ``none``, or a file of timm's or torchvision's parameter names. A file
-            may name its architecture arguments, mean and std in its metadata; they are honoured.
+            may name its architecture arguments, mean and std in its metadata; they are honoured. For ``keras/resnet50``
+            an ``.h5`` file that Keras wrote, with or without the last layer.
         head_weights: an HDF5 file with datasets ``w`` ``[features, classes]`` and ``b`` ``[classes]`` for the last
             layer alone, as Keras users keep them.
         encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`).
@@ -40,6 +42,14 @@ def build_classifier(
     """
     built = BuiltModel(nn.Identity(), {"name": name})
     args = dict(encoder_args or {})
+    if name == keras_resnet.NAME:
+        check_arguments({}, args, f"classifier {name}: encoder_args")
+        built.network = convolutionalize(_keras(weights, head_weights, built), (224, 224))
+        if head_weights:
+            _load_head(built.network, head_weights)
+        return built
+    if Path(weights).suffix in (".h5", ".hdf5"):
+        raise UsageError(f"{weights}: weights of Keras, which fit its own network; use --encoder {keras_resnet.NAME}")
     state: dict[str, Tensor] = {}
     if weights not in ("imagenet", "none"):
         state, metadata = read_weights(weights)
@@ -60,7 +70,35 @@ def build_classifier(
     built.network = convolutionalize(classifier, size)
     if head_weights:
         _load_head(built.network, head_weights)
+        built.warnings.append(
+            f"a last layer fits the body that it was trained on; scores mean little if {Path(head_weights).name} is of "
+            f"another than {name} with these weights; if it is of Keras's ResNet-50, use --encoder {keras_resnet.NAME}"
+        )
     return built
+
+
+def _keras(weights: str, head_weights: str, built: BuiltModel) -> nn.Module:
+    """Keras's ResNet-50 with the weights of an ``.h5`` file."""
+    if weights == "imagenet":
+        raise UsageError(
+            f"{keras_resnet.NAME} has no download here; give Keras's own file with --encoder-weights, which "
+            "keras.applications.ResNet50().save_weights('resnet50.weights.h5') writes"
+        )
+    built.mean, built.std = keras_resnet.MEAN, keras_resnet.STD
+    if weights == "none":
+        return keras_resnet.keras_resnet50()
+    found = keras_resnet.read_resnet50(weights)
+    built.licence = keras_resnet.LICENCE
+    if not found.head and not head_weights:
+        raise UsageError(f"{weights}: has no last layer; give one with --head-weights, such as weights_dense.h5")
+    if found.head and found.state["fc.weight"].shape[0] != 1000:
+        raise UsageError(
+            f"{weights}: its last layer has {found.state['fc.weight'].shape[0]} classes, not ImageNet's 1000"
+        )
+    network = keras_resnet.keras_resnet50(found.epsilon)
+    report = transplant(found.state, network)
+    built.notes.append(f"weights from {Path(weights).name}: {report}")
+    return network
 
 
 def _timm(name: str, weights: str, args: dict[str, Any], built: BuiltModel) -> tuple[nn.Module, tuple[int, int]]:
@@ -100,17 +138,7 @@ def _torchvision(name: str, weights: str) -> nn.Module:
 
 def _load_head(network: nn.Module, path: str) -> None:
     """Replace the last layer's weights by those of an HDF5 file."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise UsageError(f"{path}: reading HDF5 needs h5py; pip install 'fullconv[hdf5]'") from error
-    if not Path(path).is_file():
-        raise UsageError(f"{path}: no such file; give an HDF5 file with datasets w and b")
-    try:
-        with h5py.File(path, "r") as file:
-            w, b = torch.from_numpy(file["w"][:]), torch.from_numpy(file["b"][:])
-    except (OSError, KeyError) as error:
-        raise ModelFileError(f"{path}: not an HDF5 file with datasets w [features, classes] and b ({error})") from error
+    w, b = (torch.from_numpy(array) for array in read_arrays(path, "w", "b"))
     last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
     expected = (last.in_channels, last.out_channels)
     if tuple(w.shape) != expected or tuple(b.shape) != expected[1:] or last.kernel_size != (1, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -112,9 +113,9 @@ def heatmap(
     out
         The folder for the maps.
     encoder
-        A timm classifier, or torchvision's as torchvision/NAME.
+        A timm classifier, torchvision's as torchvision/NAME, or keras/resnet50.
     encoder_weights
-        imagenet (downloaded once), none, or a file.
+        imagenet (downloaded once), none, or a file; for keras/resnet50 an .h5 file of Keras.
     head_weights
         An HDF5 file with datasets w and b for the last layer alone.
     sizes
@@ -140,7 +141,14 @@ def heatmap(
     chosen = [parse_size(text) for text in sizes] if sizes else None
     for name in synset:
         find_synset(name)  # refuses an unknown one before weights are fetched
-    mapper = HeatMapper.load(encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        mapper = HeatMapper.load(
+            encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
+        )
+    for warning in caught:
+        if warning.category is UserWarning:
+            complain(f"warning: {warning.message}")
     failed: list[DataError] = []
 
     def unreadable(error: DataError) -> None:
