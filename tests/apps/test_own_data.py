@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,23 @@ def test_two_annotators(tmp_path: Path, marked: bool, capsys: pytest.CaptureFixt
     assert f"6 tasks have several annotations, of which one counts: 6 {said}" in str(checked(root, capsys)["printed"])
     car = 9 * 9 if marked else 17 * 17  # a quarter or half of the sides and the outline, as Pillow draws it
     assert converted(root, capsys)[:2] == (["background", "car"], [[1024 - car, car]] * 6)
+
+
+def test_an_archive_whose_names_are_utf_8_without_saying_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / f"été{number}.png", number)
+        mask(root / "masks" / f"été{number}.png")
+    (root / "train.txt").write_text("été0\nété1\nété2\n", encoding="utf-8")
+    (root / "val.txt").write_text("été3\n", encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for path in sorted(root.rglob("*.*")):
+            archive.write(path, path.relative_to(tmp_path))
+    content = (tmp_path / "data.zip").read_bytes()
+    heads = rb"(PK\x03\x04..|PK\x01\x02....).\x08"  # the bit that names are UTF-8, which macOS leaves out
+    unsaid = re.sub(heads, lambda head: head.group(1) + b"\0\0", content, flags=re.DOTALL)
+    assert unsaid != content
+    (tmp_path / "data.zip").write_bytes(unsaid)
+    found = checked(tmp_path / "data.zip", capsys)
+    assert found["images"] == {"train": 3, "val": 1}
+    assert "not used: 2 .png in images (été4.png, été5.png)" in str(found["printed"])

@@ -162,3 +162,32 @@ def test_folders_that_were_not_looked_at_are_counted(tmp_path: Path, make_folder
         open_dataset(tmp_path / "above")
     make_folder(3, name="above/a")
     assert f"11 more folders of {tmp_path / 'above'} were not looked at" in open_dataset(tmp_path / "above").reasons
+
+
+@pytest.mark.parametrize(
+    ("names", "counts", "said"),
+    [
+        (
+            ("train-0.tar", "more-0.tar"),
+            {"train": 1, "val": 1},
+            "2 images of no split are left out: others are named train",
+        ),
+        (("val-0.tar", "more-0.tar"), {"val": 2, "train": 2}, "nothing is named train: the images of no split are"),
+    ],
+)
+def test_shards_of_no_split_beside_others(
+    tmp_path: Path, make_folder: Make, names: tuple[str, ...], counts: dict[str, int], said: str
+) -> None:
+    plain = make_folder(4)
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for place, name in enumerate(names):
+        with tarfile.open(shards / name, "w") as tar:
+            for number in (2 * place, 2 * place + 1):
+                for kind, ending in (("images", ".png"), ("masks", ".seg.png")):
+                    tar.add(plain / kind / f"scene_{number}.png", f"{number}{ending}")
+    spec = open_dataset(shards)
+    assert said in spec.reasons
+    assert {split: len(items) for split, items in spec.splits.items()} == counts
+    first = {item.id for split, items in spec.splits.items() for item in items if "train-0.tar" in str(item.image)}
+    assert first == ({"0", "1"} if "train-0.tar" in names else set())

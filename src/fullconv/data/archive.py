@@ -24,6 +24,9 @@ DAMAGED = (
 LARGE, MOST_TIMES = 1 << 30, 200
 """What is packed may become this many bytes, or this many times its own size, without a question."""
 
+UTF_8 = 0x800
+"""The bit by which a zip says that a name is UTF-8."""
+
 
 def is_archive(path: Path) -> bool:
     """Whether the file is a zip or a (compressed) tar archive."""
@@ -64,7 +67,7 @@ def unpack(path: Path) -> Path:
 
 def _extract(path: Path, folder: Path) -> None:
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path, metadata_encoding=_names_in(path)) as archive:
             for info in archive.infolist():
                 _refuse_outside(path, info.filename)
                 if stat.S_ISLNK(info.external_attr >> 16):
@@ -82,6 +85,16 @@ def _extract(path: Path, folder: Path) -> None:
         _refuse_bomb(path, sum(member.size for member in archive.getmembers()))
         _refuse_cut(path, archive)
         archive.extractall(folder, filter="data")
+
+
+def _names_in(path: Path) -> str | None:
+    """The encoding of a zip's names that do not state it: UTF-8 if they are (macOS); None: the format's own."""
+    with zipfile.ZipFile(path) as archive:
+        unsaid = [info.filename.encode("cp437") for info in archive.infolist() if not info.flag_bits & UTF_8]
+    try:
+        return "utf-8" if not b"".join(unsaid).isascii() and b"\n".join(unsaid).decode() else None
+    except UnicodeDecodeError:
+        return None
 
 
 def _refuse_bomb(path: Path, unpacked: int) -> None:

@@ -16,6 +16,7 @@ from fullconv.text import read_text
 MOST_SPARSE = 20
 NAME_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "label_names.txt", "classes.names", "obj.names",
+    "labelmap.txt", "label_map.txt",
 )  # fmt: skip
 
 

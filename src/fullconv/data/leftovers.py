@@ -27,10 +27,11 @@ def leftovers(root: Path, items: Iterable[Item], read: Iterable[Path]) -> list[s
     Args:
         read: lists, tables and annotation files that were read to find the items.
     """
-    used = {os.path.normpath(path) for path in read}
+    used = {os.fspath(path) for path in read}
     for item in items:
-        used.add(os.path.normpath(item.image))
-        used.add(os.path.normpath(item.mask))
+        used.add(os.fspath(item.image))
+        used.add(os.fspath(item.mask))
+    used |= {os.path.normpath(path) for path in used if ".." in path}
     places: dict[tuple[str, str], list[str]] = {}
     for folder, name in files_below(root):
         if os.path.join(folder, name) in used or HARMLESS.fullmatch(name):

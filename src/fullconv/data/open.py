@@ -244,6 +244,11 @@ def _splits(root: Path, found: Found, description: Description, reasons: list[st
     splits = dict(found.splits)
     if not any(splits.values()):
         raise DataError(f"{root}: {found.layout}, but no image is in any split; see its lists")
+    if "" in splits and "train" in splits:
+        reasons.append(f"{len(splits.pop(''))} images of no split are left out: others are named train")
+    elif "" in splits and "val" in splits:
+        reasons.append("nothing is named train: the images of no split are")
+        splits["train"] = splits.pop("")
     if "train" in splits and "val" in splits:
         return splits
     if not {"", "train"} & set(splits):

@@ -116,3 +116,11 @@ def test_a_year_in_a_name_is_not_coco() -> None:
     assert is_public(Path("instances_val2017.json"), found)
     assert not is_public(Path("instances_val2017.json"), {1: {"id": 1, "name": "roof"}})
     assert not is_public(Path("instances_val.json"), found)
+
+
+def test_a_labelmap_of_names_alone_is_a_list_of_classes(make_folder: Make, tmp_path: Path) -> None:
+    root = voc(make_folder, [f"p{index}" for index in range(6)], tmp_path / "own")
+    names = ("ground", "disc", "square", "triangle", "ring")
+    (root / "labelmap.txt").write_text("\n".join(names))
+    spec = open_dataset(root)
+    assert (spec.layout, spec.classes.names) == ("voc", names)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fullconv.data.layouts.names import Names, spot
-from fullconv.data.layouts.pairing import Words, pair, paired, paired_within
+from fullconv.data.layouts.pairing import pair, paired, paired_within
+from fullconv.data.layouts.pairing_rules import Words
 from fullconv.errors import DataError
 
 
@@ -117,3 +118,15 @@ def test_spot_finds_every_part_of_a_path(tmp_path: Path) -> None:
     assert found is not None
     assert found.name == "Photo.JPG"
     assert spot(tmp_path / "forêt" / "hiver" / "photo.jpg") is None
+
+
+def test_the_folder_of_the_session_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "apart", "images/a/1.png", "masks/a/1_mask.png")
+    touch(tmp_path / "beside", "1_sat.jpg", "1_mask.png", "2_sat.jpg", "2_mask.png")
+    monkeypatch.chdir(tmp_path / "apart")
+    (item,) = paired(Path("images"), Path("masks"))
+    assert (item.id, item.mask) == ("a/1", Path("masks/a/1_mask.png"))
+    monkeypatch.chdir(tmp_path / "beside")
+    items = paired_within(Path())
+    assert items is not None
+    assert [(item.id, item.mask.name) for item in items] == [("1_sat", "1_mask.png"), ("2_sat", "2_mask.png")]

@@ -14,7 +14,7 @@ from fullconv.data.checking.forms import Form, judge_forms
 from fullconv.data.checking.reading import Fingerprint
 from fullconv.data.checking.values import judge_range
 from fullconv.data.layouts.base import SPLIT_NAMES, image_files
-from fullconv.data.layouts.pairing import MASK_ENDINGS
+from fullconv.data.layouts.pairing_rules import MASK_ENDINGS
 from fullconv.data.spec import DatasetSpec
 from fullconv.errors import first_few
 

@@ -37,15 +37,13 @@ def instance_files(root: Path) -> list[Path]:
         single = [path]
     if single:
         return single
-    masks = [folder for name in MASK_FOLDERS if (folder := child(root, (name,))) is not None]
-    if any(image_files(folder) for folder in masks):
-        return []
     notes = child(root, NOTES)
     found: list[Path] = []
     for folder in dict.fromkeys(one for one in (root, notes, *parts) if one is not None):
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and path.is_file())
         found += [path for path in files if len(files) <= FEW and may_be_coco(path)]
-    return found
+    masks = [folder for name in MASK_FOLDERS if found and (folder := child(root, (name,))) is not None]
+    return [] if any(image_files(folder) for folder in masks) else found
 
 
 def may_be_coco(path: Path) -> bool:

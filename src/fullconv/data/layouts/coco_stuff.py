@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fullconv.data.counting import names_file
 from fullconv.data.description import Description
 from fullconv.data.layouts.base import Found, listed
 from fullconv.data.layouts.coco_files import image_folder
@@ -17,6 +18,7 @@ from fullconv.data.spec import Item
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
+from fullconv.text import read_text
 
 COCO_STUFF_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -78,4 +80,6 @@ def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
     beside = [kind for kind in ("instances", "panoptic") if next((root / "annotations").glob(f"{kind}_*.json"), None)]
     if beside:
         reasons.append(f"{' and '.join(beside)} files lie beside and are not used; move the maps away to use them")
-    return Found("coco_stuff", reasons, splits, COCO_STUFF_CLASSES, MaskEncoding(void_values=(255,)), public=True)
+    listing = names_file(root)
+    public = listing is None or "person" in read_text(listing)  # labels.txt is COCO-Stuff's own
+    return Found("coco_stuff", reasons, splits, COCO_STUFF_CLASSES, MaskEncoding(void_values=(255,)), public=public)

@@ -20,6 +20,7 @@ from fullconv.spec import ClassSet, Colour
 
 IGNORED_LABEL = "ignored"
 IMAGE_FOLDERS = ("JPEGImages", "images", ".")
+_COLOURS = re.compile(r":|\d\s*,\s*\d")
 _LINE = re.compile(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::[^:]*){0,2}")
 
 
@@ -32,6 +33,9 @@ def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
     listing, masks = root / "labelmap.txt", root / "SegmentationClass"
     if not (listing.is_file() and masks.is_dir()):
         return None
+    rows = [line for line in lines(listing) if not line.startswith("#")]
+    if rows and not any(_COLOURS.search(line) for line in rows):
+        return None  # a list of names
     classes, encoding, voids = _label_map(listing)
     reasons = [
         f"labelmap.txt and SegmentationClass: CVAT's Segmentation mask 1.1, {len(classes)} classes by their colours"

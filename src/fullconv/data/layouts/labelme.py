@@ -65,21 +65,26 @@ def _files(root: Path) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
 
     They lie beside the images or, where no masks do, in a folder of their own: ``labels``, ``annotations``, ...
     """
-    masks = [folder for name in MASK_FOLDERS if (folder := child(root, (name,))) is not None]
-    beside = not any(image_files(folder) for folder in masks)
 
     def below(folder: Path) -> list[Path]:
-        own = [found for name in (*NOTES, "images") if beside and (found := child(folder, (name,))) is not None]
+        own = [found for name in (*NOTES, "images") if (found := child(folder, (name,))) is not None]
         return [folder, *own]
 
     found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for split, names in SPLIT_NAMES:
         parts = [part for place in below(root) if (part := child(place, names)) is not None]
-        pairs = [pair for part in parts for place in below(part) for pair in _annotations(place)]
-        if pairs:
-            found[split] = pairs
-    whole = [] if "train" in found else [pair for place in below(root) for pair in _annotations(place)]
-    return {"": whole} if whole else found
+        found[split] = [pair for part in parts for place in below(part) for pair in _annotations(place)]
+    found[""] = [] if found["train"] else [pair for place in below(root) for pair in _annotations(place)]
+    own = {root, *(folder for _, names in SPLIT_NAMES if (folder := child(root, names)) is not None)}
+    if any(path.parent not in own for pairs in found.values() for path, _ in pairs) and _holds_masks(root):
+        found = {split: [pair for pair in pairs if pair[0].parent in own] for split, pairs in found.items()}
+    found = {split: pairs for split, pairs in found.items() if pairs}
+    return {"": found[""]} if "" in found else found
+
+
+def _holds_masks(root: Path) -> bool:
+    folders = [folder for name in MASK_FOLDERS if (folder := child(root, (name,))) is not None]
+    return any(image_files(folder) for folder in folders)
 
 
 def _annotations(folder: Path) -> list[tuple[Path, dict[str, Any]]]:

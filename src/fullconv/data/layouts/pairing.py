@@ -3,78 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from fullconv.data.layouts.base import image_files
 from fullconv.data.layouts.names import Names, composed
+from fullconv.data.layouts.pairing_rules import MASK_ENDINGS, MASK_WORDS, Ending, Fit, Rule, by_words, parts_of
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.images.files import IMAGE_SUFFIXES
 
-MASK_ENDINGS = ("", "_mask", "-mask", "_masks", "_label", "_labels", "_gt", "_seg", "_L", "_P", "_labelIds")
-MASK_WORDS = {
-    "mask", "masks", "msk", "label", "labels", "lbl", "labelmap", "gt", "groundtruth", "truth", "seg", "segmentation",
-    "segm", "annotation", "annotations", "annot", "ann", "target", "targets", "matte",
-}  # fmt: skip
-"""Words by which the name of a mask differs from its image's, before or after what they have in common."""
-IMAGE_WORDS = {
-    "image", "images", "img", "im", "sat", "satellite", "rgb", "photo", "pic", "picture", "input", "raw", "orig",
-    "original", "color", "colour", "frame", "scan", "tile", "patch",
-}  # fmt: skip
-_PARTS = re.compile(r"[^\W\d_]+|\d+")
 MOSTLY = 0.8
 """Share of the images that must have a mask side by side, before a folder is taken for such data."""
-
-
-class Rule(Protocol):
-    """Brings the names of an image and of its mask to one key; None for a name that the rule is not about."""
-
-    @property
-    def said(self) -> str: ...
-
-    def image(self, key: str) -> str | None: ...
-
-    def mask(self, key: str) -> str | None: ...
-
-
-@dataclass(frozen=True)
-class Ending:
-    """The mask's name is the image's and something after it."""
-
-    ending: str
-
-    @property
-    def said(self) -> str:
-        return ""  # the rule of every folder
-
-    def image(self, key: str) -> str | None:
-        return key + self.ending
-
-    def mask(self, key: str) -> str | None:
-        return key
-
-
-@dataclass(frozen=True)
-class Words:
-    """The names are equal but for a word of the image (or none) and a word of the mask, wherever they stand."""
-
-    image_word: str
-    mask_word: str
-
-    @property
-    def said(self) -> str:
-        own = f"have the word {self.image_word!r}" if self.image_word else "have no such word"
-        return f"masks are known by the word {self.mask_word!r} in their names, where images {own}"
-
-    def image(self, key: str) -> str | None:
-        return _without(self.image_word, key)
-
-    def mask(self, key: str) -> str | None:
-        return _without(self.mask_word, key)
 
 
 @dataclass
@@ -86,12 +27,14 @@ class Pairing:
         bare: images without a mask.
         said: the rules applied that are more than equal names or an ending.
         expected: the mask's name that the first image was to have.
+        found: the first mask, if there is one.
     """
 
     items: list[Item] = field(default_factory=list)
     bare: list[Path] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     expected: str = ""
+    found: Path | None = None
 
 
 def pair(images: Path, masks: Path, suffix: str = "") -> Pairing:
@@ -106,11 +49,13 @@ def pair(images: Path, masks: Path, suffix: str = "") -> Pairing:
     """
     pictures, files = _by_key(image_files(images), images, "mask"), _by_key(image_files(masks), masks, "image")
     rules: list[Rule] = [Ending(ending) for ending in ((suffix,) if suffix else MASK_ENDINGS)]
-    rule = _best(rules, pictures, files)
-    if not suffix and _fitting(rule, pictures, files) < len(pictures):
-        rule = _best([rule, *_by_words(pictures, files)], pictures, files)
+    fit = Fit(list(pictures), files)
+    rule = fit.best(rules)
+    if not suffix and fit.count(rule) < len(fit.sample):
+        rule = fit.best([rule, *by_words(pictures, files)])
     known = Names((name, path) for key, path in files.items() if (name := rule.mask(key)) is not None)
     result = Pairing(expected=(rule.image(next(iter(pictures), "")) or ""), said=[rule.said] if rule.said else [])
+    result.found = next(iter(files.values()), None)
     other_case = []
     for key, path in pictures.items():
         name = rule.image(key)
@@ -133,19 +78,18 @@ def paired(images: Path, masks: Path, suffix: str = "", reasons: list[str] | Non
         images, masks, suffix: as :func:`pair` has them.
         reasons: the rules applied are added here.
     """
-    if not image_files(images):
+    result = pair(images, masks, suffix)
+    if not (result.items or result.bare):
         raise DataError(f"{images}: no images found; expected {', '.join(IMAGE_SUFFIXES)}")
-    found = image_files(masks)
-    if not found:
+    if result.found is None:
         outlines = next(masks.rglob("*.txt"), None)
         said = f"found {outlines.name}: YOLO's outlines need a data.yaml with names beside" if outlines else ""
         raise DataError(f"{masks}: no masks found; {said or 'expected PNG files named like the images'}")
-    result = pair(images, masks, suffix)
     bare = [path.name for path in result.bare]
     if not result.items:
         raise DataError(
             f"{images}: no image has a mask in {masks.name}/ (for {bare[0]} expected {result.expected}.png, found "
-            f"{found[0].relative_to(masks)}); name the masks like the images, or give mask_suffix in dataset.yaml"
+            f"{result.found.relative_to(masks)}); name the masks like the images, or give mask_suffix in dataset.yaml"
         )
     if bare:
         raise DataError(
@@ -178,8 +122,8 @@ def paired_within(folder: Path, suffix: str = "", reasons: list[str] | None = No
     rules: list[Rule] = [Ending(ending) for ending in endings]
     masks, rule = max(((_within(rule, files), rule) for rule in rules), key=lambda found: len(found[0]))
     if not suffix and len(masks) < MOSTLY * (len(files) - len(masks)):
-        worded = [key for key in files if {part.casefold() for part in _parts(key)} & MASK_WORDS]
-        rules = _by_words([key for key in files if key not in set(worded)], worded)
+        worded = [key for key in files if {part.casefold() for part in parts_of(key)} & MASK_WORDS]
+        rules = by_words([key for key in files if key not in set(worded)], worded)
         more = [(_within(rule, files), rule) for rule in rules]
         masks, rule = max([(masks, rule), *more], key=lambda found: len(found[0]))
     rest = sorted(set(files) - set(masks) - set(masks.values()))
@@ -216,55 +160,6 @@ def _by_key(paths: Sequence[Path], folder: Path, other: str) -> dict[str, Path]:
     return found
 
 
-def _fitting(rule: Rule, pictures: Iterable[str], files: Collection[str], fold: bool = False) -> int:
-    """How many images have a mask by a rule; none where it gives two masks, or two images, one name."""
-    if isinstance(rule, Ending) and not fold:
-        return sum(key + rule.ending in files for key in pictures)
-    masks = [name for key in files if (name := rule.mask(key)) is not None]
-    images = [name for key in pictures if (name := rule.image(key)) is not None]
-    if len(set(masks)) < len(masks) or len(set(images)) < len(images):
-        return 0
-    if fold:
-        return len({name.casefold() for name in images} & {name.casefold() for name in masks})
-    return len(set(images) & set(masks))
-
-
-def _best(rules: Sequence[Rule], pictures: Collection[str], files: Collection[str]) -> Rule:
-    """The rule by which most images have a mask, the first of equal ones; in another case only where none fits all."""
-    counts = [_fitting(rule, pictures, files) for rule in rules]
-    if max(counts) < len(pictures):
-        counts = [_fitting(rule, pictures, files, fold=True) for rule in rules]
-    return rules[counts.index(max(counts))]
-
-
-def _by_words(pictures: Collection[str], masks: Collection[str]) -> list[Rule]:
-    """Rules by a word of masks and one that all images have, or a usual one of images, or none.
-
-    Without a word for masks nothing is guessed: ``site1_003`` and ``site2_003`` are two places, not a pair.
-    """
-    own = {part for key in masks for part in _parts(key) if part.casefold() in MASK_WORDS}
-    every = [set(_parts(key)) for key in pictures]
-    common = {part for part in set().union(*every) if part.casefold() in IMAGE_WORDS}
-    common |= {part for part in set.intersection(*every) if not part.isdigit()} if every else set()
-    return [Words(image, mask) for mask in sorted(own) for image in ("", *sorted(common))]
-
-
-def _parts(key: str) -> list[str]:
-    """The words and numbers of a name."""
-    return _PARTS.findall(key.rpartition("/")[2])
-
-
-def _without(word: str, key: str) -> str | None:
-    """The name without a word that it has once; None where it has it never, or several times."""
-    parts = _parts(key)
-    if not word:
-        return "/".join((*key.split("/")[:-1], "_".join(parts)))
-    if parts.count(word) != 1:
-        return None
-    parts.remove(word)
-    return "/".join((*key.split("/")[:-1], "_".join(parts))) if parts else None
-
-
 def _is_mask(rule: Rule, key: str) -> bool:
     return key.endswith(rule.ending) if isinstance(rule, Ending) else rule.mask(key) is not None
 
@@ -292,7 +187,9 @@ def _within(rule: Rule, files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _key(path: Path, folder: Path) -> str:
-    return composed(path.relative_to(folder).with_suffix("").as_posix())
+    above = os.fspath(folder)
+    inside = os.fspath(path)[0 if above == os.curdir else len(above) :].lstrip(os.sep)
+    return composed(os.path.splitext(inside)[0].replace(os.sep, "/"))
 
 
 def _images_in(folder: Path) -> list[Path]:

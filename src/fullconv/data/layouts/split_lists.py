@@ -16,11 +16,11 @@ from fullconv.images.files import IMAGE_SUFFIXES
 
 
 def lists_of(root: Path) -> dict[str, str]:
-    """``train.txt`` and so on in the folder, or in ``splits`` or ``lists`` below it."""
+    """``train.txt`` and so on in the folder, or in ``splits``, ``lists`` or VOC's folder of lists."""
     found: dict[str, str] = {}
     for split, names in SPLIT_NAMES:
         for name in names:
-            for place in ("", "splits/", "lists/"):
+            for place in ("", "splits/", "lists/", "ImageSets/Segmentation/"):
                 if (root / f"{place}{name}.txt").is_file():
                     found.setdefault(split, f"{place}{name}.txt")
     return found

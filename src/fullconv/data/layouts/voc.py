@@ -171,9 +171,8 @@ def _with_sbd(
 
 def _image_name(images: Path, stem: str) -> str:
     """VOC's images are JPEG files; those of data brought into its form may be others."""
-    return next(
-        (f"{stem}{end}" for end in (".jpg", *IMAGE_SUFFIXES) if (images / f"{stem}{end}").is_file()), f"{stem}.jpg"
-    )
+    names = (f"{stem}{end}" for end in (".jpg", *IMAGE_SUFFIXES))
+    return next((there.name for name in names if (there := spot(images / name)) is not None), f"{stem}.jpg")
 
 
 def _stems(listing: Path) -> list[str]:
