@@ -68,7 +68,7 @@ def _read(path: Path, listed: Any) -> dict[str, dict[int, np.ndarray]]:
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelFileError(
-            f"{path}: not a readable HDF5 file ({reason}); it may be truncated: copy it again"
+            f"{path}: not an HDF5 file, or a truncated one ({reason}); copy or save it again"
         ) from error
     if not found:
         raise ModelFileError(f"{path}: no layers of Keras in it; give what save_weights or save wrote")
