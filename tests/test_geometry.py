@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fullconv.geometry import CoordinateMap, Layer, receptive_field, round_up, same_map, tile_windows
+from fullconv.geometry import CoordinateMap, Layer, receptive_field, round_up, same_map
 
 VGG_TO_POOL3 = [
     Layer(3, padding=100), Layer(3, padding=1), Layer(2, 2),
@@ -82,30 +82,6 @@ def test_crop_needs_a_whole_number() -> None:
         same_map(8).crop_to(same_map(16))
     with pytest.raises(ValueError, match="apart"):
         CoordinateMap().crop_to(CoordinateMap().then(Layer(2)))
-
-
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 40), st.data())
-def test_tiles_partition_the_image(height: int, width: int, tile: int, data: st.DataObject) -> None:
-    overlap, step = data.draw(st.integers(0, tile - 1)), data.draw(st.sampled_from([1, 8, 32]))
-    seen = np.zeros((height, width), dtype=int)
-    for t in tile_windows(height, width, tile, overlap, step):
-        if tile - overlap >= step:
-            assert t.top % step == t.left % step == 0
-        assert t.bottom - t.top <= tile
-        assert t.right - t.left <= tile
-        for start, stop, keep_start, keep_stop, length in (
-            (t.top, t.bottom, t.keep_top, t.keep_bottom, height),
-            (t.left, t.right, t.keep_left, t.keep_right, width),
-        ):
-            assert keep_start - start >= (overlap // 2 if start else 0)
-            assert stop - keep_stop >= (overlap // 2 if stop < length else 0)
-        seen[t.keep_top : t.keep_bottom, t.keep_left : t.keep_right] += 1
-    assert (seen == 1).all()
-
-
-def test_tiles_refuse_an_overlap_of_the_whole_tile() -> None:
-    with pytest.raises(ValueError, match="overlap"):
-        list(tile_windows(10, 10, 4, 4))
 
 
 @given(st.integers(1, 1000), st.integers(1, 64))

@@ -1,4 +1,4 @@
-"""Where a pixel goes: strides, receptive fields, crops, paddings, tiles. Integers and fractions, no tensors.
+"""Where a pixel goes: strides, receptive fields, crops, paddings. Integers and fractions, no tensors.
 
 The magic crops of the FCN papers (19, 5, 9, 27, 31) are arithmetic here: compose the layers of both branches
 into a :class:`CoordinateMap` each and ask for the offset between them.
@@ -6,8 +6,7 @@ into a :class:`CoordinateMap` each and ask for the offset between them.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -110,40 +109,3 @@ class Window(NamedTuple):
 def round_up(size: int, multiple: int) -> int:
     """The smallest multiple of ``multiple`` that is at least ``size``."""
     return -(-size // multiple) * multiple
-
-
-class Tile(NamedTuple):
-    """A window of an image to predict, and the part of the result to keep (all in image pixels)."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-    keep_top: int
-    keep_left: int
-    keep_bottom: int
-    keep_right: int
-
-
-def tile_windows(height: int, width: int, tile: int, overlap: int, step: int = 1) -> Iterator[Tile]:
-    """Cover an image with tiles of at most ``tile x tile`` that overlap by at least ``overlap`` pixels.
-
-    Tiles start at multiples of ``step`` (where ``tile - overlap`` leaves room for one), so that a network whose
-    strides divide it sees every tile on the grid of the whole image; the last tile of a row or column may be smaller.
-    The kept parts partition the image: each pixel is kept from exactly one tile, and lies at least
-    ``overlap // 2`` pixels from that tile's edge unless the edge is the image's own.
-    """
-    if not 0 <= overlap < tile:
-        raise ValueError(f"the overlap must be at least 0 and less than the tile, found {overlap} and {tile}")
-    for top, bottom, keep_top, keep_bottom in _spans(height, tile, overlap, step):
-        for left, right, keep_left, keep_right in _spans(width, tile, overlap, step):
-            yield Tile(top, left, bottom, right, keep_top, keep_left, keep_bottom, keep_right)
-
-
-def _spans(length: int, tile: int, overlap: int, step: int) -> list[tuple[int, int, int, int]]:
-    if length <= tile:
-        return [(0, length, 0, length)]
-    advance = (tile - overlap) // step * step or tile - overlap
-    starts = [advance * index for index in range(-(-(length - tile) // advance) + 1)]
-    cuts = [0, *((a + tile + b) // 2 for a, b in itertools.pairwise(starts)), length]
-    return [(start, min(start + tile, length), cuts[i], cuts[i + 1]) for i, start in enumerate(starts)]

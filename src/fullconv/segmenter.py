@@ -21,20 +21,20 @@ from fullconv.data.masks import write_mask
 from fullconv.device import choose_device, choose_precision
 from fullconv.errors import DataError, ModelFileError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
-from fullconv.geometry import Window, tile_windows
+from fullconv.geometry import Window
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.images.stored import WIDE_MODES, Stored
 from fullconv.images.values import to_pixels
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
 from fullconv.models.arguments import described
 from fullconv.models.build import BuiltModel, build_model
+from fullconv.models.context import Context, context
 from fullconv.models.finite import first_bad_layer, not_finite
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
 from fullconv.refine import CRF, dense_crf
 from fullconv.spec import ClassSet, Preprocessing, Values
-
-TILE, OVERLAP = 2048, 256
+from fullconv.tiling import TILE, check_tiles, choose_overlap, seam_note, tile_windows
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,14 @@ class Prediction:
         probabilities: float16 ``[classes, height, width]``, or None where not asked for.
         classes: names and colours of the ids.
         image: what was segmented, uint8 ``[height, width, channels]``.
+        note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray | None
     classes: ClassSet
     image: np.ndarray
+    note: str = ""
 
     def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None) -> np.ndarray:
         """The classes' colours over the image, uint8 ``[height, width, 3]``; those named in ``only`` if it is given."""
@@ -104,6 +106,7 @@ class Segmenter:
         self.preprocessing = preprocessing
         self.provenance = dict(provenance or {})
         self.precision = "fp32"
+        self._context: Context | None = None
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -175,7 +178,7 @@ class Segmenter:
         image: str | Path | np.ndarray | Image.Image,
         *,
         tile: int = TILE,
-        overlap: int = OVERLAP,
+        overlap: int | None = None,
         probabilities: bool = False,
         crf: CRF | None = None,
     ) -> Prediction:
@@ -186,12 +189,14 @@ class Segmenter:
                 the type that the model's range of values is for. Where an image holds nothing (nodata, not finite)
                 the network sees the mean, and labels it all the same.
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
-            overlap: of neighbouring tiles, in pixels.
+            overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
+                tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
             probabilities: also give the probability of every class at every pixel.
             crf: refine with a fully connected CRF (:func:`fullconv.refine.dense_crf`); this holds the probabilities
                 of the whole image in memory.
 
         Raises:
+            UsageError: an image, tile or overlap that cannot be.
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
         pixels = self._read(image)
@@ -204,7 +209,7 @@ class Segmenter:
         pixels: np.ndarray,
         *,
         tile: int = TILE,
-        overlap: int = OVERLAP,
+        overlap: int | None = None,
         probabilities: bool = False,
         crf: CRF | None = None,
         name: str = "the image",
@@ -215,7 +220,8 @@ class Segmenter:
         """
         pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        size = pixels.shape[:2]
+        size = (pixels.shape[0], pixels.shape[1])
+        note = self.seam_note(size, tile, overlap)
         kind = np.uint8 if len(self.classes) <= 256 else np.int32
         labels = np.empty(size, dtype=kind)
         chances = np.empty((len(self.classes), *size), dtype=np.float16) if probabilities else None
@@ -224,15 +230,15 @@ class Segmenter:
                 self.probabilities(self._sound(batch, tile, overlap, name), 1, size)[0].numpy(), pixels, crf
             )
             chances = refined.astype(np.float16) if probabilities else None
-            return Prediction(refined.argmax(0).astype(kind), chances, self.classes, pixels)
+            return Prediction(refined.argmax(0).astype(kind), chances, self.classes, pixels, note)
         for part in self._sound(batch, tile, overlap, name):
             place = (part.rows, part.columns)
             labels[place] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
             if chances is not None:
                 chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
-        return Prediction(labels, chances, self.classes, pixels)
+        return Prediction(labels, chances, self.classes, pixels, note)
 
-    def _sound(self, pixels: Tensor, tile: int, overlap: int, name: str) -> Iterator[Part]:
+    def _sound(self, pixels: Tensor, tile: int, overlap: int | None, name: str) -> Iterator[Part]:
         """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""
         for part in self.parts(pixels, tile, overlap):
             if not bool(part.logits.isfinite().all()):
@@ -260,21 +266,52 @@ class Segmenter:
             result[:, :, part.rows, part.columns] = part.probabilities()
         return result
 
-    def parts(self, pixels: Tensor, tile: int = TILE, overlap: int = OVERLAP) -> Iterator[Part]:
+    def parts(self, pixels: Tensor, tile: int = TILE, overlap: int | None = None) -> Iterator[Part]:
         """Coarse logits of images uint8 ``n c H W``: whole if they fit into a tile, else tile by tile."""
         height, width = pixels.shape[-2:]
         resize = self.preprocessing.resize
+        step: Any = self.network.coarsest_stride
+        check_tiles(tile, overlap, step)
         if resize is not None:
             pixels = _resized(pixels, resize)
             logits, window = self.coarse_logits(pixels)
             window = window.scaled(height / resize[0], width / resize[1])
             yield Part(logits, window, slice(0, height), slice(0, width))
             return
-        step: Any = self.network.coarsest_stride
-        for t in tile_windows(height, width, tile, min(overlap, tile - 1), step):
+        if overlap is None:  # to ask how far the network sees takes a moment
+            overlap = 0 if max(height, width) <= tile else choose_overlap(tile, self.context.pixels, step)
+        for t in tile_windows(height, width, tile, overlap, step):
             logits, window = self.coarse_logits(pixels[:, :, t.top : t.bottom, t.left : t.right])
             inner = window._replace(top=window.top + t.keep_top - t.top, left=window.left + t.keep_left - t.left)
             yield Part(logits, inner, slice(t.keep_top, t.keep_bottom), slice(t.keep_left, t.keep_right))
+
+    @property
+    def context(self) -> Context:
+        """How far the network sees; found once, in a second or so."""
+        if self._context is None:
+            network: Any = self.network
+            self._context = context(network, self.preprocessing.channels)
+        return self._context
+
+    def sees(self) -> str:
+        """How far the network sees, in words."""
+        if self.preprocessing.resize is not None:
+            return "every image whole, at {} x {}: it never goes in tiles".format(*self.preprocessing.resize)
+        return str(self.context)
+
+    def seam_note(self, size: tuple[int, int], tile: int = TILE, overlap: int | None = None) -> str:
+        """Where labels of an image of ``(height, width)`` may differ from those of it as a whole; empty: nowhere.
+
+        Raises:
+            UsageError: a tile or overlap that cannot be.
+        """
+        step: Any = self.network.coarsest_stride
+        check_tiles(tile, overlap, step)
+        if max(size) <= tile or self.preprocessing.resize is not None:
+            return ""
+        pixels, exact = self.context
+        chosen = choose_overlap(tile, pixels, step) if overlap is None else overlap
+        return seam_note(tile, chosen, pixels, exact, step)
 
     def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
         """Raw uint8 pixels ``n c H W`` -> logits ``n classes h w`` and where the image lies in them."""

@@ -16,7 +16,8 @@ from fullconv.errors import DataError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.refine import CRF
-from fullconv.segmenter import OVERLAP, TILE, Prediction, Segmenter
+from fullconv.segmenter import Prediction, Segmenter
+from fullconv.tiling import TILE
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Predicted:
 
     written: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What to know of the masks; each line once."""
 
 
 def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -59,7 +62,7 @@ def predict_files(
     overlay_classes: Sequence[str] | None = None,
     probabilities: bool = False,
     tile: int = TILE,
-    overlap: int = OVERLAP,
+    overlap: int | None = None,
     crf: CRF | None = None,
     progress: Callable[[Path, str], None] | None = None,
 ) -> Predicted:
@@ -69,7 +72,7 @@ def predict_files(
         overlay: also write ``<stem>.overlay.png``, the colours over the image.
         overlay_classes: paint these classes alone there, by name.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
-        tile, overlap: larger images go in overlapping tiles of this side.
+        tile, overlap: as for :meth:`Segmenter.predict`.
         crf: refine with a fully connected CRF.
         progress: called after each file with its path and its error, empty if it went well.
 
@@ -105,6 +108,8 @@ def predict_files(
             error = str(problem)
             result.failed.append(error)
         else:
+            if prediction.note and prediction.note not in result.notes:
+                result.notes.append(prediction.note)
             result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
         if progress is not None:
             progress(path, error)

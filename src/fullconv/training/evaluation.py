@@ -20,8 +20,9 @@ from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
 from fullconv.refine import CRF, dense_crf
-from fullconv.segmenter import OVERLAP, TILE, Part, Segmenter
+from fullconv.segmenter import Part, Segmenter
 from fullconv.spec import Values
+from fullconv.tiling import TILE
 from fullconv.training.loss import asked_only
 
 
@@ -34,6 +35,7 @@ class Measured:
         outside: int64 ``[classes]``: labelled pixels predicted as a class that their image's data set does not label.
         labelled: whether any part of the data labels the class; None: all of them, in every image.
         restricted: whether each image was asked about its own data set's classes only.
+        seams: the segmenter's note on tiles, where there were any.
     """
 
     matrix: ConfusionMatrix
@@ -43,13 +45,16 @@ class Measured:
     loss_sum: float = 0.0
     loss_pixels: int = 0
     images: int = 0
+    seams: str = ""
 
     def scores(self) -> Scores:
         """Of what was counted; without a labelled pixel every one of them, the loss too, is nan."""
         known = None if self.labelled is None else [any(parts) for parts in zip(*self.labelled, strict=True)]
         loss = self.loss_sum / self.loss_pixels if self.loss_pixels else math.nan
         outside = tuple(self.outside.tolist())
-        return self.matrix.scores(loss, self.images, known, outside=outside, notes=self._notes(outside))
+        return self.matrix.scores(
+            loss, self.images, known, outside=outside, notes=(*self._notes(outside), *filter(None, [self.seams]))
+        )
 
     def _notes(self, outside: tuple[int, ...]) -> tuple[str, ...]:
         """How classes that the data do not label were treated; nothing where all are labelled everywhere."""
@@ -79,7 +84,7 @@ def evaluate(
     restrict: bool = False,
     crf: CRF | None = None,
     tile: int = TILE,
-    overlap: int = OVERLAP,
+    overlap: int | None = None,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
@@ -167,7 +172,7 @@ def measure(
     restrict: bool = False,
     partial_loss: bool = False,
     tile: int = TILE,
-    overlap: int = OVERLAP,
+    overlap: int | None = None,
 ) -> Measured:
     """Counts and summed loss over ``batches`` of ``spec``; ``progress`` may raise to stop early.
 
@@ -183,6 +188,8 @@ def measure(
     result = Measured(matrix, torch.zeros(len(spec.classes), dtype=torch.int64, device=device), spec.labelled, restrict)
     for batch in batches:
         target = batch.labels.to(device)
+        size = (batch.labels.shape[1], batch.labels.shape[2])
+        result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
         parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
         if restrict:
             parts = (_asked(part, spec, batch) for part in parts)
@@ -205,7 +212,7 @@ def measure(
     return result
 
 
-def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int) -> Iterator[Part]:
+def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int | None) -> Iterator[Part]:
     """The parts of a batch, refused where their logits are not finite: argmax would make labels of them."""
     for part in segmenter.parts(batch.pixels, tile, overlap):
         finite = part.logits.isfinite().flatten(1).all(1)

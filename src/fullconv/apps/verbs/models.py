@@ -20,9 +20,12 @@ def info(model: Path, /) -> int:
     from fullconv.apps.tables import info_table
     from fullconv.model_file import model_file, read_header
     from fullconv.pretrained import find_model
+    from fullconv.segmenter import Segmenter
 
     found = find_model(model)
-    info_table(model_file(found), read_header(found))
+    file = model_file(found)
+    info_table(file, read_header(found))
+    print(f"sees {Segmenter.load(file, 'cpu', 'fp32').sees()}")
     return 0
 
 

@@ -22,7 +22,7 @@ def predict(
     overlay_classes: str = "",
     probabilities: bool = False,
     tile: int = 2048,
-    overlap: int = 256,
+    overlap: int | None = None,
     crf: bool = False,
     crf_with: str = "",
     device: str = "auto",
@@ -47,7 +47,8 @@ def predict(
     tile
         Images larger than this go in tiles of this side, with bounded memory.
     overlap
-        Overlap of neighbouring tiles in pixels.
+        Overlap of neighbouring tiles in pixels; by default so much that labels are those of the whole image, but at
+        most half a tile. Where that is not enough it is said; fullconv info MODEL shows how far the network sees.
     crf
         Refine the masks with a fully connected CRF: edges follow the image, specks vanish. Holds the probabilities
         of the whole image, whatever --tile.
@@ -64,8 +65,6 @@ def predict(
 
     if not images:
         raise UsageError("no images given; name files, folders or globs after the model")
-    if not 0 <= overlap < tile:
-        raise UsageError(f"--overlap must be at least 0 and less than --tile, found {overlap} and {tile}")
     segmenter = load(model, device, precision)
     result = predict_files(
         segmenter,
@@ -80,6 +79,8 @@ def predict(
         progress=lambda path, error: complain(error) if error else None,
     )
     print(f"{len(result.written)} masks in {out}")
+    for note in result.notes:
+        print(f"  {note}")
     if result.failed:
         complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images could not be read")
     return 1 if result.failed else 0

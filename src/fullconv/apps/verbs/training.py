@@ -95,7 +95,7 @@ def evaluate(
     crf: bool = False,
     crf_with: str = "",
     tile: int = 2048,
-    overlap: int = 256,
+    overlap: int | None = None,
     json: Path | None = None,
     device: str = "auto",
     precision: str = "auto",

@@ -1,0 +1,217 @@
+"""Tiles: they cover an image, and their labels are those of the whole image where the network allows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+from fullconv.apps.cli import run
+from fullconv.errors import UsageError
+from fullconv.geometry import Layer, receptive_field
+from fullconv.models import build_model
+from fullconv.models.context import context
+from fullconv.models.network import SegmentationNetwork
+from fullconv.segmenter import Segmenter
+from fullconv.spec import ClassSet, Preprocessing
+from fullconv.tiling import choose_overlap, tile_windows
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 40), st.data())
+def test_tiles_partition_the_image(height: int, width: int, tile: int, data: st.DataObject) -> None:
+    step = data.draw(st.sampled_from([step for step in (1, 8, 32) if step <= tile]))
+    overlap = data.draw(st.integers(0, tile - step))
+    seen = np.zeros((height, width), dtype=int)
+    for t in tile_windows(height, width, tile, overlap, step):
+        assert t.top % step == t.left % step == 0
+        assert t.bottom - t.top <= tile
+        assert t.right - t.left <= tile
+        for start, stop, keep_start, keep_stop, length in (
+            (t.top, t.bottom, t.keep_top, t.keep_bottom, height),
+            (t.left, t.right, t.keep_left, t.keep_right, width),
+        ):
+            assert keep_start - start >= (overlap // 2 if start else 0)
+            assert stop - keep_stop >= (overlap // 2 if stop < length else 0)
+        seen[t.keep_top : t.keep_bottom, t.keep_left : t.keep_right] += 1
+    assert (seen == 1).all()
+
+
+def test_tiles_refuse_an_overlap_of_the_whole_tile() -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        list(tile_windows(10, 10, 4, 4))
+
+
+def segmenter(name: str, encoder: str, args: dict[str, Any], encoder_args: dict[str, Any] | None = None) -> Segmenter:
+    """Random weights, every class somewhere."""
+    torch.manual_seed(0)
+    built = build_model(name, 3, encoder, model_args=args, encoder_args=encoder_args)
+    network = built.network
+    assert isinstance(network, SegmentationNetwork)
+    for key in network.class_axes:
+        value = network.get_parameter(key)
+        if not key.endswith("bias") and not value.any():
+            nn.init.normal_(value)
+    return Segmenter(built, ClassSet(("a", "b", "c")), Preprocessing()).to("cpu", "fp32")
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+SHALLOW = {"streams": [8, 4]}
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "args", "encoder_args"),
+    [
+        ("fcn8s", "resnet10t", SHALLOW, None),
+        ("fcn8s", "resnet10t", {**SHALLOW, "last": "transposed"}, None),
+        ("fcn8s", "mobilenetv2_050", {"streams": [16, 8]}, None),
+        ("fcn8s", "vgg16", SHALLOW, {"fc_channels": 0}),
+        ("hypercolumn", "resnet10t", {"strides": [8, 4], "column_channels": 8, "hidden": 8}, None),
+    ],
+)
+def test_labels_of_tiles_are_those_of_the_whole_image(
+    name: str, encoder: str, args: dict[str, Any], encoder_args: dict[str, Any] | None
+) -> None:
+    model = segmenter(name, encoder, args, encoder_args)
+    pixels, exact = model.context
+    assert exact
+    assert pixels is not None
+    tile = 4 * (pixels + model.network.coarsest_stride) + 7  # no multiple of the stride
+    image = picture(101, tile + pixels + 11) if pixels < 100 else picture(tile + 33, 55)
+    whole = model.predict(image, tile=10_000).labels
+    tiled = model.predict(image, tile=tile, probabilities=True)
+    assert tiled.note == ""
+    assert (tiled.labels != whole).mean() < 1e-4  # rounding may turn a tie
+    assert tiled.probabilities is not None
+    # with less overlap they are not, and it is said
+    small = model.predict(image, tile=3 * pixels // 2, overlap=0)
+    assert (small.labels != whole).mean() > 1e-3
+    assert f"sees {pixels} pixels around each" in small.note
+
+
+def test_the_context_is_the_receptive_field_of_the_layers() -> None:
+    model = segmenter("fcn32s", "vgg16", {}, {"fc_channels": 8})
+    field = receptive_field(model.network.encoder.layers)  # type: ignore[union-attr, arg-type]
+    pixels, exact = model.context
+    # a pixel reads the places before and after it, 32 apart
+    assert exact
+    assert pixels is not None
+    assert field // 2 <= pixels <= field // 2 + 32
+
+
+def test_a_single_convolution_s_context() -> None:
+    class Net(SegmentationNetwork):
+        def __init__(self, layer: nn.Module) -> None:
+            super().__init__()
+            self.layer, self.stride, self.coarsest_stride = layer, 1, 1
+            from fullconv.geometry import CoordinateMap
+
+            self.coordinates = CoordinateMap()
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.layer(pixels)  # type: ignore[no-any-return]
+
+    for kernel, dilation in ((1, 1), (3, 1), (7, 1), (3, 9)):
+        layers = nn.Conv2d(1, 2, kernel, dilation=dilation, padding=dilation * (kernel // 2))
+        nn.init.zeros_(layers.weight)
+        assert context(Net(layers).eval(), 1) == (receptive_field([Layer(kernel, dilation=dilation)]) // 2, True)
+    sides = nn.Conv2d(1, 2, (1, 5), padding=(0, 2))
+    assert context(Net(sides).eval(), 1) == (2, True)
+    everything = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Upsample(size=(1, 1)))
+    assert context(Net(everything).eval(), 1) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "args"),
+    [
+        ("fcn8s", "efficientnet_b0", {"streams": [8, 4]}),
+        ("deeplab", "mobilenetv2_050", {"head": "aspp-pool", "head_channels": 8}),
+        ("torchvision", "lraspp_mobilenet_v3_large", {}),
+    ],
+)
+def test_networks_that_see_all_of_an_image_say_so(name: str, encoder: str, args: dict[str, Any]) -> None:
+    model = segmenter(name, encoder, args)
+    assert model.context == (None, False)
+    assert "all of an image" in model.sees()
+    assert "sees all of an image" in model.predict(picture(40, 300), tile=128).note
+    assert model.predict(picture(40, 100), tile=128).note == ""
+
+
+def test_the_default_overlap_is_safe_or_half_a_tile() -> None:
+    assert choose_overlap(2048, 200, 32) == 400
+    assert choose_overlap(2040, 200, 32) == 462  # the tile may end within a place
+    assert choose_overlap(512, 200, 32) == 256
+    assert choose_overlap(2048, None, 32) == 256
+    assert choose_overlap(32, 200, 32) == 0
+    model = segmenter("fcn8s", "resnet10t", SHALLOW)
+    pixels = model.context.pixels
+    assert pixels is not None
+    tile = 64
+    note = model.predict(picture(30, 200), tile=tile).note
+    assert f"tiles of {tile} overlap by {tile // 2}" in note
+    # what the note advises is right
+    advised = int(note.split("A tile of ")[1].split()[0])
+    assert model.seam_note((30, advised + 9), advised) == ""
+    advised = int(model.seam_note((30, 999), 500, 8).split("An overlap of ")[1].split(",")[0])
+    assert model.seam_note((30, 999), 500, advised) == model.seam_note((30, 999), 500) == ""
+
+
+@pytest.mark.parametrize("tile", [0, -8, 7, 64.0, "64", None, True, np.float32(64)])
+def test_tiles_that_cannot_be_are_refused(tile: Any) -> None:
+    model = segmenter("fcn8s", "resnet10t", SHALLOW)
+    for size in ((9, 9), (100, 300)):
+        with pytest.raises(UsageError, match=r"tile must be a whole number of pixels, at least 8 .*found"):
+            model.predict(picture(*size), tile=tile)
+
+
+@pytest.mark.parametrize("overlap", [-1, 57, 64, 256, 1.5, "9"])
+def test_overlaps_that_leave_no_room_are_refused(overlap: Any) -> None:
+    model = segmenter("fcn8s", "resnet10t", SHALLOW)
+    with pytest.raises(UsageError, match="overlap must be a whole number of pixels, 0 to 56 with tiles of 64"):
+        model.predict(picture(100, 300), tile=64, overlap=overlap)
+    assert model.predict(picture(9, 80), tile=np.int64(64), overlap=56).labels.shape == (9, 80)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((0, 5, 3), np.uint8),
+        np.zeros((5, 0), np.uint8),
+        np.zeros((3,), np.uint8),
+        np.zeros((1, 2, 3, 3), np.uint8),
+        np.zeros((4, 4, 3), bool),
+        np.zeros((4, 4, 3), complex),
+        np.array([["a"]]),
+        None,
+        Image.new("RGB", (0, 4)),
+    ],
+    ids=str,
+)
+def test_images_that_hold_nothing_or_no_numbers_are_refused(image: Any) -> None:
+    with pytest.raises(UsageError, match=r"expected an array \[height, width, 3\] of numbers, found"):
+        segmenter("fcn8s", "resnet10t", SHALLOW).predict(image)
+
+
+def test_the_command_line_says_how_far_a_network_sees_and_what_tiles_cost(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = segmenter("fcn8s", "resnet10t", SHALLOW)
+    model.save(tmp_path / "m.safetensors")
+    Image.fromarray(picture(50, 300)).save(tmp_path / "a.png")
+    assert run(["info", str(tmp_path / "m.safetensors")]) == 0
+    pixels = model.context.pixels
+    assert f"sees {pixels} pixels around each; tiles that overlap by {2 * pixels} give" in capsys.readouterr().out
+    command = ["predict", str(tmp_path / "m.safetensors"), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
+    assert run([*command, "--tile", "64"]) == 0
+    assert "labels near their seams may differ" in capsys.readouterr().out
+    for wrong in (["--tile", "0"], ["--tile", "64", "--overlap", "64"]):
+        assert run([*command, *wrong]) == 2
+        assert "must be a whole number of pixels" in capsys.readouterr().err
