@@ -271,7 +271,7 @@ class Segmenter:
         height, width = pixels.shape[-2:]
         resize = self.preprocessing.resize
         step: Any = self.network.coarsest_stride
-        check_tiles(tile, overlap, step)
+        self.check_tiles(tile, overlap)
         if resize is not None:
             pixels = _resized(pixels, resize)
             logits, window = self.coarse_logits(pixels)
@@ -293,6 +293,15 @@ class Segmenter:
             self._context = context(network, self.preprocessing.channels)
         return self._context
 
+    def check_tiles(self, tile: int, overlap: int | None) -> None:
+        """Refuse tiles that cannot be.
+
+        Raises:
+            UsageError: no whole numbers, or no room for a step of the network.
+        """
+        step: Any = self.network.coarsest_stride
+        check_tiles(tile, overlap, step)
+
     def sees(self) -> str:
         """How far the network sees, in words."""
         if self.preprocessing.resize is not None:
@@ -305,8 +314,8 @@ class Segmenter:
         Raises:
             UsageError: a tile or overlap that cannot be.
         """
+        self.check_tiles(tile, overlap)
         step: Any = self.network.coarsest_stride
-        check_tiles(tile, overlap, step)
         if max(size) <= tile or self.preprocessing.resize is not None:
             return ""
         pixels, exact = self.context

@@ -134,7 +134,12 @@ def test_tiles(model: Path, tmp_path: Path) -> None:
         (["predict", "MODEL", "EMPTY", "--out", "OUT"], 2, "no images in this folder"),
         (["predict", "MODEL", "--out", "OUT"], 2, "no images given"),
         (["predict", "MODEL", "MODEL"], 2, "--out"),
-        (["predict", "MODEL", "MODEL", "--out", "OUT", "--tile", "8", "--overlap", "9"], 2, "less than --tile"),
+        (["predict", "MODEL", "MODEL", "--out", "OUT", "--tile", "8"], 2, "tile must be a whole number"),
+        (
+            ["predict", "MODEL", "MODEL", "--out", "OUT", "--tile", "64", "--overlap", "64"],
+            2,
+            "0 to 32 with tiles of 64",
+        ),
         (["predict", "MODEL", "MODEL", "--out", "OUT", "--device", "abacus"], 2, "not to be had"),
         (["info", "TEXT"], 2, "not a readable safetensors"),
         (["nonsense"], 2, "nonsense"),

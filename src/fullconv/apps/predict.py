@@ -83,6 +83,7 @@ def predict_files(
         if not overlay:
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         segmenter.classes.ids(overlay_classes)
+    segmenter.check_tiles(tile, overlap)
     paths = find_images(inputs)
     out = Path(out)
     stems: dict[str, Path] = {}

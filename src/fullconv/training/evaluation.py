@@ -107,6 +107,7 @@ def evaluate(
     """
     refuse_unguarded()
     segmenter = model if isinstance(model, Segmenter) else load(model)
+    segmenter.check_tiles(tile, overlap)
     spec = with_classes_of(segmenter, open_dataset(data))
     batches = EvalBatches(EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers))
     return measure(segmenter, spec, batches, progress, crf, restrict, restrict, tile, overlap).scores()
