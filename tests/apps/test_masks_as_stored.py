@@ -237,3 +237,19 @@ def test_channels_of_0_and_1_are_maps_not_colours(tmp_path: Path, capsys: pytest
     said = str(checked(root, capsys)["printed"])
     assert "masks of 3 channels, a 0/1 map for each class: channel 1 is ground" in said
     assert pixels(root, capsys) == THREE
+
+
+def test_no_data_that_is_an_id_is_asked_and_both_answers_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = data(tmp_path / "data", [], "classes: [a, b, c]\n")
+    for number in range(4):
+        picture(root / "images" / f"{number}.png", number)
+        tifffile.imwrite(root / "masks" / f"{number}.tif", MASK, extratags=[(42113, "s", 0, "0", True)])
+    said = str(checked(root, capsys, code=3)["printed"])
+    assert "GDAL's no-data value is 0, which is class 0 too; write 'ignore: [0]'" in said
+    assert "is unlabelled" not in said
+    (root / "dataset.yaml").write_text("classes: [a, b, c]\nignore: [0]\n")
+    assert checked(root, capsys)["void"] == {"train": 3 * 616, "val": 616}
+    (root / "dataset.yaml").write_text("classes: [a, b, c]\nvalues: {0: a, 1: b, 2: c}\n")
+    assert pixels(root, capsys) == THREE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,21 @@ def test_copies_agree_for_programs_that_know_no_exif(
             with Image.open(item.image) as picture:
                 assert picture.getexif().get(0x0112, 1) == 1
                 assert (picture.height, picture.width) == car.shape
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_images_and_masks_in_containers_are_turned_too(
+    orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "shards"
+    root.mkdir()
+    files = pairs(tmp_path / "files", orientation, stored(), of_mask=orientation)
+    with tarfile.open(root / "train-000000.tar", "w") as shard:
+        for number in range(4):
+            shard.add(files / "images" / f"{number}.jpg", f"{number}.jpg")
+            shard.add(files / "masks" / f"{number}.png", f"{number}.seg.png")
+    assert "EXIF" not in str(checked(root, capsys)["printed"])
+    spec = open_dataset(root)
+    for item in (*spec.split("train"), *spec.split("val")):
+        sample = read_sample(spec, item)
+        assert np.array_equal(sample.labels == 1, sample.image[..., 0] > 100)

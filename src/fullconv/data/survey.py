@@ -273,10 +273,12 @@ def stated(found: Contents) -> dict[int, Colour]:
 def _said(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> Iterable[str]:
     """What is done with planes, with transparent pixels and with those that have no number."""
     for count, name in sorted({(found.planes, found.mask.plane) for found in looked if found.planes}):
+        if count not in (len(classes), len(classes) - 1):
+            continue  # refused where it is read
         names = classes.names[len(classes) - count :]
         rest = "unlabelled" if count == len(classes) else classes.names[0]
         yield (
-            f"masks of {count} {name}s, a 0/1 map for each class: {name} 1 is {names[0] if names else '?'}, the others "
+            f"masks of {count} {name}s, a 0/1 map for each class: {name} 1 is {names[0]}, the others "
             f"follow in order; what none shows is {rest}"
         )
     if any("transparent" in found.has for found in looked) and encoding.transparent is not None:
@@ -284,6 +286,7 @@ def _said(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet)
         yield f"transparent pixels are {what}"
     if any("missing" in found.has for found in looked):
         yield "pixels of masks without a number (NaN, or outside GDAL's own mask) are unlabelled"
-    empty = {found.mask.no_data for found in looked if "no data" in found.has} - set(encoding.values)
+    ids = set(encoding.values or range(len(classes))) - set(encoding.void_values or ())
+    empty = {found.mask.no_data for found in looked if "no data" in found.has} - ids
     if empty:
         yield f"GDAL's no-data value ({first_few([str(value) for value in empty])}) is unlabelled"

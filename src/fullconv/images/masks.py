@@ -68,7 +68,7 @@ def asks_about_no_data(path: Path, value: float, name: str) -> str:
     """The question what GDAL's no-data value means where it is an id, too."""
     return (
         f"{path}: GDAL's no-data value is {value}, which is {name} too; write 'ignore: [{value}]' into dataset.yaml "
-        f"(no data: unlabelled), or 'ignore: []' and 'values: {{{value}: NAME, ...}}' (a class)"
+        f"(no data: unlabelled), or 'values: {{{value}: NAME, ...}}' (a class)"
     )
 
 
