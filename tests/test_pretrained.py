@@ -95,11 +95,16 @@ def saved_by_smp(architecture: str, args: dict, folder: Path) -> torch.nn.Module
 
 
 @pytest.mark.parametrize(("architecture", "args"), SMP_NETWORKS)
-def test_answers_as_segmentation_models_own(architecture: str, args: dict, tmp_path: Path) -> None:
+def test_answers_as_segmentation_models_own(
+    architecture: str, args: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     network = saved_by_smp(architecture, args, tmp_path / "theirs")
     names = [f"c{i}" for i in range(max(2, args["classes"]))]
     command = ["import", str(tmp_path / "theirs"), str(tmp_path / "ours.safetensors"), "--classes", ",".join(names)]
     assert run(command) == 0
+    said = capsys.readouterr().out
+    assert "assumed: mean: ImageNet's, std: ImageNet's" in said
+    assert ("left out: activation sigmoid" in said) == ("activation" in args)
     segmenter = fullconv.load(tmp_path / "ours.safetensors", "cpu", "fp32")
     assert segmenter.classes.names == tuple(names)
     pixels = torch.randint(0, 256, (1, 3, 96, 64), dtype=torch.uint8)
@@ -159,7 +164,7 @@ def test_an_imported_network_predicts_at_once_and_is_a_start_for_other_classes(t
     )  # fmt: skip
     listing = (run_folder.path / "weights.txt").read_text()
     assert "copied   encoder.features.0.0.weight" in listing
-    assert "left     head.0.weight" in listing
+    assert "by class head.0.weight" in listing
     with pytest.raises(UsageError, match="mean needs 3 numbers"):
         from_smp(tmp_path / "theirs", ["a", "b", "c"], mean=[0.5, 0.5])
     with pytest.raises(UsageError, match="every class needs a name"):

@@ -17,7 +17,7 @@ from torch import Tensor
 from fullconv import draw
 from fullconv.data.augment import resize_image
 from fullconv.device import choose_device, choose_precision
-from fullconv.errors import UsageError
+from fullconv.errors import NotFiniteError, UsageError
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.models.build import BuiltModel
 from fullconv.models.classifier import build_classifier
@@ -127,6 +127,7 @@ class HeatMapper:
 
         Raises:
             UsageError: a size that the network cannot take.
+            NotFiniteError: its scores are nan or infinite.
         """
         if min(size) < SMALLEST:
             raise UsageError(f"a size must be at least {SMALLEST}x{SMALLEST}, found {size[0]}x{size[1]}")
@@ -141,6 +142,11 @@ class HeatMapper:
                     f"{size[0]}x{size[1]} is too small for this classifier; use its training size"
                 ) from error
             raise
+        if not bool(logits.isfinite().all()):
+            raise NotFiniteError(
+                f"at {size[0]}x{size[1]} the classifier's scores are not finite (nan or inf), so no map; "
+                + ("use --precision fp32" if self.precision != "fp32" else "use other weights")
+            )
         return logits[0].float().softmax(0).cpu()
 
     def heat(

@@ -84,16 +84,17 @@ def from_torchvision(name: str) -> Segmenter:
 def from_smp(
     folder: str | os.PathLike[str],
     classes: Sequence[str],
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Segmenter:
     """A network that segmentation_models.pytorch's ``save_pretrained`` wrote (``config.json`` and safetensors).
 
     Args:
         folder: what it wrote.
         classes: names of the output channels, in order; of a network with one channel also the background's, first.
-        mean, std: what the images were normalised with in training, of 1. The folder does not say; ImageNet's are what
-            the library gives for nearly all of its encoders.
+        mean, std: what the images were normalised with in training, of 1. The folder does not say; by default
+            ImageNet's, what the library gives for nearly all of its encoders. The provenance then says ``assumed``, as
+            it says what was ``left out``: an activation after the scores, a classification head.
 
     Raises:
         UsageError: no such folder, or classes that do not fit.
@@ -114,6 +115,8 @@ def from_smp(
     if not all(name.strip() for name in classes):
         raise UsageError(f"{folder}: every class needs a name, found {', '.join(map(repr, classes))}")
     in_channels = args.get("in_channels", 3)
+    assumed = [f"{name}: ImageNet's" for name, given in (("mean", mean), ("std", std)) if given is None]
+    mean, std = IMAGENET_MEAN if mean is None else mean, IMAGENET_STD if std is None else std
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, 3, in_channels):
             raise UsageError(f"{folder}: {name} needs {in_channels} numbers, found {len(values)}")
@@ -127,6 +130,12 @@ def from_smp(
         raise ModelFileError(f"{file}: does not fit its {SMP_CONFIG} ({' '.join(str(error).split())[:200]})") from error
     built.licence = "not stated"
     source = {"source": f"segmentation_models.pytorch {architecture} {args.get('encoder_name', '')}, {folder.name}"}
+    if assumed:
+        source["assumed"] = ", ".join(assumed)
+    left_out = [f"activation {config['activation']}"] * bool(config.get("activation"))
+    left_out += ["the classification head"] * any(name.startswith("classification_head.") for name in state)
+    if left_out:
+        source["left out"] = ", ".join(left_out)
     return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
 
 

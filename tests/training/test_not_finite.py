@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 import fullconv
 from fullconv.apps.cli import run as command_line
+from fullconv.apps.predict import predict_files
 from fullconv.errors import ModelFileError, NotFiniteError
+from fullconv.heatmapper import HeatMapper
 from fullconv.models.finite import not_finite
 from fullconv.segmenter import Segmenter
 from fullconv.training import fit as fit_module
@@ -213,6 +216,21 @@ def test_scores_that_overflow_become_no_labels(tmp_path: Path) -> None:
     for options in ({}, {"probabilities": True}, {"crf": fullconv.CRF(iterations=1)}):
         with pytest.raises(NotFiniteError, match=r"image\.png: the activations of score\.32 are not finite"):
             segmenter.predict(image, **options)  # type: ignore[arg-type]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").touch()
+    for name in ("a.png", "b.png"):
+        shutil.copy(image, tmp_path / "folder" / name)
+    done = predict_files(segmenter, [tmp_path / "folder"], tmp_path / "masks")
+    assert (len(done.failed), done.written) == (2, [])
+    assert done.notes == ["1 files of the folders are no images and were left out (notes.txt)"]
+    assert not (tmp_path / "masks").exists()
+
+
+def test_heat_maps_of_scores_that_overflow_are_refused() -> None:
+    mapper = HeatMapper.load("resnet10t", "none", device="cpu", precision="fp32")
+    next(iter(mapper.network.parameters())).data.fill_(3e38)
+    with pytest.raises(NotFiniteError, match="at 64x64 the classifier's scores are not finite"):
+        mapper.probabilities(np.full((64, 64, 3), 200, np.uint8), (64, 64))
 
 
 def test_weights_files_that_are_not_finite_are_refused(tmp_path: Path) -> None:

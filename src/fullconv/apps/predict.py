@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.layouts import image_files
-from fullconv.errors import DataError, UsageError, first_few
+from fullconv.data.layouts.base import files_below
+from fullconv.errors import DataError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.refine import CRF
@@ -22,7 +23,7 @@ from fullconv.tiling import TILE
 
 @dataclass
 class Predicted:
-    """What :func:`predict_files` did: the masks written, and one line per file that could not be read."""
+    """What :func:`predict_files` did: the masks written, one line per image that has none, files that are no images."""
 
     written: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -51,6 +52,13 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
                 raise UsageError(f"{given}: no such file, folder or glob; give images to predict")
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def other_files(inputs: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Names of the files in given folders that are no images."""
+    folders = [path for given in inputs if (path := Path(given).expanduser()).is_dir()]
+    names = [name for folder in folders for _, name in files_below(folder)]
+    return sorted(name for name in names if os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES)
 
 
 def predict_files(
@@ -84,6 +92,7 @@ def predict_files(
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         segmenter.classes.ids(overlay_classes)
     segmenter.check_tiles(tile, overlap)
+    inputs = list(inputs)
     paths = find_images(inputs)
     out = Path(out)
     stems: dict[str, Path] = {}
@@ -101,11 +110,14 @@ def predict_files(
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; --out is the folder for the masks")
     result = Predicted()
+    others = other_files(inputs)
+    if others:
+        result.notes.append(f"{len(others)} files of the folders are no images and were left out ({first_few(others)})")
     for path in paths:
         error = ""
         try:
             prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf)
-        except DataError as problem:
+        except (DataError, NotFiniteError) as problem:
             error = str(problem)
             result.failed.append(error)
         else:

@@ -70,9 +70,7 @@ def synsets(name: str, /) -> int:
 
 
 @app.command(name="import")
-def import_model(
-    folder: Path, out: Path, /, *, classes: str, mean: str = "0.485,0.456,0.406", std: str = "0.229,0.224,0.225"
-) -> int:
+def import_model(folder: Path, out: Path, /, *, classes: str, mean: str = "", std: str = "") -> int:
     """Make a model file of a network that segmentation_models.pytorch saved.
 
     Parameters
@@ -84,9 +82,10 @@ def import_model(
     classes
         Names of the output channels, separated by commas.
     mean
-        What the training images were normalised with, of 1; the folder does not say.
+        What the training images were normalised with, of 1: 0.485,0.456,0.406 by default (ImageNet's), for the folder
+        does not say.
     std
-        The standard deviations of the same.
+        The standard deviations of the same, by default 0.229,0.224,0.225.
     """
     from fullconv.pretrained import from_smp
 
@@ -95,9 +94,13 @@ def import_model(
     if out.exists():
         raise UsageError(f"{out}: exists; choose another name")
     names = [name.strip() for name in classes.split(",")]
-    segmenter = from_smp(folder, names, _numbers("--mean", mean), _numbers("--std", std))
+    given = (_numbers(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
+    segmenter = from_smp(folder, names, *given)
     segmenter.save(out)
     print(f"{out}: {len(names)} classes")
+    for what in ("assumed", "left out"):
+        if what in segmenter.provenance:
+            print(f"  {what}: {segmenter.provenance[what]}")
     return 0
 
 

@@ -82,7 +82,7 @@ def predict(
     for note in result.notes:
         print(f"  {note}")
     if result.failed:
-        complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images could not be read")
+        complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images have no mask")
     return 1 if result.failed else 0
 
 
