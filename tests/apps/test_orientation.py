@@ -74,7 +74,21 @@ def cvat(root: Path, points: list[list[float]], size: tuple[int, int], number: i
     path.write_text(f'{rows}<polygon label="car" points="{outline}"/></image></annotations>')
 
 
-TOOLS = {"labelme": labelme, "coco": coco, "cvat": cvat}
+def label_studio(root: Path, points: list[list[float]], size: tuple[int, int], number: int) -> None:
+    path = root / "tasks.json"
+    tasks = json.loads(path.read_text()) if path.is_file() else []
+    percent = [[100 * x / size[1], 100 * y / size[0]] for x, y in points]
+    result = {
+        "id": "a", "from_name": "label", "to_name": "image", "type": "polygonlabels", "original_width": size[1],
+        "original_height": size[0], "image_rotation": 0,
+        "value": {"points": percent, "polygonlabels": ["car"], "closed": True},
+    }  # fmt: skip
+    annotation = {"id": number, "result": [result]}
+    tasks.append({"id": number, "data": {"image": f"images/{number}.jpg"}, "annotations": [annotation]})
+    path.write_text(json.dumps(tasks))
+
+
+TOOLS = {"labelme": labelme, "coco": coco, "cvat": cvat, "label_studio": label_studio}
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -84,7 +98,7 @@ def test_outlines_are_turned_by_the_size_that_their_file_states(
 ) -> None:
     root = tmp_path / "data"
     for number, orientation in enumerate((6, 8, 1)):
-        photograph(root / ("images" if tool == "cvat" else "") / f"{number}.jpg", orientation)
+        photograph(root / ("images" if tool in ("cvat", "label_studio") else "") / f"{number}.jpg", orientation)
         TOOLS[tool](root, *corners(orientation, upright), number)
     said = str(checked(root, capsys)["printed"])
     how = "its outlines are taken as drawn on the image as it is shown" if upright else "by the size that its file"

@@ -123,6 +123,20 @@ def test_a_transparent_entry_of_a_palette_is_an_id_like_others_but_a_question_wh
         read_labels(tmp_path / "m.png", NAMED, 3, 255)
 
 
+def test_a_colour_that_png_calls_transparent_is_a_question(tmp_path: Path) -> None:
+    Image.fromarray(COLOURS[IDS]).save(tmp_path / "m.png", transparency=(200, 10, 30))
+    with pytest.raises(DataError, match=rf"{int((IDS == 2).sum())} pixels are transparent"):
+        read_labels(tmp_path / "m.png", NAMED, 3, 255)
+    Image.fromarray(IDS).save(tmp_path / "grey.png", transparency=2)  # an id like others
+    assert np.array_equal(read_labels(tmp_path / "grey.png", MaskEncoding(), 3, 255), IDS)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_palettes_of_few_bits(bits: int, tmp_path: Path) -> None:
+    palette_file(np.array([2, 0, 1])).save(tmp_path / "m.png", bits=bits)
+    assert np.array_equal(read_labels(tmp_path / "m.png", NAMED, 3, 255), IDS)
+
+
 def test_a_value_in_another_colour_than_elsewhere_is_refused(tmp_path: Path) -> None:
     palette_file(np.arange(3)).save(tmp_path / "m.png")
     shown = {i: tuple(colour) for i, colour in enumerate(COLOURS.tolist())}

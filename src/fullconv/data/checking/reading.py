@@ -37,7 +37,14 @@ MENDS = {
     "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
     "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...})",
 }
-_DEPTHS = {"1": "grey, 1 bit", "L": "grey, 8 bits", "LA": "grey, 8 bits", "P": "palette", "RGB": "RGB", "RGBA": "RGB"}
+_DEPTHS = {
+    "1": "grey, 1 bit",
+    "L": "grey, 8 bits",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGB with alpha",
+}
 
 
 class Fault(NamedTuple):
