@@ -99,7 +99,7 @@ def _names_in(path: Path) -> str | None:
 
 def _refuse_bomb(path: Path, unpacked: int) -> None:
     """Refuse what would fill the disk from a small file."""
-    refuse_bomb(str(path), path.stat().st_size, unpacked, remedy="unpack it by hand if that is meant")
+    refuse_bomb(str(path), path.stat().st_size, unpacked, LARGE, "unpack it by hand if that is meant")
 
 
 def refuse_bomb(where: str, packed: int, unpacked: int, large: int = LARGE, remedy: str = "fetch it again") -> None:

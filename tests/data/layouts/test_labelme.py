@@ -205,3 +205,14 @@ def test_masks_beside_win_and_nothing_outside_is_read(tmp_path: Path) -> None:
     for name in ("a", "b"):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(root / "masks" / f"{name}.png")
     assert open_dataset(root).layout == "folder"
+
+
+def test_what_is_drawn_thicker_or_left_unlabelled_is_counted(tmp_path: Path) -> None:
+    lines = [shape("line", (5, 20), (50, 20)), shape("point", (30, 20)), shape("point", (3, 2))]
+    write(tmp_path, *lines, shape("rectangle", (10, 5), (30, 20), label="__ignore__"))
+    (tmp_path / "labels.txt").write_text("__ignore__\ncat\n")
+    reasons = open_dataset(tmp_path).reasons
+    pen = "lines 10 pixels wide, points 5 around"
+    assert f"shapes without an inside get one, as LabelMe draws them: 1 line, 2 point ({pen})" in reasons
+    assert "1 shapes are labelled __ignore__: unlabelled" in reasons
+    assert "what no shape covers is unlabelled: no class is called _background_" in reasons

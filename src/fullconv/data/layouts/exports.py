@@ -113,7 +113,9 @@ def by_subset(subsets: Mapping[str, Sequence[Item]], reasons: list[str]) -> dict
     elif rest:
         held = {item.image for items in splits.values() for item in items}
         splits["train"] = [item for item in rest if item.image not in held]
-        reasons.append(f"no subset is named train: the images of the others ({named}) are, less those of named splits")
+        gone = len(rest) - len(splits["train"])
+        less = f", less {gone} that are in a named split" if gone else ""
+        reasons.append(f"no subset is named train: the images of the others ({named}) are{less}")
     return dict(splits)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ LISTING = "labels.txt"
 NOTES = ("labels", "annotations", "label", "annotation", "json", "jsons", "labelme")
 LINE_WIDTH, POINT_RADIUS = 10, 5
 CORNERS = 4
+THIN = ("line", "linestrip", "point")
+PEN = f"lines {LINE_WIDTH} pixels wide, points {POINT_RADIUS} around"
 POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2, 1 << 20), "point": (1,)}
 """How many points a shape may have."""
 
@@ -55,6 +58,16 @@ def recognise_labelme(root: Path, description: Description) -> Found | None:
         split: [_item(root, path, content, ids, skipped) for path, content in pairs] for split, pairs in found.items()
     }
     reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes ({source})"]
+    if BACKGROUND not in ids:
+        reasons.append(f"what no shape covers is unlabelled: no class is called {BACKGROUND}")
+    shapes = [shape for _, content in files for shape in content["shapes"]]
+    thin = Counter(kind for shape in shapes if (kind := str(shape.get("shape_type"))) in THIN)
+    if thin:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(thin.items()))
+        reasons.append(f"shapes without an inside get one, as LabelMe draws them: {counts} ({PEN})")
+    ignored = sum(shape.get("label") == UNLABELLED for shape in shapes)
+    if ignored:
+        reasons.append(f"{ignored} shapes are labelled {UNLABELLED}: unlabelled")
     if skipped:
         reasons.append(f"{len(skipped)} polygons of fewer than 3 points are left out ({first_few(skipped)})")
     return Found("labelme", reasons, splits, ClassSet(names))
