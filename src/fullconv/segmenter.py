@@ -368,7 +368,12 @@ def from_header(header: dict[str, Any], where: str) -> Segmenter:
     except UsageError as error:
         raise ModelFileError(f"{where}: {error}") from error
     model.licence = header.get("weights_licence", "")
-    classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
+    try:
+        classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
+    except (UsageError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(
+            f"{where}: the classes or the preprocessing in its header are damaged ({error}); save it again"
+        ) from error
     return Segmenter(model, classes, preprocessing, header["provenance"])
 
 

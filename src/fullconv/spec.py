@@ -131,6 +131,8 @@ class Values:
         stated = tuple(None if v is None or not math.isfinite(v) else float(v) for v in self.nodata)
         object.__setattr__(self, "nodata", stated if any(v is not None for v in stated) else ())
         object.__setattr__(self, "fill", tuple(int(value) for value in self.fill))
+        if not self.fill or not all(0 <= value <= 255 for value in self.fill):
+            raise UsageError(f"what a network sees where there is nothing is a byte per channel, found {self.fill}")
 
     @property
     def bytes_fit(self) -> bool:
@@ -143,7 +145,7 @@ class Values:
         Raises:
             UsageError: there is one.
         """
-        for name, entries in (("range", self.range), ("nodata", self.nodata)):
+        for name, entries in (("range", self.range), ("nodata", self.nodata), ("fill", self.fill)):
             if len(entries) not in (0, 1, channels):
                 raise UsageError(
                     f"{name} names {len(entries)} bands, the images have {channels}; give one, or {channels}"

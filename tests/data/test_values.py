@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fullconv.data import DatasetSpec, check, open_dataset, read_sample
+from fullconv.data import Augmentation, DatasetSpec, check, open_dataset, read_sample
 from fullconv.data.cache import decoded
+from fullconv.data.checking.opening import open_for_check
 from fullconv.data.checking.page import write_page
 from fullconv.data.checking.values import judge_range, value_lines
 from fullconv.data.convert import convert
@@ -351,3 +352,29 @@ def test_counts_are_those_of_the_stored_values(tmp_path: Path) -> None:
     assert counts.highest.tolist() == array.max(0).tolist()
     exact = np.rint((255.0 * (array - 1000.0) / 2000).clip(0, 255)).astype(int)
     assert np.array_equal(counts.levels, [np.bincount(exact[:, band], minlength=256) for band in range(3)])
+
+
+def test_check_reads_the_others_as_most_are(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    write(root / "images" / "3.tif", np.zeros((32, 32, 3), np.uint8))
+    spec, found = open_for_check(root)
+    report = check(spec, found=found)
+    assert [finding.kind for finding in report.findings if finding.problem] == ["values", "unreadable"]
+    assert "3.tif" in report.problems[0]
+    assert "3.tif: holds 8-bit values" in report.problems[1]
+    assert report.images["train"] + report.images["val"] == 6
+
+
+def test_brightness_and_contrast_change_in_all_bands_alike() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 9, 5)).astype(np.uint8)
+    image[..., 4] = image[..., 0]
+    augmentation = Augmentation(colour=0.3)
+    labels = np.zeros((8, 9), np.uint8)
+    changed, _ = augmentation(image, labels, np.random.default_rng(3), 255)
+    assert (changed != image).mean() > 0.5
+    assert np.array_equal(changed[..., 4], changed[..., 0])
+    order = np.argsort(image[..., 1].ravel(), kind="stable")
+    assert (np.diff(changed[..., 1].ravel()[order].astype(int)) >= 0).all()  # a rising curve, as for grey
+    grey, _ = augmentation(image[..., :1], labels, np.random.default_rng(3), 255)
+    mean = image.mean() - image[..., 0].mean()
+    assert np.abs(grey[..., 0].astype(int) - changed[..., 0]).max() <= 1 + abs(0.3 * 1.3 * mean)

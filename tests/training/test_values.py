@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+from safetensors.torch import save_file
 
 import fullconv
 from fullconv.apps.cli import run as command
 from fullconv.data import open_dataset, read_sample
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, ModelFileError, UsageError
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing, Values
@@ -128,3 +131,33 @@ def test_what_a_model_starts_from_and_its_new_range_are_said(
     other = folder(tmp_path / "data", lambda r: five_bands(r) + np.uint16(500))
     fullconv.train(other, tmp_path / "run", **{**SMALL, "quiet": False, "init_from": str(run.path), "cache": True})
     assert "values: its range was" in capsys.readouterr().out
+
+
+def test_pictures_of_pillow_and_grey_arrays() -> None:
+    segmenter = untrained(Values(((0, 4000),)), 3)
+    grey = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 3
+    seen = [segmenter.predict(image).image for image in (grey, grey[..., None], Image.fromarray(grey))]
+    expected = np.repeat(np.rint(255.0 * grey / 4000)[..., None], 3, axis=2)
+    assert all(np.array_equal(image, expected) for image in seen)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"range": [[1]], "nodata": [], "fill": [0]},
+        {"range": [[5, 1]], "nodata": [], "fill": [0]},
+        {"range": [[0, 1], [0, 1]], "nodata": [], "fill": [0]},
+        {"range": "high", "nodata": [], "fill": [0]},
+        {"range": [[0, 1]], "nodata": ["x"], "fill": [0]},
+        {"range": [[0, 1]], "nodata": [], "fill": [300]},
+        [1],
+    ],
+)
+def test_a_damaged_range_in_a_model_file_is_refused(values: object, tmp_path: Path) -> None:
+    segmenter = untrained(None)
+    header = segmenter.header()
+    header["preprocessing"]["values"] = values
+    state = {name: value.contiguous() for name, value in segmenter.network.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors", {"fullconv": json.dumps(header)})
+    with pytest.raises(ModelFileError):
+        Segmenter.load(tmp_path / "model.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +81,27 @@ def _described(spec: DatasetSpec, kinds: list[tuple[Item, Kind]], channels: int 
     if kinds[0][1].dtype != "uint8" and not given.range:
         return find_range(spec, given)
     return _made(spec, channels, given)
+
+
+def as_most(
+    spec: DatasetSpec,
+    channels: int | None = None,
+    stated: Sequence[tuple[float, float]] = (),
+    nodata: Sequence[float | None] = (),
+) -> DatasetSpec:
+    """As :func:`with_values`, by those images of a sample that hold what most of them do: for a check, which then names
+    the others.
+
+    Raises:
+        DataError: these are refused too.
+    """
+    kinds = _kinds(spec, told=False)
+    if not kinds:
+        return spec
+    (most, _), *_ = Counter((kind.dtype, kind.bands) for _, kind in kinds).most_common(1)
+    alike = [item for item, kind in kinds if (kind.dtype, kind.bands) == most]
+    few = with_values(dataclasses.replace(spec, splits={"train": alike}), channels, stated, nodata)
+    return dataclasses.replace(few, splits=spec.splits)
 
 
 def find_range(spec: DatasetSpec, given: Values) -> DatasetSpec:

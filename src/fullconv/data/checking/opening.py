@@ -20,7 +20,7 @@ from fullconv.data.leftovers import leftovers
 from fullconv.data.open import open_dataset
 from fullconv.data.spec import DatasetSpec, Item, split_by_hash
 from fullconv.data.survey import Contents, look_at, settle
-from fullconv.data.values import with_values
+from fullconv.data.values import as_most, with_values
 from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
@@ -96,10 +96,14 @@ class _Opening:
             self.root.name, self.root, "folder", tuple(self.reasons), classes, encoding, self.items,
             given.channels or 3, declared,
         )  # fmt: skip
+        stated = (given.channels, given.ranges(), given.nodatas())
         try:
-            return with_values(spec, given.channels, given.ranges(), given.nodatas())
+            return with_values(spec, *stated)
         except FullconvError as error:
-            self.problem("values", str(error), "save the images alike, or state 'range' in dataset.yaml")
+            self.problem("values", str(error), "do what the line says; the others are read as most are")
+        try:
+            return as_most(spec, *stated)
+        except FullconvError:
             return spec
 
     def _look(self) -> list[Contents]:
