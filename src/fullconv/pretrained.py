@@ -11,8 +11,8 @@ import torchvision
 
 from fullconv.data.archive import cache_folder
 from fullconv.data.layouts import VOC_NAMES
-from fullconv.errors import ModelFileError, UsageError
-from fullconv.models import build_model, download
+from fullconv.errors import ModelFileError, UsageError, first_few
+from fullconv.models import build_model, download, elsewhere
 from fullconv.models.arguments import SMP, check_arguments, check_network
 from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
@@ -136,6 +136,77 @@ def from_smp(
     left_out += ["the classification head"] * any(name.startswith("classification_head.") for name in state)
     if left_out:
         source["left out"] = ", ".join(left_out)
+    return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
+
+
+def from_elsewhere(
+    path: str | os.PathLike[str],
+    classes: Sequence[str],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """A segmentation network that another library saved: a folder of SMP (:func:`from_smp`), or MindSpore's FCN-8s.
+
+    Raises:
+        UsageError: a file of another kind, with what to do instead.
+        ModelFileError: a file that is damaged or does not fit.
+    """
+    path = Path(path)
+    if elsewhere.is_mindspore(path):
+        return from_mindspore(path, classes, mean, std)
+    if elsewhere.find_bundle(path) is not None:
+        raise UsageError(
+            f"{path}: variables of TensorFlow; a VGG16 among them is an encoder, not a whole network: "
+            f"fullconv train DATA --encoder vgg16 --encoder-weights {path}"
+        )
+    if path.is_file():
+        advice = elsewhere.what_to_do(path) or (
+            "weights without the network that they are of; start from them: fullconv train DATA --encoder NAME "
+            "--encoder-weights FILE; a network of segmentation_models.pytorch is saved by its save_pretrained"
+        )
+        raise UsageError(f"{path}: {advice}")
+    return from_smp(path, classes, mean, std)
+
+
+def from_mindspore(
+    file: Path,
+    classes: Sequence[str],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """The FCN-8s of MindSpore's tutorial on semantic segmentation, from its ``.ckpt``.
+
+    Batch norms are taken into the convolutions before them: the same network in prediction, trained on without them.
+
+    Args:
+        file: what ``mindspore.save_checkpoint`` wrote.
+        classes: names of the output channels, in order.
+        mean, std: of red, green and blue in training, of 1; by default ImageNet's, as in the tutorial.
+
+    Raises:
+        UsageError: classes that do not fit.
+        ModelFileError: a file that is damaged, or of another network.
+    """
+    state, unused = elsewhere.fcn8s_from_mindspore(elsewhere.read_mindspore(file), str(file))
+    count, width = len(state["score.32.weight"]), len(state.get("encoder.fc6.weight", ()))
+    if len(classes) != count or not all(name.strip() for name in classes):
+        raise UsageError(f"{file}: needs {count} class names, found {len(classes)}: {', '.join(classes)}")
+    arguments = {"padding": "same", "fc_channels": width}
+    built = build_model("fcn8s", count, "vgg16", "none", 3, arguments, {"last": "transposed"})
+    try:
+        built.network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelFileError(f"{file}: does not fit FCN-8s ({' '.join(str(error).split())[:200]})") from error
+    built.licence = "not stated"
+    source = {
+        "source": f"MindSpore FCN-8s, {file.name}",
+        "assumed": "trained on images read blue first, as the tutorial",
+    }
+    for name, given in (("mean", mean), ("std", std)):
+        source["assumed"] += "" if given else f", {name}: ImageNet's"
+    if unused:
+        source["left out"] = f"{len(unused)} parameters of no layer ({first_few(unused)})"
+    preprocessing = Preprocessing.for_channels(3, tuple(mean or IMAGENET_MEAN), tuple(std or IMAGENET_STD))
     return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
 
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.models import elsewhere
 from fullconv.models.finite import refuse_not_finite
 from fullconv.text import parse_json
 
@@ -110,17 +111,25 @@ def transplant(
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a weights file: ``.safetensors``, or a PyTorch file read with ``weights_only=True``.
 
-    A state dict nested under ``state_dict`` or ``model``, and a ``module.`` prefix, are unwrapped.
+    A state dict nested under ``state_dict`` or ``model``, and a ``module.`` prefix, are unwrapped. A VGG16 of MindSpore
+    (``.ckpt``) or TensorFlow (the folder of a saved_model, or ``.index``) comes under our own names.
 
     Raises:
-        UsageError: no such file.
+        UsageError: no such file, or one of a kind that is not read.
         ModelFileError: not a weights file, truncated, or values that are not finite.
     """
     path = Path(path)
+    found = _from_elsewhere(path)
+    if found is not None:
+        refuse_not_finite(found[0], path)
+        return found
     if not path.is_file():
         raise UsageError(f"{path}: no such weights file; give a .safetensors or .pth file, 'imagenet' or 'none'")
     if path.suffix == ".safetensors":
         return read_safetensors(path)
+    advice = elsewhere.what_to_do(path)
+    if advice:
+        raise UsageError(f"{path}: {advice}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -140,6 +149,15 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict saved with torch.save")
     refuse_not_finite(tensors, path)
     return {str(name).removeprefix("module."): value for name, value in tensors.items()}, {}
+
+
+def _from_elsewhere(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    index = elsewhere.find_bundle(path)
+    if index is not None:
+        return elsewhere.vgg16_from_tensorflow(elsewhere.read_bundle(index), str(path))
+    if elsewhere.is_mindspore(path):
+        return elsewhere.vgg16_from_mindspore(elsewhere.read_mindspore(path), str(path))
+    return None
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -70,24 +70,25 @@ def synsets(name: str, /) -> int:
 
 
 @app.command(name="import")
-def import_model(folder: Path, out: Path, /, *, classes: str, mean: str = "", std: str = "") -> int:
-    """Make a model file of a network that segmentation_models.pytorch saved.
+def import_model(model: Path, out: Path, /, *, classes: str, mean: str = "", std: str = "") -> int:
+    """Make a model file of a network that another library saved.
 
     Parameters
     ----------
-    folder
-        What its save_pretrained wrote: config.json and model.safetensors.
+    model
+        A folder that save_pretrained of segmentation_models.pytorch wrote (config.json and model.safetensors), or the
+        checkpoint (.ckpt) of MindSpore's FCN-8s. For other kinds it says what to do.
     out
         The model file to write, ending in .safetensors.
     classes
         Names of the output channels, separated by commas.
     mean
-        What the training images were normalised with, of 1: 0.485,0.456,0.406 by default (ImageNet's), for the folder
-        does not say.
+        What the training images were normalised with, of 1: 0.485,0.456,0.406 by default (ImageNet's), for the files
+        do not say.
     std
         The standard deviations of the same, by default 0.229,0.224,0.225.
     """
-    from fullconv.pretrained import from_smp
+    from fullconv.pretrained import from_elsewhere
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: a model file ends in .safetensors")
@@ -95,7 +96,7 @@ def import_model(folder: Path, out: Path, /, *, classes: str, mean: str = "", st
         raise UsageError(f"{out}: exists; choose another name")
     names = [name.strip() for name in classes.split(",")]
     given = (_numbers(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
-    segmenter = from_smp(folder, names, *given)
+    segmenter = from_elsewhere(model, names, *given)
     segmenter.save(out)
     print(f"{out}: {len(names)} classes")
     for what in ("assumed", "left out"):
