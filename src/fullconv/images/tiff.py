@@ -30,7 +30,7 @@ MOST_BANDS = 8
 LOSSY = (6, 7, 34892)
 """JPEG, under the numbers of its three forms."""
 
-DAMAGE = (
+DAMAGE = (tifffile.TiffFileError,
     OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError, struct.error, zlib.error,
 )  # fmt: skip
 """What tifffile raises on damaged bytes."""
@@ -127,12 +127,17 @@ def page_array(page: tifffile.TiffPage, path: Path, most: int = MAX_PIXELS) -> n
     try:
         array: np.ndarray = page.asarray()
     except (ValueError, ImportError) as error:  # ImportError: zstd, which Python itself has from 3.14 on
-        if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
+        if not lacks_codec(error):
             raise
         return _by_pillow(page, path)
     if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         array = np.moveaxis(array, 0, -1)
     return upright(array, orientation_of(page))
+
+
+def lacks_codec(error: Exception) -> bool:
+    """Whether tifffile gave up for want of the package imagecodecs; older versions say no more than "not supported"."""
+    return isinstance(error, ImportError) or "imagecodecs" in str(error) or "not supported" in str(error)
 
 
 def _by_pillow(page: tifffile.TiffPage, path: Path) -> np.ndarray:

@@ -16,6 +16,7 @@ from fullconv.images.tiff import (
     SUFFIXES,
     colours_of,
     is_tiff,
+    lacks_codec,
     no_data,
     opened_tiff,
     orientation_of,
@@ -112,7 +113,7 @@ def _decoded(page: TiffPage, path: Path) -> np.ndarray:
     try:
         array = page_array(page, path) if page.samplesperpixel == 1 else _bands(page)
     except (ValueError, ImportError) as error:  # ImportError: zstd, which Python itself has from 3.14 on
-        if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
+        if not lacks_codec(error):
             raise
         predictor = f" with predictor {int(page.predictor)}" if page.predictor > 1 else ""
         raise DataError(
