@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -15,6 +16,7 @@ from PIL import Image
 import fullconv.data.checking.remembered as module
 from fullconv.data import check, open_dataset
 from fullconv.data.checking.remembered import check_once
+from fullconv.spec import Values
 
 SPLITS = ("train", "val")
 
@@ -101,6 +103,9 @@ def test_another_program_or_split_reads_again(root: Path, monkeypatch: pytest.Mo
     check_once(spec, SPLITS)
     assert check_once(spec, ("train",))[1] == ""
     assert check_once(spec, ("train",))[1]
+    for other in ({"channels": 1}, {"values": Values(((0.0, 100.0),))}, {"licence": "other"}):
+        assert check_once(dataclasses.replace(spec, **other), ("train",))[1] == ""
+    check_once(spec, ("train",))
     monkeypatch.setattr(module, "_program", lambda: "fullconv 99")
     assert check_once(spec, ("train",))[1] == ""
 

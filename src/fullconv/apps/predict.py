@@ -112,7 +112,7 @@ def predict_files(
     result = Predicted()
     others = other_files(inputs)
     if others:
-        result.notes.append(f"{len(others)} files of the folders are no images and were left out ({first_few(others)})")
+        result.notes.append(f"left out, being no images: {len(others)} of the files ({first_few(others)})")
     for path in paths:
         error = ""
         try:

@@ -10,8 +10,6 @@ import functools
 import math
 import shutil
 import time
-import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +17,21 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from fullconv.data import Augmentation, DatasetSpec, EvalData, Item, TrainData
-from fullconv.data.loader import Batch, EvalBatches, StepSampler, blocks_of, steps_per_epoch, train_batches
+from fullconv.data import Augmentation, EvalData, TrainData
+from fullconv.data.loader import Batch, EvalBatches, StepSampler, blocks_of, train_batches
 from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import add_counts, upsample_argmax
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
-from fullconv.training.evaluation import Measured, batch_size, default_workers, measure
+from fullconv.training.evaluation import batch_size, default_workers
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, Guard, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.loss import asked_only, training_loss
-from fullconv.training.memory import refuse_if_too_large
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
+from fullconv.training.plan import Plan
+from fullconv.training.ranks import any_rank, mean_over_ranks, validate
 from fullconv.training.report import Reporter, contact_sheet
 from fullconv.training.run import Run
 from fullconv.training.shared_norm import share_statistics
@@ -40,29 +39,6 @@ from fullconv.training.state import Progress, State, fingerprint, read_state
 
 SAVE_SECONDS = 600
 """So often the state is saved within an epoch too: what a crash, or a fault seen late, can cost."""
-
-
-@dataclass
-class Plan:
-    """Everything decided before the first step."""
-
-    config: TrainConfig
-    spec: DatasetSpec
-    train_items: Sequence[Item]
-    val_items: Sequence[Item]
-    crop: tuple[int, int]
-    class_weights: list[float] | None
-    segmenter: Segmenter
-    listing: str = ""
-    """What became of every parameter of the weights it starts from."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return steps_per_epoch(len(self.train_items), self.config.batch_size)
-
-    @property
-    def total_steps(self) -> int:
-        return self.config.epochs * self.steps_per_epoch
 
 
 def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[str, Any] | None = None) -> None:
@@ -135,7 +111,7 @@ class Loop:
         try:
             self.steps()
         except TooLateError as late:
-            if _any_rank(self.fabric, not self.run.state.is_file()):
+            if any_rank(self.fabric, not self.run.state.is_file()):
                 raise NotFiniteError(f"{late}; {self.what_is_left()}") from late
             self.progress = self.state.restore(read_state(self.run) or {})
             self.reporter.say(f"not finite: {late}; back to step {self.progress.step}, to see where it begins")
@@ -162,7 +138,7 @@ class Loop:
             self.reporter.step(progress.step, f"epoch {epoch}/{plan.config.epochs}  loss {value:.3f}")
             if progress.step % CHECK_EVERY == 0:
                 self.guard.check()
-                if _any_rank(self.fabric, time.monotonic() - self.saved_at > SAVE_SECONDS):
+                if any_rank(self.fabric, time.monotonic() - self.saved_at > SAVE_SECONDS):
                     self.save()
             if progress.step % plan.steps_per_epoch == 0:
                 self.finish_epoch()
@@ -189,7 +165,7 @@ class Loop:
             )
         else:
             norm = self.guard.norm()
-        value = _mean_over_ranks(self.fabric, float(loss.detach()))  # nan on one rank stops all of them
+        value = mean_over_ranks(self.fabric, float(loss.detach()))  # nan on one rank stops all of them
         if not judged:
             self.guard.note(step, loss, norm)  # type: ignore[arg-type]
         elif not (math.isfinite(value) and math.isfinite(float(norm))):  # type: ignore[arg-type]
@@ -209,7 +185,7 @@ class Loop:
         asked = asked_only(logits, self.plan.spec.labelled, batch.sources)
         loss = training_loss(
             config, asked, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
-            functools.partial(_mean_over_ranks, self.fabric), self.fabric.world_size,
+            functools.partial(mean_over_ranks, self.fabric), self.fabric.world_size,
         )  # fmt: skip
         return logits, loss
 
@@ -230,7 +206,7 @@ class Loop:
         self.optimizer.zero_grad()
         found = self.guard.explain(lambda: self.forward(batch), self.fabric.backward, batch.ids)
         self.guard.restore_buffers()
-        if not self.state.not_finite() and not _any_rank(self.fabric, not self.run.state.is_file()):
+        if not self.state.not_finite() and not any_rank(self.fabric, not self.run.state.is_file()):
             self.save()
         epoch = 1 + self.progress.step // self.plan.steps_per_epoch
         raise NotFiniteError(
@@ -258,7 +234,7 @@ class Loop:
         if bad:
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         self.watched.network.eval()
-        scores = _validate(self.fabric, plan, self.watched, self.val_batches, self.leave_if_asked)
+        scores = validate(self.fabric, plan.spec, self.watched, self.val_batches, self.leave_if_asked)
         epoch = progress.step // plan.steps_per_epoch
         factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
         best = progress.is_best(scores.mean_iou)
@@ -317,7 +293,7 @@ class Loop:
 
     def leave_if_asked(self) -> None:
         """Save and stop, after Ctrl-C on any rank."""
-        if _any_rank(self.fabric, self.interrupt.asked):
+        if any_rank(self.fabric, self.interrupt.asked):
             self.save()
             raise Interrupted(f"interrupted at step {self.progress.step}; continue with --out {self.run.path} --resume")
 
@@ -348,62 +324,5 @@ def _average(plan: Plan, device: torch.device) -> MovingAverage | None:
     return MovingAverage(plan.segmenter.network, average, plan.config.ema)
 
 
-def _validate(
-    fabric: Fabric, plan: Plan, segmenter: Segmenter, batches: EvalBatches, leave_if_asked: Callable[[], None]
-) -> Scores:
-    """Each rank measures its share; the counts add up exactly."""
-
-    def between_batches(done: int) -> None:
-        if fabric.world_size == 1:  # ranks have unequal numbers of batches: they leave together afterwards
-            leave_if_asked()
-
-    if fabric.world_size > 1:  # each rank's batch norm has its own running statistics; rank 0's are saved
-        for buffer in segmenter.network.buffers():
-            torch.distributed.broadcast(buffer, 0)
-    error = None
-    try:
-        result = measure(segmenter, plan.spec, batches, between_batches, partial_loss=True)
-    except NotFiniteError as problem:
-        error = problem
-    if _any_rank(fabric, error is not None):  # they leave together
-        raise error or NotFiniteError("another process found scores that are not finite; its line says where")
-    if fabric.world_size > 1:
-        _add_over_ranks(fabric, result)
-    return result.scores()
-
-
-def _add_over_ranks(fabric: Fabric, result: Measured) -> None:
-    numbers = torch.tensor(
-        [result.loss_sum, result.loss_pixels, result.images], dtype=torch.float64, device=fabric.device
-    )
-    numbers = fabric.all_reduce(numbers, reduce_op="sum")  # type: ignore[assignment]
-    result.matrix.counts = fabric.all_reduce(result.matrix.counts, reduce_op="sum")  # type: ignore[assignment]
-    result.outside = fabric.all_reduce(result.outside, reduce_op="sum")  # type: ignore[assignment]
-    result.loss_sum, result.loss_pixels, result.images = float(numbers[0]), int(numbers[1]), int(numbers[2])
-
-
-def _mean_over_ranks(fabric: Fabric, value: float) -> float:
-    if fabric.world_size == 1:
-        return value
-    return float(fabric.all_reduce(torch.tensor(value, device=fabric.device), reduce_op="mean"))  # type: ignore[arg-type]
-
-
-def _any_rank(fabric: Fabric, asked: bool) -> bool:
-    if fabric.world_size == 1:
-        return asked
-    return bool(fabric.all_reduce(torch.tensor(int(asked), device=fabric.device), reduce_op="sum"))
-
-
 def _stops_early(config: TrainConfig, progress: Progress) -> bool:
     return bool(config.early_stopping) and progress.epochs_since_best() >= config.early_stopping
-
-
-def check_memory(fabric: Fabric, plan: Plan) -> None:
-    """Refuse a crop or batch that cannot fit, before anything is written."""
-    per_device = -(-plan.config.batch_size // fabric.world_size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        refuse_if_too_large(
-            plan.segmenter.network.to(fabric.device), plan.crop, per_device,
-            plan.segmenter.preprocessing.channels, fabric.device, plan.segmenter.precision == "bf16",
-        )  # fmt: skip

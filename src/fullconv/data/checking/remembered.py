@@ -34,7 +34,8 @@ def check_once(spec: DatasetSpec, splits: Sequence[str]) -> tuple[CheckReport, s
 
     A sound report is kept in ``$FULLCONV_CACHE`` (``~/.cache/fullconv``), one for each folder of data, with a digest of
     all that it depends on: names, sizes and times of change of every file and folder, classes, rules, splits, and this
-    program. It is taken only where that is the same. Its findings name no items; ``fullconv check`` always reads.
+    program. It is taken only where that is the same. Its findings name no items, and the images'
+    values are not counted in it; ``fullconv check`` always reads.
     """
     if spec.shapes is not None:  # drawn as fast as looked up
         return check(spec, splits), ""
@@ -57,12 +58,11 @@ def _digest(spec: DatasetSpec, splits: Sequence[str]) -> tuple[str, float]:
     """Of everything that a check depends on, and the newest time of change; empty where some of it cannot be told."""
     chosen = [(split, item) for split in splits for item in spec.splits.get(split, ())]
     rules = (
-        spec.layout, spec.reasons, spec.classes, spec.encoding, spec.channels, spec.values, spec.declared,
-        spec.labelled,
+        [getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "splits"],
         [(split, item.id, item.source, item.labels, item.pixels) for split, item in chosen],
-    )  # fmt: skip
+    )
     try:
-        digest = hashlib.sha256(pickle.dumps((_program(), str(spec.root), rules)))
+        digest = hashlib.sha256(pickle.dumps((_program(), rules)))
         newest = 0.0
         for path in dict.fromkeys(path for _, item in chosen for path in _files(item)):
             status = path.stat()
