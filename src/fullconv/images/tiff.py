@@ -30,8 +30,9 @@ MOST_BANDS = 8
 LOSSY = (6, 7, 34892)
 """JPEG, under the numbers of its three forms."""
 
-DAMAGE = (tifffile.TiffFileError,
+DAMAGE = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError, struct.error, zlib.error,
+    tifffile.TiffFileError,
 )  # fmt: skip
 """What tifffile raises on damaged bytes."""
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # our own line says it, once
