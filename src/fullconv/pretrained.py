@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torchvision
+from safetensors.torch import save as to_bytes
 
 from fullconv.data.archive import cache_folder
 from fullconv.data.layouts import VOC_NAMES
 from fullconv.errors import ModelFileError, UsageError, first_few
-from fullconv.models import build_model, download, elsewhere
+from fullconv.files import replacing
+from fullconv.models import build_model, download, elsewhere, keras_resnet
 from fullconv.models.arguments import SMP, check_arguments, check_network
+from fullconv.models.classifier import build_classifier
 from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
 from fullconv.models.weights import read_safetensors
@@ -208,6 +212,29 @@ def from_mindspore(
         source["left out"] = f"{len(unused)} parameters of no layer ({first_few(unused)})"
     preprocessing = Preprocessing.for_channels(3, tuple(mean or IMAGENET_MEAN), tuple(std or IMAGENET_STD))
     return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
+
+
+def import_keras(path: str | os.PathLike[str], out: str | os.PathLike[str], head_weights: str = "") -> None:
+    """Make a weights file for ``heatmap --encoder keras_resnet50`` of Keras's ResNet-50.
+
+    Args:
+        path: the ``.h5`` file that Keras wrote.
+        out: the ``.safetensors`` file to write.
+        head_weights: an HDF5 file with ``w`` and ``b`` for the last layer, where it is not in the first.
+
+    Raises:
+        UsageError: no such file, or no last layer.
+        ModelFileError: another network's, or a damaged file.
+    """
+    network = build_classifier(keras_resnet.NAME, os.fspath(path), head_weights).network
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    state["fc.weight"] = state["fc.weight"].flatten(1)
+    said = {
+        "architecture": keras_resnet.NAME, "mean": keras_resnet.MEAN, "std": keras_resnet.STD,
+        "licence": keras_resnet.LICENCE, "source": f"Keras ResNet50, {Path(path).name}",
+    }  # fmt: skip
+    with replacing(out) as temporary:
+        temporary.write_bytes(to_bytes(state, {"format": "pt", "timm": json.dumps(said)}))
 
 
 def _smp_config(folder: Path) -> dict[str, Any]:

@@ -28,10 +28,10 @@ def build_classifier(
     """An ImageNet-1k classifier that scores every place: images ``n 3 H W`` -> logits ``n 1000 h w``.
 
     Args:
-        name: a timm classifier (``resnet50``), torchvision's as ``torchvision/resnet50``, or ``keras/resnet50``.
+        name: a timm classifier (``resnet50``), torchvision's as ``torchvision/resnet50``, or ``keras_resnet50``.
         weights: ``imagenet`` (downloaded once), ``none``, or a file of timm's or torchvision's parameter names. A file
-            may name its architecture arguments, mean and std in its metadata; they are honoured. For ``keras/resnet50``
-            an ``.h5`` file that Keras wrote, with or without the last layer.
+            may name its architecture arguments, mean and std in its metadata; they are honoured. For ``keras_resnet50``
+            an ``.h5`` file that Keras wrote, with or without the last layer, or what ``fullconv import`` made of it.
         head_weights: an HDF5 file with datasets ``w`` ``[features, classes]`` and ``b`` ``[classes]`` for the last
             layer alone, as Keras users keep them.
         encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`).
@@ -87,16 +87,19 @@ def _keras(weights: str, head_weights: str, built: BuiltModel) -> nn.Module:
     built.mean, built.std = keras_resnet.MEAN, keras_resnet.STD
     if weights == "none":
         return keras_resnet.keras_resnet50()
-    found = keras_resnet.read_resnet50(weights)
+    if Path(weights).suffix in (".h5", ".hdf5"):
+        state = keras_resnet.read_resnet50(weights)
+    else:
+        state, metadata = read_weights(weights)
+        if timm_metadata(metadata).get("architecture") != keras_resnet.NAME:
+            raise UsageError(f"{weights}: not Keras's ResNet-50; give its .h5 file, or what fullconv import made of it")
     built.licence = keras_resnet.LICENCE
-    if not found.head and not head_weights:
+    if "fc.weight" not in state and not head_weights:
         raise UsageError(f"{weights}: has no last layer; give one with --head-weights, such as weights_dense.h5")
-    if found.head and found.state["fc.weight"].shape[0] != 1000:
-        raise UsageError(
-            f"{weights}: its last layer has {found.state['fc.weight'].shape[0]} classes, not ImageNet's 1000"
-        )
-    network = keras_resnet.keras_resnet50(found.epsilon)
-    report = transplant(found.state, network)
+    if "fc.weight" in state and len(state["fc.weight"]) != 1000:
+        raise UsageError(f"{weights}: its last layer has {len(state['fc.weight'])} classes, not ImageNet's 1000")
+    network = keras_resnet.keras_resnet50()
+    report = transplant(state, network)
     built.notes.append(f"weights from {Path(weights).name}: {report}")
     return network
 

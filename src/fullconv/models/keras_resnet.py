@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torchvision.models import resnet50
 from fullconv.errors import ModelFileError
 from fullconv.models.keras_h5 import read_keras
 
-NAME = "keras/resnet50"
+NAME = "keras_resnet50"
 MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 """Of red, green and blue: what Keras's ``preprocess_input`` takes away. Nothing is divided."""
 STD = (1 / 255,) * 3
@@ -26,28 +25,14 @@ OLD = "res2a_branch2a"
 HEADS = ("predictions", "probs", "fc1000")
 
 
-class KerasWeights(NamedTuple):
-    """A file's values under torchvision's names.
-
-    Attributes:
-        state: a state dict for :func:`keras_resnet50`.
-        epsilon: of the norms in the Keras that names its layers so.
-        head: whether the last layer is among them.
-    """
-
-    state: dict[str, Tensor]
-    epsilon: float
-    head: bool
-
-
-def keras_resnet50(epsilon: float = EPSILON) -> nn.Module:
+def keras_resnet50() -> nn.Module:
     """The network of ``keras.applications.ResNet50``, with torchvision's names.
 
     It differs from torchvision's and timm's (v1.5) in three ways: blocks that halve do so in their first 1x1
     convolution, not in the 3x3 one; convolutions have biases; norms add 1.001e-5 to the variance. Images are normalised
     with :data:`MEAN` and :data:`STD`, red first: :func:`read_resnet50` turns the first convolution's channels.
     """
-    network = resnet50(weights=None, norm_layer=partial(nn.BatchNorm2d, eps=epsilon))
+    network = resnet50(weights=None, norm_layer=partial(nn.BatchNorm2d, eps=EPSILON))
     for stage in (network.layer2, network.layer3, network.layer4):
         first = stage[0]
         first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
@@ -57,8 +42,10 @@ def keras_resnet50(epsilon: float = EPSILON) -> nn.Module:
     return network
 
 
-def read_resnet50(path: str | Path) -> KerasWeights:
-    """The weights of Keras's ResNet-50, with or without its last layer.
+def read_resnet50(path: str | Path) -> dict[str, Tensor]:
+    """The weights of Keras's ResNet-50 as a state dict for :func:`keras_resnet50`, with ``fc`` if the file has it.
+
+    The norms of files of before Keras 2.2.5 added 1e-3; their variances grow by the difference.
 
     Raises:
         UsageError, ModelFileError: as :func:`fullconv.models.keras_h5.read_keras`, or another network's.
@@ -83,7 +70,10 @@ def read_resnet50(path: str | Path) -> KerasWeights:
                 f"{path}: {name} is {list(value.shape)}, Keras's ResNet50 has {list(places[name])}; a file in "
                 "Theano's order (th_dim_ordering) is not read"
             )
-    return KerasWeights(state, OLD_EPSILON if old else EPSILON, bool(heads))
+    for name, value in state.items():
+        if old and name.endswith("running_var"):
+            state[name] = value + (OLD_EPSILON - EPSILON)
+    return state
 
 
 def _layer_names(old: bool) -> dict[str, str]:

@@ -70,30 +70,43 @@ def synsets(name: str, /) -> int:
 
 
 @app.command(name="import")
-def import_model(model: Path, out: Path, /, *, classes: str, mean: str = "", std: str = "") -> int:
+def import_model(
+    model: Path, out: Path, /, *, classes: str = "", mean: str = "", std: str = "", head_weights: str = ""
+) -> int:
     """Make a model file of a network that another library saved.
 
     Parameters
     ----------
     model
-        A folder that save_pretrained of segmentation_models.pytorch wrote (config.json and model.safetensors), or the
-        checkpoint (.ckpt) of MindSpore's FCN-8s. For other kinds it says what to do.
+        A folder that save_pretrained of segmentation_models.pytorch wrote (config.json and model.safetensors), the
+        checkpoint (.ckpt) of MindSpore's FCN-8s, or Keras's ResNet-50 (.h5), which gives weights for heatmap. For other
+        kinds it says what to do.
     out
         The model file to write, ending in .safetensors.
     classes
-        Names of the output channels, separated by commas.
+        Names of the output channels, separated by commas; not for Keras's ResNet-50.
     mean
         What the training images were normalised with, of 1: 0.485,0.456,0.406 by default (ImageNet's), for the files
         do not say.
     std
         The standard deviations of the same, by default 0.229,0.224,0.225.
+    head_weights
+        An HDF5 file with datasets w and b: the last layer of a Keras network that was saved without it.
     """
-    from fullconv.pretrained import from_elsewhere
+    from fullconv.pretrained import from_elsewhere, import_keras
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: a model file ends in .safetensors")
     if out.exists():
         raise UsageError(f"{out}: exists; choose another name")
+    if model.suffix in (".h5", ".hdf5"):
+        if classes or mean or std:
+            raise UsageError(f"{model}: a classifier of known classes; leave --classes, --mean and --std out")
+        import_keras(model, out, head_weights)
+        print(f"{out}: for heatmap --encoder keras_resnet50 --encoder-weights {out}")
+        return 0
+    if not classes or head_weights:
+        raise UsageError(f"{model}: needs --classes, the names of its output channels; --head-weights is for Keras's")
     names = [name.strip() for name in classes.split(",")]
     given = (_numbers(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
     segmenter = from_elsewhere(model, names, *given)

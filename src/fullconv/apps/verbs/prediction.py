@@ -114,9 +114,9 @@ def heatmap(
     out
         The folder for the maps.
     encoder
-        A timm classifier, torchvision's as torchvision/NAME, or keras/resnet50.
+        A timm classifier, torchvision's as torchvision/NAME, or keras_resnet50.
     encoder_weights
-        imagenet (downloaded once), none, or a file; for keras/resnet50 an .h5 file of Keras.
+        imagenet (downloaded once), none, or a file; for keras_resnet50 an .h5 file of Keras.
     head_weights
         An HDF5 file with datasets w and b for the last layer alone.
     sizes

@@ -8,7 +8,7 @@ ZIP, PICKLE = b"PK", b"\x80"
 """How PyTorch's files begin; Lightning's are called ``.ckpt``, as MindSpore's and TensorFlow's."""
 PAGE = "docs/import.md has a script that runs where that program is"
 _ADVICE = {
-    ".h5": f"a file of Keras: its ResNet-50 goes with fullconv heatmap --encoder keras/resnet50; of others {PAGE}",
+    ".h5": f"a file of Keras: its ResNet-50 goes with fullconv heatmap --encoder keras_resnet50; of others {PAGE}",
     ".keras": f"a file of Keras: {PAGE}",
     ".pb": "a graph of TensorFlow: give the folder of its saved_model, with variables/ in it; of a frozen graph "
     f"{PAGE}",
@@ -25,8 +25,6 @@ def what_to_do(path: Path) -> str:
     """One line for a kind of file that is not read here; empty for other kinds."""
     if ".data-" in path.name:
         return "the values of a TensorFlow checkpoint: give the .index file beside it"
-    if path.suffix.lower() == ".h5" and path.name.endswith(".weights.h5"):
-        return _ADVICE[".keras"]
     return _ADVICE.get(path.suffix.lower(), "")
 
 
