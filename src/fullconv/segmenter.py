@@ -26,7 +26,7 @@ from fullconv.images.pixels import read_image, to_channels
 from fullconv.images.stored import WIDE_MODES, Stored
 from fullconv.images.values import to_pixels
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
-from fullconv.models.arguments import described
+from fullconv.models.arguments import described, names_widths
 from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.context import Context, context
 from fullconv.models.finite import first_bad_layer, not_finite
@@ -153,7 +153,7 @@ class Segmenter:
         state, _ = read_safetensors(file)
         try:
             with torch.random.fork_rng(devices=[]):  # its first, random weights are no matter of the host program
-                segmenter = from_header(header, str(file))
+                segmenter = from_header(header, str(file), sum(value.numel() for value in state.values()))
             segmenter.network.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
@@ -355,14 +355,24 @@ class Segmenter:
             raise UsageError(str(error)) from error
 
 
-def from_header(header: dict[str, Any], where: str) -> Segmenter:
+def from_header(header: dict[str, Any], where: str, stored: int | None = None) -> Segmenter:
     """The segmenter that a header describes, with random weights.
+
+    Args:
+        where: the file, for messages.
+        stored: values in the file, if known: a network that is much larger is refused before memory is taken for it.
 
     Raises:
         ModelFileError: the header says more than an architecture, or one that cannot be built.
     """
+    wanted = described(header["model"], where)
     try:
-        model = build_model(**described(header["model"], where))
+        if stored is not None and names_widths(wanted):
+            with torch.device("meta"):
+                values = sum(value.numel() for value in build_model(**wanted).network.state_dict().values())
+            if values > 2 * stored:
+                raise ModelFileError(f"{where}: its header describes {values} values, it holds {stored}; save it again")
+        model = build_model(**wanted)
     except ModelFileError:
         raise
     except UsageError as error:

@@ -146,6 +146,18 @@ def test_a_weights_file_names_architecture_only(build: Callable[[str], Any], can
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("model", [
+    {"encoder": "vgg16", "encoder_args": {"fc_channels": 65536}}, {"encoder": "resnet10t", "num_classes": 60_000},
+    {"encoder": "resnet18", "encoder_args": {"layers": [500, 500, 500, 500]}},
+])  # fmt: skip
+def test_a_header_cannot_ask_for_more_memory_than_its_weights_take(model: dict[str, Any], tmp_path: Path) -> None:
+    header = Segmenter(build_model("fcn32s", 2, "resnet10t"), ClassSet(("a", "b")), Preprocessing()).header()
+    described = json.dumps({**header, "model": {**header["model"], **model}})
+    save_file({"w": torch.zeros(1)}, tmp_path / "m.safetensors", {"fullconv": described})
+    with pytest.raises(ModelFileError, match=r"values, it holds 1;|does not take"):
+        Segmenter.load(tmp_path / "m.safetensors")
+
+
 def test_a_recipe_names_architecture_only(canary: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     base = {"model": "fcn32s", "encoder": "resnet10t", "check": False, "workers": 0, "epochs": 1}

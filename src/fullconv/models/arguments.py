@@ -26,6 +26,8 @@ from fullconv.models.wide_fcn import WideFCN
 
 LARGEST = 1 << 16
 """No width, size or factor is larger."""
+SMALL = 512
+"""Widths up to here make no network that is large for any computer."""
 MOST_LAYERS = 1 << 9
 """No part of a network has more layers."""
 LONGEST = 64
@@ -184,6 +186,18 @@ def described(model: Any, where: str) -> dict[str, Any]:
     check_arguments(taken_by_encoder(encoder, name), model["encoder_args"], f"{where}: encoder_args", ModelFileError)
     check_arguments(taken_by_model(name), model["model_args"], f"{where}: model_args", ModelFileError)
     return dict(model)
+
+
+def names_widths(model: Mapping[str, Any]) -> bool:
+    """Whether described arguments could make a network large: numbers above :data:`SMALL`, or numbers of layers."""
+
+    def large(value: Any) -> bool:
+        if isinstance(value, (list, tuple)):
+            return any(map(large, value))
+        return isinstance(value, (int, float)) and value > SMALL
+
+    args = {**model["encoder_args"], **model["model_args"]}
+    return large(model["num_classes"]) or any(large(value) or name in _LAYERS for name, value in args.items())
 
 
 def _arguments_of(maker: Any) -> dict[str, Any]:
