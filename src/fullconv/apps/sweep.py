@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 import subprocess
@@ -19,10 +20,11 @@ import yaml
 from PIL import Image
 
 from fullconv import draw
-from fullconv.data import open_dataset, read_sample
+from fullconv.data import DatasetSpec, Item, open_dataset, read_sample
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import read_value, replacing, write_text
 from fullconv.machine import usable_cores
+from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.report import sheet_items
 from fullconv.training.run import Run
@@ -136,12 +138,19 @@ def sweep(
     swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
     _write_table(swept)
     segmenters = [run.segmenter() for run in runs]
-    samples = [read_sample(spec, item) for item in sheet_items(spec.split("val"))]
-    pictures = [(s.image, s.labels, *(model.predict_pixels(s.image).labels for model in segmenters)) for s in samples]
+    pictures = [_seen(spec, item, segmenters) for item in sheet_items(spec.split("val"))]
     titles = [f"{option.rpartition('.')[2]} {value}" for value in values]
     with replacing(swept.picture) as temporary:
         Image.fromarray(draw.contact_sheet(pictures, spec.classes, 240, titles)).save(temporary, format="PNG")
     return swept
+
+
+def _seen(spec: DatasetSpec, item: Item, segmenters: Sequence[Segmenter]) -> tuple[np.ndarray, ...]:
+    """A sample's image, its labels, and those of each model, which sees its own mean where the image holds nothing."""
+    own = [dataclasses.replace(spec, values=model.preprocessing.values) for model in segmenters]
+    samples = [read_sample(one, item) for one in (own if spec.shapes is None else [spec] * len(segmenters))]
+    labels = (m.predict_pixels(s.image).labels for m, s in zip(segmenters, samples, strict=True))
+    return samples[0].image, samples[0].labels, *labels
 
 
 def _train(data: str | os.PathLike[str], run: Run, config: dict[str, Any], jobs: int) -> None:
