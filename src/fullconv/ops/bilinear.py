@@ -87,12 +87,13 @@ class Axis(NamedTuple):
     @classmethod
     def of(cls, coarse: int, size: int, start: float, full: float, align_corners: bool, like: Tensor) -> Axis:
         """The axis of ``size`` pixels from ``start`` in a map of ``coarse`` places enlarged to ``full`` pixels."""
-        place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(0, coarse - 1)
-        low = place.floor().long()
-        fraction = (place - low).to(like.dtype)
-        return cls(
-            coarse, low.to(like.device), (low + 1).clamp(max=coarse - 1).to(like.device), fraction.to(like.device)
-        )
+        place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(min=0)
+        fraction = (place - place.floor()).to(like.dtype)  # behind the last place it mixes that place with itself
+        low = place.floor().long().clamp(max=coarse - 1)
+        high = (low + 1).clamp(max=coarse - 1)
+        if full == coarse and float(start).is_integer():  # there PyTorch reads no neighbour, which might be infinite
+            high = low
+        return cls(coarse, low.to(like.device), high.to(like.device), fraction.to(like.device))
 
     def part(self, pixels: slice) -> Axis:
         """Some of the pixels."""

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from fullconv.geometry import Window
 from fullconv.ops import reference
@@ -41,7 +40,8 @@ def upsample_cross_entropy(
         logits: coarse scores ``n c h w``, floating point; sums run in float32 (float64 for float64).
         labels: ids ``n H W``, uint8 or another integer dtype, ``H >= h`` and ``W >= w`` (with ``crop``: any size).
         ignore_index: pixels with this id count for nothing.
-        weight: one factor per class ``[c]``; the mean is then weighted, as in PyTorch.
+        weight: one factor per class ``[c]``; the mean is then weighted, as in PyTorch. It is a setting: one that wants
+            a gradient is refused, because the kernels take none of it.
         label_smoothing: share of the target that is spread evenly over the classes, 0 to 1.
         reduction: ``mean`` over the pixels that count, or ``sum``.
         align_corners: as in :func:`torch.nn.functional.interpolate`.
@@ -185,8 +185,12 @@ def checked(logits: Tensor, labels: Tensor, weight: Tensor | None, crop: Window 
         )
     if weight is not None and weight.shape != (logits.shape[1],):
         raise ValueError(f"expected {logits.shape[1]} class weights, found shape {tuple(weight.shape)}")
-    if weight is not None and not bool((weight >= 0).all()):
+    if weight is not None and weight.requires_grad and torch.is_grad_enabled():
+        raise ValueError("class weights get no gradient here; pass weight.detach()")
+    if weight is not None and weight.device.type == "cpu" and not bool((weight >= 0).all()):
         raise ValueError(f"class weights must be 0 or more, found {float(weight.min())}")
+    if weight is not None and weight.device.type == "cuda":  # without waiting for the device
+        torch._assert_async((weight >= 0).all(), "class weights must be 0 or more")
     return full_window((labels.shape[1], labels.shape[2]), crop)
 
 
@@ -232,19 +236,44 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    ctx.save_for_backward(output[2])
+    ctx.save_for_backward(output[2], inputs[0])
     ctx.dtype = inputs[0].dtype
 
 
-@once_differentiable
 def _backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Any, ...]:
     gradient = ctx.saved_tensors[0].detach()
     if gradient.device.type != "cpu" or gradient.dtype == ctx.dtype:
-        return ((gradient * outer).to(ctx.dtype), *[None] * 8)
+        return (only_once((gradient * outer.detach()).to(ctx.dtype), ctx), *[None] * 8)
     slope = torch.empty(gradient.shape, dtype=ctx.dtype)  # image by image: no second float32 copy of full-size logits
     for image, part in zip(gradient, slope, strict=True):
-        part.copy_(image * outer)
-    return (slope, *[None] * 8)
+        part.copy_(image * outer.detach())
+    return (only_once(slope, ctx), *[None] * 8)
+
+
+def only_once(gradient: Tensor, ctx: Any) -> Tensor:
+    """The gradient, such that a derivative of it is refused, not left out: our kernels do not take it.
+
+    ``torch.autograd.function.once_differentiable`` refuses only where the outer gradient wants one too.
+
+    Args:
+        gradient: of the logits, which are the second tensor that ``ctx`` saved.
+    """
+    if not torch.is_grad_enabled():  # nobody asked for create_graph
+        return gradient
+    once: Tensor = _Once.apply(gradient.detach(), ctx.saved_tensors[1])
+    return once
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, logits: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        raise RuntimeError(
+            "fullconv.ops has no second derivatives; FULLCONV_OPS=reference takes those of the softmax losses"
+        )
 
 
 softmax_sums.register_autograd(_backward, setup_context=_setup_context)

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from fullconv.geometry import Window
-from fullconv.ops.loss import checked
+from fullconv.ops.loss import checked, only_once
 from fullconv.ops.reference import check_labels, to_sums_dtype, widened
 from fullconv.ops.strips import enlarged_strips
 
@@ -63,7 +62,7 @@ class _Overlap(torch.autograd.Function):
         ctx: Any, logits: Tensor, labels: Tensor, ignore: int, window: Window, align: bool, jaccard: bool, smooth: float
     ) -> Tensor:
         exact = to_sums_dtype(logits.detach()).contiguous()
-        ctx.save_for_backward(exact, labels)
+        ctx.save_for_backward(exact, logits, labels)
         ctx.dtype, ctx.geometry, ctx.ignore = logits.dtype, (window, align), ignore
         with torch.autocast(logits.device.type, enabled=False), torch.enable_grad():
             sums = _sums(exact, labels, ignore, window, align).requires_grad_()
@@ -72,9 +71,9 @@ class _Overlap(torch.autograd.Function):
         return loss.detach().to(exact.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
-        exact, labels = ctx.saved_tensors
+        exact, _, labels = ctx.saved_tensors
+        exact = exact.detach()
         gradient = torch.zeros_like(exact)
         both, guessed = ctx.slopes[0].to(exact), ctx.slopes[1].to(exact)
         with torch.autocast(exact.device.type, enabled=False):
@@ -84,7 +83,7 @@ class _Overlap(torch.autograd.Function):
                 slope = guessed[:, None, None] + both[:, None, None] * truth
                 slope = share * (slope - (share * slope).sum(1, keepdim=True))
                 strip.add_gradient(slope, gradient)
-        return (gradient * outer).to(ctx.dtype), *[None] * 6
+        return only_once((gradient * outer.detach()).to(ctx.dtype), ctx), *[None] * 6
 
 
 def _sums(exact: Tensor, labels: Tensor, ignore: int, window: Window, align: bool) -> Tensor:

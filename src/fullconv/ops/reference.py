@@ -25,6 +25,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     target = torch.where(counted, labels.long(), 0)
     size = (labels.shape[1], labels.shape[2])
     scores = upsample(to_sums_dtype(logits), size, terms.window, align_corners=terms.align_corners)
+    scores = torch.where(counted[:, None], scores, 0)  # nan at an ignored pixel would reach the gradient as 0 * nan
     weight = scores.new_ones(classes) if terms.weight is None else terms.weight.to(scores)
     losses = F.cross_entropy(scores, target, weight, reduction="none", label_smoothing=terms.label_smoothing)
     if terms.gamma:

@@ -2,8 +2,8 @@
 
 For each strip of output rows the coarse logits are interpolated, the loss and its gradient are taken in one pass,
 and the gradient goes back through the transposed interpolation, two small matrix products. What stays in memory
-is one strip and the coarse gradient, never ``classes x H x W``. A gradient of nan reaches every place of its rows and
-columns here (the products add 0 * nan), where the other kernels keep it to the places that the pixel reads.
+is one strip and the coarse gradient, never ``classes x H x W``. On a GPU a gradient of nan reaches every place of its
+rows and columns (looking for it would wait for the device), else only the places that the pixel reads.
 """
 
 from __future__ import annotations
@@ -37,9 +37,21 @@ class Strip:
 
     def add_gradient(self, slope: Tensor, gradient: Tensor) -> None:
         """Bring ``slope n c rows W``, with respect to the scores, back to the coarse logits."""
+        if slope.device.type == "cpu" and not bool(slope.sum().isfinite()):
+            return self._add_place_by_place(slope, gradient)
         used = self._vertical.used()
         vertical = self._vertical.matrix(gradient)[:, used]
         gradient[:, :, used] += vertical.T @ (slope @ self._horizontal.matrix(gradient))
+
+    def _add_place_by_place(self, slope: Tensor, gradient: Tensor) -> None:
+        """The same, slowly: the products would spread nan over whole rows and columns, as 0 * nan."""
+        across = slope.new_zeros(*slope.shape[:3], gradient.shape[3])
+        for axis, dim, source, target in (
+            (self._horizontal, 3, slope, across),
+            (self._vertical, 2, across, gradient),
+        ):
+            for place, share in ((axis.low, 1 - axis.fraction), (axis.high, axis.fraction)):
+                target.index_add_(dim, place, source * share.view(-1, *[1] * (3 - dim)))
 
 
 def enlarged_strips(logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool) -> Iterator[Strip]:
@@ -71,6 +83,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
         scores, target = strip.scores, known[:, None, strip.rows]
         hard_here, soft_here = hard[:, None, strip.rows], soft[:, None, strip.rows]
         log_norm = scores.logsumexp(1, keepdim=True)
+        log_norm = log_norm + (log_norm - log_norm)  # an infinite one is nan for every class, as in PyTorch
         picked = scores.gather(1, target)
         mean = torch.einsum("c,nchw->nhw", weight, scores)[:, None] if smooth else torch.zeros_like(picked)
         losses = soft_here * log_norm - hard_here * picked - smooth * mean

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops import strips
 from fullconv.ops.cpu.argmax import argmax_task
 from fullconv.ops.cpu.counting import BYTE, count_any, count_bytes, within
 from fullconv.ops.cpu.grid import Grid, make_grid
@@ -26,6 +27,8 @@ FEWEST_COUNTED = 1 << 21  # bytes; waking a thread costs more than counting them
 
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
     """As :func:`fullconv.ops.reference.softmax_sums`."""
+    if _has_strange(logits):
+        return strips.softmax_sums(logits, labels, terms)
     truth = labels.numpy()
     images, classes, _, width = logits.shape
     grid = _grid(logits, truth.shape[1:], terms.window, terms.align_corners)
@@ -65,6 +68,8 @@ def argmax(
     logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool
 ) -> tuple[Tensor, Tensor | None]:
     """As :func:`fullconv.ops.reference.argmax`."""
+    if _has_strange(logits):
+        return strips.argmax(logits, size, window, align_corners, confidence)
     images, classes = logits.shape[:2]
     grid = _grid(logits, size, window, align_corners)
     labels = np.empty((images, *size), np.uint8 if classes <= 256 else np.int32)
@@ -90,6 +95,14 @@ def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: in
         outside[1] = result[2] if result[1] else outside[1]
         outside[3] = result[4] if result[3] else outside[3]
     return counts, outside
+
+
+def _has_strange(logits: Tensor) -> bool:
+    """Whether nan or infinity is among the scores (or their sum overflows).
+
+    PyTorch's interpolation multiplies them by 0 where a pixel lies on a place; the kernels do not read there.
+    """
+    return not bool(logits.sum(dtype=torch.float32).isfinite())
 
 
 def _shared(guess: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -84,7 +84,8 @@ def softmax_forward(
 @triton.jit
 def softmax_backward(
     logits, labels, weight,
-    row_low, row_high, row_fraction, column_low, column_fraction, row_first, row_end, column_first, column_end,
+    row_low, row_high, row_fraction, column_low, column_high, column_fraction,
+    row_first, row_end, column_first, column_end,
     log_norm, slope, gradient,
     classes, height, width, rows, columns, ignore, smooth, soft_extra, rest, phases,
     FOCAL: tl.constexpr, SMOOTH: tl.constexpr, CELLS: tl.constexpr, CLASSES: tl.constexpr,
@@ -126,11 +127,11 @@ def softmax_backward(
             norm = tl.load(log_norm + place, counted, 0.0)
             own = tl.load(weight + label, counted, 0.0)
             is_low = low == j
-            horizontal = tl.where(is_low, 1 - t, t)
-            # at the right edge the upper index is the lower one: the place counts for both
-            horizontal = tl.where(is_low & (j == width - 1), 1.0, horizontal)
+            # at the right edge, and where nothing is enlarged, the upper index is the lower one: it counts for both
+            alone = low == tl.load(column_high + x, mask, 0)
+            horizontal = tl.where(alone, 1.0, tl.where(is_low, 1 - t, t))
             s = tl.where(
-                is_low[None, :], (1 - t)[None, :] * here + t[None, :] * after,
+                is_low[None, :], (1 - t)[None, :] * here + t[None, :] * tl.where(alone[None, :], here, after),
                 (1 - t)[None, :] * before + t[None, :] * here,
             )  # fmt: skip
             p = tl.exp(s - norm[None, :])

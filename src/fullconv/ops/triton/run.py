@@ -84,7 +84,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
         gradient = torch.empty_like(scores)
         soft_extra = smooth * float(weight.sum()) if smooth else 0.0
         softmax_backward[(images * height, triton.cdiv(width, CELLS), triton.cdiv(classes, tile))](
-            scores, truth, weight, *vertical[:3], horizontal.low, horizontal.fraction, vertical.first, vertical.end,
+            scores, truth, weight, *vertical[:3], *horizontal[:3], vertical.first, vertical.end,
             horizontal.first, horizontal.end, log_norm, slope, gradient,
             classes, height, width, rows, columns, terms.ignore_index, smooth, soft_extra, rest, horizontal.longest,
             CELLS=CELLS, CLASSES=tile, **kinds,
