@@ -112,7 +112,9 @@ def upsample_ohem(
     counted = (labels != ignore_index).flatten()
     order = torch.where(counted, losses.flatten(), -1).sort(descending=True, stable=True).indices
     kept = torch.zeros_like(counted)
-    kept[order[: max(math.ceil(keep * int(counted.sum()) - 1e-6), 1)]] = True
+    wide = torch.float32 if counted.device.type == "mps" else torch.float64
+    number = (keep * counted.sum(dtype=wide) - 1e-6).ceil().clamp(min=1)  # stays on its device
+    kept[order] = torch.arange(len(order), device=order.device) < number
     hardest = torch.where((kept & counted).view(labels.shape), labels, ignore_index)
     return upsample_cross_entropy(
         logits, hardest, ignore_index=ignore_index, weight=weight, align_corners=align_corners, crop=crop

@@ -108,10 +108,6 @@ def _probabilities(scores: Tensor, labels: Tensor, ignore: int) -> tuple[Tensor,
 def _coefficient_loss(sums: Tensor, jaccard: bool, smooth: float) -> Tensor:
     both, guessed, true = sums
     present = true > 0
-    if not bool(present.any()):
-        return 0 * sums.sum()
-    if jaccard:
-        coefficient = (both + smooth) / (guessed + true - both + smooth)
-    else:
-        coefficient = (2 * both + smooth) / (guessed + true + smooth)
-    return (1 - coefficient)[present].mean()
+    shared, total = (both, guessed + true - both) if jaccard else (2 * both, guessed + true)
+    coefficient = (shared + smooth) / torch.where(present, total + smooth, 1)
+    return torch.where(present, 1 - coefficient, 0).sum() / present.sum().clamp(min=1)

@@ -165,7 +165,7 @@ class Loop:
             )
         else:
             norm = self.guard.norm()
-        value = mean_over_ranks(self.fabric, float(loss.detach()))  # nan on one rank stops all of them
+        value = float(mean_over_ranks(self.fabric, loss.detach()))  # nan on one rank stops all of them
         if not judged:
             self.guard.note(step, loss, norm)  # type: ignore[arg-type]
         elif not (math.isfinite(value) and math.isfinite(float(norm))):  # type: ignore[arg-type]

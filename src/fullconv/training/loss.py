@@ -39,7 +39,7 @@ def training_loss(
     window: Window,
     ignore_index: int,
     weight: Tensor | None,
-    mean_over_ranks: Callable[[float], float],
+    mean_over_ranks: Callable[[Tensor], Tensor],
     ranks: int = 1,
 ) -> Tensor:
     """The loss of one rank's batch, so that its mean over ranks is that of the whole batch.
@@ -69,8 +69,8 @@ def training_loss(
         )  # fmt: skip
     if config.reduction == "sum":
         return loss * ranks
-    share = mean_over_ranks(float(label_weight(labels, ignore_index, weight)))
-    loss = loss / (share or 1.0)
+    share = mean_over_ranks(label_weight(labels, ignore_index, weight))
+    loss = loss / torch.where(share > 0, share, 1)
     if config.loss == "cross-entropy+dice":
         loss = loss + upsample_dice(logits, labels, crop=window, ignore_index=ignore_index)
     return loss
