@@ -71,7 +71,7 @@ def test_what_has_no_mask_or_no_image_side_by_side_is_named(tmp_path: Path) -> N
         open_dataset(tmp_path / "parts")
     lists = side_by_side(tmp_path / "lists")
     (lists / "train.txt").write_text("a\nb\n")
-    (lists / "val.txt").write_text("c\n")
+    (lists / "Valid.TXT").write_text("c\n")  # whatever its case
     assert {split: len(items) for split, items in open_dataset(lists).splits.items()} == {"train": 2, "val": 1}
 
 

@@ -174,6 +174,44 @@ def test_a_stated_range_wins_and_is_judged(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "lowest", "highest", "rest"), [(-9999, 0, 100, 3), (0, 5000, 6000, 43), (65535, 10, 4000, 16)]
+)
+def test_one_value_far_from_all_others_is_named(
+    value: int, lowest: int, highest: int, rest: int, tmp_path: Path
+) -> None:
+    def draw(random: np.random.Generator) -> np.ndarray:
+        image = random.integers(lowest, highest, (32, 32)).astype(np.int32)
+        image[:4] = value
+        return image
+
+    root = folder(tmp_path / "a", draw)
+    spec = open_dataset(root)
+    ((line, mend),) = judge_range(spec, check(spec).values)
+    assert line.startswith(f"12.50% of band 1 are {value}, far from all others, which lie in ")
+    assert abs(int(line.split("lie in ")[1].split()[0]) - rest) <= 1
+    assert mend == f"if these pixels hold nothing, write 'nodata: {value}' into dataset.yaml"
+    (root / "dataset.yaml").write_text(f"nodata: {value}\n")
+    spec = open_dataset(root)
+    assert not judge_range(spec, check(spec).values)
+    assert levels(spec) >= min(100, highest - lowest)
+    (root / "dataset.yaml").write_text(f"range: [{lowest}, {highest}]\n")
+    spec = open_dataset(root)
+    ((line, mend),) = judge_range(spec, check(spec).values)
+    assert "cuts off 12.5%" in line
+    assert mend.startswith(f"write 'nodata: {value}' into dataset.yaml if ")
+
+
+def test_an_image_of_two_values_or_with_a_dark_ground_is_left_alone(tmp_path: Path) -> None:
+    for name, highest in (("two", 1), ("dark", 4000)):
+        spec = open_dataset(
+            folder(
+                tmp_path / name, lambda random, n=highest: (random.integers(0, n + 1, (32, 32)) * 7).astype(np.uint16)
+            )
+        )
+        assert not judge_range(spec, check(spec).values)
+
+
 def test_mixed_kinds_are_refused_by_name(tmp_path: Path) -> None:
     root = folder(tmp_path / "data", reflectance)
     names = [item.image for item in open_dataset(root).splits["train"]]
@@ -363,6 +401,16 @@ def test_check_reads_the_others_as_most_are(tmp_path: Path) -> None:
     assert "3.tif" in report.problems[0]
     assert "3.tif: holds 8-bit values" in report.problems[1]
     assert report.images["train"] + report.images["val"] == 6
+
+
+def test_a_wrong_range_is_one_problem_and_not_one_per_image(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    for line in ("range: [4000, 0]", "range: [[0, 1], [0, 2]]"):
+        (root / "dataset.yaml").write_text(line + "\n")
+        spec, found = open_for_check(root)
+        report = check(spec, found=found)
+        assert [finding.kind for finding in report.findings if finding.problem] == ["values"]
+        assert report.values is not None
 
 
 def test_brightness_and_contrast_change_in_all_bands_alike() -> None:

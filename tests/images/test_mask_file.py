@@ -176,6 +176,14 @@ def test_arrays_of_bool_float_and_negative_numbers(tmp_path: Path) -> None:
     found = read_labels(tmp_path / "m.npy", MaskEncoding(void_values=(-5,)), 3, 255)
     assert (found[3:5] == 255).all()
     assert np.array_equal(found[5:], IDS[5:])
+    values[6, 7] = -np.inf
+    np.save(tmp_path / "m.npy", values)
+    with pytest.raises(UnfitMask, match=r"holds -inf at row 6, column 7, no integer"):
+        read_mask(tmp_path / "m.npy")
+    tifffile.imwrite(tmp_path / "m.tif", values, extratags=[(42113, "s", 0, "-inf", True)])
+    found = read_labels(tmp_path / "m.tif", MaskEncoding(void_values=(-5,)), 3, 255)
+    assert found[6, 7] == 255
+    assert np.array_equal(np.delete(found[6], 7), np.delete(IDS[6], 7))
     values[6, 7] = 0.5
     np.save(tmp_path / "m.npy", values)
     with pytest.raises(UnfitMask, match=r"holds 0.5 at row 6, column 7, no integer"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,17 @@ def unpacked(number: int) -> tuple[int, int, int]:
 
 
 def of_numbers(path: Path, array: np.ndarray, **rest: Any) -> MaskFile:
-    """A grey file; floats become integers.
+    """A grey file; floats become integers, NaN (and infinity, where GDAL calls it no data) is missing.
 
     Raises:
         UnfitMask: a number that is no integer.
     """
     if array.dtype.kind == "f":
+        empty = rest.get("no_data")
         missing = np.isnan(array)
-        wrong = ~missing & (np.floor(array) != array)
+        if empty is not None and math.isinf(empty):
+            missing |= array == empty
+        wrong = ~missing & ((np.floor(array) != array) | np.isinf(array))
         if wrong.any():
             row, column = (int(place) for place in np.argwhere(wrong)[0])
             raise UnfitMask(

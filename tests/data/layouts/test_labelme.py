@@ -180,6 +180,15 @@ def test_files_in_a_folder_of_their_own(tmp_path: Path, notes: str, stated: str)
         assert (read_sample(spec, item).labels == 1).sum() == 16 * 21
 
 
+@pytest.mark.parametrize(("images", "notes"), [("JPEGImages", "Annotations"), ("imgs", "json"), ("Photos", "ann")])
+def test_images_in_a_folder_of_another_name(tmp_path: Path, images: str, notes: str) -> None:
+    write_apart(tmp_path, "", notes, "C:\\photos\\{}.png", ["a", "b"])
+    (tmp_path / "images").rename(tmp_path / images)
+    for split in ("train", "val"):
+        (item,) = open_dataset(tmp_path).split(split)
+        assert item.image == tmp_path / images / f"{item.id}.png"
+
+
 def test_split_folders_on_either_side(tmp_path: Path) -> None:
     for split, names in (("train", ["a", "b"]), ("valid", ["c"])):
         write_apart(tmp_path / "outer", split, "labels", "{}.png", names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,11 +101,11 @@ class _Opening:
         try:
             return with_values(spec, *stated)
         except FullconvError as error:
-            self.problem("values", str(error), "do what the line says; the others are read as most are")
-        try:
-            return as_most(spec, *stated)
-        except FullconvError:
-            return spec
+            self.problem("values", str(error), "do what the line says")
+        for known in (stated, (given.channels, (), ())):  # what is stated may be what is wrong
+            with suppress(FullconvError):
+                return as_most(spec, *known)
+        return spec
 
     def _look(self) -> list[Contents]:
         masks = [item.mask for items in self.items.values() for item in items]

@@ -17,6 +17,8 @@ from fullconv.images.values import Band, BoolArray, bands_of, blank_of
 
 FEWEST_LEVELS = 64
 """A range is badly chosen that brings all but a thousandth of a band's values into fewer neighbouring levels."""
+LEAST_REPEATED = 0.001
+"""A band's lowest or highest value may stand for no data where it has a larger share of the values than this."""
 MOST_CLIPPED = 0.01
 """Or that cuts off a larger share of them."""
 BARS = "▁▂▃▄▅▆▇█"
@@ -33,6 +35,7 @@ class ValueCounts:
         below, above: int64 ``[bands]``: values that the range cuts off.
         nothing: int64 ``[bands]``: values that are nodata or not finite.
         lowest, highest: float64 ``[bands]``, of the stored values.
+        at_lowest, at_highest: int64 ``[bands]``: how many values are equal to these.
         blank: pixels that hold nothing in any band.
         pixels: all of them.
     """
@@ -43,15 +46,18 @@ class ValueCounts:
     nothing: np.ndarray
     lowest: np.ndarray
     highest: np.ndarray
+    at_lowest: np.ndarray
+    at_highest: np.ndarray
     blank: int = 0
     pixels: int = 0
 
     @classmethod
     def none(cls, bands: int) -> ValueCounts:
         """Of no image."""
-        below, above, nothing = (np.zeros(bands, np.int64) for _ in range(3))
+        below, above, nothing, at_lowest, at_highest = (np.zeros(bands, np.int64) for _ in range(5))
+        levels = np.zeros((bands, 256), np.int64)
         return cls(
-            np.zeros((bands, 256), np.int64), below, above, nothing, np.full(bands, np.inf), np.full(bands, -np.inf)
+            levels, below, above, nothing, np.full(bands, np.inf), np.full(bands, -np.inf), at_lowest, at_highest
         )
 
     def add(self, other: ValueCounts) -> None:
@@ -60,8 +66,10 @@ class ValueCounts:
         self.below += other.below
         self.above += other.above
         self.nothing += other.nothing
-        self.lowest = np.minimum(self.lowest, other.lowest)
-        self.highest = np.maximum(self.highest, other.highest)
+        lowest, highest = np.minimum(self.lowest, other.lowest), np.maximum(self.highest, other.highest)
+        self.at_lowest = self.at_lowest * (self.lowest == lowest) + other.at_lowest * (other.lowest == lowest)
+        self.at_highest = self.at_highest * (self.highest == highest) + other.at_highest * (other.highest == highest)
+        self.lowest, self.highest = lowest, highest
         self.blank += other.blank
         self.pixels += other.pixels
 
@@ -69,9 +77,11 @@ class ValueCounts:
         """How many of the 256 levels some value of a band becomes."""
         return int((self.levels[band] > 0).sum())
 
-    def spread(self, band: int) -> int:
-        """How many neighbouring levels hold all but a thousandth of a band's values."""
-        sums = np.cumsum(self.levels[band])
+    def spread(self, band: int, but: Sequence[int] = ()) -> int:
+        """How many neighbouring levels hold all but a thousandth of a band's values, those of some levels left out."""
+        levels = self.levels[band].copy()
+        levels[list(but)] = 0
+        sums = np.cumsum(levels)
         if not sums[-1]:
             return 0
         first, last = np.searchsorted(sums, (0.0005 * sums[-1], 0.9995 * sums[-1]), side="left")
@@ -138,7 +148,8 @@ def _of_bands(bands: Sequence[Band], blank: BoolArray | None, bounds: Sequence[t
         counts.levels[place] = np.bincount(shown.ravel(), minlength=256)
         counts.below[place], counts.above[place] = (stored < low).sum(), (stored > high).sum()
         if stored.size:
-            counts.lowest[place], counts.highest[place] = stored.min(), stored.max()
+            low, high = counts.lowest[place], counts.highest[place] = stored.min(), stored.max()
+            counts.at_lowest[place], counts.at_highest[place] = (stored == low).sum(), (stored == high).sum()
     counts.pixels = bands[0].shown.size
     counts.blank = 0 if blank is None else int(blank.sum())
     return counts
@@ -191,9 +202,28 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
                 better,
             )
         )
+    apart = {band: alone for band in used if band not in few and (alone := _alone(counts, band)) is not None}
+    if apart:
+        band, (value, share, rest) = next(iter(apart.items()))
+        found.append(
+            (
+                f"{share:.2%} of band {band + 1} are {_short(value)}, far from all others, which lie in {rest} of 256 "
+                "levels" + (f" (so do {len(apart) - 1} more bands)" if len(apart) > 1 else ""),
+                f"if these pixels hold nothing, write 'nodata: {_short(value)}' into dataset.yaml"
+                + (", and take range away to have percentiles found" if not spec.values.source else ""),
+            )
+        )
     cut = [band for band in used if counts.clipped(band) > MOST_CLIPPED]
     if cut:
         band = max(cut, key=counts.clipped)
+        low, high = spec.values.range[band if len(spec.values.range) > 1 else 0]
+        total = max(int(counts.levels[band].sum()), 1)
+        for value, count, _ in _ends(counts, band):
+            if not low <= value <= high and counts.clipped(band) - count / total <= MOST_CLIPPED:
+                better = (
+                    f"write 'nodata: {_short(value)}' into dataset.yaml if it marks pixels that hold nothing; else "
+                    + better
+                )
         found.append(
             (
                 f"the range of values cuts off {counts.clipped(band):.1%} of band {band + 1}, which goes from "
@@ -202,6 +232,28 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
             )
         )
     return found
+
+
+def _alone(counts: ValueCounts, band: int) -> tuple[float, float, int] | None:
+    """A band's lowest or highest value, its share, and the few levels that are left for all others; else None.
+
+    The mark of no data that nobody named (-9999 beside reflectances): it is one value, frequent, and far away.
+    """
+    total = int(counts.levels[band].sum())
+    two_values = counts.at_lowest[band] + counts.at_highest[band] >= total
+    for value, count, end in _ends(counts, band):
+        level = int(np.flatnonzero(counts.levels[band])[end])
+        rest = counts.spread(band, but=(level,))
+        alone = LEAST_REPEATED * total < count == counts.levels[band][level]
+        if alone and rest < FEWEST_LEVELS and not two_values:
+            return value, count / total, rest
+    return None
+
+
+def _ends(counts: ValueCounts, band: int) -> tuple[tuple[float, int, int], tuple[float, int, int]]:
+    """A band's lowest and highest value, how many values are equal to each, and the place of its level."""
+    lowest, highest = float(counts.lowest[band]), float(counts.highest[band])
+    return (lowest, int(counts.at_lowest[band]), 0), (highest, int(counts.at_highest[band]), -1)
 
 
 def _suggested(span: Sequence[tuple[float, float]]) -> str:

@@ -18,7 +18,7 @@ from fullconv.data.counting import class_names, names_file
 from fullconv.data.description import Description
 from fullconv.data.encoded import EncodedFile, EncodedImage
 from fullconv.data.layouts.base import SPLIT_NAMES, Found, child, image_files
-from fullconv.data.layouts.folder import MASK_FOLDERS
+from fullconv.data.layouts.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.data.layouts.names import spot
 from fullconv.data.regions import IGNORED, Drawing, Region, most_of_a_mask, ring
 from fullconv.data.spec import Item
@@ -29,7 +29,7 @@ from fullconv.text import note, parse_json, read_text
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LISTING = "labels.txt"
-NOTES = ("labels", "annotations", "label", "annotation", "json", "jsons", "labelme")
+NOTES = ("labels", "annotations", "label", "annotation", "ann", "json", "jsons", "labelme")
 LINE_WIDTH, POINT_RADIUS = 10, 5
 CORNERS = 4
 THIN = ("line", "linestrip", "point")
@@ -175,18 +175,19 @@ def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], 
 def _image(root: Path, path: Path, stated: str) -> Path | None:
     """The image that a JSON file is about: where it says, else by its stated name, else by the file's own.
 
-    The two names are looked for beside the file, and in the folder ``images`` that its folder has for a neighbour
-    (``labels/train/a.json``: ``images/train/a.png``, also ``images/a.png``). What leads outside the data is not read.
+    The two names are looked for beside the file, and in the folder of images (``images``, ``JPEGImages``, ...) that its
+    folder has for a neighbour (``labels/train/a.json``: ``images/train/a.png``, also ``images/a.png``). What leads
+    outside the data is not read.
     """
     place = Path(os.path.normpath(path.parent / stated.replace("\\", "/").lstrip("/")))  # a whole path: its end counts
     folders = [path.parent]
     for above in path.parents:
         if above == root.parent:
             break
-        images = spot(above / "images")
-        if images is not None:
-            inner = path.parent.relative_to(above).parts[1:]
-            folders += [images.joinpath(*inner), images]
+        inner = path.parent.relative_to(above).parts[1:]
+        for images in (spot(above / name) for name in IMAGE_FOLDERS):
+            if images is not None:
+                folders += [images.joinpath(*inner), images]
     names = (place.name, *(f"{path.stem}{suffix}" for suffix in IMAGE_SUFFIXES))
     spots = ([place] if place.is_relative_to(root) else []) + [folder / name for name in names for folder in folders]
     there = (spot(one) for one in spots)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from fullconv.data.layouts.base import SPLIT_NAMES, lines
-from fullconv.data.layouts.names import Names, composed
+from fullconv.data.layouts.names import Names, composed, spot
 from fullconv.data.spec import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
@@ -16,13 +16,14 @@ from fullconv.images.files import IMAGE_SUFFIXES
 
 
 def lists_of(root: Path) -> dict[str, str]:
-    """``train.txt`` and so on in the folder, or in ``splits``, ``lists`` or VOC's folder of lists."""
+    """``train.txt`` and so on in the folder, or in ``splits``, ``lists`` or VOC's folder of lists; in any case."""
     found: dict[str, str] = {}
     for split, names in SPLIT_NAMES:
         for name in names:
             for place in ("", "splits/", "lists/", "ImageSets/Segmentation/"):
-                if (root / f"{place}{name}.txt").is_file():
-                    found.setdefault(split, f"{place}{name}.txt")
+                there = spot(root / f"{place}{name}.txt")
+                if there is not None and there.is_file():
+                    found.setdefault(split, there.relative_to(root).as_posix())
     return found
 
 
