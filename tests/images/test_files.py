@@ -14,11 +14,12 @@ from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import ORIENTATION, image_size
 from fullconv.images.masks import read_labels
+from tests.conftest import YCBCR
 
 GRADIENT = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", *YCBCR])
 def test_every_mode_of_8_bits_becomes_rgb(mode: str, tmp_path: Path) -> None:
     suffix = ".tif" if mode in ("CMYK", "YCbCr") else ".png"
     image = Image.fromarray(GRADIENT).convert(mode)

@@ -17,6 +17,7 @@ from fullconv.images.files import image_size
 from fullconv.images.pixels import read_image, read_pixels
 from fullconv.images.stored import Kind, kind_of, read_wide
 from fullconv.spec import Preprocessing, Values
+from tests.conftest import YCBCR
 
 RANDOM = np.random.default_rng(0)
 FIVE = RANDOM.integers(0, 4000, (40, 50, 5)).astype(np.uint16)
@@ -219,7 +220,7 @@ def test_other_values_than_the_range_is_for_are_refused(tmp_path: Path) -> None:
 
 def test_8_bit_tiff_of_every_common_form_is_what_pillow_shows(tmp_path: Path) -> None:
     rgb = Image.fromarray(RANDOM.integers(0, 256, (20, 30, 3)).astype(np.uint8))
-    for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB"):
+    for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", *YCBCR, "LAB"):
         image = rgb.convert("RGB").convert(mode) if mode != "LA" else rgb.convert("RGBA").convert("LA")
         for compression in (None, "tiff_lzw", "tiff_deflate") + (("jpeg",) if mode in ("L", "RGB", "YCbCr") else ()):
             image.save(tmp_path / "a.tif", compression=compression)

@@ -1,7 +1,7 @@
 """Convolutions in bf16 on a CPU: where oneDNN is wrong they are computed another way, where it is slow too.
 
-*Wrong.* Between torch 2.11 and 2.15 (oneDNN 3.7 to 3.12), on processors with and without AMX, numbers that lay in
-memory before get into its results:
+*Wrong.* With torch 2.14 (oneDNN 3.12), on a processor with AMX, used and not used, numbers that lay in memory before
+get into its results:
 
 - the gradient of the weights, where a tap of the kernel meets nothing but padding, or where the convolution writes a
   single row or column: 7x7 on maps of up to 2x3, 3x3 with stride 2 on 1x1, a transposed one that reads 1x1;
