@@ -256,6 +256,17 @@ def test_a_description_above_the_data_is_not_passed_over(make_folder: Make) -> N
         open_dataset(root.parent)
 
 
+def test_a_list_of_classes_above_the_data_is_named(make_folder: Make) -> None:
+    root = make_folder(2, name="above/middle/data")
+    for name in ("classes.txt", "class_dict.csv"):
+        (root.parents[1] / name).write_text("a")
+    said = [reason for reason in open_dataset(root.parents[1]).reasons if "lies above the data" in reason]
+    assert [line.split()[0] for line in said] == [
+        str(root.parents[1] / name) for name in ("classes.txt", "class_dict.csv")
+    ]
+    assert not any("lies above" in reason for reason in open_dataset(root).reasons)
+
+
 def test_linked_folders_are_read(make_folder: Make, tmp_path: Path) -> None:
     source = make_folder(3)
     for kind in ("images", "masks"):

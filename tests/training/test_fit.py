@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,12 @@ def test_a_val_split_without_a_labelled_pixel_still_gives_a_model(make_folder, t
     assert run.scores["loss"] is None
     scores = fullconv.evaluate(run.segmenter(), root, workers=0)
     assert np.isnan(scores.loss)
+    for name in ("scene_0", "scene_1"):
+        shutil.copy(root / "masks" / "scene_2.png", root / "masks" / f"{name}.png")
+    (root / "dataset.yaml").write_text("classes: [a, b]\n")
+    run = fullconv.train(root, tmp_path / "none", **{**SMALL, "epochs": 1, "check": False})
+    with (run.path / "log.csv").open() as file:
+        assert next(csv.DictReader(file))["train_loss"] == "nan"
 
 
 @pytest.mark.parametrize("loss", ["focal", "ohem", "dice", "cross-entropy+dice", "nll"])

@@ -87,7 +87,7 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         above = [folder for folder in (path, root.parent) if here is not None and (folder / FILE_NAME).is_file()]
         if above:
             raise DataError(f"{above[0] / FILE_NAME}: describes this folder, but the data lie in {root}; move it there")
-        opened += [here] if here is not None else []
+        opened += [dataclasses.replace(here, reasons=(*here.reasons, *_lists_above(path, here)))] if here else []
         if len(opened) > 1:
             first, second = (f"{one.root.relative_to(path)} ({one.layout})" for one in opened)
             raise DataError(
@@ -133,6 +133,16 @@ def _candidates(path: Path) -> tuple[list[Path], int]:
     deeper = [folder for parent in level[:MOST_FOLDERS] for folder in below(parent)]
     skipped = max(0, len(level) - MOST_FOLDERS) + max(0, len(deeper) - MOST_DEEPER)
     return [path, *level[:MOST_FOLDERS], *deeper[:MOST_DEEPER]], skipped
+
+
+def _lists_above(path: Path, spec: DatasetSpec) -> list[str]:
+    """A line about each list of classes in the folders between the given one and the data, if nothing read it."""
+    lines = []
+    for folder in (above for above in spec.root.parents if above.is_relative_to(path)):
+        for listing in (names_file(folder), folder / CLASS_DICT):
+            if listing and listing.is_file() and not any(listing.name in reason for reason in spec.reasons):
+                lines.append(f"{listing} lies above the data and is not used; move it into {spec.root} if it is theirs")
+    return lines
 
 
 def _open_folder(root: Path) -> DatasetSpec | None:

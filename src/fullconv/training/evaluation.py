@@ -146,9 +146,15 @@ def _with_values_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
     channels, ours, theirs = segmenter.preprocessing.channels, segmenter.preprocessing.values, spec.values
     ranged = theirs is not None and bool(theirs.range)
     if ours is not None and not ours.bytes_fit and not ranged:
-        raise DataError(f"{spec.root}: has 8-bit images, the model was trained on values of the range {ours}")
+        raise DataError(
+            f"{spec.root}: has 8-bit images, the model was trained on values of the range {ours}; give the images with "
+            "their own values, or a model of 8-bit images"
+        )
     if ranged and not (ours is not None and ours.range):
-        raise DataError(f"{spec.root}: has images of values of the range {theirs}, the model was trained on 8-bit ones")
+        raise DataError(
+            f"{spec.root}: has images of values of the range {theirs}, the model was trained on 8-bit ones; save the "
+            "images with 8 bits, or train on such values"
+        )
     values = ours
     if theirs is not None and theirs.nodata and not (ours and ours.nodata):
         values = dataclasses.replace(ours or Values(fill=segmenter.preprocessing.fill), nodata=theirs.nodata)

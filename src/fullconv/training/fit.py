@@ -243,7 +243,7 @@ class Loop:
         trained = train.scores()
         row = {
             "epoch": epoch,
-            "train_loss": progress.loss_sum / max(progress.loss_steps, 1),
+            "train_loss": progress.loss_sum / max(progress.loss_steps, 1) if train.counts.any() else math.nan,
             "train_pixel_accuracy": trained.pixel_accuracy,
             "train_mean_accuracy": trained.mean_accuracy,
             "train_mean_iou": trained.mean_iou,
