@@ -16,11 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fullconv.apps.demo import demo
     from fullconv.apps.heatmap import heatmap
+    from fullconv.apps.models import import_model, info
+    from fullconv.apps.predict import predict
+    from fullconv.apps.sweep import sweep
     from fullconv.data import check, open_dataset
+    from fullconv.data.convert import convert
     from fullconv.heatmapper import HeatMap, HeatMapper
     from fullconv.metrics import Scores
     from fullconv.models import build_model
+    from fullconv.models.catalogue import known_weights
     from fullconv.models.synsets import id_to_words, synsets
     from fullconv.pretrained import load
     from fullconv.refine import CRF, dense_crf
@@ -41,12 +47,19 @@ _HOMES = {
     "TrainConfig": "fullconv.training.config",
     "build_model": "fullconv.models",
     "check": "fullconv.data",
+    "convert": "fullconv.data.convert",
+    "demo": "fullconv.apps.demo",
     "dense_crf": "fullconv.refine",
     "evaluate": "fullconv.training",
     "heatmap": "fullconv.apps.heatmap",
     "id_to_words": "fullconv.models.synsets",
+    "import_model": "fullconv.apps.models",
+    "info": "fullconv.apps.models",
+    "known_weights": "fullconv.models.catalogue",
     "load": "fullconv.pretrained",
     "open_dataset": "fullconv.data",
+    "predict": "fullconv.apps.predict",
+    "sweep": "fullconv.apps.sweep",
     "synsets": "fullconv.models.synsets",
     "train": "fullconv.training",
 }
@@ -64,12 +77,19 @@ __all__ = [
     "TrainConfig",
     "build_model",
     "check",
+    "convert",
+    "demo",
     "dense_crf",
     "evaluate",
     "heatmap",
     "id_to_words",
+    "import_model",
+    "info",
+    "known_weights",
     "load",
     "open_dataset",
+    "predict",
+    "sweep",
     "synsets",
     "train",
 ]

@@ -50,6 +50,10 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
+        return f"Scores({means}, {len(self.classes)} classes, {self.images} images)"
+
     @property
     def absent(self) -> tuple[str, ...]:
         named = zip(self.classes.names, self.iou, strict=True)

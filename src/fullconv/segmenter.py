@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,19 @@ class Prediction:
         ids = None if only is None else self.classes.ids(only)
         return draw.overlay(self.image, self.labels, self.classes, opacity, ids)
 
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        shares = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / max(self.labels.size, 1)
+        order = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
+        shown = [f"{self.classes.names[index]} {shares[index]:.1%}" for index in order]
+        return f"Prediction({height}x{width}: {first_few(shown)})"
+
+    def _repr_png_(self) -> bytes:
+        """The overlay, which notebooks show."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.overlay()).save(buffer, format="PNG")
+        return buffer.getvalue()
+
     def save(self, path: str | Path) -> None:
         """Write the labels as a palette PNG (16-bit above 255 classes)."""
         write_mask(path, self.labels, self.classes)
@@ -107,6 +121,10 @@ class Segmenter:
         self.provenance = dict(provenance or {})
         self.precision = "fp32"
         self._context: Context | None = None
+
+    def __repr__(self) -> str:
+        network = f"{self.config['name']} on {self.config['encoder']}"
+        return f"Segmenter({network}: {first_few(list(self.classes.names))}; {self.precision} on {self.device})"
 
     # -- files ---------------------------------------------------------------------------------------------------
 

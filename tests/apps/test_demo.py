@@ -15,7 +15,7 @@ def test_the_demo_shows_where_everything_lies(
     monkeypatch.setattr(demo, "OPTIONS", {**demo.OPTIONS, "epochs": 1, "encoder": "resnet10t"})
     monkeypatch.setattr(demo, "TRAIN_SCENES", 32)
     for _ in range(2):  # a second demo takes the place of the first
-        demo.run_demo(tmp_path / "demo", workers=0)
+        demo.demo(tmp_path / "demo", workers=0)
     said = capsys.readouterr().out
     assert "val mean IoU" in said
     assert len(list((tmp_path / "demo" / "masks").glob("*.png"))) == 2 * demo.NEW_SCENES
@@ -24,4 +24,4 @@ def test_the_demo_shows_where_everything_lies(
             assert Path(line.rpartition(": ")[2]).is_file()
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="not an earlier demo"):
-        demo.run_demo(tmp_path / "mine")
+        demo.demo(tmp_path / "mine")

@@ -56,8 +56,7 @@ def test_masks_without_a_label_are_a_problem(make_folder: Callable[..., Path]) -
 
 
 def kinds(root: Path) -> list[str]:
-    spec, found = open_for_check(root)
-    return sorted(finding.kind for finding in check(spec, found=found).findings)
+    return sorted(finding.kind for finding in check(root).findings)
 
 
 def test_weights_where_nothing_is_labelled(make_folder: Callable[..., Path]) -> None:

@@ -12,7 +12,6 @@ from PIL import Image
 
 from fullconv.data import Augmentation, DatasetSpec, check, open_dataset, read_sample
 from fullconv.data.cache import decoded
-from fullconv.data.checking.opening import open_for_check
 from fullconv.data.checking.page import write_page
 from fullconv.data.checking.values import judge_range, value_lines
 from fullconv.data.convert import convert
@@ -395,8 +394,7 @@ def test_counts_are_those_of_the_stored_values(tmp_path: Path) -> None:
 def test_check_reads_the_others_as_most_are(tmp_path: Path) -> None:
     root = folder(tmp_path / "data", reflectance)
     write(root / "images" / "3.tif", np.zeros((32, 32, 3), np.uint8))
-    spec, found = open_for_check(root)
-    report = check(spec, found=found)
+    report = check(root)
     assert [finding.kind for finding in report.findings if finding.problem] == ["values", "unreadable"]
     assert "3.tif" in report.problems[0]
     assert "3.tif: holds 8-bit values" in report.problems[1]
@@ -407,8 +405,7 @@ def test_a_wrong_range_is_one_problem_and_not_one_per_image(tmp_path: Path) -> N
     root = folder(tmp_path / "data", reflectance)
     for line in ("range: [4000, 0]", "range: [[0, 1], [0, 2]]"):
         (root / "dataset.yaml").write_text(line + "\n")
-        spec, found = open_for_check(root)
-        report = check(spec, found=found)
+        report = check(root)
         assert [finding.kind for finding in report.findings if finding.problem] == ["values"]
         assert report.values is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from fullconv.apps.tables import score_table
 from fullconv.data import Shapes
 from fullconv.data.open import shapes_dataset
 from fullconv.errors import UsageError
-from fullconv.training import evaluate, train
+from fullconv.training import Run, evaluate, train
 
 OPTIONS: dict[str, Any] = {
     "model": "fcn8s",
@@ -29,8 +30,17 @@ OPTIONS: dict[str, Any] = {
 TRAIN_SCENES, NEW_SCENES = 512, 8
 
 
-def run_demo(out: Path, workers: int | None = None) -> None:
-    """Train FCN-8s on ``shapes``, score it, and label scenes of another size that it has never seen."""
+def demo(out: str | os.PathLike[str] = "runs/demo", workers: int | None = None) -> Run:
+    """Train FCN-8s on ``shapes``, score it, and label scenes of another size that it has never seen.
+
+    Args:
+        out: where everything goes; what an earlier demo left there is replaced.
+        workers: reading processes; by default by the number of cores.
+
+    Raises:
+        UsageError: ``out`` exists and is not an earlier demo.
+    """
+    out = Path(out)
     started = time.monotonic()
     if out.exists():
         if not (out / "demo").is_file():
@@ -55,3 +65,4 @@ def run_demo(out: Path, workers: int | None = None) -> None:
     print(f"image | truth | prediction: {run.path / 'pictures' / f'epoch_{epoch:03d}.png'}")
     print(f"curves: {run.path / 'curves.png'}")
     print(f"new scenes of another size and their masks: {out / 'new'}, {out / 'masks'}")
+    return run

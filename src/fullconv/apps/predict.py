@@ -16,6 +16,7 @@ from fullconv.data.layouts.base import files_below
 from fullconv.errors import DataError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.pretrained import load
 from fullconv.refine import CRF
 from fullconv.segmenter import Prediction, Segmenter
 from fullconv.tiling import TILE
@@ -29,6 +30,42 @@ class Predicted:
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What to know of the masks; each line once."""
+
+
+def predict(
+    model: Segmenter | str | os.PathLike[str],
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    overlay: bool = False,
+    overlay_classes: Sequence[str] | None = None,
+    probabilities: bool = False,
+    tile: int = TILE,
+    overlap: int | None = None,
+    crf: CRF | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Callable[[Path, str], None] | None = None,
+) -> Predicted:
+    """Write a mask for every image; for one image in memory, see :meth:`Segmenter.predict`.
+
+    Args:
+        model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
+        images: files, folders of them, or globs.
+        out: the folder for the masks; the rest is as for :func:`predict_files`.
+        device, precision: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
+
+    Raises:
+        UsageError: no images, two of one name, or no such class.
+    """
+    paths = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    if not paths:
+        raise UsageError("no images given; name files, folders or globs after the model")
+    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
+    return predict_files(
+        segmenter, paths, out, overlay=overlay, overlay_classes=overlay_classes, probabilities=probabilities,
+        tile=tile, overlap=overlap, crf=crf, progress=progress,
+    )  # fmt: skip
 
 
 def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:

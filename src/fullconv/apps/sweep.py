@@ -157,7 +157,7 @@ def _train(data: str | os.PathLike[str], run: Run, config: dict[str, Any], jobs:
     """One run in a process of its own, begun or continued."""
     recipe = run.path.with_name(run.path.name + ".yaml")
     write_text(recipe, yaml.safe_dump(config, sort_keys=False))
-    command = [sys.executable, "-m", "fullconv.apps.cli", "train", os.fspath(data), "--out", str(run.path)]
+    command = [sys.executable, "-m", "fullconv", "train", os.fspath(data), "--out", str(run.path)]
     command += ["--recipe", str(recipe)] + ["--resume"] * run.config.is_file()
     threads = max(1, usable_cores() // jobs)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)} if jobs > 1 else None

@@ -27,11 +27,13 @@ class Converted:
     Attributes:
         out: the new folder.
         images: per split.
-        notes: what the target cannot hold, and every rule applied; one line each.
+        reasons: how the data were read; one line each.
+        notes: what the target cannot hold, and every rule applied in writing; one line each.
     """
 
     out: Path
     images: dict[str, int] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -39,9 +41,9 @@ def convert(
     data: str | os.PathLike[str] | DatasetSpec,
     out: str | os.PathLike[str],
     to: str = "folder",
-    progress: Callable[[int], None] | None = None,
     *,
     classes: str = "",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
     """Write a data set in another layout.
 
@@ -51,8 +53,8 @@ def convert(
         data: whatever :func:`fullconv.data.open_dataset` takes.
         out: a folder that does not exist; it appears when all of it is written.
         to: one of :data:`TARGETS`.
-        progress: called with the number of images done.
         classes: other classes by name (:func:`fullconv.data.grouping.regrouped`); empty for those of the data.
+        progress: called with the number of images done and of all.
 
     Raises:
         UsageError: ``out`` exists, an unknown target, classes that it cannot hold or that the data do not have.
@@ -71,7 +73,7 @@ def convert(
     ]
     if odd:
         raise UsageError(f"--to {to}: a split called {odd[0]!r} cannot be written; rename it in the data")
-    result = Converted(out)
+    result = Converted(out, reasons=spec.reasons)
     if classes:
         spec = regrouped(spec, classes)
         result.notes.append(spec.reasons[-1])
@@ -95,11 +97,13 @@ def convert(
     return result
 
 
-def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: Callable[[int], None] | None) -> None:
+def _write_all(
+    writer: Writer, spec: DatasetSpec, result: Converted, progress: Callable[[int, int], None] | None
+) -> None:
     names: dict[str, list[str]] = {}
     written: dict[tuple[object, ...], str] = {}
     taken: set[str] = set()
-    done = 0
+    done, total = 0, sum(len(items) for items in spec.splits.values())
     for split, items in spec.splits.items():
         names[split] = []
         for item in items:
@@ -114,7 +118,7 @@ def _write_all(writer: Writer, spec: DatasetSpec, result: Converted, progress: C
                 writer.add(split, name, item, read_sample(spec, item))
             done += 1
             if progress is not None:
-                progress(done)
+                progress(done, total)
         result.images[split] = len(items)
     writer.finish(names)
     if writer.turned:

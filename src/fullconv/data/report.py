@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+import json as _json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
 from fullconv.data.checking.findings import REFUSED, CheckReport, Finding, Place
 from fullconv.data.checking.judging import Seen, judge
+from fullconv.data.checking.opening import open_for_check
 from fullconv.data.checking.reading import MENDS, Look, look
 from fullconv.data.checking.values import ValueCounts
 from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import DataError
+from fullconv.files import write_text
 
 __all__ = ["CheckReport", "Finding", "check"]
 
 
 def check(
-    spec: DatasetSpec,
+    data: str | os.PathLike[str] | DatasetSpec,
     splits: Iterable[str] | None = None,
     *,
-    found: Iterable[Finding] = (),
+    json: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
+    fix: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
-    """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data.
+    """Read all of a data set and say what is in it, and what would go wrong in training.
 
     Args:
-        found: what opening the data set found already.
+        data: whatever :func:`fullconv.data.open_dataset` takes. A plain folder that it refuses is read as far as it
+            goes, and what is wrong with it is among the findings.
+        splits: the splits to read; by default all.
+        json: also write the findings to this file.
+        html: also write them to this file as a page with pictures; it needs no other file.
+        fix: also write a fixed copy of the data to this new folder; the data itself is never changed.
         progress: called with the number of items read and of all items.
+
+    Raises:
+        UsageError: no such folder, or ``fix`` exists.
+        DataError: nothing that can be recognised; with ``fix``, what only the owner of the data can settle.
     """
+    from fullconv.data.checking.mending import mend, refuse_existing
+    from fullconv.data.checking.page import write_page
+
+    spec, found = open_for_check(data)
+    if fix is not None:
+        refuse_existing(Path(fix), spec)
+    report = _read_all(spec, splits, found, progress)
+    if json is not None:
+        write_text(Path(json), _json.dumps(report.to_dict(), indent=2) + "\n")
+    if html is not None:
+        write_page(report, Path(html))
+    if fix is not None:
+        report.fixed = mend(report, Path(fix)).lines()
+    return report
+
+
+def _read_all(
+    spec: DatasetSpec,
+    splits: Iterable[str] | None,
+    found: Iterable[Finding],
+    progress: Callable[[int, int], None] | None,
+) -> CheckReport:
+    """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
     report = CheckReport(spec, findings=list(found))
     chosen = list(spec.splits) if splits is None else list(splits)
     places: list[Place] = []

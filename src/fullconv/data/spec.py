@@ -100,6 +100,10 @@ class DatasetSpec:
     licence: str = ""
     values: Values | None = None
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(items)} {split}" for split, items in self.splits.items())
+        return f"DatasetSpec({self.name}: {self.layout}, {len(self.classes)} classes, {counts})"
+
     def split(self, name: str) -> Sequence[Item]:
         """The items of one split.
 

@@ -85,6 +85,8 @@ def evaluate(
     crf: CRF | None = None,
     tile: int = TILE,
     overlap: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
@@ -98,6 +100,7 @@ def evaluate(
             By default a pixel predicted as another class is an error, as it would be in a mask file.
         crf: refine every label map with a fully connected CRF; the loss remains that of the network alone.
         tile, overlap: as for :meth:`Segmenter.predict`.
+        device, precision: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         workers: reading processes; by default by the number of cores.
         progress: called with the number of images done after each batch.
 
@@ -106,7 +109,7 @@ def evaluate(
         NotFiniteError: the network's scores of an image are nan or infinite.
     """
     refuse_unguarded()
-    segmenter = model if isinstance(model, Segmenter) else load(model)
+    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
     segmenter.check_tiles(tile, overlap)
     spec = with_classes_of(segmenter, open_dataset(data))
     batches = EvalBatches(EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers))

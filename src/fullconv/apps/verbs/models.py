@@ -17,15 +17,12 @@ def info(model: Path, /) -> int:
     model
         A model file, a run folder, or torchvision/NAME (downloaded once).
     """
+    import fullconv
     from fullconv.apps.tables import info_table
-    from fullconv.model_file import model_file, read_header
-    from fullconv.pretrained import find_model
-    from fullconv.segmenter import Segmenter
 
-    found = find_model(model)
-    file = model_file(found)
-    info_table(file, read_header(found))
-    print(f"sees {Segmenter.load(file, 'cpu', 'fp32').sees()}")
+    said = fullconv.info(model)
+    info_table(Path(said["file"]), said)
+    print(f"sees {said['sees']}")
     return 0
 
 
@@ -93,28 +90,12 @@ def import_model(
     head_weights
         An HDF5 file with datasets w and b: the last layer of a Keras network that was saved without it.
     """
-    from fullconv.pretrained import from_elsewhere, import_keras
+    import fullconv
 
-    if out.suffix != ".safetensors":
-        raise UsageError(f"{out}: a model file ends in .safetensors")
-    if out.exists():
-        raise UsageError(f"{out}: exists; choose another name")
-    if model.suffix in (".h5", ".hdf5"):
-        if classes or mean or std:
-            raise UsageError(f"{model}: a classifier of known classes; leave --classes, --mean and --std out")
-        import_keras(model, out, head_weights)
-        print(f"{out}: for heatmap --encoder keras_resnet50 --encoder-weights {out}")
-        return 0
-    if not classes or head_weights:
-        raise UsageError(f"{model}: needs --classes, the names of its output channels; --head-weights is for Keras's")
-    names = [name.strip() for name in classes.split(",")]
-    given = (_numbers(option, text) if text else None for option, text in (("--mean", mean), ("--std", std)))
-    segmenter = from_elsewhere(model, names, *given)
-    segmenter.save(out)
-    print(f"{out}: {len(names)} classes")
-    for what in ("assumed", "left out"):
-        if what in segmenter.provenance:
-            print(f"  {what}: {segmenter.provenance[what]}")
+    given = {option: _numbers(f"--{option}", text) if text else None for option, text in (("mean", mean), ("std", std))}
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    for line in fullconv.import_model(model, out, classes=names, head_weights=head_weights, **given):
+        print(line)
     return 0
 
 
@@ -136,7 +117,7 @@ def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
     workers
         Reading processes; by default by the number of cores.
     """
-    from fullconv.apps.demo import run_demo
+    import fullconv
 
-    run_demo(out, workers)
+    fullconv.demo(out, workers)
     return 0

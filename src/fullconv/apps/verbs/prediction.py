@@ -59,15 +59,10 @@ def predict(
     precision
         auto, bf16 or fp32.
     """
-    from fullconv.apps.predict import predict_files
-    from fullconv.pretrained import load
-    from fullconv.refine import CRF
+    import fullconv
 
-    if not images:
-        raise UsageError("no images given; name files, folders or globs after the model")
-    segmenter = load(model, device, precision)
-    result = predict_files(
-        segmenter,
+    result = fullconv.predict(
+        model,
         images,
         out,
         overlay=overlay,
@@ -75,7 +70,9 @@ def predict(
         probabilities=probabilities,
         tile=tile,
         overlap=overlap,
-        crf=CRF.parse(crf_with) if crf or crf_with else None,
+        crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
+        device=device,
+        precision=precision,
         progress=lambda path, error: complain(error) if error else None,
     )
     print(f"{len(result.written)} masks in {out}")

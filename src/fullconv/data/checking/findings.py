@@ -59,6 +59,7 @@ class CheckReport:
         void: pixels without a label, per split.
         values: of the images that could be read, counted per band; None for ``shapes``.
         findings: problems and notes, in the order in which they were found.
+        fixed: what is in the fixed copy, and what is not, one line each; empty where none was written.
     """
 
     dataset: DatasetSpec
@@ -71,6 +72,13 @@ class CheckReport:
     void: dict[str, int] = field(default_factory=dict)
     values: ValueCounts | None = None
     findings: list[Finding] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        images = sum(self.images.values())
+        return (
+            f"CheckReport({self.dataset.name}: {images} images, {len(self.problems)} problems, {len(self.notes)} notes)"
+        )
 
     @property
     def problems(self) -> list[str]:

@@ -1,0 +1,5 @@
+"""``python -m fullconv``: the command line."""
+
+from fullconv.apps.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""The Python functions beside the command line: the same names, the same arguments, the same results."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fullconv
+from fullconv.apps.cli import app, run
+from fullconv.errors import UsageError
+
+FUNCTIONS = {
+    "check": fullconv.check, "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
+    "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
+    "models": fullconv.known_weights, "predict": fullconv.predict, "sweep": fullconv.sweep,
+    "synsets": fullconv.synsets, "train": fullconv.train,
+}  # fmt: skip
+FOR_THE_SHELL = {
+    "config": "options",  # one flag per field of TrainConfig
+    "crf_with": "crf",  # a CRF object
+    "encoder": "options", "encoder_weights": "options", "head_weights": "options", "device": "options",
+    "precision": "options",  # of heatmap: for HeatMapper.load
+}  # fmt: skip
+PRINTED = {("evaluate", "json"), ("models", "pattern")}
+"""What the verb does with the function's result, or gives it by place."""
+
+
+def test_every_verb_is_a_function_with_the_same_arguments() -> None:
+    verbs = {name for name in app if not name.startswith("-")}
+    assert verbs == set(FUNCTIONS)
+    for verb, function in FUNCTIONS.items():
+        takes = set(inspect.signature(function).parameters)
+        for parameter in inspect.signature(app[verb].default_command).parameters:
+            other = FOR_THE_SHELL.get(parameter, parameter)
+            assert {parameter, other} & takes or (verb, parameter) in PRINTED, (verb, parameter)
+
+
+def test_all_names_are_there_and_in_order() -> None:
+    for name in fullconv.__all__:
+        assert getattr(fullconv, name).__doc__
+    assert dir(fullconv) == sorted(fullconv.__all__)
+
+
+def test_check_of_a_folder_writes_what_the_command_writes(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(6)
+    (root / "masks" / "lonely.png").write_bytes((root / "masks").glob("*.png").__next__().read_bytes())
+    report = fullconv.check(root, json=tmp_path / "a.json", html=tmp_path / "a.html", fix=tmp_path / "fixed")
+    assert run(["check", str(root), "--json", str(tmp_path / "b.json"), "--html", str(tmp_path / "b.html")]) == 0
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+    assert (tmp_path / "a.html").read_text() == (tmp_path / "b.html").read_text()
+    assert report.fixed
+    assert report.fixed[0].startswith(str(tmp_path / "fixed"))
+    assert repr(report) == f"CheckReport(photos: 6 images, 0 problems, {len(report.notes)} notes)"
+    again = fullconv.check(tmp_path / "fixed")
+    assert again.images == report.images
+    capsys.readouterr()
+
+
+def test_predict_evaluate_info_by_name_and_by_object(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(6)
+    trained = fullconv.train(
+        root, tmp_path / "run", model="fcn32s", encoder="resnet10t", epochs=1, crop=(32, 32), workers=0, quiet=True
+    )
+    said = fullconv.info(trained.best)
+    assert said["model"]["encoder"] == "resnet10t"
+    assert said["file"] == str(trained.best)
+    segmenter = fullconv.load(trained.best, "cpu", "fp32")
+    assert repr(segmenter).startswith("Segmenter(fcn32s on resnet10t: ")
+    by_name = fullconv.predict(trained.best, root / "images", tmp_path / "a", device="cpu", precision="fp32")
+    by_object = fullconv.predict(segmenter, sorted((root / "images").iterdir()), tmp_path / "b")
+    assert [path.name for path in by_name.written] == [path.name for path in by_object.written]
+    for first, second in zip(by_name.written, by_object.written, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+    with pytest.raises(UsageError, match="no images given"):
+        fullconv.predict(segmenter, [], tmp_path / "c")
+    scores = fullconv.evaluate(trained.best, root, device="cpu", precision="fp32", workers=0)
+    command = ["evaluate", str(trained.best), str(root), "--device", "cpu", "--precision", "fp32", "--workers", "0"]
+    assert run([*command, "--json", str(tmp_path / "s.json")]) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["mean_iou"] == pytest.approx(scores.mean_iou)
+    assert repr(scores).startswith("Scores(mean IoU 0.")
+    capsys.readouterr()
+
+
+def test_a_prediction_shows_itself(tmp_path: Path) -> None:
+    classes = fullconv.ClassSet(("ground", "road"))
+    labels = np.array([[0, 0, 0, 1]], np.uint8)
+    prediction = fullconv.Prediction(labels, None, classes, np.zeros((1, 4, 3), np.uint8))
+    assert repr(prediction) == "Prediction(1x4: ground 75.0%, road 25.0%)"
+    (tmp_path / "shown.png").write_bytes(prediction._repr_png_())
+    with Image.open(tmp_path / "shown.png") as picture:
+        assert np.array_equal(np.asarray(picture), prediction.overlay())
+
+
+def test_the_module_is_the_command() -> None:
+    found = subprocess.run([sys.executable, "-m", "fullconv", "--help"], capture_output=True, text=True, check=True)
+    assert "predict" in found.stdout
