@@ -343,6 +343,8 @@ def test_one_file_of_any_name(tmp_path: Path, name: str) -> None:
     [
         ("annotations/train.json", "annotations/valid.json"),
         ("annotations/instances_train.json", "annotations/instances_Validation.json"),
+        ("Annotations/Instances_TRAIN.json", "Annotations/instances_Val2017.JSON"),
+        ("annotations/instances_train.json", "annotations/my_val.json"),
         ("train_coco.json", "val_coco.json"),
         ("train/labels.json", "valid/labels.json"),
         ("Train2024.json", "val2024.json"),

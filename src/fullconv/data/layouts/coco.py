@@ -92,7 +92,7 @@ class _File:
         """An item for each image, in the order of the file; ``ids`` has the class of each category."""
         names = [name for name, _, _ in self.images.values()]
         places = folders_of(self.path, root, split)
-        free = not self.path.name.startswith(PREFIX)
+        free = not self.path.name.lower().startswith(PREFIX)
         paths = image_paths(image_folder(root, places, names[0], anywhere=free), names, self.path)
         items = []
         for (image, (name, height, width)), path in zip(self.images.items(), paths, strict=True):
@@ -178,7 +178,7 @@ def recognise_coco(root: Path, description: Description) -> Found | None:
 
 def _read(path: Path) -> _File | None:
     """A file; None for one whose name does not say that it is COCO's, and whose content is not."""
-    if path.name.startswith(PREFIX) or path.name == SINGLE[1]:
+    if path.name.lower().startswith(PREFIX) or path.name == SINGLE[1]:
         return _File(path)
     try:
         file = _File(path)

@@ -17,7 +17,7 @@ SINGLE = ("annotations.json", "_annotations.coco.json")
 NOTES = ("annotations", "annotation", "labels", "label")
 FEW = 20
 """A folder of more JSON files has one per image."""
-OTHERS = ("panoptic_", "captions_", "image_info_", "person_keypoints_")
+OTHERS = ("panoptic_", "captions_", "image_info_", "person_keypoints_", "stuff_")
 """Files of COCO's that hold something else."""
 _KEYS = ('"images"', '"annotations"', '"categories"', '"licenses"', '"info"')
 
@@ -25,12 +25,17 @@ _KEYS = ('"images"', '"annotations"', '"categories"', '"licenses"', '"info"')
 def instance_files(root: Path) -> list[Path]:
     """The JSON files that are, or may be, instance annotations, of any name.
 
-    ``annotations/instances_*.json`` where there are such; else files of one of the names in :data:`SINGLE`, in the
+    ``annotations/instances_*.json`` where there are such, with files of other names beside them for the splits that
+    none of these names; else files of one of the names in :data:`SINGLE`, in the
     folder or in its split folders; else those that begin as such files do, unless masks lie beside the images.
     """
-    named = sorted((root / "annotations").glob(f"{PREFIX}*.json"))
+    place = child(root, ("annotations",))
+    files = _json_files(place) if place else []
+    named = [path for path in files if path.name.lower().startswith(PREFIX)]
     if named:
-        return named
+        known = {"", *(split_in(path, root) for path in named)}
+        others = files if len(files) <= FEW else []
+        return [*named, *(path for path in others if split_in(path, root) not in known and may_be_coco(path))]
     parts = [folder for _, names in SPLIT_NAMES if (folder := child(root, names)) is not None]
     single = [path for part in parts if (path := _single(part)) is not None]
     if (path := _single(root)) is not None and not any(split_of(one.parent.name) == "train" for one in single):
@@ -40,7 +45,7 @@ def instance_files(root: Path) -> list[Path]:
     notes = child(root, NOTES)
     found: list[Path] = []
     for folder in dict.fromkeys(one for one in (root, notes, *parts) if one is not None):
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and path.is_file())
+        files = _json_files(folder)
         found += [path for path in files if len(files) <= FEW and may_be_coco(path)]
     masks = [folder for name in MASK_FOLDERS if found and (folder := child(root, (name,))) is not None]
     return [] if any(image_files(folder) for folder in masks) else found
@@ -48,10 +53,14 @@ def instance_files(root: Path) -> list[Path]:
 
 def may_be_coco(path: Path) -> bool:
     """Whether a JSON file begins as one of COCO's does: an object of lists; not one image's file of another tool."""
-    if path.name.startswith(OTHERS):
+    if path.name.lower().startswith(OTHERS):
         return False
     head = head_of(path)
     return head.startswith("{") and any(key in head for key in _KEYS) and '"shapes"' not in head
+
+
+def _json_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and path.is_file())
 
 
 def _single(folder: Path) -> Path | None:
@@ -64,7 +73,7 @@ def split_in(path: Path, root: Path) -> str:
     The words of the name count (``annotations_train.json``, ``instances_Validation.json``, ``val2017.json``); of
     COCO's own names their beginning, too (``instances_trainval35k.json``).
     """
-    name = path.stem
+    name = path.stem.lower()
     found = split_in_words(name)
     if not found and name.startswith((PREFIX, *OTHERS)):
         found = next((split for split, _ in SPLIT_NAMES if name.partition("_")[2].startswith(split)), "")
@@ -135,7 +144,7 @@ def folders_of(path: Path, root: Path, split: str) -> list[str]:
     """Names of the folders in which the images of a file may lie: its own, those named like it or like its split."""
     stem = path.stem
     for prefix in (PREFIX, *OTHERS):
-        stem = stem.removeprefix(prefix)
+        stem = stem[len(prefix) :] if stem.lower().startswith(prefix) else stem
     alike = [name for known, names in SPLIT_NAMES if known == split for name in names]
     own = path.parent.relative_to(root).as_posix()
     return [*([own, f"{own}/images"] if own not in (".", *NOTES) else []), stem, *alike]

@@ -135,7 +135,7 @@ def paired_within(folder: Path, suffix: str = "", reasons: list[str] | None = No
         raise DataError(f"{folder}: {first_few(twice)} have one name with others; keep one image and one mask of it")
     if bare:
         raise DataError(
-            f"{folder}: {len(bare)} of {len(masks) + len(bare)} images have no mask ({first_few(bare)}; expected names "
+            f"{folder}: {len(bare)} of {len(masks) + len(bare)} images have no mask ({first_few(bare)}; "
             f"{_expected(rule)}); add the masks, or move these images away"
         )
     if lonely:
@@ -165,7 +165,7 @@ def _is_mask(rule: Rule, key: str) -> bool:
 
 
 def _expected(rule: Rule) -> str:
-    return f"that end in {rule.ending}.png" if isinstance(rule, Ending) else rule.said
+    return f"expected names that end in {rule.ending}.png" if isinstance(rule, Ending) else rule.said
 
 
 def _within(rule: Rule, files: Mapping[str, Path]) -> dict[str, str]:
