@@ -24,7 +24,10 @@ from fullconv.ops import (
     upsample_ohem,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")  # its interpreter is numpy
+pytestmark = [  # Triton's interpreter is numpy
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*"),
+    pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning"),  # a sum of inf and -inf
+]
 
 Loss = Callable[..., Tensor]
 many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

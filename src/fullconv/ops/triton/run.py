@@ -17,6 +17,7 @@ from fullconv.ops.bilinear import Axis
 from fullconv.ops.reference import check_labels
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward, softmax_forward
+from fullconv.ops.triton.pieces import Pieces, softmax_gradient, worthwhile
 
 T = TypeVar("T")
 PIXELS, CLASSES, CELLS = 128, 16, 16
@@ -30,6 +31,7 @@ class Reads(NamedTuple):
         low, high, fraction: of each pixel, as in :class:`fullconv.ops.bilinear.Axis`.
         first, end: of each place, the pixels ``first`` to ``end`` read it.
         longest: the most pixels that read one place.
+        pieces: the pixels, cut where the places change.
     """
 
     low: Tensor
@@ -38,13 +40,16 @@ class Reads(NamedTuple):
     first: Tensor
     end: Tensor
     longest: int
+    pieces: Pieces
 
     @classmethod
     def along(cls, axis: Axis) -> Reads:
         place = torch.arange(axis.coarse, device=axis.low.device)
         first = torch.searchsorted(axis.high, place)
         end = torch.searchsorted(axis.low, place, right=True)
-        return cls(axis.low.int(), axis.high.int(), axis.fraction, first.int(), end.int(), int((end - first).max()))
+        pieces = Pieces.along(axis.low.cpu().numpy(), axis.high.cpu().numpy(), axis.coarse).to(axis.low.device)
+        longest = int((end - first).max())
+        return cls(axis.low.int(), axis.high.int(), axis.fraction, first.int(), end.int(), longest, pieces)
 
 
 def _on_its_device(function: Callable[..., T]) -> Callable[..., T]:
@@ -80,7 +85,12 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     if bool(bad.any()):
         check_labels(labels, classes, terms.ignore_index)
     gradient = None
-    if terms.gradient:
+    if terms.gradient and worthwhile(vertical.pieces, horizontal.pieces, rows * columns):
+        gradient = softmax_gradient(
+            scores, truth, weight, (vertical.pieces, horizontal.pieces), (vertical.fraction, horizontal.fraction),
+            (log_norm, weights, slope), terms.ignore_index, terms.label_smoothing, terms.gamma > 0,
+        )  # fmt: skip
+    elif terms.gradient:
         gradient = torch.empty_like(scores)
         soft_extra = smooth * float(weight.sum()) if smooth else 0.0
         softmax_backward[(images * height, triton.cdiv(width, CELLS), triton.cdiv(classes, tile))](

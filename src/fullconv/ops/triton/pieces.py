@@ -1,0 +1,98 @@
+"""The backward pass at large strides: pixels between the same four coarse places, summed piece by piece.
+
+Both axes are cut into pieces of at most ``LONGEST`` pixels that read the same two coarse places. A program takes one
+piece of rows and a few pieces of columns, so it reads four places a piece, takes every exponential once, and leaves
+four sums (one for each place). A second kernel adds those that belong to a place, in the order of the pieces: two
+runs give the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import triton
+from torch import Tensor
+
+from fullconv.ops.triton.corners import add_corners, corner_sums
+
+LONGEST = 16
+LANES, CLASSES, PLACES = 64, 8, 128
+EDGE = 4  # what a piece costs beside its pixels, in pixels: its sums
+
+
+class Pieces(NamedTuple):
+    """How one axis is cut.
+
+    Attributes:
+        number: of pieces.
+        length: the most pixels of a piece, a power of two.
+        table: int32 ``[4, number]``: first pixel, end, lower and upper place of each piece.
+        reads: int32 ``[2, coarse]``: the pieces from the first to the second read the place.
+    """
+
+    number: int
+    length: int
+    table: Tensor
+    reads: Tensor
+
+    @classmethod
+    def along(cls, low: np.ndarray, high: np.ndarray, coarse: int) -> Pieces:
+        """Cut pixels that read the places ``low`` and ``high`` (``[size]``, neither ever falls)."""
+        pixel = np.arange(len(low))
+        behind = pixel - np.searchsorted(low, low)  # pixels of the same two places before this one
+        lengths = [2**power for power in range(LONGEST.bit_length())]
+        length = min(lengths, key=lambda length: np.count_nonzero(behind % length == 0) * (length + EDGE))
+        first = np.flatnonzero(behind % length == 0)
+        end = np.append(first[1:], len(low))
+        place = np.arange(coarse)
+        reads = np.searchsorted(high[first], place), np.searchsorted(low[first], place, side="right")
+        table = np.stack((first, end, low[first], high[first]))
+        return cls(len(first), length, torch.from_numpy(table).int(), torch.from_numpy(np.stack(reads)).int())
+
+    def to(self, device: torch.device) -> Pieces:
+        return self._replace(table=self.table.to(device), reads=self.reads.to(device))
+
+
+def worthwhile(vertical: Pieces, horizontal: Pieces, pixels: int) -> bool:
+    """Whether the sums are few beside the ``pixels`` of an image: at strides from 4 on (docs/ops.md has the count)."""
+    return 12 * vertical.number * horizontal.number <= pixels
+
+
+def softmax_gradient(
+    scores: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    pieces: tuple[Pieces, Pieces],
+    fractions: tuple[Tensor, Tensor],
+    maps: tuple[Tensor, Tensor, Tensor],
+    ignore_index: int,
+    label_smoothing: float,
+    focal: bool,
+) -> Tensor:
+    """The gradient of the summed loss, as ``scores n c h w``.
+
+    Args:
+        labels: ``n H W``.
+        weight: ``[c]``.
+        pieces, fractions: of the rows and of the columns.
+        maps: log-normaliser, weight of the label and (focal) slope of each pixel, ``n H W``.
+    """
+    images, classes, height, width = scores.shape
+    vertical, horizontal = pieces
+    corners = scores.new_empty(4, images, classes, vertical.number, horizontal.number)
+    tile = min(CLASSES, triton.next_power_of_2(classes))
+    group = LANES // horizontal.length
+    corner_sums[(images * vertical.number, triton.cdiv(horizontal.number, group), triton.cdiv(classes, tile))](
+        scores, labels, weight, weight.sum(), vertical.table, fractions[0], horizontal.table, fractions[1],
+        *maps, corners, classes, height, width, *labels.shape[1:], vertical.number, horizontal.number,
+        ignore_index, label_smoothing / classes, 1 - label_smoothing,
+        FOCAL=focal, SMOOTH=label_smoothing > 0, CLASSES=tile, PIECES=group, LENGTH=horizontal.length, num_warps=1,
+    )  # fmt: skip
+    gradient = torch.empty_like(scores)
+    add_corners[(images * classes, triton.cdiv(height * width, PLACES))](
+        corners, vertical.table, vertical.reads, horizontal.table, horizontal.reads, gradient,
+        height, width, vertical.number, horizontal.number, PLACES=PLACES,
+    )  # fmt: skip
+    return gradient
