@@ -264,7 +264,12 @@ def test_implausible_ids_and_impossible_values_are_refused(make_folder: Make) ->
     with pytest.raises(DataError, match="different ids up to 240"):
         open_dataset(root)
     describe(root, ignore=["road"])
-    with pytest.raises(DataError, match="field ignore"):
+    with pytest.raises(DataError, match=r"field ignore: found \['road'\]; expected raw values or RGB colours"):
+        open_dataset(root)
+    describe(root, classes={"a": [0, 0], "b": [1, 1, 1]})
+    with pytest.raises(
+        DataError, match=r"field classes: found \{'a': .*; expected class names in id order, or names with"
+    ):
         open_dataset(root)
     describe(root, images="photographs")
     with pytest.raises(DataError, match="not both there; correct the names"):

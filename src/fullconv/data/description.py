@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +19,8 @@ FILE_NAME = "dataset.yaml"
 Bounds = tuple[float, float]
 RawValue = Annotated[int, Field(ge=-(2**31), lt=2**32)]
 TRANSPARENT_IGNORED = "ignore"
+LONGEST = 100
+"""Characters of a wrong field that a message repeats."""
 
 
 def _inside(place: str) -> str:
@@ -39,7 +42,7 @@ class Description(BaseModel):
     masks: Place = Field("", description="folder of the masks, relative to dataset.yaml")
     mask_suffix: str = Field("", description="what a mask's name has after the image's, for example _mask")
     classes: list[str] | dict[str, Colour] = Field(
-        [], description="class names in id order, or names with their RGB colours"
+        [], description="class names in id order, or names with their RGB colours ({road: [128, 64, 128]})"
     )
     values: dict[RawValue, str] = Field(
         {}, description="raw mask value -> class name, for masks whose values are not ids"
@@ -128,7 +131,18 @@ def read_description(root: Path) -> Description | None:
     try:
         return Description(**content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:2])
-        fields = ", ".join(Description.model_fields)
-        raise DataError(f"{path}: field {where}: {first['msg']}; the fields are {fields}") from error
+        raise DataError(f"{path}: {_wrong(error, content)}") from error
+
+
+def _wrong(error: ValidationError, content: Mapping[str, Any]) -> str:
+    """What is wrong with the first field that is: what was found, what is expected."""
+    first, *more = error.errors()
+    name = str(first["loc"][0])
+    if name not in Description.model_fields:
+        return f"field {name}: there is none; the fields are {', '.join(Description.model_fields)}"
+    if first["type"] == "value_error":
+        return f"field {name}: {first['msg'].removeprefix('Value error, ')}"
+    found = repr(content[name])
+    shown = found if len(found) <= LONGEST else f"{found[:LONGEST]}..."
+    why = "" if any(str(one["loc"][0]) == name for one in more) else f" ({first['msg']})"  # else one of several forms
+    return f"field {name}: found {shown}; expected {Description.model_fields[name].description}{why}"
