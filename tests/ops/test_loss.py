@@ -23,6 +23,7 @@ from fullconv.ops import (
     upsample_focal,
     upsample_ohem,
 )
+from tests.ops.conftest import choose
 
 pytestmark = [  # Triton's interpreter is numpy
     pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*"),
@@ -30,7 +31,14 @@ pytestmark = [  # Triton's interpreter is numpy
 ]
 
 Loss = Callable[..., Tensor]
+BACKENDS = ["strips", "cpu", "triton", "triton by pieces"]
 many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every backend but the reference, in every way that it takes the gradient."""
+    return choose(request.param, monkeypatch)
 
 
 def value_and_gradient(loss: Loss, logits: Tensor, labels: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
@@ -381,7 +389,7 @@ STRANGE = st.sampled_from([float("nan"), float("inf"), float("-inf")])
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     database=None,
     phases=[Phase.generate],
@@ -394,7 +402,7 @@ STRANGE = st.sampled_from([float("nan"), float("inf"), float("-inf")])
     strange=st.lists(st.tuples(STRANGE, st.integers(0, 2), st.integers(0, 3), st.integers(0, 3)), min_size=1),
     options=st.sampled_from([{}, {"label_smoothing": 0.2}, {"weight": (1.0, 0.0, 2.0)}, {"gamma": 2}, {"gamma": 0.5}]),
 )  # fmt: skip
-@pytest.mark.parametrize("name", ["strips", "cpu", "triton"])
+@pytest.mark.parametrize("name", BACKENDS)
 def test_every_backend_has_nan_and_infinity_where_the_reference_has_them(
     name: str, seed: int, size: tuple[int, int], strides: tuple[int, int], strange: Any, options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -410,7 +418,7 @@ def test_every_backend_has_nan_and_infinity_where_the_reference_has_them(
     loss = upsample_focal if "gamma" in options else upsample_cross_entropy
     results = []
     for backend in ("reference", name):
-        monkeypatch.setenv("FULLCONV_OPS", backend)
+        choose(backend, monkeypatch)
         results.append(value_and_gradient(loss, logits, labels, **chosen))
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True)

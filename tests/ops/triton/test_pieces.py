@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 from fullconv.geometry import Window
 from fullconv.ops import upsample_cross_entropy, upsample_focal, upsample_ohem
 from fullconv.ops.bilinear import Axis
-from fullconv.ops.triton import run
+from fullconv.ops.triton import pieces, run
 from fullconv.ops.triton.pieces import LONGEST, Pieces, worthwhile
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")  # its interpreter is numpy
@@ -117,14 +117,15 @@ def check(monkeypatch: pytest.MonkeyPatch, loss: Any, logits: Tensor, labels: Te
     torch.testing.assert_close(found.grad.double().cpu(), leaf.grad, rtol=digits, atol=2e-5 * largest)
 
 
-def test_ignored_pixels_and_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_pixels_and_the_same_bits_however_many_images_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FULLCONV_OPS", "triton")
     monkeypatch.setattr(run, "worthwhile", lambda *_: True)
     logits = torch.randn(2, 3, 2, 3, device=DEVICE)
     labels = torch.randint(0, 3, (2, 16, 24), device=DEVICE)
     labels[0] = 255
     gradients = []
-    for _ in range(2):
+    for most in (1, 1 << 20):  # image by image; all at once
+        monkeypatch.setattr(pieces, "SUMS_BYTES", most)
         leaf = logits.clone().requires_grad_()
         upsample_focal(leaf, labels, reduction="sum").backward()
         gradients.append(leaf.grad)

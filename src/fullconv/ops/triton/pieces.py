@@ -18,7 +18,8 @@ from torch import Tensor
 from fullconv.ops.triton.corners import add_corners, corner_sums
 
 LONGEST = 16
-LANES, CLASSES, PLACES = 64, 8, 128
+LANES, CLASSES, PLACES = 64, 8, 128  # 16 numbers of each of four arrays a thread: 128 registers, none spilt
+SUMS_BYTES = 32 << 20  # what lies between the two kernels (or one image's, if more): second-level caches hold it
 EDGE = 4  # what a piece costs beside its pixels, in pixels: its sums
 
 
@@ -81,18 +82,25 @@ def softmax_gradient(
     """
     images, classes, height, width = scores.shape
     vertical, horizontal = pieces
-    corners = scores.new_empty(4, images, classes, vertical.number, horizontal.number)
+    places = classes * vertical.number * horizontal.number
+    at_once = min(max(SUMS_BYTES // (16 * places), 1), images)
+    corners = scores.new_empty(4 * at_once * places)
     tile = min(CLASSES, triton.next_power_of_2(classes))
     group = LANES // horizontal.length
-    corner_sums[(images * vertical.number, triton.cdiv(horizontal.number, group), triton.cdiv(classes, tile))](
-        scores, labels, weight, weight.sum(), vertical.table, fractions[0], horizontal.table, fractions[1],
-        *maps, corners, classes, height, width, *labels.shape[1:], vertical.number, horizontal.number,
-        ignore_index, label_smoothing / classes, 1 - label_smoothing,
-        FOCAL=focal, SMOOTH=label_smoothing > 0, CLASSES=tile, PIECES=group, LENGTH=horizontal.length, num_warps=1,
-    )  # fmt: skip
+    weight_sum = weight.sum() if label_smoothing else weight
     gradient = torch.empty_like(scores)
-    add_corners[(images * classes, triton.cdiv(height * width, PLACES))](
-        corners, vertical.table, vertical.reads, horizontal.table, horizontal.reads, gradient,
-        height, width, vertical.number, horizontal.number, PLACES=PLACES,
-    )  # fmt: skip
+    for first in range(0, images, at_once):
+        part = slice(first, first + at_once)
+        here = len(scores[part])
+        corner_sums[(here * vertical.number, triton.cdiv(horizontal.number, group), triton.cdiv(classes, tile))](
+            scores[part], labels[part], weight, weight_sum, vertical.table, fractions[0], horizontal.table,
+            fractions[1], *(values[part] for values in maps), corners,
+            classes, height, width, *labels.shape[1:], vertical.number, horizontal.number,
+            ignore_index, label_smoothing / classes, 1 - label_smoothing,
+            FOCAL=focal, SMOOTH=label_smoothing > 0, CLASSES=tile, PIECES=group, LENGTH=horizontal.length, num_warps=1,
+        )  # fmt: skip
+        add_corners[(here * classes, triton.cdiv(height * width, PLACES))](
+            corners, vertical.table, vertical.reads, horizontal.table, horizontal.reads, gradient[part],
+            height, width, vertical.number, horizontal.number, PLACES=PLACES,
+        )  # fmt: skip
     return gradient
