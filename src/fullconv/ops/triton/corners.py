@@ -75,14 +75,16 @@ def add_corners(
     height, width, row_count, column_count, PLACES: tl.constexpr,
 ):  # fmt: skip
     """The gradient of one class of one image at a block of places: the sums of every piece that reads them."""
-    place = tl.program_id(1) * PLACES + tl.arange(0, PLACES)
+    blocks = tl.cdiv(height * width, PLACES)
+    own = (tl.program_id(0) // blocks).to(tl.int64)
+    place = tl.program_id(0) % blocks * PLACES + tl.arange(0, PLACES)
     mask = place < height * width
     i, j = place // width, place % width
     first_row, first_column = tl.load(row_reads + i, mask, 0), tl.load(column_reads + j, mask, 0)
     rows = tl.load(row_reads + height + i, mask, 0) - first_row
     columns = tl.load(column_reads + width + j, mask, 0) - first_column
-    plane = corners + tl.program_id(0).to(tl.int64) * row_count * column_count
-    size = tl.num_programs(0).to(tl.int64) * row_count * column_count
+    plane = corners + own * row_count * column_count
+    size = (tl.num_programs(0) // blocks).to(tl.int64) * row_count * column_count
     total = tl.zeros([PLACES], tl.float32)
     for a in range(tl.max(rows)):
         r = first_row + a
@@ -95,4 +97,4 @@ def add_corners(
             at = plane + r * column_count + q
             total += tl.load(at, upper & left, 0.0) + tl.load(at + size, upper & right, 0.0)
             total += tl.load(at + 2 * size, lower & left, 0.0) + tl.load(at + 3 * size, lower & right, 0.0)
-    tl.store(gradient + tl.program_id(0).to(tl.int64) * height * width + place, total, mask)
+    tl.store(gradient + own * height * width + place, total, mask)

@@ -121,7 +121,7 @@ def softmax_backward(
             mask = inside & (x < end)
             place = (image * rows + y).to(tl.int64) * columns + x
             label = tl.load(labels + place, mask, ignore).to(tl.int64)
-            counted = mask & (label != ignore)
+            counted = mask & (label != ignore) & (label >= 0) & (label < classes)
             low = tl.load(column_low + x, mask, 0)
             t = tl.load(column_fraction + x, mask, 0.0)
             norm = tl.load(log_norm + place, counted, 0.0)

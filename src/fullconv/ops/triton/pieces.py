@@ -99,7 +99,7 @@ def softmax_gradient(
             ignore_index, label_smoothing / classes, 1 - label_smoothing,
             FOCAL=focal, SMOOTH=label_smoothing > 0, CLASSES=tile, PIECES=group, LENGTH=horizontal.length, num_warps=1,
         )  # fmt: skip
-        add_corners[(here * classes, triton.cdiv(height * width, PLACES))](
+        add_corners[(here * classes * triton.cdiv(height * width, PLACES),)](
             corners, vertical.table, vertical.reads, horizontal.table, horizontal.reads, gradient[part],
             height, width, vertical.number, horizontal.number, PLACES=PLACES,
         )  # fmt: skip
