@@ -45,7 +45,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
         header: dict[str, Any] = parse_json(text)
         number = int(header["format_version"])
         missing = [name for name in ("model", "classes", "preprocessing", "provenance") if name not in header]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelFileError(f"{file}: its fullconv header is damaged ({error}); save it again") from error
     if number > FORMAT_VERSION:
         raise ModelFileError(
@@ -54,4 +54,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
         )
     if missing:
         raise ModelFileError(f"{file}: its fullconv header is damaged (no {missing[0]}); save it again")
+    if not isinstance(header["provenance"], dict) or not isinstance(header.get("weights_licence", ""), str):
+        raise ModelFileError(
+            f"{file}: its fullconv header is damaged (provenance or licence are of another type); save it again"
+        )
     return header

@@ -384,6 +384,7 @@ def from_header(header: dict[str, Any], where: str, stored: int | None = None) -
         ModelFileError: the header says more than an architecture, or one that cannot be built.
     """
     wanted = described(header["model"], where)
+    classes, preprocessing = _meaning(header, where, wanted)
     try:
         if stored is not None and names_widths(wanted):
             with torch.device("meta"):
@@ -396,13 +397,24 @@ def from_header(header: dict[str, Any], where: str, stored: int | None = None) -
     except UsageError as error:
         raise ModelFileError(f"{where}: {error}") from error
     model.licence = header.get("weights_licence", "")
+    return Segmenter(model, classes, preprocessing, header["provenance"])
+
+
+def _meaning(header: dict[str, Any], where: str, model: dict[str, Any]) -> tuple[ClassSet, Preprocessing]:
+    """What a header says of classes and pixels, which has to fit its network."""
     try:
         classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
-    except (UsageError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (UsageError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFileError(
             f"{where}: the classes or the preprocessing in its header are damaged ({error}); save it again"
         ) from error
-    return Segmenter(model, classes, preprocessing, header["provenance"])
+    for what, said, own in (
+        ("classes", len(classes), model["num_classes"]),
+        ("channels", preprocessing.channels, model["in_channels"]),
+    ):
+        if said != own:
+            raise ModelFileError(f"{where}: its header names {said} {what} for a network of {own}; save it again")
+    return classes, preprocessing
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

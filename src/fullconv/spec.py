@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +15,12 @@ Colour = tuple[int, int, int]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LARGEST_ID = 65535
+"""Masks have 16 bits."""
+LARGEST_SIDE = 1 << 16
+"""Of an image that is resized."""
+LARGEST_MEAN = 1e6
+"""No mean or deviation is larger, no deviation smaller than its inverse: they are float32 on their way."""
 
 
 def voc_palette(count: int) -> tuple[Colour, ...]:
@@ -51,6 +58,9 @@ class ClassSet:
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.names)
         palette = tuple((int(r), int(g), int(b)) for r, g, b in self.palette) or voc_palette(len(names))
+        unsafe = [name for name in names if any(unicodedata.category(letter) == "Cc" for letter in name)]
+        if unsafe:  # messages and tables are lines
+            raise UsageError(f"a class name is one line without control characters, found {unsafe[0][:60]!r}; rename it")
         if not names:
             raise UsageError(
                 "a class set needs at least one class, found none; name them in dataset.yaml: classes: [...]"
@@ -99,7 +109,17 @@ class ClassSet:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClassSet:
-        return cls(tuple(values["names"]), tuple(tuple(c) for c in values["palette"]), values["ignore_index"])
+        """What :meth:`to_dict` gave.
+
+        Raises:
+            LookupError, TypeError, ValueError, UsageError: something else.
+        """
+        names, ignore = values["names"], values["ignore_index"]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("class names are words")
+        if not isinstance(ignore, int) or not 0 <= ignore <= LARGEST_ID:
+            raise ValueError(f"ignore_index is a whole number up to {LARGEST_ID}, found {str(ignore)[:20]}")
+        return cls(tuple(names), tuple(tuple(c) for c in values["palette"]), ignore)
 
 
 @dataclass(frozen=True)
@@ -190,10 +210,19 @@ class Preprocessing:
             raise UsageError(f"mean and std need one value per channel, found {len(self.mean)} and {len(self.std)}")
         if any(value <= 0 for value in self.std):
             raise UsageError(f"std must be positive, found {self.std}")
+        if not sound_mean_and_std(self.mean, self.std):
+            raise UsageError(
+                f"mean and std are finite and in units of the 0 to 1 range, found {self.mean} and {self.std}"
+            )
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
         if self.resize is not None:
-            object.__setattr__(self, "resize", (int(self.resize[0]), int(self.resize[1])))
+            sides = tuple(self.resize)
+            if len(sides) != 2 or any(int(side) != side or not 1 <= side <= LARGEST_SIDE for side in sides):
+                raise UsageError(
+                    f"resize is height and width in whole pixels, 1 to {LARGEST_SIDE}, found {sides}"
+                )
+            object.__setattr__(self, "resize", (int(sides[0]), int(sides[1])))
         if self.values is not None:
             self.values.refuse_other_channels(len(self.mean))
 
@@ -227,6 +256,13 @@ class Preprocessing:
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         resize, stored = values.get("resize"), values.get("values")
         return cls(
-            tuple(values["mean"]), tuple(values["std"]), tuple(resize) if resize else None,
-            Values.from_dict(stored) if stored else None,
+            tuple(values["mean"]), tuple(values["std"]), None if resize is None else tuple(resize),
+            None if stored is None else Values.from_dict(stored),
         )  # fmt: skip
+
+
+def sound_mean_and_std(mean: Iterable[float], std: Iterable[float]) -> bool:
+    """Whether pixels can be brought to them in float32."""
+    return all(abs(value) <= LARGEST_MEAN for value in mean) and all(
+        1 / LARGEST_MEAN <= value <= LARGEST_MEAN for value in std
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fullconv.images.files import stored_size
+from fullconv.images.formats import refuse_large
 from fullconv.images.orientation import upright, upright_size
 
 IGNORED = -1
@@ -120,6 +121,7 @@ class Drawing:
         Raises:
             DataError: a mask that cannot be decoded.
         """
+        refuse_large(Path(self.where), self.size)  # it may come from a list, not from the image
         labels = np.full(self.size, _id(self.background, ignore_index), np.int32)
         masks = [(region.label, self.mask(region)) for region in self.regions]
         if self.overlap == "area":

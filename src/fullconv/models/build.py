@@ -32,7 +32,7 @@ from fullconv.models.unet import UNet
 from fullconv.models.vgg import VGG16, torchvision_names, torchvision_names_with_norms
 from fullconv.models.weights import TransplantReport, read_weights, timm_metadata, transplant
 from fullconv.models.wide_fcn import WideFCN
-from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
+from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, sound_mean_and_std
 
 
 @dataclass
@@ -257,7 +257,11 @@ def honoured(path: str, said: dict[str, Any], encoder: str, built: BuiltModel) -
     architecture = check_network(said.get("architecture", encoder), path, ModelFileError)
     if architecture != encoder:
         raise UsageError(f"{path}: holds weights of {architecture}, not of {encoder}; use --encoder {architecture}")
-    built.mean, built.std = _three(said, "mean", built.mean), _three(said, "std", built.std)
+    built.mean, built.std = _numbers(said, "mean", built.mean, path), _numbers(said, "std", built.std, path)
+    if not sound_mean_and_std(built.mean, built.std):
+        raise ModelFileError(
+            f"{path}: its metadata say mean {built.mean} and std {built.std}; expected those of pixels from 0 to 1"
+        )
     built.licence = str(said.get("licence", ""))
     takes = taken_by_encoder(encoder)
     return check_arguments(takes, said.get("args", {}), f"{path}: its metadata's args", ModelFileError)
@@ -271,11 +275,14 @@ def _vgg16(in_channels: int, args: dict[str, Any]) -> VGG16:
         raise UsageError(f"encoder vgg16 does not take these encoder_args: {args} ({error})") from error
 
 
-def _three(said: dict[str, Any], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    """A list of numbers from a weights file's metadata, or the default where it is none."""
+def _numbers(said: dict[str, Any], name: str, default: tuple[float, ...], path: str) -> tuple[float, ...]:
+    """A list of numbers from a weights file's metadata, or the default where it names none."""
     values = said.get(name)
-    numbers = isinstance(values, list) and values and all(isinstance(value, (int, float)) for value in values)
-    return tuple(float(value) for value in values or ()) if numbers else default
+    if values is None:
+        return default
+    if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
+        raise ModelFileError(f"{path}: its metadata's {name} is {str(values)[:60]!r}; expected a number per channel")
+    return tuple(float(value) for value in values)
 
 
 def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str, built: BuiltModel) -> None:
