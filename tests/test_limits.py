@@ -216,3 +216,19 @@ def test_a_parquet_group_that_unpacks_to_much_is_refused(tmp_path: Path, monkeyp
     (tmp_path / "p.parquet").rename(tmp_path / "q.parquet")
     with pytest.raises(DataError, match=r"image: .* would become"):
         Cell(tmp_path / "q.parquet", 0, 0, "image").file()
+
+
+def test_a_size_that_a_list_of_annotations_states_has_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "images" / "a.png")
+    side = 10**9
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": side, "width": side}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 9, 9, 0, 9]]}],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    labels = open_dataset(tmp_path).split("train")[0].labels
+    assert labels is not None
+    with little_memory(), pytest.raises(DataError, match=r"result\.json: image a\.png.*1000000000x1000000000"):
+        labels.read(2, 255)

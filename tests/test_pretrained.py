@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from safetensors.torch import save_file
 
 import fullconv
 from fullconv.apps.cli import run
@@ -127,8 +128,20 @@ def test_a_folder_of_segmentation_models_says_what_to_do(tmp_path: Path, capsys:
     assert run(["predict", str(theirs), str(tmp_path / "photo.png"), "--out", str(tmp_path / "masks")]) == 2
     assert "fullconv import" in capsys.readouterr().err
     ours = str(tmp_path / "ours.safetensors")
+    (tmp_path / "graph.onnx").write_bytes(b"\x08\x07")
+    for folder in ("saved", "run"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"\x08\x01")
+    save_file({"a": torch.ones(1)}, tmp_path / "run" / "best.safetensors", {"fullconv": "{}"})
     for command, words in [
         ([str(theirs), ours, "--classes", "a,b"], "needs 3 class names"),
+        ([str(tmp_path), ours], "expected config.json and model.safetensors"),
+        ([str(theirs), ours], "needs --classes"),
+        ([str(tmp_path / "none"), ours], "no such file or folder"),
+        ([str(tmp_path / "graph.onnx"), ours], "a graph of ONNX"),
+        ([str(tmp_path / "saved"), ours], "without variables"),
+        ([str(tmp_path / "run"), ours], "a run of fullconv"),
+        ([str(tmp_path / "run" / "best.safetensors"), ours], "a model of fullconv already"),
         ([str(tmp_path), ours, "--classes", "a,b"], "expected config.json and model.safetensors"),
         ([str(theirs), str(tmp_path / "ours"), "--classes", "a,b,c"], "ends in .safetensors"),
         ([str(theirs), ours, "--classes", "a,b,c", "--mean", "x"], "numbers separated by commas"),

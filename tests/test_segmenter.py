@@ -155,6 +155,48 @@ def test_files_that_are_not_models(kind: str, words: str, tmp_path: Path) -> Non
         Segmenter.load(path, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("classes", {"names": ["a"], "palette": [[0, 0, 0]]}),
+        ("classes", {"names": [*"abcdefgh"], "palette": []}),
+        ("classes", {"names": ["a", "b\n", "c"]}),
+        ("classes", {"names": ["a", None, "c"]}),
+        ("classes", {"ignore_index": float("inf")}),
+        ("classes", {"ignore_index": 1 << 20}),
+        ("preprocessing", {"mean": [0.5], "std": [0.5]}),
+        ("preprocessing", {"mean": [float("nan")] * 3}),
+        ("preprocessing", {"mean": [1e39] * 3}),
+        ("preprocessing", {"std": [float("inf")] * 3}),
+        ("preprocessing", {"std": [1e-320] * 3}),
+        ("preprocessing", {"resize": [0, 8]}),
+        ("preprocessing", {"resize": [1, 2, 3]}),
+        ("preprocessing", {"resize": [1.5, 2]}),
+        ("preprocessing", {"values": {}}),
+        ("provenance", "x"),
+        ("weights_licence", 5),
+        ("format_version", float("inf")),
+    ],
+)
+def test_what_a_header_says_of_classes_and_pixels_fits_the_network(part: str, changes: object, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    segmenter = make()
+    count = len(segmenter.classes)
+    assert count not in (1, 8)
+    segmenter.save(path)
+    with safe_open(str(path), "pt") as file:
+        header = json.loads(file.metadata()["fullconv"])
+    if isinstance(changes, dict):
+        header[part] |= changes
+    else:
+        header[part] = changes
+    save_file(load_file(path), path, {"fullconv": json.dumps(header)})
+    with pytest.raises(ModelFileError) as caught:
+        Segmenter.load(path, "cpu")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_file_device_and_precision(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such model"):
         read_header(tmp_path / "none.safetensors")

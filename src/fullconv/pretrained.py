@@ -158,18 +158,46 @@ def from_elsewhere(
     path = Path(path)
     if elsewhere.is_mindspore(path):
         return from_mindspore(path, classes, mean, std)
+    refuse_other_kinds(path)
+    return from_smp(path, classes, mean, std)
+
+
+def refuse_other_kinds(path: Path) -> None:
+    """Refuse what is no folder of SMP and no checkpoint of MindSpore.
+
+    Raises:
+        UsageError: what it is, and what to do with it.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder; docs/import.md lists what is read")
+    if elsewhere.is_mindspore(path):
+        return
     if elsewhere.find_bundle(path) is not None:
         raise UsageError(
             f"{path}: variables of TensorFlow; a VGG16 among them is an encoder, not a whole network: "
             f"fullconv train DATA --encoder vgg16 --encoder-weights {path}"
         )
     if path.is_file():
-        advice = elsewhere.what_to_do(path) or (
-            "weights without the network that they are of; start from them: fullconv train DATA --encoder NAME "
-            "--encoder-weights FILE; a network of segmentation_models.pytorch is saved by its save_pretrained"
-        )
-        raise UsageError(f"{path}: {advice}")
-    return from_smp(path, classes, mean, std)
+        raise UsageError(f"{path}: {elsewhere.what_to_do(path) or _of_a_file(path)}")
+    if not (path / SMP_CONFIG).is_file():
+        raise UsageError(f"{path}: {_of_a_folder(path)}")
+
+
+def _of_a_file(path: Path) -> str:
+    if path.suffix == ".safetensors" and "fullconv" in read_safetensors(path)[1]:
+        return "a model of fullconv already; use it as it is"
+    return (
+        "weights without the network that they are of; start from them: fullconv train DATA --encoder NAME "
+        "--encoder-weights FILE; a network of segmentation_models.pytorch is saved by its save_pretrained"
+    )
+
+
+def _of_a_folder(path: Path) -> str:
+    if (path / "best.safetensors").is_file():
+        return "a run of fullconv; its model is used as it is"
+    if (path / "saved_model.pb").is_file():
+        return "a saved_model of TensorFlow without variables/variables.index; copy the whole folder"
+    return "expected config.json and model.safetensors, which segmentation_models.pytorch's save_pretrained writes"
 
 
 def from_mindspore(

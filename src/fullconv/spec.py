@@ -60,7 +60,9 @@ class ClassSet:
         palette = tuple((int(r), int(g), int(b)) for r, g, b in self.palette) or voc_palette(len(names))
         unsafe = [name for name in names if any(unicodedata.category(letter) == "Cc" for letter in name)]
         if unsafe:  # messages and tables are lines
-            raise UsageError(f"a class name is one line without control characters, found {unsafe[0][:60]!r}; rename it")
+            raise UsageError(
+                f"a class name is one line without control characters, found {unsafe[0][:60]!r}; rename it"
+            )
         if not names:
             raise UsageError(
                 "a class set needs at least one class, found none; name them in dataset.yaml: classes: [...]"
@@ -219,9 +221,7 @@ class Preprocessing:
         if self.resize is not None:
             sides = tuple(self.resize)
             if len(sides) != 2 or any(int(side) != side or not 1 <= side <= LARGEST_SIDE for side in sides):
-                raise UsageError(
-                    f"resize is height and width in whole pixels, 1 to {LARGEST_SIDE}, found {sides}"
-                )
+                raise UsageError(f"resize is height and width in whole pixels, 1 to {LARGEST_SIDE}, found {sides}")
             object.__setattr__(self, "resize", (int(sides[0]), int(sides[1])))
         if self.values is not None:
             self.values.refuse_other_channels(len(self.mean))

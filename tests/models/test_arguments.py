@@ -154,7 +154,7 @@ def test_a_header_cannot_ask_for_more_memory_than_its_weights_take(model: dict[s
     header = Segmenter(build_model("fcn32s", 2, "resnet10t"), ClassSet(("a", "b")), Preprocessing()).header()
     described = json.dumps({**header, "model": {**header["model"], **model}})
     save_file({"w": torch.zeros(1)}, tmp_path / "m.safetensors", {"fullconv": described})
-    with pytest.raises(ModelFileError, match=r"values, it holds 1;|does not take"):
+    with pytest.raises(ModelFileError, match=r"values, it holds 1;|does not take|names 2 classes"):
         Segmenter.load(tmp_path / "m.safetensors")
 
 
@@ -202,3 +202,18 @@ def test_every_network_s_own_arguments_are_known_by_type() -> None:
                 build_model(name, 2, "resnet10t", model_args={argument: {"a": 1}})
     with pytest.raises(UsageError, match="it takes none"):
         build_model("segnet", 2, "vgg16", encoder_args={"fc_channels": 8})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"mean": ["a", 0, 0]}, {"mean": [float("nan")] * 3}, {"std": [0, 0, 0]}, {"std": [1e39] * 3}, {"mean": "0.5"}],
+)
+def test_mean_and_std_of_a_weights_file_are_numbers_or_refused(said: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    save_file(timm.create_model("resnet10t").state_dict(), file, {"timm": json.dumps(said)})
+    for build in (
+        lambda: build_model("fcn8s", 2, "resnet10t", str(file)),
+        lambda: build_classifier("resnet10t", str(file)),
+    ):
+        with pytest.raises(ModelFileError, match="metadata"):
+            build()

@@ -43,6 +43,10 @@ def test_shipped_recipes_are_valid_and_open_with_their_command(recipe: Path) -> 
         ({"optimizer": "lion"}, "optimizer"),
         ({"crop": (0, 5)}, "crop must be at least 1x1"),
         ({"scale": (2, 1)}, "low then high"),
+        ({"class_weights": [float("nan"), 1]}, "finite"),
+        ({"class_weights": "inf,1"}, "finite"),
+        ({"rate": float("inf")}, "rate.*finite"),
+        ({"clip_norm": float("inf")}, "clip_norm.*finite"),
         ({"loss": "focal", "label_smoothing": 0.1}, "belongs to the cross-entropy loss"),
         ({"loss": "dice", "reduction": "sum"}, "belongs to cross-entropy or focal"),
         ({"loss": "dice", "class_weights": "median-frequency"}, "counts every class alike"),
@@ -60,7 +64,7 @@ def test_recipes_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not valid YAML"):
         TrainConfig.load(tmp_path / "bad.yaml", {})
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not valid YAML"):
+    with pytest.raises(UsageError, match="utf-16, but is damaged"):
         TrainConfig.load(tmp_path / "bytes.yaml", {})
     for text in ("- 1", "1: 2"):
         (tmp_path / "odd.yaml").write_text(text)

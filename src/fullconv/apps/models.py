@@ -9,7 +9,7 @@ from typing import Any
 
 from fullconv.errors import UsageError
 from fullconv.model_file import model_file, read_header
-from fullconv.pretrained import find_model, from_elsewhere, import_keras
+from fullconv.pretrained import find_model, from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.segmenter import Segmenter
 
 
@@ -63,8 +63,11 @@ def import_model(
             raise UsageError(f"{model}: a classifier of known classes; leave --classes, --mean and --std out")
         import_keras(model, out, head_weights)
         return [f"{out}: for heatmap --encoder keras_resnet50 --encoder-weights {out}"]
-    if not classes or head_weights:
-        raise UsageError(f"{model}: needs --classes, the names of its output channels; --head-weights is for Keras's")
+    refuse_other_kinds(model)
+    if head_weights:
+        raise UsageError(f"{model}: --head-weights belongs to Keras's ResNet-50 (.h5); leave it out")
+    if not classes:
+        raise UsageError(f"{model}: needs --classes, the names of its output channels")
     segmenter = from_elsewhere(model, classes, mean, std)
     segmenter.save(out)
     said = [

@@ -86,6 +86,8 @@ def called(name: str) -> list[Synset]:
     Raises:
         UsageError: there is none; it names the nearest.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"a synset is a WordNet id such as n02084071, or a word, found {str(name)[:60]!r}")
     table = all_synsets()
     if name in table:
         return [table[name]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from fullconv.files import read_value, read_yaml, write_text
 class TrainConfig(BaseModel):
     """Options of a training run. Lengths are pixels, ``(height, width)``; rates are per step unless said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # the network
     model: str = Field(
@@ -154,7 +155,15 @@ class TrainConfig(BaseModel):
     @classmethod
     def _weights_as_text(cls, value: Any) -> Any:
         """``--class-weights 1,2,0.5``."""
-        return value.split(",") if isinstance(value, str) and "," in value else value
+        value = value.split(",") if isinstance(value, str) and "," in value else value
+        if isinstance(value, (list, tuple)):
+            try:
+                value = [float(entry) for entry in value]
+            except (TypeError, ValueError):
+                raise ValueError("expected one number per class, 0 or more") from None
+            if not all(map(math.isfinite, value)):
+                raise ValueError("expected one finite number per class, 0 or more")
+        return value
 
     @model_validator(mode="after")
     def _sensible(self) -> TrainConfig:
