@@ -202,5 +202,5 @@ def test_missing_file_device_and_precision(tmp_path: Path) -> None:
         read_header(tmp_path / "none.safetensors")
     with pytest.raises(UsageError, match="not to be had"):
         choose_device("nonsense")
-    with pytest.raises(UsageError, match="auto, bf16 or fp32"):
+    with pytest.raises(UsageError, match="auto, bf16, fp16 or fp32"):
         choose_precision("fp8", torch.device("cpu"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from fullconv.errors import UsageError
@@ -29,16 +32,41 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``auto`` is bf16 where the device computes in it at more than fp32's speed, else fp32."""
+    """``auto`` is bf16 where the device computes in it at more than fp32's speed, else fp16 on a GPU with units for it
+    (compute capability 7.0), else fp32.
+
+    Raises:
+        UsageError: no such precision, or fp16 without a CUDA GPU.
+    """
     if name != "auto":
-        if name not in ("bf16", "fp32"):
-            raise UsageError(f"precision must be auto, bf16 or fp32, found {name!r}")
+        if name not in ("bf16", "fp16", "fp32"):
+            raise UsageError(f"precision must be auto, bf16, fp16 or fp32, found {name!r}")
+        if name == "fp16" and device.type != "cuda":
+            raise UsageError(f"precision fp16 needs a CUDA GPU, found {device.type}; use bf16 or fp32")
         return name
     if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+        capability = torch.cuda.get_device_capability(device)
+        return "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "bf16"
     return "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a network computes in ``bf16``, ``fp16`` or ``fp32``."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=precision != "fp32")
+
+
+@contextlib.contextmanager
+def tuned_convolutions(on: bool) -> Iterator[None]:
+    """Within it cuDNN times its algorithms for each new shape and keeps the fastest (or does not); then as before."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = on
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def free_bytes(device: torch.device) -> int | None:

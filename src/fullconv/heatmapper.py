@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fullconv import draw
 from fullconv.data.augment import resize_image
-from fullconv.device import choose_device, choose_precision
+from fullconv.device import autocast, choose_device, choose_precision
 from fullconv.errors import NotFiniteError, UsageError
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.models.build import BuiltModel
@@ -133,8 +133,7 @@ class HeatMapper:
             raise UsageError(f"a size must be at least {SMALLEST}x{SMALLEST}, found {size[0]}x{size[1]}")
         pixels = torch.from_numpy(np.array(resize_image(image, size))).permute(2, 0, 1)[None].to(self.device)
         try:
-            bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-            with bf16, careful_convolutions():
+            with autocast(self.device, self.precision), careful_convolutions():
                 logits = self.network(normalise(pixels, self.preprocessing))
         except RuntimeError as error:
             if "Kernel size can't be greater" in str(error) or "smaller than kernel" in str(error):

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from fullconv import draw
 from fullconv.data.masks import write_mask
-from fullconv.device import choose_device, choose_precision
+from fullconv.device import autocast, choose_device, choose_precision
 from fullconv.errors import DataError, ModelFileError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.geometry import Window
@@ -33,6 +33,7 @@ from fullconv.models.context import Context, context
 from fullconv.models.finite import first_bad_layer, not_finite
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
+from fullconv.ops.checks import kept, to_device
 from fullconv.refine import CRF, dense_crf
 from fullconv.spec import ClassSet, Preprocessing, Values
 from fullconv.tiling import TILE, check_tiles, choose_overlap, seam_note, tile_windows
@@ -342,8 +343,8 @@ class Segmenter:
 
     def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
         """Raw uint8 pixels ``n c H W`` -> logits ``n classes h w`` and where the image lies in them."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.network(self.normalise(pixels.to(self.device)))
+        with autocast(self.device, self.precision):
+            logits = self.network(self.normalise(pixels.to(self.device, non_blocking=True)))
         return logits, self.network.window(logits.shape[-2:], pixels.shape[-2:])  # type: ignore[operator]
 
     def normalise(self, pixels: Tensor) -> Tensor:
@@ -419,9 +420,14 @@ def _meaning(header: dict[str, Any], where: str, model: dict[str, Any]) -> tuple
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 ``n c H W`` -> float32 ``(pixel / 255 - mean) / std``, channels last in memory."""
-    mean = torch.tensor(preprocessing.mean, device=pixels.device).view(1, -1, 1, 1)
-    std = torch.tensor(preprocessing.std, device=pixels.device).view(1, -1, 1, 1)
-    return torch.addcmul(-mean / std, pixels.float(), 1 / (255 * std)).contiguous(memory_format=torch.channels_last)
+    offset, factor = _offset_and_factor(tuple(preprocessing.mean), tuple(preprocessing.std), pixels.device)
+    return torch.addcmul(offset, pixels.float(), factor).contiguous(memory_format=torch.channels_last)
+
+
+@kept
+def _offset_and_factor(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    middle, width = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    return to_device(-middle / width, device), to_device(1 / (255 * width), device)
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -37,4 +37,4 @@ def test_kept_bytes_are_those_of_the_tensors_of_the_graph(channels: int) -> None
     )
     places = 32 * 32 * 4
     expected = (3 + 2 * channels) * places
-    assert kept_bytes(network, 3, False, 32) == pytest.approx(expected, rel=0.02)
+    assert kept_bytes(network, 3, "fp32", 32) == pytest.approx(expected, rel=0.02)

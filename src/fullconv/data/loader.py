@@ -278,12 +278,14 @@ class EvalBatches:
     """All samples in order, as often as asked; neighbours of equal size share a batch of at most ``batch_size``.
 
     At most one reading process for each sample is started. With ``keep`` they stay from one pass to the next: where
-    processes are spawned, starting one takes seconds.
+    processes are spawned, starting one takes seconds. ``pin_memory``: in memory that a GPU copies from by itself.
     """
 
-    def __init__(self, data: EvalData, batch_size: int, workers: int, keep: bool = False) -> None:
+    def __init__(
+        self, data: EvalData, batch_size: int, workers: int, keep: bool = False, pin_memory: bool = False
+    ) -> None:
         workers = min(workers, len(data))
-        self.batch_size = batch_size
+        self.batch_size, self.pin_memory = batch_size, pin_memory
         self.loader: DataLoader[Sample | FullconvError] = DataLoader(
             data, batch_size=None, num_workers=workers, collate_fn=_same, worker_init_fn=ignore_interrupts,
             persistent_workers=keep and workers > 0,
@@ -293,11 +295,15 @@ class EvalBatches:
         waiting: list[Sample] = []
         for sample in _read(self.loader):
             if waiting and (len(waiting) == self.batch_size or waiting[0].image.shape != sample.image.shape):
-                yield collate(waiting)
+                yield self._batch(waiting)
                 waiting = []
             waiting.append(sample)
         if waiting:
-            yield collate(waiting)
+            yield self._batch(waiting)
+
+    def _batch(self, samples: Sequence[Sample]) -> Batch:
+        batch = collate(samples)
+        return batch.pin_memory() if self.pin_memory else batch
 
 
 def _read(loader: DataLoader[Any]) -> Iterator[Any]:

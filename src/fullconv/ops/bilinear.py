@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops.checks import kept, to_device
 
 
 def bilinear_kernel(in_channels: int, out_channels: int, kernel_size: int) -> Tensor:
@@ -77,31 +78,27 @@ class Axis(NamedTuple):
         coarse: number of places.
         low, high: int64 ``[size]``.
         fraction: ``[size]``, in the dtype of the logits.
+        on_host: ``low`` and ``high`` once more, ``[2, size]``, for whoever needs their values.
     """
 
     coarse: int
     low: Tensor
     high: Tensor
     fraction: Tensor
+    on_host: np.ndarray
 
     @classmethod
     def of(cls, coarse: int, size: int, start: float, full: float, align_corners: bool, like: Tensor) -> Axis:
         """The axis of ``size`` pixels from ``start`` in a map of ``coarse`` places enlarged to ``full`` pixels."""
-        place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(min=0)
-        fraction = (place - place.floor()).to(like.dtype)  # behind the last place it mixes that place with itself
-        low = place.floor().long().clamp(max=coarse - 1)
-        high = (low + 1).clamp(max=coarse - 1)
-        if full == coarse and float(start).is_integer():  # there PyTorch reads no neighbour, which might be infinite
-            high = low
-        return cls(coarse, low.to(like.device), high.to(like.device), fraction.to(like.device))
+        return _axis(coarse, size, start, full, align_corners, like.dtype, like.device)
 
     def part(self, pixels: slice) -> Axis:
         """Some of the pixels."""
-        return Axis(self.coarse, self.low[pixels], self.high[pixels], self.fraction[pixels])
+        return Axis(self.coarse, self.low[pixels], self.high[pixels], self.fraction[pixels], self.on_host[:, pixels])
 
     def used(self) -> slice:
         """The places that the pixels read: a contiguous range."""
-        return slice(int(self.low[0]), int(self.high[-1]) + 1)
+        return slice(int(self.on_host[0, 0]), int(self.on_host[1, -1]) + 1)
 
     def apply(self, values: Tensor, dim: int) -> Tensor:
         """Interpolate ``n c h w`` along ``dim``."""
@@ -115,6 +112,21 @@ class Axis(NamedTuple):
         matrix[pixel, self.low] += 1 - self.fraction
         matrix[pixel, self.high] += self.fraction
         return matrix
+
+
+@kept
+def _axis(
+    coarse: int, size: int, start: float, full: float, align_corners: bool, dtype: torch.dtype, device: torch.device
+) -> Axis:
+    place = torch.from_numpy(places(coarse, size, start, full, align_corners)).clamp(min=0)
+    fraction = (place - place.floor()).to(dtype)  # behind the last place it mixes that place with itself
+    low = place.floor().long().clamp(max=coarse - 1)
+    high = (low + 1).clamp(max=coarse - 1)
+    if full == coarse and float(start).is_integer():  # there PyTorch reads no neighbour, which might be infinite
+        high = low
+    both = torch.stack((low, high))
+    on_device = to_device(both, device)
+    return Axis(coarse, on_device[0], on_device[1], to_device(fraction, device), both.numpy())
 
 
 def places(coarse: int, size: int, start: float, full: float, align_corners: bool) -> np.ndarray:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops import checks
 from fullconv.ops.backend import backend_for
+from fullconv.ops.checks import widened
 from fullconv.ops.labels import upsample_argmax
-from fullconv.ops.reference import widened
 
 
 @torch.compiler.disable
@@ -60,7 +61,7 @@ def add_counts(counts: Tensor, prediction: Tensor, target: Tensor, ignore_index:
         counts: int64 ``[classes, classes]``, changed in place.
         prediction, target: label maps of one shape on its device.
     """
-    if counts.device.type == "cpu":
+    if not checks.waits(counts.device):
         counts += backend_for(target).confusion(prediction, target, len(counts), ignore_index)[0]
     else:
         _scatter_counts(counts, prediction, target, ignore_index)

@@ -17,7 +17,7 @@ from fullconv.geometry import Window
 from fullconv.ops import reference
 from fullconv.ops.backend import backend_for
 from fullconv.ops.bilinear import full_window
-from fullconv.ops.reference import widened
+from fullconv.ops.checks import check_weights, widened
 from fullconv.ops.terms import SoftmaxTerms
 
 Reduction = Literal["mean", "sum"]
@@ -189,10 +189,8 @@ def checked(logits: Tensor, labels: Tensor, weight: Tensor | None, crop: Window 
         raise ValueError(f"expected {logits.shape[1]} class weights, found shape {tuple(weight.shape)}")
     if weight is not None and weight.requires_grad and torch.is_grad_enabled():
         raise ValueError("class weights get no gradient here; pass weight.detach()")
-    if weight is not None and weight.device.type == "cpu" and not bool((weight >= 0).all()):
-        raise ValueError(f"class weights must be 0 or more, found {float(weight.min())}")
-    if weight is not None and weight.device.type == "cuda":  # without waiting for the device
-        torch._assert_async((weight >= 0).all(), "class weights must be 0 or more")
+    if weight is not None:
+        check_weights(weight)
     return full_window((labels.shape[1], labels.shape[2]), crop)
 
 

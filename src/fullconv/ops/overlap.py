@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops.checks import check_labels, widened
 from fullconv.ops.loss import checked, only_once
-from fullconv.ops.reference import check_labels, to_sums_dtype, widened
+from fullconv.ops.reference import to_sums_dtype
 from fullconv.ops.strips import enlarged_strips
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops.bilinear import upsample
-from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms, bad_label
+from fullconv.ops.checks import check_labels, widened
+from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 
 
 def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> SoftmaxSums:
@@ -66,17 +67,3 @@ def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: in
 def to_sums_dtype(logits: Tensor) -> Tensor:
     """float64 as it is, everything else as float32."""
     return logits if logits.dtype == torch.float64 else logits.float()
-
-
-def widened(labels: Tensor) -> Tensor:
-    """Labels in a dtype that holds any id: PyTorch would wrap 300 to 44 to compare it with uint8."""
-    return labels if labels.dtype in (torch.int32, torch.int64) else labels.int()
-
-
-def check_labels(labels: Tensor, classes: int, ignore_index: int) -> None:
-    """Raise the ValueError that names the first label that is no class, and where it is."""
-    labels = widened(labels)
-    bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
-    if bool(bad.any()):
-        image, row, column = (int(value) for value in bad.nonzero()[0])
-        raise bad_label(int(labels[image, row, column]), image, row, column, classes, ignore_index)

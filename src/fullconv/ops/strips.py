@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops import checks
 from fullconv.ops.bilinear import Axis
-from fullconv.ops.reference import check_labels, confusion, to_sums_dtype, widened
+from fullconv.ops.checks import check_labels, widened
+from fullconv.ops.reference import confusion, to_sums_dtype
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 
 STRIP_BYTES = 8 << 20
@@ -37,7 +39,7 @@ class Strip:
 
     def add_gradient(self, slope: Tensor, gradient: Tensor) -> None:
         """Bring ``slope n c rows W``, with respect to the scores, back to the coarse logits."""
-        if slope.device.type == "cpu" and not bool(slope.sum().isfinite()):
+        if not checks.waits(slope.device) and not bool(slope.sum().isfinite()):
             return self._add_place_by_place(slope, gradient)
         used = self._vertical.used()
         vertical = self._vertical.matrix(gradient)[:, used]

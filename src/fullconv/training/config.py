@@ -100,8 +100,9 @@ class TrainConfig(BaseModel):
     )
 
     # the machine
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto (bf16 where the processor or GPU computes in it), bf16 or fp32"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="auto (bf16 where the processor or GPU computes in it, fp16 on older GPUs), bf16, fp16 or fp32",
     )
     workers: int | None = Field(None, ge=0, description="reading processes; by default by the number of cores")
     sync_batch_norm: bool = Field(

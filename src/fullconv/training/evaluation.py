@@ -23,7 +23,7 @@ from fullconv.refine import CRF, dense_crf
 from fullconv.segmenter import Part, Segmenter
 from fullconv.spec import Values
 from fullconv.tiling import TILE
-from fullconv.training.loss import asked_only
+from fullconv.training.loss import asked_only, unlabelled
 
 
 @dataclass
@@ -112,7 +112,10 @@ def evaluate(
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
     segmenter.check_tiles(tile, overlap)
     spec = with_classes_of(segmenter, open_dataset(data))
-    batches = EvalBatches(EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers))
+    batches = EvalBatches(
+        EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
+        pin_memory=segmenter.device.type == "cuda",
+    )  # fmt: skip
     return measure(segmenter, spec, batches, progress, crf, restrict, restrict, tile, overlap).scores()
 
 
@@ -197,7 +200,7 @@ def measure(
     matrix = ConfusionMatrix(spec.classes, device)
     result = Measured(matrix, torch.zeros(len(spec.classes), dtype=torch.int64, device=device), spec.labelled, restrict)
     for batch in batches:
-        target = batch.labels.to(device)
+        target = batch.labels.to(device, non_blocking=True)
         size = (batch.labels.shape[1], batch.labels.shape[2])
         result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
         parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
@@ -246,7 +249,7 @@ def _count(result: Measured, prediction: torch.Tensor, truth: torch.Tensor, batc
     result.matrix.update(prediction, truth)
     if result.labelled is None:
         return
-    unknown = ~torch.tensor([result.labelled[source] for source in batch.sources], device=truth.device)
+    unknown = unlabelled(result.labelled, batch.sources, truth.device)
     found = unknown.gather(1, prediction.flatten(1).long()) & (truth != result.matrix.classes.ignore_index).flatten(1)
     result.outside.index_add_(0, prediction.flatten().long(), found.flatten().long())
 

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from fullconv.data import Augmentation, EvalData, TrainData
 from fullconv.data.loader import Batch, EvalBatches, StepSampler, blocks_of, train_batches
+from fullconv.device import tuned_convolutions
 from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import add_counts, upsample_argmax
+from fullconv.ops.checks import waits
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
 from fullconv.training.evaluation import batch_size, default_workers
@@ -31,7 +33,7 @@ from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.loss import asked_only, training_loss
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.plan import Plan
-from fullconv.training.ranks import any_rank, mean_over_ranks, validate
+from fullconv.training.ranks import any_rank, mean_over_ranks, sum_over_ranks, validate
 from fullconv.training.report import Reporter, contact_sheet
 from fullconv.training.run import Run
 from fullconv.training.shared_norm import share_statistics
@@ -39,6 +41,8 @@ from fullconv.training.state import Progress, State, fingerprint, read_state
 
 SAVE_SECONDS = 600
 """So often the state is saved within an epoch too: what a crash, or a fault seen late, can cost."""
+ASK_EVERY = 10
+"""Steps between two questions, over several GPUs, whether one of them was asked to stop: its answer is waited for."""
 
 
 def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[str, Any] | None = None) -> None:
@@ -56,13 +60,14 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
         share_statistics(network, fabric.device)
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, plan.config))
     data = fingerprint(plan.spec, plan.train_items, plan.val_items)
-    state = State(network, optimizer, average, plan.segmenter.header(), data, plan.segmenter.precision)
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    state = State(network, optimizer, average, plan.segmenter.header(), data, plan.segmenter.precision, scaler)
     progress = Progress()
     if saved is not None:
         progress = state.restore(saved)
         reporter.say(f"resuming {run.path} at step {progress.step} of {plan.total_steps}")
     reporter.start(plan.total_steps, progress.step)
-    with InterruptRequest() as interrupt:
+    with InterruptRequest() as interrupt, tuned_convolutions(fabric.device.type == "cuda"):
         loop = Loop(fabric, plan, run, reporter, wrapped, optimizer, average, watched, state, progress, interrupt)
         try:
             loop.go()
@@ -91,10 +96,11 @@ class Loop:
     def __post_init__(self) -> None:
         weights, device = self.plan.class_weights, self.fabric.device
         self.weights = None if weights is None else torch.tensor(weights, device=device)
-        self.guard = Guard(self.plan.segmenter.network, device)
+        self.guard = Guard(self.plan.segmenter.network, device, self.state.scaler)
         mine = EvalData(self.plan.spec, self.plan.val_items[self.fabric.global_rank :: self.fabric.world_size])
         workers = default_workers(self.plan.config.workers)
-        self.val_batches = EvalBatches(mine, batch_size(self.fabric.device), workers, keep=True)
+        pin = device.type == "cuda"
+        self.val_batches = EvalBatches(mine, batch_size(device), workers, keep=True, pin_memory=pin)
         self.begin()
 
     def begin(self) -> None:
@@ -103,6 +109,11 @@ class Loop:
         self.counts = torch.zeros(classes, classes, dtype=torch.int64, device=self.fabric.device)
         if kept is not None and self.fabric.is_global_zero:  # they are those of all ranks
             self.counts += kept.to(self.counts.device)
+        wide = torch.float32 if self.counts.device.type == "mps" else torch.float64
+        self.loss_sum = torch.tensor(self.progress.loss_sum, dtype=wide, device=self.counts.device)
+        """Of the epoch so far; it stays on the device until it is saved or logged."""
+        self.shown = ""
+        """The last loss that was read."""
         self.guard.exact_until = self.progress.step + EXACT_STEPS
         self.saved_at = time.monotonic()
 
@@ -130,23 +141,29 @@ class Loop:
                 patience = plan.config.early_stopping
                 self.reporter.say(f"stopped: no better val mean IoU for {patience} epoch{'s' * (patience > 1)}")
                 break
-            value = self.step(batch.to(self.fabric.device))
-            progress.add(value)
+            read = self.guard.judges(progress.step) or (progress.step + 1) % CHECK_EVERY == 0
+            loss = self.step(batch.to(self.fabric.device))
+            self.loss_sum += loss
+            progress.add()
+            if read:
+                self.shown = f"  loss {float(loss):.3f}"
             now = time.monotonic()
             progress.seconds, started = progress.seconds + now - started, now
             epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
-            self.reporter.step(progress.step, f"epoch {epoch}/{plan.config.epochs}  loss {value:.3f}")
+            self.reporter.step(progress.step, f"epoch {epoch}/{plan.config.epochs}{self.shown}")
             if progress.step % CHECK_EVERY == 0:
                 self.guard.check()
                 if any_rank(self.fabric, time.monotonic() - self.saved_at > SAVE_SECONDS):
                     self.save()
-            if progress.step % plan.steps_per_epoch == 0:
+            ends = progress.step % plan.steps_per_epoch == 0
+            if ends:
                 self.finish_epoch()
                 self.save()
                 started = time.monotonic()
-            self.leave_if_asked()
+            if ends or self.fabric.world_size == 1 or not waits(self.fabric.device) or progress.step % ASK_EVERY == 0:
+                self.leave_if_asked()
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: Batch) -> Tensor:
         """One step of the optimiser; the loss, the mean over the ranks."""
         config, network, step = self.plan.config, self.plan.segmenter.network, self.progress.step
         network.train()
@@ -165,10 +182,10 @@ class Loop:
             )
         else:
             norm = self.guard.norm()
-        value = float(mean_over_ranks(self.fabric, loss.detach()))  # nan on one rank stops all of them
+        value = mean_over_ranks(self.fabric, loss.detach())  # nan on one rank stops all of them
         if not judged:
-            self.guard.note(step, loss, norm)  # type: ignore[arg-type]
-        elif not (math.isfinite(value) and math.isfinite(float(norm))):  # type: ignore[arg-type]
+            self.guard.note(step, value, norm)  # type: ignore[arg-type]
+        elif self.guard.is_fault(float(value), float(norm)):  # type: ignore[arg-type]
             self.fail(batch)
         self.optimizer.step()
         if self.average:
@@ -234,7 +251,9 @@ class Loop:
         if bad:
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         self.watched.network.eval()
-        scores = validate(self.fabric, plan.spec, self.watched, self.val_batches, self.leave_if_asked)
+        with tuned_convolutions(False):  # images of many sizes: each would be timed anew
+            scores = validate(self.fabric, plan.spec, self.watched, self.val_batches, self.leave_if_asked)
+        progress.loss_sum = self.loss_sum.item()
         epoch = progress.step // plan.steps_per_epoch
         factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)
         best = progress.is_best(scores.mean_iou)
@@ -257,6 +276,7 @@ class Loop:
         }
         progress.end_epoch(row)
         self.counts.zero_()
+        self.loss_sum.zero_()
         if self.fabric.is_global_zero:
             self.keep(scores, row, best)
 
@@ -278,7 +298,7 @@ class Loop:
     def save(self) -> None:
         """The whole state, to go on from."""
         self.guard.check()
-        self.progress.counts = self.summed_counts()
+        self.progress.counts, self.progress.loss_sum = self.summed_counts(), self.loss_sum.item()
         self.saved_at = time.monotonic()
         if self.fabric.is_global_zero:
             self.state.save(self.run, self.progress)
@@ -289,7 +309,7 @@ class Loop:
         """The epoch's counts so far, over all ranks, on the CPU."""
         if self.fabric.world_size == 1:
             return self.counts.cpu()
-        return self.fabric.all_reduce(self.counts.clone(), reduce_op="sum").cpu()  # type: ignore[union-attr]
+        return sum_over_ranks(self.counts.clone()).cpu()
 
     def leave_if_asked(self) -> None:
         """Save and stop, after Ctrl-C on any rank."""

@@ -12,11 +12,14 @@ from torch.nn.utils import get_total_norm
 
 from fullconv.errors import FullconvError, first_few
 from fullconv.models.finite import first_bad_layer, not_finite
+from fullconv.ops.checks import waits
 
 CHECK_EVERY = 50
 """Steps between two looks at what a GPU has noted; reading it makes the host wait for the device."""
 EXACT_STEPS = 50
 """So many steps after the start are looked at one by one everywhere: most runs that go wrong do so at once."""
+SMALLEST_SCALE = 2.0**-14
+"""Of the loss in fp16; from 2**16, where it starts, 31 steps in a row have to overflow."""
 
 
 class TooLateError(FullconvError):
@@ -28,11 +31,15 @@ class Guard:
 
     Where reading a number costs nothing (on a CPU), and wherever ``exact`` is set, each step is judged before the
     optimiser moves. Elsewhere loss and gradient norm stay on the device and are read every :data:`CHECK_EVERY` steps.
+
+    Args:
+        scaler: of the loss in fp16 (:class:`torch.amp.GradScaler`): it skips steps whose gradient overflows and lowers
+            its factor, so that they are no fault before it is below :data:`SMALLEST_SCALE`.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
-        self.network = network
-        self.exact = device.type == "cpu"
+    def __init__(self, network: nn.Module, device: torch.device, scaler: Any = None) -> None:
+        self.network, self.scaler = network, scaler
+        self.exact = not waits(device)
         self.exact_until = 0
         self.pending: list[tuple[int, Tensor, Tensor]] = []
         self._buffers = list(network.buffers())
@@ -53,6 +60,12 @@ class Guard:
         for kept, buffer in zip(self._kept, self._buffers, strict=True):
             buffer.copy_(kept)
 
+    def is_fault(self, loss: float, norm: float) -> bool:
+        """Whether a step with this loss and gradient norm went wrong."""
+        if math.isfinite(loss) and not math.isfinite(norm) and self.scaler is not None:
+            return bool(self.scaler.get_scale() < SMALLEST_SCALE)
+        return not (math.isfinite(loss) and math.isfinite(norm))
+
     def note(self, step: int, loss: Tensor, norm: Tensor) -> None:
         """Keep them, on their device, for :meth:`check`."""
         self.pending.append((step, loss.detach(), norm))
@@ -68,7 +81,7 @@ class Guard:
             return
         values = torch.stack([torch.stack((loss.float(), norm.float())) for _, loss, norm in pending]).tolist()
         for (step, *_), (loss, norm) in zip(pending, values, strict=True):
-            if not (math.isfinite(loss) and math.isfinite(norm)):
+            if self.is_fault(loss, norm):
                 raise TooLateError(f"step {step + 1}: loss {loss}, gradient norm {norm}")
 
     def norm(self) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops import label_weight, upsample_cross_entropy, upsample_dice, upsample_focal, upsample_ohem
+from fullconv.ops.checks import kept, to_device
 from fullconv.training.config import TrainConfig
 
 UNASKED = -1e4
@@ -28,8 +29,17 @@ def asked_only(logits: Tensor, labelled: Sequence[Sequence[bool]] | None, source
     """
     if labelled is None:
         return logits
-    unasked = ~torch.tensor([labelled[source] for source in sources], device=logits.device)
-    return logits.masked_fill(unasked[:, :, None, None], UNASKED)
+    return logits.masked_fill(unlabelled(labelled, sources, logits.device)[:, :, None, None], UNASKED)
+
+
+def unlabelled(labelled: Sequence[Sequence[bool]], sources: Sequence[int], device: torch.device) -> Tensor:
+    """Which classes each image's data set does not label, ``[n, classes]``."""
+    return _unlabelled(tuple(map(tuple, labelled)), device)[to_device(torch.tensor(sources), device)]
+
+
+@kept
+def _unlabelled(labelled: tuple[tuple[bool, ...], ...], device: torch.device) -> Tensor:
+    return to_device(~torch.tensor(labelled), device)
 
 
 def training_loss(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from fullconv.device import free_bytes
+from fullconv.device import autocast, free_bytes
 from fullconv.errors import UsageError
 
 PROBES = (64, 128)
@@ -53,12 +53,12 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def refuse_if_too_large(
-    network: nn.Module, crop: tuple[int, int], batch: int, channels: int, device: torch.device, bf16: bool
+    network: nn.Module, crop: tuple[int, int], batch: int, channels: int, device: torch.device, precision: str
 ) -> None:
     """Compare what a step would keep for its backward pass with the memory that is free.
 
     What is kept of a small and of a larger square image gives a share that grows with the pixels and one that does
-    not (weights cast to bf16); parameters count four times (value, gradient, two moments).
+    not (weights cast to 16 bits); parameters count four times (value, gradient, two moments).
 
     Raises:
         UsageError: it cannot fit.
@@ -67,7 +67,7 @@ def refuse_if_too_large(
     if free is None:
         return
     parameters = sum(4 * p.numel() * p.element_size() for p in network.parameters())
-    small, large = (kept_bytes(network, channels, bf16, side) for side in PROBES)
+    small, large = (kept_bytes(network, channels, precision, side) for side in PROBES)
     per_pixel = (large - small) / (PROBES[1] ** 2 - PROBES[0] ** 2)
     constant = max(0.0, small - per_pixel * PROBES[0] ** 2)
     need = parameters + constant + per_pixel * crop[0] * crop[1] * batch
@@ -78,7 +78,7 @@ def refuse_if_too_large(
         )
 
 
-def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
+def kept_bytes(network: nn.Module, channels: int, precision: str, side: int) -> int:
     """Bytes that autograd keeps for one square image, beside the parameters.
 
     Two are run and halved: batch norm after global pooling refuses one alone.
@@ -101,7 +101,7 @@ def kept_bytes(network: nn.Module, channels: int, bf16: bool, side: int) -> int:
     with (
         torch.random.fork_rng(devices=[]),
         torch.autograd.graph.saved_tensors_hooks(note, lambda nothing: nothing),
-        torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+        autocast(device, precision),
     ):
         kept = network.train()(image)
         total = sum(seen.values())

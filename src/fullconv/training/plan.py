@@ -173,7 +173,7 @@ def check_memory(fabric: Fabric, plan: Plan) -> None:
         warnings.simplefilter("ignore")
         refuse_if_too_large(
             plan.segmenter.network.to(fabric.device), plan.crop, per_device,
-            plan.segmenter.preprocessing.channels, fabric.device, plan.segmenter.precision == "bf16",
+            plan.segmenter.preprocessing.channels, fabric.device, plan.segmenter.precision,
         )  # fmt: skip
 
 

@@ -72,7 +72,13 @@ def _add_over_ranks(fabric: Fabric, result: Measured) -> None:
 
 def mean_over_ranks(fabric: Fabric, value: Tensor) -> Tensor:
     """The mean of each rank's number, on its device: nobody waits for it to be read."""
-    return value if fabric.world_size == 1 else fabric.all_reduce(value.clone(), reduce_op="mean")  # type: ignore[return-value]
+    return value if fabric.world_size == 1 else sum_over_ranks(value.clone()) / fabric.world_size
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of each rank's tensor, in place. ``Fabric.all_reduce`` has a barrier, at which the host would wait."""
+    torch.distributed.all_reduce(value)
+    return value
 
 
 def any_rank(fabric: Fabric, asked: bool) -> bool:

@@ -25,6 +25,7 @@ from fullconv.training.run import Run, existing_run, new_run_path
 from fullconv.training.state import read_state
 
 FREE_ON_RESUME = ("workers", "cache", "accelerator", "devices", "nodes", "strategy")
+FABRIC_S = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 
 @freed_memory_kept()
@@ -135,7 +136,7 @@ def _fabric(config: TrainConfig) -> Fabric:
     elif config.devices.isdigit():
         devices = int(config.devices)
     device = torch.device("cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu")
-    precision: Any = "bf16-mixed" if choose_precision(config.precision, device) == "bf16" else "32-true"
+    precision: Any = FABRIC_S[choose_precision(config.precision, device)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

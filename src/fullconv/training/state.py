@@ -25,6 +25,7 @@ class Progress:
     """Where a run is: the step, the epochs so far, and the running sums of the present one.
 
     Attributes:
+        loss_sum: as it was when the state was saved or the epoch ended.
         counts: of the present epoch's training batches, int64 ``[classes, classes]`` as in a confusion matrix; over
             all ranks when it is saved.
     """
@@ -36,10 +37,9 @@ class Progress:
     seconds: float = 0.0
     counts: Tensor | None = None
 
-    def add(self, loss: float) -> None:
-        """Count a step."""
+    def add(self) -> None:
+        """Count a step; its loss is summed on the device."""
         self.step += 1
-        self.loss_sum += loss
         self.loss_steps += 1
 
     def end_epoch(self, row: dict[str, Any]) -> None:
@@ -84,6 +84,7 @@ class State:
             files that its first weights came from.
         data: the :func:`fingerprint` of the data.
         precision: the arithmetic, which must not change on the way.
+        scaler: of the loss in fp16 (:class:`torch.amp.GradScaler`), else None.
     """
 
     network: nn.Module
@@ -92,6 +93,7 @@ class State:
     header: dict[str, Any]
     data: str
     precision: str
+    scaler: Any = None
 
     def save(self, run: Run, progress: Progress) -> None:
         """Write ``resume/state.pt`` in one step.
@@ -106,6 +108,7 @@ class State:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.average.state_dict() if self.average else None,
+            "scaler": self.scaler.state_dict() if self.scaler else None,
             "progress": vars(progress),
             "header": self.header,
             "data": self.data,
@@ -131,6 +134,8 @@ class State:
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.average:
             self.average.average.load_state_dict(saved["average"])
+        if self.scaler:
+            self.scaler.load_state_dict(saved["scaler"])
         return Progress(**saved["progress"])
 
 

@@ -57,7 +57,7 @@ def predict(
     device
         auto, cpu, cuda, ...
     precision
-        auto, bf16 or fp32.
+        auto, bf16, fp16 (CUDA) or fp32.
     """
     import fullconv
 
@@ -127,7 +127,7 @@ def heatmap(
     device
         auto, cpu, cuda, ...
     precision
-        auto, bf16 or fp32.
+        auto, bf16, fp16 (CUDA) or fp32.
     """
     from fullconv.apps.heatmap import heatmap as find
     from fullconv.apps.heatmap import parse_size

@@ -127,7 +127,7 @@ def evaluate(
     device
         auto, cpu, cuda, ...
     precision
-        auto, bf16 or fp32.
+        auto, bf16, fp16 (CUDA) or fp32.
     workers
         Reading processes; by default by the number of cores.
     """

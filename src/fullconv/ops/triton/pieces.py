@@ -15,6 +15,7 @@ import torch
 import triton
 from torch import Tensor
 
+from fullconv.ops.checks import to_device
 from fullconv.ops.triton.corners import add_corners, corner_sums
 
 LONGEST = 16
@@ -53,7 +54,7 @@ class Pieces(NamedTuple):
         return cls(len(first), length, torch.from_numpy(table).int(), torch.from_numpy(np.stack(reads)).int())
 
     def to(self, device: torch.device) -> Pieces:
-        return self._replace(table=self.table.to(device), reads=self.reads.to(device))
+        return self._replace(table=to_device(self.table, device), reads=to_device(self.reads, device))
 
 
 def worthwhile(vertical: Pieces, horizontal: Pieces, pixels: int) -> bool:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 import triton
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from fullconv.geometry import Window
 from fullconv.ops import reference
 from fullconv.ops.bilinear import Axis
-from fullconv.ops.reference import check_labels
+from fullconv.ops.checks import assert_labels, asserts, check_labels, kept, to_device
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward, softmax_forward
 from fullconv.ops.triton.pieces import Pieces, softmax_gradient, worthwhile
@@ -44,12 +45,14 @@ class Reads(NamedTuple):
 
     @classmethod
     def along(cls, axis: Axis) -> Reads:
-        place = torch.arange(axis.coarse, device=axis.low.device)
-        first = torch.searchsorted(axis.high, place)
-        end = torch.searchsorted(axis.low, place, right=True)
-        pieces = Pieces.along(axis.low.cpu().numpy(), axis.high.cpu().numpy(), axis.coarse).to(axis.low.device)
+        low, high = axis.on_host
+        first = np.searchsorted(high, np.arange(axis.coarse))
+        end = np.searchsorted(low, np.arange(axis.coarse), side="right")
+        device = axis.low.device
+        edges = to_device(torch.from_numpy(np.stack((first, end))).int(), device)
+        pieces = Pieces.along(low, high, axis.coarse).to(device)
         longest = int((end - first).max())
-        return cls(axis.low.int(), axis.high.int(), axis.fraction, first.int(), end.int(), longest, pieces)
+        return cls(axis.low.int(), axis.high.int(), axis.fraction, edges[0], edges[1], longest, pieces)
 
 
 def _on_its_device(function: Callable[..., T]) -> Callable[..., T]:
@@ -82,7 +85,9 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
         classes, height, width, rows, columns, terms.ignore_index, smooth, rest, terms.gamma,
         PIXELS=PIXELS, CLASSES=tile, **kinds,
     )  # fmt: skip
-    if bool(bad.any()):
+    if asserts(bad.device):
+        assert_labels(bad, classes, terms.ignore_index)
+    elif bool(bad.any()):
         check_labels(labels, classes, terms.ignore_index)
     gradient = None
     if terms.gradient and worthwhile(vertical.pieces, horizontal.pieces, rows * columns):
@@ -91,14 +96,19 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
             (log_norm, weights, slope), terms.ignore_index, terms.label_smoothing, terms.gamma > 0,
         )  # fmt: skip
     elif terms.gradient:
-        gradient = torch.empty_like(scores)
-        soft_extra = smooth * float(weight.sum()) if smooth else 0.0
+        gradient, scale = torch.empty_like(scores), None
+        soft_extra = float(terms.label_smoothing)  # smooth times the sum of the weights, which is made `classes`:
+        if smooth and terms.weight is not None:  # a sum that the host knows without reading it
+            scale = weight.sum() / classes
+            weight = weight / torch.where(scale > 0, scale, 1)
         softmax_backward[(images * height, triton.cdiv(width, CELLS), triton.cdiv(classes, tile))](
             scores, truth, weight, *vertical[:3], *horizontal[:3], vertical.first, vertical.end,
             horizontal.first, horizontal.end, log_norm, slope, gradient,
             classes, height, width, rows, columns, terms.ignore_index, smooth, soft_extra, rest, horizontal.longest,
             CELLS=CELLS, CLASSES=tile, **kinds,
         )  # fmt: skip
+        if scale is not None:
+            gradient *= scale
     total, divisor = losses.sum(dtype=torch.float64), weights.sum(dtype=torch.float64)
     return SoftmaxSums(total, divisor, gradient, losses if terms.pixel_losses else None)
 
@@ -140,6 +150,12 @@ def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: in
 def _reads(scores: Tensor, size: tuple[int, int], window: Window, align_corners: bool) -> tuple[Reads, Reads]:
     top, left, height, width = window
     return (
-        Reads.along(Axis.of(scores.shape[2], size[0], top, height, align_corners, scores)),
-        Reads.along(Axis.of(scores.shape[3], size[1], left, width, align_corners, scores)),
+        _reads_along(scores.shape[2], size[0], top, height, align_corners, scores.device),
+        _reads_along(scores.shape[3], size[1], left, width, align_corners, scores.device),
     )
+
+
+@kept
+def _reads_along(coarse: int, size: int, start: float, full: float, align_corners: bool, device: torch.device) -> Reads:
+    like = torch.empty(0, device=device)
+    return Reads.along(Axis.of(coarse, size, start, full, align_corners, like))
