@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, within about 8 minutes of a bare machine with Python and PyTorch:
+# Everything that needs a GPU, on a bare machine with Python and PyTorch, in at most $TOTAL (480) seconds:
 #
 #     OUT=results bash benchmarks/gpu.sh              # DEVICE=cpu runs what a processor can, LIMIT=seconds of each part
 #
@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 OUT=${OUT:-gpu-results}
 DEVICE=${DEVICE:-cuda}
 LIMIT=${LIMIT:-180}
+TOTAL=${TOTAL:-480}
 PYTHON=${PYTHON:-python3}
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
@@ -21,8 +22,13 @@ ACCELERATOR=$DEVICE
 
 part() {  # NAME COMMAND...: run it, keep what it printed and how it ended
     local name=$1 started=$SECONDS status
+    local limit=$((TOTAL - SECONDS < LIMIT ? TOTAL - SECONDS : LIMIT))
     shift
-    timeout "$LIMIT" "$@" > "$OUT/$name.txt" 2>&1
+    if [ "$limit" -lt 1 ]; then
+        echo "$name: exit status 124, not started" | tee -a "$OUT/summary.txt"
+        return 124
+    fi
+    timeout "$limit" "$@" > "$OUT/$name.txt" 2>&1
     status=$?
     echo "$name: exit status $status, $((SECONDS - started)) s" | tee -a "$OUT/summary.txt"
     return $status
