@@ -178,7 +178,7 @@ def test_an_imported_network_predicts_at_once_and_is_a_start_for_other_classes(t
     listing = (run_folder.path / "weights.txt").read_text()
     assert "copied   encoder.features.0.0.weight" in listing
     assert "by class head.0.weight" in listing
-    with pytest.raises(UsageError, match="mean needs 3 numbers"):
+    with pytest.raises(UsageError, match="mean needs 1 number or 3, one for each channel, found 2"):
         from_smp(tmp_path / "theirs", ["a", "b", "c"], mean=[0.5, 0.5])
     with pytest.raises(UsageError, match="every class needs a name"):
         from_smp(tmp_path / "theirs", ["a", "", "c"])

@@ -204,3 +204,10 @@ def test_missing_file_device_and_precision(tmp_path: Path) -> None:
         choose_device("nonsense")
     with pytest.raises(UsageError, match="auto, bf16, fp16 or fp32"):
         choose_precision("fp8", torch.device("cpu"))
+
+
+def test_masked_values_are_refused_and_not_labelled() -> None:
+    image = np.ma.MaskedArray(np.zeros((8, 8, 3), np.uint8), mask=np.eye(8, dtype=bool)[..., None].repeat(3, 2))
+    with pytest.raises(UsageError, match="without masked values"):
+        make().predict(image)
+    assert make().predict(image.filled(0)).labels.shape == (8, 8)

@@ -47,6 +47,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
         missing = [name for name in ("model", "classes", "preprocessing", "provenance") if name not in header]
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelFileError(f"{file}: its fullconv header is damaged ({error}); save it again") from error
+    if number < 1:
+        raise ModelFileError(f"{file}: its fullconv header is damaged (format {number}); save it again")
     if number > FORMAT_VERSION:
         raise ModelFileError(
             f"{file}: format {number}, written by fullconv {header.get('fullconv', '?')}; this version reads up to "

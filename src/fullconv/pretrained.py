@@ -120,11 +120,7 @@ def from_smp(
         raise UsageError(f"{folder}: every class needs a name, found {', '.join(map(repr, classes))}")
     in_channels = args.get("in_channels", 3)
     assumed = [f"{name}: ImageNet's" for name, given in (("mean", mean), ("std", std)) if given is None]
-    mean, std = IMAGENET_MEAN if mean is None else mean, IMAGENET_STD if std is None else std
-    for name, values in (("mean", mean), ("std", std)):
-        if len(values) not in (1, 3, in_channels):
-            raise UsageError(f"{folder}: {name} needs {in_channels} numbers, found {len(values)}")
-    preprocessing = Preprocessing.for_channels(in_channels, tuple(mean), tuple(std))
+    preprocessing = _preprocessing(folder, in_channels, mean, std)
     built = build_model("smp", expected, architecture, "none", in_channels, None, args)
     file = folder / "model.safetensors"
     state, _ = read_safetensors(file)
@@ -238,8 +234,23 @@ def from_mindspore(
         source["assumed"] += "" if given else f", {name}: ImageNet's"
     if unused:
         source["left out"] = f"{len(unused)} parameters of no layer ({first_few(unused)})"
-    preprocessing = Preprocessing.for_channels(3, tuple(mean or IMAGENET_MEAN), tuple(std or IMAGENET_STD))
+    preprocessing = _preprocessing(file, 3, mean, std)
     return Segmenter(built, ClassSet(tuple(classes)), preprocessing, source)
+
+
+def _preprocessing(
+    path: Path, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Preprocessing:
+    """With ImageNet's numbers where none are given.
+
+    Raises:
+        UsageError: neither one number nor one for each channel.
+    """
+    for name, given in (("mean", mean), ("std", std)):
+        if given is not None and len(given) not in (1, channels):
+            raise UsageError(f"{path}: {name} needs 1 number or {channels}, one for each channel, found {len(given)}")
+    chosen = tuple(IMAGENET_MEAN if mean is None else mean), tuple(IMAGENET_STD if std is None else std)
+    return Preprocessing.for_channels(channels, *chosen)
 
 
 def import_keras(path: str | os.PathLike[str], out: str | os.PathLike[str], head_weights: str = "") -> None:

@@ -32,7 +32,10 @@ def raise_if_a_process_is_gone(error: Exception) -> None:
     text = str(error).split("\n")[0]
     if isinstance(error, (BrokenPipeError, EOFError)) or ("worker" in text and "exited unexpectedly" in text):
         if multiprocessing.get_start_method() != "fork":
-            raise UsageError(f"a reading process ended at its start; {GUARD}") from None
+            raise UsageError(
+                f"a reading process ended at its start, where it imports the script that was started; unless an error "
+                f"is printed above: {GUARD}"
+            ) from None
         raise FullconvError(f"a reading process ended ({text}); workers=0 reads in this one and shows why") from error
     if "worker" in text and "killed by signal" in text:
         raise FullconvError(

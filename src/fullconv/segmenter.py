@@ -359,6 +359,8 @@ class Segmenter:
             picture = ImageOps.exif_transpose(image)
             wide = picture.mode in WIDE_MODES
             array = np.asarray(picture) if wide else to_channels(picture, channels if channels in (1, 3, 4) else 3)
+        elif np.ma.is_masked(image):
+            raise UsageError("expected an array without masked values; give image.filled(NODATA)")
         else:
             array = np.asarray(image)
         if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:

@@ -243,10 +243,8 @@ class Preprocessing:
         std: tuple[float, ...] = IMAGENET_STD,
         resize: tuple[int, int] | None = None,
     ) -> Preprocessing:
-        """``mean`` and ``std`` as they are when they fit ``channels``, else their averages for every channel."""
-        if len(mean) != channels:
-            mean = (sum(mean) / len(mean),) * channels
-            std = (sum(std) / len(std),) * channels
+        """``mean`` and ``std`` as they are where they fit ``channels``, else the average of each for every channel."""
+        mean, std = (kept if len(kept) == channels else (sum(kept) / len(kept),) * channels for kept in (mean, std))
         return cls(mean, std, resize)
 
     def to_dict(self) -> dict[str, Any]:

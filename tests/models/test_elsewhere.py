@@ -258,6 +258,8 @@ def test_mindspore_s_fcn8s_becomes_a_model_file(tmp_path: Path, capsys: pytest.C
     assert segmenter.preprocessing.mean == (0.485, 0.456, 0.406)
     with pytest.raises(UsageError, match="needs 3 class names"):
         from_elsewhere(tmp_path / "fcn8s.ckpt", ["a", "b"])
+    with pytest.raises(UsageError, match="std needs 1 number or 3, one for each channel, found 2"):
+        from_elsewhere(tmp_path / "fcn8s.ckpt", ["a", "b", "c"], [0.5], [0.5, 0.5])
     part = {name: value for name, value in arrays.items() if not name.startswith(("score", "up", "conv6", "conv7"))}
     (tmp_path / "vgg.ckpt").write_bytes(mindspore_file(part))
     with pytest.raises(ModelFileError, match="--encoder-weights"):

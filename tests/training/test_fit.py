@@ -414,3 +414,11 @@ def test_runs_are_never_overwritten_and_resume_needs_one(tmp_path: Path) -> None
     run = fullconv.train(DATA, tmp_path / "done", **{**SMALL, "epochs": 1})
     with pytest.raises(UsageError, match="epochs was 1"):
         fullconv.train(DATA, run.path, resume=True, epochs=5)
+
+
+def test_more_processes_than_images_of_a_step_are_refused_before_they_start(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a batch of 2 cannot be shared by 5 processes"):
+        fullconv.train(
+            "shapes:train=4,val=2", tmp_path / "run", accelerator="cpu", devices="5", batch_size=2, quiet=True
+        )
+    assert not (tmp_path / "run").exists()

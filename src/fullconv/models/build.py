@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -74,6 +75,10 @@ def _fcn(*streams: int) -> Callable[..., nn.Module]:
         if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in pairwise(chosen)):
             raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
         network = WideFCN if args.pop("decoder", "scores") == "wide" else FCN
+        takes = signature(network).parameters
+        strange = [name for name in args if name not in takes]
+        if strange:
+            raise UsageError(f"model_args: {strange[0]} belongs to the other decoder of an FCN; leave one of them out")
         return network(make_encoder(chosen), num_classes, chosen, **args)
 
     return build

@@ -252,7 +252,10 @@ class Loop:
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         self.watched.network.eval()
         with tuned_convolutions(False):  # images of many sizes: each would be timed anew
-            scores = validate(self.fabric, plan.spec, self.watched, self.val_batches, self.leave_if_asked)
+            try:
+                scores = validate(self.fabric, plan.spec, self.watched, self.val_batches, self.leave_if_asked)
+            except NotFiniteError as error:
+                raise NotFiniteError(f"in validation: {error}; {self.what_is_left()}") from error
         progress.loss_sum = self.loss_sum.item()
         epoch = progress.step // plan.steps_per_epoch
         factor = rate_factor(plan.config, progress.step - 1, plan.total_steps, plan.steps_per_epoch)

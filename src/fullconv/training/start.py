@@ -69,13 +69,12 @@ def train(
         logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = _fabric(config)
+    processes = config.nodes * len(getattr(fabric.strategy, "parallel_devices", None) or [0])
+    if config.batch_size < processes:  # before they start
+        raise UsageError(f"a batch of {config.batch_size} cannot be shared by {processes} processes; enlarge it")
     fabric.launch()
     reporter = Reporter(Console(emoji=False) if fabric.is_global_zero and not quiet else None)
     torch.manual_seed(config.seed)
-    if config.batch_size < fabric.world_size:
-        raise UsageError(
-            f"a batch of {config.batch_size} cannot be shared by {fabric.world_size} processes; enlarge it"
-        )
 
     def prepare() -> Plan:
         plan = make_plan(config, data, fabric.device, reporter, saved)
