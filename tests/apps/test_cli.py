@@ -106,7 +106,7 @@ def test_one_unreadable_image_does_not_stop_the_others(model: Path, tmp_path: Pa
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["a.png", "c.png"]
     errors = capsys.readouterr().err
     assert "b.png: not an image" in errors
-    assert "1 of 3 images could not be read" in errors
+    assert "1 of 3 images have no mask" in errors
 
 
 def test_tiles(model: Path, tmp_path: Path) -> None:

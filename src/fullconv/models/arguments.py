@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -247,4 +247,6 @@ def _words(kind: Any) -> str:
         (Word, "one word"), (str, "one word"), (int, f"a whole number up to {LARGEST}"),
         (float, f"a number up to {LARGEST}"), (dict, "named values"),
     ]  # fmt: skip
-    return next((text for entry, text in known if kind == entry), str(kind).replace("collections.abc.", ""))
+    if Sequence in (get_origin(entry) for entry in (kind, *get_args(kind))):
+        return "a list of numbers"
+    return next((text for entry, text in known if kind == entry), str(kind))
