@@ -2,9 +2,11 @@
 # Everything that needs a GPU, on a bare machine with Python and PyTorch, in at most $TOTAL (480) seconds:
 #
 #     OUT=results bash benchmarks/gpu.sh              # DEVICE=cpu runs what a processor can, LIMIT=seconds of each part
+#     PARTS="kernels peers" bash benchmarks/gpu.sh    # some parts
 #
-# Into $OUT: machine.txt, one .txt a part with what it printed, kernels.json, and summary.txt with each part's exit
-# status (0 good, 124 out of time). A part that fails does not stop the next.
+# What must be right (tests, resume, DDP, fp16, agreement with a processor) runs side by side; what is timed (kernels,
+# peers) alone after it. Into $OUT: machine.txt, one .txt a part with what it printed, timings.json, and summary.txt
+# with each part's exit status (0 good, 124 out of time). A part that fails does not stop the next.
 set -u
 cd "$(dirname "$0")/.."
 OUT=${OUT:-gpu-results}
@@ -12,6 +14,7 @@ DEVICE=${DEVICE:-cuda}
 LIMIT=${LIMIT:-180}
 TOTAL=${TOTAL:-480}
 PYTHON=${PYTHON:-python3}
+PARTS=${PARTS:-waiting ops resume ddp fp16 agree kernels peers}
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 WORK=$(mktemp -d)
@@ -21,6 +24,7 @@ ACCELERATOR=$DEVICE
 : > "$OUT/summary.txt"
 
 part() {  # NAME COMMAND...: run it, keep what it printed and how it ended
+    case " $PARTS install " in *" $1 "*) ;; *) return ;; esac
     local name=$1 started=$SECONDS status
     local limit=$((TOTAL - SECONDS < LIMIT ? TOTAL - SECONDS : LIMIT))
     shift
@@ -71,6 +75,25 @@ fp16() {
     PRECISION=fp16 train --out "$WORK/fp16"
 }
 
+agree() {  # one model's confusion matrix in fp32, on this device and on a processor
+    train --out "$WORK/agree" || return
+    "$PYTHON" - "$WORK/agree" "$DEVICE" << 'END'
+import sys
+import numpy as np
+import fullconv
+
+model, device = sys.argv[1:]
+data = "shapes:height=97,width=131,train=16,val=16"
+counts = [
+    np.array(fullconv.evaluate(model, data, device=where, precision="fp32", workers=0).confusion)
+    for where in (device, "cpu")
+]
+moved = np.abs(counts[0] - counts[1]).sum() / 2
+print(f"{moved:.0f} of {counts[0].sum()} pixels are counted elsewhere")
+sys.exit(bool(moved > 1e-4 * counts[0].sum()))
+END
+}
+
 describe() {
     "$PYTHON" - << 'END'
 import os, platform
@@ -82,17 +105,21 @@ print("torch", torch.__version__, "cuda", torch.version.cuda, "cores", os.cpu_co
 END
 }
 
-if ! "$PYTHON" -c "import fullconv.training.start, pytest, hypothesis, sklearn, torchmetrics" 2> /dev/null; then
+if ! "$PYTHON" -c "from importlib.metadata import version; version('fullconv'); import pytest, hypothesis, sklearn, torchmetrics" 2> /dev/null; then
     part install "$PYTHON" -m pip install --quiet -e '.[bench]' pytest hypothesis scikit-learn torchmetrics
 fi
-export -f train_here train columns resume one_rank fp16
+export -f train_here train columns resume one_rank fp16 agree
 export OUT WORK PYTHON DEVICE ACCELERATOR
 describe > "$OUT/machine.txt" 2>&1
-part kernels "$PYTHON" benchmarks/run.py --only kernels --device "$DEVICE" --json "$OUT/kernels.json"
-part waiting "$PYTHON" -m pytest -q -rs tests/training/test_waiting.py -k "gpu"
-part ops "$PYTHON" -m pytest -q -x tests/ops -k "triton or backend"
-part resume bash -c resume
-part ddp bash -c one_rank
-[ "$DEVICE" = cuda ] && part fp16 bash -c fp16
+part waiting "$PYTHON" -m pytest -v -rs --tb=short tests/training/test_waiting.py -k "gpu" &
+"$PYTHON" -c "import xdist" 2> /dev/null && SPREAD="-n 8 -p no:benchmark"
+part ops "$PYTHON" -m pytest -v -rs --tb=short ${SPREAD:-} tests/ops -k "triton or gpu" &
+part resume bash -c resume &
+part ddp bash -c one_rank &
+part agree bash -c agree &
+[ "$DEVICE" = cuda ] && part fp16 bash -c fp16 &
+wait
+part kernels "$PYTHON" benchmarks/run.py --only kernels --device "$DEVICE" --json "$OUT/timings.json"
+part peers "$PYTHON" benchmarks/run.py --only train predict --rounds 2 --device "$DEVICE" --json "$OUT/timings.json"
 cat "$OUT/machine.txt" "$OUT/summary.txt"
 ! grep -qv "exit status 0" "$OUT/summary.txt"

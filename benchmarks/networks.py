@@ -81,7 +81,7 @@ def timed(name: str, args: dict[str, Any]) -> dict[str, float]:
     """A training step of a batch of 4 in a process of its own."""
     contestant = f"fullconv-{model_of(name)}-{'vgg16' if name in SCRATCH else 'mobilenetv2_100'}"
     command = [sys.executable, str(Path(__file__).with_name("contestants.py")), "train", contestant, *SIZE]
-    done = subprocess.run([*command, json.dumps(args)], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, "--model-args", json.dumps(args)], capture_output=True, text=True, check=True)
     row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(name, row, flush=True)
     return row

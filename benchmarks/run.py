@@ -15,8 +15,9 @@ import platform
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ PAIRS = {
     "FPN": ("fullconv-fpn-mobilenetv2_100", "smp-fpn-mobilenet_v2"),
     "DeepLabV3, stride 8": ("fullconv-deeplab-mobilenetv2_100", "smp-deeplabv3-mobilenet_v2"),
 }
+ON_GPU = [f"{name}+bf16" for name in TRAIN[1:]]  # the peers trained under autocast as well
 SQUARE = ["512", "512"]
 KERNELS = {
     "cross-entropy-21-8": "cross-entropy, forward and backward, 21 classes, stride 8, 4 images of 512x512",
@@ -53,35 +55,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=KINDS)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the kernels")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="of training, prediction, networks and kernels"
+    )
     parser.add_argument("--picture", nargs=2, help="photograph and mask for the samples, instead of a drawn scene")
     parser.add_argument("--json", type=Path, default=HERE / "results.json")
     options = parser.parse_args()
-    wanted = options.only or KINDS
+    wanted, device = options.only or KINDS, options.device
+    more = ON_GPU if device == "cuda" else []
     results: dict[str, dict[str, list[dict[str, float]]]] = {
-        "train": {name: [] for name in TRAIN},
-        "predict": {name: [] for name in PREDICT},
-        "networks": {name: [] for pair in PAIRS.values() for name in pair},
+        "train": {name: [] for name in [*TRAIN, *more]},
+        "predict": {name: [] for name in [*PREDICT, *more]},
+        "networks": {
+            name: []
+            for ours, theirs in PAIRS.values()
+            for name in (ours, theirs, *([f"{theirs}+bf16"] if more else []))
+        },
         "start": {name: [] for name in START},
     }
     results = {kind: rows for kind, rows in results.items() if kind in wanted}
+    contestant = [sys.executable, str(HERE / "contestants.py")]
     for round_number in range(options.rounds if results else 0):
         print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr)
         for kind in ("train", "predict"):
             for name, rows in results.get(kind, {}).items():
-                rows.append(measured([sys.executable, str(HERE / "contestants.py"), kind, name]))
+                rows.append(measured([*contestant, kind, name, "--device", device]))
         for name, rows in results.get("networks", {}).items():
-            row = measured([sys.executable, str(HERE / "contestants.py"), "train", name, *SQUARE])
-            latency = measured([sys.executable, str(HERE / "contestants.py"), "predict", name, *SQUARE])["seconds"]
-            rows.append({**row, "latency": latency})
+            row, latency = (
+                measured([*contestant, kind, name, *SQUARE, "--device", device]) for kind in ("train", "predict")
+            )
+            rows.append({**row, "latency": latency["seconds"]})
         for name, rows in results.get("start", {}).items():
             rows.append({"seconds": duration(START[name])})
     record = json.loads(options.json.read_text()) if options.only and options.json.is_file() else {}
     source = {"machine": machine(), "date": date.today().isoformat()}
     for kind, rows in results.items():
-        record[kind] = {**source, "rounds": options.rounds, "rows": rows}
+        record[kind if device == "cpu" or kind == "start" else f"{kind} on {device}"] = {
+            **source,
+            "rounds": options.rounds,
+            "rows": rows,
+        }
     if "kernels" in wanted:
-        record[f"kernels on {options.device}"] = {**source, "rows": kernels(options.device)}
+        record[f"kernels on {device}"] = {**source, "rows": kernels(device)}
     if "samples" in wanted:
         picture = ["--picture", *options.picture] if options.picture else []
         row = measured([sys.executable, str(HERE / "samples.py"), *picture])
@@ -91,7 +106,7 @@ def main() -> None:
     if "samples" in wanted:
         show_samples(record["samples"]["rows"])
     if "kernels" in wanted:
-        show_kernels(record[f"kernels on {options.device}"]["rows"], options.device)
+        show_kernels(record[f"kernels on {device}"]["rows"], device)
 
 
 def kernels(device: str) -> dict[str, dict[str, object]]:
@@ -100,10 +115,12 @@ def kernels(device: str) -> dict[str, dict[str, object]]:
     rows: dict[str, dict[str, object]] = {}
     for case in KERNELS:
         print(case, file=sys.stderr)
-        row: dict[str, object] = dict(measured([*script, "time", case, *tail]))
-        for side in ("ours", "plain") if case != "counts-21" else ():
-            row[f"extra_mib_{side}"] = measured([*script, "memory", case, side, *tail])["extra_mib"]
-        rows[case] = row
+        rows[case] = dict(measured([*script, "time", case, *tail]))
+    sides = [(case, side) for case in KERNELS if case != "counts-21" for side in ("ours", "plain")]
+    with ThreadPoolExecutor(len(sides) if device == "cuda" else 1) as pool:  # what else runs is no matter of memory
+        found = pool.map(lambda pair: measured([*script, "memory", *pair, *tail]), sides)
+        for (case, side), row in zip(sides, found, strict=True):
+            rows[case][f"extra_mib_{side}"] = row["extra_mib"]
     if device == "cpu":
         rows["powers"] = dict(measured([*script, "powers"]))
     return rows
@@ -156,7 +173,7 @@ def show(results: dict[str, dict[str, list[dict[str, float]]]]) -> None:
     console = Console()
     if "train" in results:
         ours = results["train"][TRAIN[0]]
-        table = Table("training step, 320x480, batch 4, 21 classes", "images/s", "extra MiB", "our speed", "our memory")
+        table = Table("training step, 320x480, 21 classes", "images/s", "extra MiB", "our speed", "our memory")
         for name, rows in results["train"].items():
             speed = [a["images_per_s"] / b["images_per_s"] for a, b in zip(ours, rows, strict=True)]
             extra = [a["extra_mib"] / b["extra_mib"] for a, b in zip(ours, rows, strict=True)]
@@ -168,30 +185,25 @@ def show(results: dict[str, dict[str, list[dict[str, float]]]]) -> None:
         table = Table("prediction, one image of 320x480", "ms", "theirs / ours")
         for name, rows in results["predict"].items():
             ratio = [b["seconds"] / a["seconds"] for a, b in zip(ours, rows, strict=True)]
-            table.add_row(name, f"{1000 * middle(rows, 'seconds'):.0f}", spread(ratio))
+            table.add_row(name, f"{1000 * middle(rows, 'seconds'):.1f}", spread(ratio))
         console.print(table)
     if "networks" in results:
-        table = Table(
-            "512x512, MobileNetV2, batch 4",
-            "images/s",
-            "theirs",
-            "our speed",
-            "our memory",
-            "ms",
-            "theirs",
-            "theirs/ours",
-        )
-        for title, names in PAIRS.items():
-            a, b = (results["networks"][name] for name in names)
-            pairs = list(zip(a, b, strict=True))
-            table.add_row(
-                title,
-                *(f"{middle(rows, 'images_per_s'):.2f}" for rows in (a, b)),
-                spread([x["images_per_s"] / y["images_per_s"] for x, y in pairs]),
-                spread([x["extra_mib"] / y["extra_mib"] for x, y in pairs]),
-                *(f"{1000 * middle(rows, 'latency'):.0f}" for rows in (a, b)),
-                spread([y["latency"] / x["latency"] for x, y in pairs]),
-            )
+        columns = "images/s", "ours", "speed", "memory", "ms", "ours", "theirs/ours"
+        table = Table("512x512, MobileNetV2: the peer, ours beside it", *columns)
+        for title, (first, second) in PAIRS.items():
+            ours = results["networks"][first]
+            for theirs in (second, f"{second}+bf16"):
+                if theirs not in results["networks"]:
+                    continue
+                pairs = list(zip(ours, results["networks"][theirs], strict=True))
+                table.add_row(
+                    title + theirs.removeprefix(second),
+                    *(f"{middle(rows, 'images_per_s'):.2f}" for rows in (results["networks"][theirs], ours)),
+                    spread([x["images_per_s"] / y["images_per_s"] for x, y in pairs]),
+                    spread([x["extra_mib"] / y["extra_mib"] for x, y in pairs]),
+                    *(f"{1000 * middle(rows, 'latency'):.1f}" for rows in (results["networks"][theirs], ours)),
+                    spread([y["latency"] / x["latency"] for x, y in pairs]),
+                )
         console.print(table)
     if "start" in results:
         table = Table("start-up", "s")
@@ -232,8 +244,15 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: installed(name) for name in packages},
     }
+
+
+def installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"  # run from a source tree
 
 
 if __name__ == "__main__":

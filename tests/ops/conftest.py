@@ -22,4 +22,9 @@ def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def device(backend: str) -> torch.device:
+    return device_of(backend)
+
+
+def device_of(backend: str) -> torch.device:
+    """Triton runs on a GPU where there is one, else in its interpreter."""
     return torch.device("cuda" if backend == "triton" and torch.cuda.is_available() else "cpu")

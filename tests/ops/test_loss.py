@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,7 +25,7 @@ from fullconv.ops import (
     upsample_focal,
     upsample_ohem,
 )
-from tests.ops.conftest import choose
+from tests.ops.conftest import choose, device_of
 
 pytestmark = [  # Triton's interpreter is numpy
     pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*"),
@@ -164,7 +166,7 @@ def test_cross_entropy_is_that_of_torch(name: str, problem: Any, monkeypatch: py
     check_cross_entropy(problem)
 
 
-@settings(max_examples=12 if not torch.cuda.is_available() else 500, deadline=None, database=None,
+@settings(max_examples=12 if not torch.cuda.is_available() else 150, deadline=None, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(problem=problems(most=5))
 def test_cross_entropy_of_triton_is_that_of_torch(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,8 +420,10 @@ def test_every_backend_has_nan_and_infinity_where_the_reference_has_them(
     loss = upsample_focal if "gamma" in options else upsample_cross_entropy
     results = []
     for backend in ("reference", name):
-        choose(backend, monkeypatch)
-        results.append(value_and_gradient(loss, logits, labels, **chosen))
+        device = device_of(choose(backend, monkeypatch))
+        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in chosen.items()}
+        found = value_and_gradient(loss, logits.to(device), labels.to(device), **moved)
+        results.append([value.cpu() for value in found])
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
 
@@ -497,8 +501,28 @@ def test_inside_torch_compile_without_a_break() -> None:
 def test_refuses(
     logits: Tensor, labels: Tensor, options: dict[str, Any], words: str, backend: str, device: torch.device
 ) -> None:
+    if device.type == "cuda" and words.startswith(("id ", "0 or more")):
+        pytest.skip("a GPU says it when it comes to it, and is of no use to the process afterwards: the next test")
     with pytest.raises(ValueError, match=words):
         upsample_cross_entropy(logits.to(device), labels.long().to(device), **options)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+@pytest.mark.parametrize(("labels", "weight", "words"), [
+    ("2", "None", "labels must be 0 to 1 or 255 (ignored)"),
+    ("0", "torch.tensor([1.0, -1.0], device='cuda')", "class weights must be 0 or more"),
+])  # fmt: skip
+def test_a_gpu_refuses_values_by_its_own_assertion(labels: str, weight: str, words: str) -> None:
+    code = f"""
+import torch
+from fullconv.ops import upsample_cross_entropy
+labels = torch.full((1, 6, 6), {labels}, device="cuda")
+upsample_cross_entropy(torch.zeros(1, 2, 3, 3, device="cuda"), labels, weight={weight})
+torch.cuda.synchronize()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert words in done.stderr
 
 
 def test_refuses_what_is_not_a_number_or_not_an_id() -> None:
