@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 
 import fullconv
-from fullconv import CRF, dense_crf, refine
-from fullconv.refine import Filter
+from fullconv import CRF, dense_crf
+from fullconv import crf as refine
+from fullconv.crf import Filter
 
 SETTINGS = (CRF(), CRF(appearance=10, position_deviation=80, colour_deviation=13))
 BLOCK = 2048

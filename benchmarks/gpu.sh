@@ -39,7 +39,7 @@ part() {  # NAME COMMAND...: run it, keep what it printed and how it ended
 }
 
 train_here() {
-    exec "$PYTHON" -m fullconv.apps.cli train "shapes:height=64,width=64,train=64,val=8" --encoder resnet10t \
+    exec "$PYTHON" -m fullconv train "shapes:height=64,width=64,train=64,val=8" --encoder resnet10t \
         --model fcn16s --epochs 4 --batch-size 8 --workers 2 --precision "${PRECISION:-auto}" \
         --accelerator "$ACCELERATOR" --devices 1 --no-check --seed 1 "$@"
 }

@@ -27,10 +27,11 @@ from PIL import Image
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from fullconv.data import Augmentation, TrainData, open_dataset
+from fullconv.data import Augmentation, TrainData
 from fullconv.data.cache import decoded
-from fullconv.data.masks import mask_image
 from fullconv.data.shapes import Shapes
+from fullconv.formats.open import open_dataset
+from fullconv.images.write import mask_image
 from fullconv.training.memory import keep_freed_memory
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

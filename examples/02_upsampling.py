@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from fullconv.data import read_image
-from fullconv.data.layouts import image_files
+from fullconv.formats.read import image_files
+from fullconv.images.pixels import read_image
 from fullconv.ops import bilinear_kernel
 
 KERNEL, STEPS, PATCHES, PATCH = 4, 1500, 8, 64

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import fullconv
-from fullconv.apps.cli import app, run
+from fullconv.cli.main import app, run
 from fullconv.errors import UsageError
 
 FUNCTIONS = {

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import fullconv
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.heatmapper import HeatMapper, _pixels, combined, default_sizes
 from fullconv.images.mask_reading import read_mask

@@ -21,14 +21,14 @@ import yaml
 from PIL import Image
 from scipy.io import savemat
 
-from fullconv.data import open_dataset
-from fullconv.data.encoded import EncodedFile
-from fullconv.data.layouts.cvat_xml import BoxRuns
-from fullconv.data.layouts.labelme import PngMask
-from fullconv.data.matlab import read_mat
-from fullconv.data.parquet import Cell
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.files import read_value, read_yaml
+from fullconv.formats.containers.matlab import read_mat
+from fullconv.formats.containers.parquet import Cell
+from fullconv.formats.open import open_dataset
+from fullconv.formats.read.cvat_xml import BoxRuns
+from fullconv.formats.read.labelme import PngMask
+from fullconv.images.encoded import EncodedFile
 from fullconv.images.files import image_size, open_array, opened
 from fullconv.images.formats import FORMATS
 from fullconv.images.mask_reading import read_mask
@@ -212,7 +212,7 @@ def test_a_parquet_group_that_unpacks_to_much_is_refused(tmp_path: Path, monkeyp
     table = pyarrow.table({"image": pyarrow.array(cells)})
     pyarrow.parquet.write_table(table, tmp_path / "p.parquet", compression="zstd", use_dictionary=False)
     assert Cell(tmp_path / "p.parquet", 0, 0, "image").file()
-    monkeypatch.setattr("fullconv.data.parquet.LARGE", 1 << 20)
+    monkeypatch.setattr("fullconv.formats.containers.parquet.LARGE", 1 << 20)
     (tmp_path / "p.parquet").rename(tmp_path / "q.parquet")
     with pytest.raises(DataError, match=r"image: .* would become"):
         Cell(tmp_path / "q.parquet", 0, 0, "image").file()

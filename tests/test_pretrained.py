@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import fullconv
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.images.mask_reading import read_mask
 from fullconv.models import download

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.geometry import Layer, receptive_field
 from fullconv.models import build_model

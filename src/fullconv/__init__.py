@@ -16,50 +16,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fullconv.apps.demo import demo
-    from fullconv.apps.heatmap import heatmap
-    from fullconv.apps.models import import_model, info
-    from fullconv.apps.predict import predict
-    from fullconv.apps.sweep import sweep
-    from fullconv.data import check, open_dataset
-    from fullconv.data.convert import convert
+    from fullconv.checking.check import check
+    from fullconv.cli.demo import demo
+    from fullconv.cli.models import import_model, info
+    from fullconv.crf import CRF, dense_crf
+    from fullconv.evaluation.evaluate import evaluate
+    from fullconv.evaluation.metrics import Scores
+    from fullconv.formats.convert import convert
+    from fullconv.formats.open import open_dataset
     from fullconv.heatmapper import HeatMap, HeatMapper
-    from fullconv.metrics import Scores
     from fullconv.models import build_model
     from fullconv.models.catalogue import known_weights
     from fullconv.models.synsets import id_to_words, synsets
+    from fullconv.prediction.files import predict
+    from fullconv.prediction.heat_maps import heatmap
     from fullconv.pretrained import load
-    from fullconv.refine import CRF, dense_crf
     from fullconv.segmenter import Prediction, Segmenter
     from fullconv.spec import ClassSet, Preprocessing
-    from fullconv.training import Run, TrainConfig, evaluate, train
+    from fullconv.training import Run, TrainConfig, train
+    from fullconv.training.sweep import sweep
 
 _HOMES = {
-    "CRF": "fullconv.refine",
+    "CRF": "fullconv.crf",
     "ClassSet": "fullconv.spec",
     "HeatMap": "fullconv.heatmapper",
     "HeatMapper": "fullconv.heatmapper",
     "Prediction": "fullconv.segmenter",
     "Preprocessing": "fullconv.spec",
     "Run": "fullconv.training.run",
-    "Scores": "fullconv.metrics",
+    "Scores": "fullconv.evaluation.metrics",
     "Segmenter": "fullconv.segmenter",
     "TrainConfig": "fullconv.training.config",
     "build_model": "fullconv.models",
-    "check": "fullconv.data",
-    "convert": "fullconv.data.convert",
-    "demo": "fullconv.apps.demo",
-    "dense_crf": "fullconv.refine",
-    "evaluate": "fullconv.training",
-    "heatmap": "fullconv.apps.heatmap",
+    "check": "fullconv.checking.check",
+    "convert": "fullconv.formats.convert",
+    "demo": "fullconv.cli.demo",
+    "dense_crf": "fullconv.crf",
+    "evaluate": "fullconv.evaluation.evaluate",
+    "heatmap": "fullconv.prediction.heat_maps",
     "id_to_words": "fullconv.models.synsets",
-    "import_model": "fullconv.apps.models",
-    "info": "fullconv.apps.models",
+    "import_model": "fullconv.cli.models",
+    "info": "fullconv.cli.models",
     "known_weights": "fullconv.models.catalogue",
     "load": "fullconv.pretrained",
-    "open_dataset": "fullconv.data",
-    "predict": "fullconv.apps.predict",
-    "sweep": "fullconv.apps.sweep",
+    "open_dataset": "fullconv.formats.open",
+    "predict": "fullconv.prediction.files",
+    "sweep": "fullconv.training.sweep",
     "synsets": "fullconv.models.synsets",
     "train": "fullconv.training",
 }

@@ -1,5 +1,5 @@
 """``python -m fullconv``: the command line."""
 
-from fullconv.apps.cli import main
+from fullconv.cli.main import main
 
 main()

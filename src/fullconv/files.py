@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written stays behind: write beside, then rename."""
+"""Writing files so that nothing half-written stays behind: write beside, then rename; where kept files lie."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ import yaml
 
 from fullconv.errors import FullconvError
 from fullconv.text import read_text
+
+ORIGIN = "origin.txt"
+"""In a folder of fetched files: the address that they come from."""
 
 
 @contextlib.contextmanager
@@ -137,3 +140,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` (UTF-8) to ``path`` in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def cache_folder() -> Path:
+    """Where what is made once is kept: ``$FULLCONV_CACHE``, else ``~/.cache/fullconv``."""
+    return Path(os.environ.get("FULLCONV_CACHE") or Path.home() / ".cache" / "fullconv")

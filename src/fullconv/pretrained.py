@@ -11,10 +11,9 @@ from typing import Any
 import torchvision
 from safetensors.torch import save as to_bytes
 
-from fullconv.data.archive import cache_folder
-from fullconv.data.layouts import VOC_NAMES
 from fullconv.errors import ModelFileError, UsageError, first_few
-from fullconv.files import replacing
+from fullconv.files import cache_folder, replacing
+from fullconv.formats.read import VOC_NAMES
 from fullconv.models import build_model, download, elsewhere, keras_resnet
 from fullconv.models.arguments import SMP, check_arguments, check_network
 from fullconv.models.classifier import build_classifier

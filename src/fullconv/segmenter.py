@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fullconv import draw
-from fullconv.data.masks import write_mask
+from fullconv.crf import CRF, dense_crf
 from fullconv.device import autocast, choose_device, choose_precision
 from fullconv.errors import DataError, ModelFileError, NotFiniteError, UsageError, first_few
 from fullconv.files import replacing
@@ -26,6 +26,7 @@ from fullconv.geometry import Window
 from fullconv.images.pixels import read_image, to_channels
 from fullconv.images.stored import WIDE_MODES, Stored
 from fullconv.images.values import to_pixels
+from fullconv.images.write import write_mask
 from fullconv.model_file import FORMAT_VERSION, model_file, read_header
 from fullconv.models.arguments import described, names_widths
 from fullconv.models.build import BuiltModel, build_model
@@ -34,7 +35,6 @@ from fullconv.models.finite import first_bad_layer, not_finite
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample, upsample_argmax
 from fullconv.ops.checks import kept, to_device
-from fullconv.refine import CRF, dense_crf
 from fullconv.spec import ClassSet, Preprocessing, Values
 from fullconv.tiling import TILE, check_tiles, choose_overlap, seam_note, tile_windows
 
@@ -211,7 +211,7 @@ class Segmenter:
             overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
                 tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
             probabilities: also give the probability of every class at every pixel.
-            crf: refine with a fully connected CRF (:func:`fullconv.refine.dense_crf`); this holds the probabilities
+            crf: refine with a fully connected CRF (:func:`fullconv.crf.dense_crf`); this holds the probabilities
                 of the whole image in memory.
 
         Raises:

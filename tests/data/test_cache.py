@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fullconv.data import Augmentation, DatasetSpec, TrainData, cache, open_dataset, read_sample
+from fullconv.data import Augmentation, DatasetSpec, TrainData, cache, read_sample
 from fullconv.data.cache import decoded
 from fullconv.errors import DataError, FullconvError
+from fullconv.formats.open import open_dataset
 
 
 @pytest.fixture

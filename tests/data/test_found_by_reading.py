@@ -14,11 +14,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from fullconv.apps.cli import run
-from fullconv.data import open_dataset, read_sample
+from fullconv.cli.main import run
+from fullconv.data import read_sample
 from fullconv.data.grouping import regrouped
 from fullconv.errors import DataError, UsageError
-from tests.data.layouts import test_cityscapes, test_coco, test_coco_panoptic
+from fullconv.formats.open import open_dataset
+from tests.formats.read import test_cityscapes, test_coco, test_coco_panoptic
 
 Make = Callable[..., Path]
 
@@ -401,7 +402,7 @@ def test_links_and_bombs_in_zip_files_are_refused(tmp_path: Path, monkeypatch: p
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(DataError, match=r"link\.zip: member link is a link"):
         open_dataset(tmp_path / "link.zip")
-    monkeypatch.setattr("fullconv.data.archive.LARGE", 1 << 20)
+    monkeypatch.setattr("fullconv.formats.archive.LARGE", 1 << 20)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros.png", bytes(20 << 20))
     with pytest.raises(DataError, match=r"0 MiB would become 0\.0 GiB; refused"):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from fullconv.apps.cli import run
-from fullconv.data import open_dataset, read_sample
+from fullconv.cli.main import run
+from fullconv.data import read_sample
 from fullconv.data.grouping import regrouped
 from fullconv.errors import UsageError
+from fullconv.formats.open import open_dataset
 
 NAMES = ["ground", "disc", "square", "triangle", "ring"]
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from fullconv.data import Augmentation, EvalData, Sample, Shapes, TrainData
 from fullconv.data.loader import EvalBatches, StepSampler, collate, generator, train_batches
-from fullconv.data.open import open_dataset, shapes_dataset
 from fullconv.errors import DataError
+from fullconv.formats.open import open_dataset, shapes_dataset
 
 SPEC = shapes_dataset(Shapes(height=24, width=32, train=10, val=3))
 

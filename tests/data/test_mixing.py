@@ -12,13 +12,15 @@ import torch.nn.functional as F
 import yaml
 
 import fullconv
-from fullconv.data import check, open_dataset, read_sample
-from fullconv.data.convert import convert
+from fullconv.checking.check import check
+from fullconv.data import read_sample
 from fullconv.data.loader import EvalData, collate
 from fullconv.data.mixing import renamed
 from fullconv.errors import DataError, UsageError
+from fullconv.formats.convert import convert
+from fullconv.formats.open import open_dataset
 from fullconv.ops import upsample_cross_entropy
-from fullconv.training.loss import asked_only
+from fullconv.ops.partial import mask_unlabelled_classes
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_a_pixel_is_asked_about_the_classes_of_its_data_set_only() -> None:
     logits = torch.randn(2, 4, 5, 6, requires_grad=True)
     labels = torch.randint(0, 2, (2, 20, 24))
     labelled = ((True, True, True, False), (True, True, False, True))
-    loss = upsample_cross_entropy(asked_only(logits, labelled, [0, 1]), labels)
+    loss = upsample_cross_entropy(mask_unlabelled_classes(logits, labelled, [0, 1]), labels)
     loss.backward()
     full = F.interpolate(logits, (20, 24), mode="bilinear")
     first, second = full[:1, [0, 1, 2]], full[1:, [0, 1, 3]]
@@ -61,7 +63,7 @@ def test_a_pixel_is_asked_about_the_classes_of_its_data_set_only() -> None:
     assert not logits.grad[0, 3].any()
     assert not logits.grad[1, 2].any()
     assert logits.grad[0, 2].any()
-    assert asked_only(logits, None, [0, 0]) is logits
+    assert mask_unlabelled_classes(logits, None, [0, 0]) is logits
 
 
 def test_a_mixture_trains_and_is_scored_within_its_own_classes(both: str, tmp_path: Path) -> None:

@@ -13,15 +13,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from fullconv.apps.cli import run
-from fullconv.data import check, open_dataset, read_image, read_sample
-from fullconv.data.archive import unpack
+from fullconv.checking.check import check
+from fullconv.checking.fixing import mend
+from fullconv.cli.main import run
+from fullconv.data import read_sample
 from fullconv.data.cache import decoded
-from fullconv.data.checking.mending import mend
-from fullconv.data.convert import convert
-from fullconv.data.spec import Item, split_by_hash
+from fullconv.data.dataset import Item, split_by_hash
 from fullconv.errors import DataError, UsageError
+from fullconv.formats.archive import unpack
+from fullconv.formats.convert import convert
+from fullconv.formats.open import open_dataset
 from fullconv.images.mask_reading import read_mask
+from fullconv.images.pixels import read_image
 
 
 def pair(folder: Path, name: str, value: int, masks: str = "masks", suffix: str = "") -> None:

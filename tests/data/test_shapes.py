@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fullconv.data import Shapes, open_dataset
+from fullconv.data import Shapes
 from fullconv.data.shapes import OUTLINES, SHAPE_CLASSES, _inside
 from fullconv.errors import UsageError
+from fullconv.formats.open import open_dataset
 
 
 def test_scenes_are_functions_of_seed_and_index() -> None:

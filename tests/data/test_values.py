@@ -10,12 +10,14 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fullconv.data import Augmentation, DatasetSpec, check, open_dataset, read_sample
+from fullconv.checking.check import check
+from fullconv.checking.page import write_page
+from fullconv.checking.values import judge_range, value_lines
+from fullconv.data import Augmentation, DatasetSpec, read_sample
 from fullconv.data.cache import decoded
-from fullconv.data.checking.page import write_page
-from fullconv.data.checking.values import judge_range, value_lines
-from fullconv.data.convert import convert
 from fullconv.errors import DataError, UsageError
+from fullconv.formats.convert import convert
+from fullconv.formats.open import open_dataset
 from fullconv.spec import Values
 from tests.conftest import save_mask
 

@@ -9,11 +9,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from fullconv.data import read_image
 from fullconv.errors import DataError
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import ORIENTATION, image_size
 from fullconv.images.masks import read_labels
+from fullconv.images.pixels import read_image
 from tests.conftest import YCBCR
 
 GRADIENT = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.models import MODELS
 from fullconv.models.catalogue import known_weights, may_be_sold, networks
 from fullconv.training.config import TrainConfig

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import build_model, read_weights
 from fullconv.models.elsewhere import find_bundle, read_bundle, read_mindspore

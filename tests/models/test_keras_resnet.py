@@ -15,7 +15,7 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import FullconvError, ModelFileError, UsageError
 from fullconv.heatmapper import HeatMapper
 from fullconv.models.classifier import build_classifier

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import fullconv
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.models.synsets import all_synsets, classes_of, find_synset, id_to_words, synsets
 

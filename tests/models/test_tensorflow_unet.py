@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import fullconv
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter

@@ -23,9 +23,9 @@ from sklearn.metrics import jaccard_score, recall_score
 import fullconv
 from fullconv.data import Shapes
 from fullconv.data.loader import read_sample
-from fullconv.data.open import shapes_dataset
 from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
+from fullconv.formats.open import shapes_dataset
 from fullconv.ops import upsample
 from fullconv.training import fit as fit_module
 
@@ -132,7 +132,7 @@ def test_train_scores_are_those_of_the_batches(tmp_path: Path, monkeypatch: pyte
 
 def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
     data = "shapes:height=64,width=64,train=12,val=2"
-    command = [sys.executable, "-m", "fullconv.apps.cli", "train", data, "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "fullconv", "train", data, "--out", str(tmp_path / "run")]
     command += ["--encoder", "resnet10t", "--model", "fcn16s", "--epochs", "100000", "--no-check", "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     while not (tmp_path / "run" / "log.csv").is_file() and process.poll() is None:  # however busy the machine is
@@ -159,7 +159,7 @@ def test_two_processes_see_the_batches_of_one(network: str, tmp_path: Path) -> N
     script.write_text(
         "import sys, fullconv\n"
         "from fullconv.data import Shapes\n"
-        "from fullconv.data.open import shapes_dataset\n"
+        "from fullconv.formats.open import shapes_dataset\n"
         "if __name__ == '__main__':\n"
         "    data = shapes_dataset(Shapes(height=64, width=64, train=8, val=3))\n"
         f"    fullconv.train(data, sys.argv[1], {network},\n"

@@ -14,11 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import fullconv
-from fullconv.apps.cli import run as command_line
-from fullconv.apps.predict import predict_files
+from fullconv.cli.main import run as command_line
 from fullconv.errors import ModelFileError, NotFiniteError
 from fullconv.heatmapper import HeatMapper
 from fullconv.models.finite import not_finite
+from fullconv.prediction.files import predict_files
 from fullconv.segmenter import Segmenter
 from fullconv.training import fit as fit_module
 from fullconv.training.guard import Guard

@@ -14,13 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import fullconv
 from fullconv.data import Shapes
-from fullconv.data.open import shapes_dataset
+from fullconv.formats.open import shapes_dataset
 from fullconv.geometry import Window
 from fullconv.ops import checks, strips
+from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.ops.terms import SoftmaxTerms
 from fullconv.training import fit as fit_module
 from fullconv.training import guard as guard_module
-from fullconv.training.loss import asked_only, unlabelled
 
 DATA = shapes_dataset(Shapes(height=32, width=32, train=4, val=1))
 OPTIONS = {
@@ -186,10 +186,10 @@ def test_classes_that_a_data_set_does_not_label() -> None:
     expected = torch.tensor([[False, False, True], [False, True, False], [False, False, True]])
     assert torch.equal(unlabelled(labelled, [1, 0, 1], torch.device("cpu")), expected)
     with torch.inference_mode():
-        kept = asked_only(torch.zeros(3, 3, 1, 1), labelled, [1, 0, 1])
+        kept = mask_unlabelled_classes(torch.zeros(3, 3, 1, 1), labelled, [1, 0, 1])
     assert torch.equal(kept[:, :, 0, 0] < 0, expected)
     scores = torch.zeros(3, 3, 1, 1, requires_grad=True)  # the constant of inference mode serves autograd too
-    asked_only(scores, labelled, [1, 0, 1]).sum().backward()
+    mask_unlabelled_classes(scores, labelled, [1, 0, 1]).sum().backward()
     assert torch.equal(scores.grad[:, :, 0, 0] == 0, expected)  # type: ignore[index]
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 
 import fullconv
 from fullconv import CRF
-from fullconv.apps.cli import run
+from fullconv.cli.main import run
 from fullconv.data import Shapes
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing

@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from fullconv.data.archive import cache_folder
+from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.loader import Sample, read_sample
-from fullconv.data.shards import ORIGIN
-from fullconv.data.spec import DatasetSpec, Item
 from fullconv.errors import FullconvError
+from fullconv.files import ORIGIN, cache_folder
 from fullconv.images.encoding import UInt8Array
 from fullconv.images.values import Pixels
 from fullconv.machine import usable_cores

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from fullconv.data.dataset import DatasetSpec
 from fullconv.data.mixing import relabelled
-from fullconv.data.spec import DatasetSpec
 from fullconv.errors import UsageError, first_few
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet

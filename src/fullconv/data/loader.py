@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fullconv.data.augment import Augmentation, Draw
-from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import UInt8Array

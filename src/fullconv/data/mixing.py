@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.shapes import Shapes
-from fullconv.data.spec import DatasetSpec, Item
 from fullconv.data.values import join_values
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding

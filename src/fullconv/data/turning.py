@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fullconv.data.encoded import EncodedImage, EncodedLabels
+from fullconv.data.annotations import Outlines
+from fullconv.data.dataset import Item, LabelSource
 from fullconv.data.mixing import Relabelled
-from fullconv.data.regions import Outlines
-from fullconv.data.spec import Item, LabelSource
 from fullconv.errors import DataError
+from fullconv.images.encoded import EncodedImage, EncodedLabels
 from fullconv.images.files import stored_size
 from fullconv.images.orientation import SWAPS
 

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from fullconv.data.encoded import EncodedImage
-from fullconv.data.spec import DatasetSpec, Item
+from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.images.encoded import EncodedImage
 from fullconv.images.stored import Kind, Stored, kind_of, read_wide
 from fullconv.images.values import bands_of, refuse_other_type
 from fullconv.spec import Values

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fullconv.training.config import TrainConfig
-    from fullconv.training.evaluation import evaluate
     from fullconv.training.run import Run
     from fullconv.training.start import train
 
-_HOMES = {"Run": "run", "TrainConfig": "config", "evaluate": "evaluation", "train": "start"}
+_HOMES = {"Run": "run", "TrainConfig": "config", "train": "start"}
 
-__all__ = ["Run", "TrainConfig", "evaluate", "train"]
+__all__ = ["Run", "TrainConfig", "train"]
 
 
 def __getattr__(name: str) -> Any:

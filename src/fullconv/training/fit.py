@@ -21,16 +21,17 @@ from fullconv.data import Augmentation, EvalData, TrainData
 from fullconv.data.loader import Batch, EvalBatches, StepSampler, blocks_of, train_batches
 from fullconv.device import tuned_convolutions
 from fullconv.errors import Interrupted, NotFiniteError, first_few
+from fullconv.evaluation.evaluate import batch_size, default_workers
+from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.files import replacing
-from fullconv.metrics import ConfusionMatrix, Scores
 from fullconv.ops import add_counts, upsample_argmax
 from fullconv.ops.checks import waits
+from fullconv.ops.partial import mask_unlabelled_classes
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.training.config import TrainConfig
-from fullconv.training.evaluation import batch_size, default_workers
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, Guard, TooLateError
 from fullconv.training.interrupt import InterruptRequest
-from fullconv.training.loss import asked_only, training_loss
+from fullconv.training.loss import training_loss
 from fullconv.training.optimisation import MovingAverage, make_optimizer, rate_factor, set_rate
 from fullconv.training.plan import Plan
 from fullconv.training.ranks import any_rank, mean_over_ranks, sum_over_ranks, validate
@@ -199,7 +200,7 @@ class Loop:
         _seed_step(config.seed, self.progress.step, self.fabric.global_rank)
         logits = self.wrapped(normalise(batch.pixels, self.plan.segmenter.preprocessing))
         window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
-        asked = asked_only(logits, self.plan.spec.labelled, batch.sources)
+        asked = mask_unlabelled_classes(logits, self.plan.spec.labelled, batch.sources)
         loss = training_loss(
             config, asked, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
             functools.partial(mean_over_ranks, self.fabric), self.fabric.world_size,

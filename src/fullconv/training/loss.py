@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops import label_weight, upsample_cross_entropy, upsample_dice, upsample_focal, upsample_ohem
-from fullconv.ops.checks import kept, to_device
 from fullconv.training.config import TrainConfig
-
-UNASKED = -1e4
-"""The score of a class that nobody asks about: its share is 0, and it learns nothing."""
-
-
-def asked_only(logits: Tensor, labelled: Sequence[Sequence[bool]] | None, sources: Sequence[int]) -> Tensor:
-    """Coarse scores ``n c h w`` with those classes of each image lowered that its data set does not label.
-
-    The softmax is then over the labelled classes alone: a pixel called background in a data set without cars is no
-    evidence against a car (partial cross-entropy).
-
-    Args:
-        logits: coarse scores.
-        labelled: per data set whether it labels each class; None for one data set.
-        sources: the data set of each image.
-    """
-    if labelled is None:
-        return logits
-    return logits.masked_fill(unlabelled(labelled, sources, logits.device)[:, :, None, None], UNASKED)
-
-
-def unlabelled(labelled: Sequence[Sequence[bool]], sources: Sequence[int], device: torch.device) -> Tensor:
-    """Which classes each image's data set does not label, ``[n, classes]``."""
-    return _unlabelled(tuple(map(tuple, labelled)), device)[to_device(torch.tensor(sources), device)]
-
-
-@kept
-def _unlabelled(labelled: tuple[tuple[bool, ...], ...], device: torch.device) -> Tensor:
-    return to_device(~torch.tensor(labelled), device)
 
 
 def training_loss(

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from fullconv.data import CheckReport, DatasetSpec, Item, open_dataset
-from fullconv.data.archive import cache_folder
+from fullconv.checking.findings import CheckReport
+from fullconv.checking.remembered import check_once
+from fullconv.data import DatasetSpec, Item
 from fullconv.data.cache import decoded
-from fullconv.data.checking.remembered import check_once
 from fullconv.data.loader import steps_per_epoch
 from fullconv.device import choose_precision
 from fullconv.errors import DataError, UsageError, first_few
+from fullconv.files import cache_folder
+from fullconv.formats.open import open_dataset
 from fullconv.geometry import round_up
 from fullconv.images.files import image_size
 from fullconv.model_file import read_header

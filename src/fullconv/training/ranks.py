@@ -12,9 +12,9 @@ from torch import Tensor
 from fullconv.data import DatasetSpec
 from fullconv.data.loader import EvalBatches
 from fullconv.errors import FullconvError, NotFiniteError
-from fullconv.metrics import Scores
+from fullconv.evaluation.evaluate import Measured, measure
+from fullconv.evaluation.metrics import Scores
 from fullconv.segmenter import Segmenter
-from fullconv.training.evaluation import Measured, measure
 
 T = TypeVar("T")
 

@@ -64,7 +64,7 @@ class Run:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """The scores of the best epoch, as :meth:`fullconv.metrics.Scores.to_dict` gives them, with its number."""
+        """The best epoch's scores, as :meth:`fullconv.Scores.to_dict` gives them, with its number."""
         content: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
         return content
 

@@ -41,7 +41,7 @@ def train(
     """Train a network on a data set.
 
     Args:
-        data: whatever :func:`fullconv.data.open_dataset` takes.
+        data: whatever :func:`fullconv.open_dataset` takes.
         out: the run folder; by default ``runs/<data>-<model>-<n>``.
         recipe: a YAML file of options.
         resume: continue the run ``out`` (by default ``runs/latest``) where it stopped.

@@ -1,0 +1,154 @@
+"""Read a whole data set once and say what is in it and what would go wrong."""
+
+from __future__ import annotations
+
+import json as _json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.checking.findings import REFUSED, CheckReport, Finding, Place
+from fullconv.checking.judging import Seen, judge
+from fullconv.checking.opening import open_for_check
+from fullconv.checking.reading import MENDS, Look, look
+from fullconv.checking.values import ValueCounts
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.errors import DataError
+from fullconv.files import write_text
+
+__all__ = ["CheckReport", "Finding", "check"]
+
+
+def check(
+    data: str | os.PathLike[str] | DatasetSpec,
+    splits: Iterable[str] | None = None,
+    *,
+    json: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
+    fix: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Read all of a data set and say what is in it, and what would go wrong in training.
+
+    Args:
+        data: whatever :func:`fullconv.open_dataset` takes. A plain folder that it refuses is read as far as it
+            goes, and what is wrong with it is among the findings.
+        splits: the splits to read; by default all.
+        json: also write the findings to this file.
+        html: also write them to this file as a page with pictures; it needs no other file.
+        fix: also write a fixed copy of the data to this new folder; the data itself is never changed.
+        progress: called with the number of items read and of all items.
+
+    Raises:
+        UsageError: no such folder, or ``fix`` exists.
+        DataError: nothing that can be recognised; with ``fix``, what only the owner of the data can settle.
+    """
+    from fullconv.checking.fixing import mend, refuse_existing
+    from fullconv.checking.page import write_page
+
+    spec, found = open_for_check(data)
+    if fix is not None:
+        refuse_existing(Path(fix), spec)
+    report = _read_all(spec, splits, found, progress)
+    if json is not None:
+        write_text(Path(json), _json.dumps(report.to_dict(), indent=2) + "\n")
+    if html is not None:
+        write_page(report, Path(html))
+    if fix is not None:
+        report.fixed = mend(report, Path(fix)).lines()
+    return report
+
+
+def _read_all(
+    spec: DatasetSpec,
+    splits: Iterable[str] | None,
+    found: Iterable[Finding],
+    progress: Callable[[int, int], None] | None,
+) -> CheckReport:
+    """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
+    report = CheckReport(spec, findings=list(found))
+    chosen = list(spec.splits) if splits is None else list(splits)
+    places: list[Place] = []
+    if splits is None and "train" not in spec.splits:
+        report.add(
+            "split",
+            f"{spec.root}: no split is train, only {' and '.join(spec.splits)}: nothing to train on",
+            "add the training part of the data; evaluate works without",
+            problem=True,
+        )
+    for split in chosen:
+        try:
+            items = spec.split(split)
+        except DataError as error:
+            report.add("split", str(error), "list at least one image in it", problem=True)
+            continue
+        places += [(split, item) for item in items]
+        report.images[split] = len(items)
+        report.pixels[split], report.presence[split], report.exposure[split] = (
+            np.zeros(len(spec.classes), np.int64) for _ in range(3)
+        )
+        report.void[split] = 0
+    seen = Seen()
+    for done, (place, result) in enumerate(_looks(spec, places), 1):
+        _add(report, seen, place, result)
+        if progress is not None:
+            progress(done, len(places))
+    if len(report.problems) > 1:
+        report.findings = [finding for finding in report.findings if finding.kind != REFUSED]
+    judge(report, chosen, seen)
+    return report
+
+
+def _looks(spec: DatasetSpec, places: list[Place]) -> Iterator[tuple[Place, Look]]:
+    """Every place with its look, in order; an item that is in two splits is read once."""
+    first: dict[int, int] = {}
+    for number, (_, item) in enumerate(places):
+        first.setdefault(id(item), number)
+    again: dict[int, Look] = {}
+    twice = {id(item) for number, (_, item) in enumerate(places) if first[id(item)] != number}
+
+    def read(item: Item) -> Look:
+        return look(spec, item)
+
+    with ThreadPoolExecutor() as pool:
+        try:
+            results = pool.map(read, [places[number][1] for number in first.values()])
+            for number, place in enumerate(places):
+                key = id(place[1])
+                result = next(results) if first[key] == number else again[key]
+                if key in twice:
+                    again[key] = result
+                yield place, result
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the files in line
+            raise
+
+
+def _add(report: CheckReport, seen: Seen, place: Place, result: Look) -> None:
+    """Add one look to the counts."""
+    split = place[0]
+    for fault in result.faults:
+        report.add(fault.kind, fault.text, MENDS[fault.kind], problem=True, places=(place,))
+    if result.encoding:
+        report.encodings[result.encoding] += 1
+    if result.counts is None or result.fingerprint is None:
+        return
+    report.sizes[result.size] += 1
+    report.pixels[split] += result.counts
+    report.presence[split] += result.counts > 0
+    report.exposure[split] += (result.counts > 0) * result.counts.sum()
+    report.void[split] += result.void
+    if result.values is not None:
+        if report.values is None:
+            report.values = ValueCounts.none(len(result.values.levels))
+        report.values.add(result.values)
+    seen.places.append(place)
+    seen.fingerprints.append(result.fingerprint)
+    seen.forms.append(result.form)
+    seen.between += result.between[0]
+    seen.borders += result.between[1]
+    if not result.counts.any():
+        seen.blank.append(place)

@@ -1,0 +1,189 @@
+"""What a check found: single findings, and the report that holds them with the counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fullconv.checking.values import ValueCounts
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.errors import DataError
+
+UNDECIDED = "undecided"
+"""The kind of findings that only the owner of the data can settle."""
+REFUSED = "refused"
+"""The kind of the line of ``open_dataset``; it goes where reading the files explains it."""
+
+MOST_OF_A_KIND = 3
+
+Place = tuple[str, Item]
+"""An item and the split that it is in."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or that should be looked at.
+
+    Attributes:
+        kind: a short name of the sort of finding, such as ``unreadable`` or ``leak``.
+        text: one line: what was found, where.
+        mend: one line: what to do about it.
+        problem: training would go wrong; else it is a note.
+        places: the items concerned.
+        pairs: pairs of items that are (nearly) the same, the earlier split first.
+    """
+
+    kind: str
+    text: str
+    mend: str
+    problem: bool = False
+    places: tuple[Place, ...] = ()
+    pairs: tuple[tuple[Place, Place], ...] = ()
+
+
+@dataclass
+class CheckReport:
+    """What :func:`fullconv.check` found.
+
+    Attributes:
+        dataset: what was read.
+        images: images per split.
+        sizes: how many images have each ``(height, width)``.
+        encodings: how many items have their labels stored in each way.
+        pixels: labelled pixels per split and class, ``{split: int64 [classes]}``.
+        presence: images per split in which each class appears.
+        exposure: labelled pixels per split of the images in which each class appears.
+        void: pixels without a label, per split.
+        values: of the images that could be read, counted per band; None for ``shapes``.
+        findings: problems and notes, in the order in which they were found.
+        fixed: what is in the fixed copy, and what is not, one line each; empty where none was written.
+    """
+
+    dataset: DatasetSpec
+    images: dict[str, int] = field(default_factory=dict)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    encodings: Counter[str] = field(default_factory=Counter)
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    presence: dict[str, np.ndarray] = field(default_factory=dict)
+    exposure: dict[str, np.ndarray] = field(default_factory=dict)
+    void: dict[str, int] = field(default_factory=dict)
+    values: ValueCounts | None = None
+    findings: list[Finding] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        images = sum(self.images.values())
+        return (
+            f"CheckReport({self.dataset.name}: {images} images, {len(self.problems)} problems, {len(self.notes)} notes)"
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """One line each; training would go wrong."""
+        return [finding.text for finding in self.findings if finding.problem]
+
+    @property
+    def notes(self) -> list[str]:
+        """One line each; training works, but look at it."""
+        return [finding.text for finding in self.findings if not finding.problem]
+
+    def add(self, kind: str, text: str, mend: str, **rest: Any) -> None:
+        """Add a finding; the arguments are its fields."""
+        self.findings.append(Finding(kind, text, mend, **rest))
+
+    def shown(self, problem: bool) -> list[Finding]:
+        """The problems, or the notes; of each kind the first :data:`MOST_OF_A_KIND` and a line about the others."""
+        counts = Counter(finding.kind for finding in self.findings if finding.problem == problem)
+        shown: list[Finding] = []
+        for kind, count in counts.items():
+            same = [finding for finding in self.findings if finding.kind == kind and finding.problem == problem]
+            shown += same[:MOST_OF_A_KIND]
+            if count > MOST_OF_A_KIND:
+                shown.append(
+                    Finding(kind, f"and {count - MOST_OF_A_KIND} more of the kind '{kind}'", "--json lists all")
+                )
+        return shown
+
+    def raise_problems(self) -> None:
+        """Raise a DataError with the first problem and the number of the others."""
+        if self.problems:
+            more = len(self.problems) - 1
+            tail = f" (and {more} more problem{'s' if more > 1 else ''}: fullconv check lists them)" if more else ""
+            raise DataError(self.problems[0] + tail)
+
+    def median_frequency_weights(self, split: str = "train") -> list[float]:
+        """A weight per class: the median class frequency over the class's own; 0 for absent classes.
+
+        The frequency of a class is its share of the labelled pixels of the images in which it appears.
+        Source: Eigen & Fergus, arXiv:1411.4734, section 6.3.2.
+        """
+        pixels, exposure = self.pixels[split].astype(float), self.exposure[split]
+        present = pixels > 0
+        weights = np.zeros(len(pixels))
+        if present.any():
+            frequency = pixels[present] / exposure[present]
+            weights[present] = np.median(frequency) / frequency
+        return [float(weight) for weight in weights]
+
+    def present(self) -> np.ndarray:
+        """The class ids that appear in any split, ascending."""
+        return np.flatnonzero(sum(self.pixels.values(), np.zeros(len(self.dataset.classes), np.int64)))
+
+    def void_share(self, split: str) -> float:
+        """The share of the split's pixels that have no label."""
+        return self.void[split] / max(int(self.pixels[split].sum()) + self.void[split], 1)
+
+    def name(self, place: Place) -> str:
+        """``split/file``, the file relative to the data set's folder."""
+        return f"{place[0]}: {file_name(self.dataset, place[1])}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        classes = self.dataset.classes
+        return {
+            "name": self.dataset.name,
+            "layout": self.dataset.layout,
+            "reasons": list(self.dataset.reasons),
+            "licence": self.dataset.licence,
+            "classes": list(classes.names),
+            "declared": self.dataset.declared,
+            "ids_present": self.present().tolist(),
+            "images": self.images,
+            "sizes": [{"height": h, "width": w, "images": n} for (h, w), n in self.sizes.most_common()],
+            "encodings": dict(self.encodings.most_common()),
+            "pixels": {split: counts.tolist() for split, counts in self.pixels.items()},
+            "presence": {split: counts.tolist() for split, counts in self.presence.items()},
+            "void": self.void,
+            "void_share": {split: self.void_share(split) for split in self.void},
+            "values": {
+                "range": [list(pair) for pair in self.dataset.values.range] if self.dataset.values else [],
+                "nodata": list(self.dataset.values.nodata) if self.dataset.values else [],
+                "bands": self.values.to_dict() if self.values else [],
+            },
+            "class_weights": self.median_frequency_weights() if "train" in self.pixels else None,
+            "problems": self.problems,
+            "notes": self.notes,
+            "findings": [
+                {
+                    "kind": finding.kind,
+                    "problem": finding.problem,
+                    "text": finding.text,
+                    "mend": finding.mend,
+                    "items": [self.name(place) for place in finding.places],
+                    "pairs": [[self.name(place) for place in pair] for pair in finding.pairs],
+                }
+                for finding in self.findings
+            ],
+        }
+
+
+def file_name(spec: DatasetSpec, item: Item) -> str:
+    """The item's image relative to the data set's folder; its id where it has no file."""
+    if not item.image.name:
+        return item.id
+    inside = item.image.is_relative_to(spec.root)
+    name = (item.image.relative_to(spec.root) if inside else item.image).as_posix()
+    return name if item.block < 0 else f"{name}: {item.id}"

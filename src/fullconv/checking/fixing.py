@@ -1,0 +1,172 @@
+"""``check --fix``: a copy of the data set as a plain folder, with what can be mended soundly."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.checking.findings import UNDECIDED, CheckReport, file_name
+from fullconv.checking.smoothing import decode_strays
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.formats.convert import convert
+from fullconv.images.mask_reading import read_mask
+
+LEFT_OUT = {
+    "unreadable": "unreadable",
+    "jpeg": "with a JPEG mask",
+    "size": "with a mask of another size",
+    "form": "with a mask that is no single map of labels",
+    "ids": "with ids or colours of no class",
+    "colours": "with colours of no class",
+    "leak": "also in another split",
+}
+"""Kinds of findings whose items are left out, and what is said of them."""
+LOG = "mended.txt"
+
+
+@dataclass
+class Mended:
+    """What was written.
+
+    Attributes:
+        out: the folder.
+        images: pairs per split.
+        left_out: items that were left out, by the reason in words.
+        unpaired: what was found to belong to no pair, one line each.
+        smoothed: masks whose smoothed edges were mended, with the pixels changed: ``(file, pixels)``.
+    """
+
+    out: Path
+    images: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    unpaired: list[str] = field(default_factory=list)
+    smoothed: list[tuple[str, int]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """What was done, one line each."""
+        counts = ", ".join(f"{count} {split}" for split, count in self.images.items())
+        said = [f"{self.out}: mended copy, {counts} pairs, masks as ids in palette PNG"]
+        said += [f"left out: {len(names)} {reason}" for reason, names in self.left_out.items()]
+        said += [f"left out: {line}" for line in self.unpaired]
+        if self.smoothed:
+            changed, masks = sum(pixels for _, pixels in self.smoothed), len(self.smoothed)
+            said.append(
+                f"smoothed edges: {changed:,} pixels of {masks} mask{'' if masks == 1 else 's'} took the nearest "
+                "colour of the classes around them"
+            )
+        return said
+
+    def log(self) -> list[str]:
+        """Every file that is not there, or not as it was, one line each."""
+        lines = [f"left out, {reason}: {name}" for reason, names in self.left_out.items() for name in names]
+        lines += [f"left out: {line}" for line in self.unpaired]
+        lines += [f"smoothed edges, {pixels} pixels changed: {name}" for name, pixels in self.smoothed]
+        return lines or ["nothing had to be mended"]
+
+
+@dataclass(frozen=True)
+class NearestColours:
+    """The labels of a mask with smoothed edges; each read adds ``(name, pixels changed)`` to ``changed``."""
+
+    spec: DatasetSpec
+    item: Item
+    changed: list[tuple[str, int]]
+
+    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
+        decoded = decode_strays(read_mask(self.item.mask), self.spec)
+        assert decoded is not None  # only masks that could be decoded are called smoothed
+        self.changed.append((file_name(self.spec, self.item), int(decoded.stray.sum())))
+        return decoded.nearest().astype(np.uint8 if ignore_index <= 255 else np.int32)
+
+
+def refuse_existing(out: Path, spec: DatasetSpec) -> None:
+    """Refuse a folder that exists, or that lies in the data set.
+
+    Raises:
+        UsageError: either of them.
+    """
+    if out.exists():
+        raise UsageError(f"{out}: exists; --fix writes a new folder, choose another name")
+    if spec.root.is_dir() and out.resolve().is_relative_to(spec.root.resolve()):
+        raise UsageError(f"{out}: lies in the data set itself, which --fix never changes; choose a folder beside it")
+
+
+def mend(report: CheckReport, out: Path) -> Mended:
+    """Write the mended copy: ``images/``, ``masks/``, ``dataset.yaml``, a list per split, and ``mended.txt``.
+
+    Left out is what cannot be mended: unreadable or unpaired files, masks of another size (labels are never
+    resized), ids of no class, JPEG masks, and images of a later split that are in an earlier one pixel for pixel.
+    Image files are copied as they are, masks become ids. The folder appears in one step, when it is complete.
+
+    Raises:
+        UsageError: ``out`` exists or lies in the data set.
+        DataError: only the owner can say what the masks mean, or a split would be empty.
+    """
+    refuse_existing(out, report.dataset)
+    undecided = [finding for finding in report.findings if finding.kind == UNDECIDED]
+    if undecided:
+        raise DataError(f"{undecided[0].text} --fix cannot know; {undecided[0].mend}")
+    mended = Mended(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
+    kept = _kept(report, mended)
+    with _folder_beside(out) as folder:
+        mended.images = convert(kept, folder / "data", "folder").images
+        (folder / "data" / LOG).write_text("".join(f"{line}\n" for line in mended.log()), encoding="utf-8")
+        (folder / "data").rename(out)
+    return mended
+
+
+def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
+    """The data set without the items that are left out, smoothed masks read by the nearest colour."""
+    spec = report.dataset
+    reasons: dict[tuple[str, int], str] = {}
+    smoothed: dict[int, Item] = {}
+    for finding in report.findings:
+        for split, item in finding.places:
+            if finding.kind in LEFT_OUT:
+                reasons.setdefault((split, id(item)), LEFT_OUT[finding.kind])
+            elif finding.kind == "smoothed":
+                source = NearestColours(spec, item, mended.smoothed)
+                smoothed[id(item)] = dataclasses.replace(item, labels=source)
+        if finding.kind == "leak":
+            leaked = {id(item) for _, (_, item) in finding.pairs}
+            (_, (late, _)), *_ = finding.pairs
+            whole = leaked >= {id(item) for item in spec.splits[late]}  # then the earlier split gives way
+            for pair in finding.pairs:
+                split, item = pair[0 if whole else 1]
+                reasons.setdefault((split, id(item)), LEFT_OUT["leak"])
+    splits: dict[str, list[Item]] = {}
+    for split in report.images:
+        splits[split] = []
+        for item in spec.splits[split]:
+            reason = reasons.get((split, id(item)))
+            if reason is None:
+                splits[split].append(smoothed.get(id(item), item))
+            else:
+                mended.left_out.setdefault(reason, []).append(report.name((split, item)))
+        if not splits[split]:
+            left = ", ".join(f"{len(names)} {reason}" for reason, names in mended.left_out.items())
+            raise DataError(f"{spec.root}: nothing of split {split} would be left ({left}); add images or mend files")
+    return dataclasses.replace(spec, splits=splits)
+
+
+@contextmanager
+def _folder_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder beside ``out`` that vanishes again."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise FullconvError(f"{out.parent}: cannot be written ({error.strerror}); choose another --fix") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

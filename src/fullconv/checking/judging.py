@@ -1,0 +1,280 @@
+"""From counts and fingerprints to findings: what would go wrong, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.checking.duplicates import equal_groups, near_pairs
+from fullconv.checking.findings import CheckReport, Place, file_name
+from fullconv.checking.forms import Form, judge_forms
+from fullconv.checking.reading import Fingerprint
+from fullconv.checking.values import judge_range
+from fullconv.data.dataset import DatasetSpec
+from fullconv.errors import first_few
+from fullconv.formats.read.base import SPLIT_NAMES, image_files
+from fullconv.formats.read.pairing_rules import MASK_ENDINGS
+
+MAIN_SPLITS = {split for split, _ in SPLIT_NAMES}
+RARE = 0.1
+"""A class is rare whose share of the labelled pixels is less than this part of an equal share."""
+MOSTLY_VOID = 0.5
+SMOOTHED_SHARE, FEWEST_BORDERS = 0.15, 100
+ONE_MASK_PER_IMAGE = ("folder", "voc", "camvid", "pets")
+"""Layouts in whose folders every image could have a mask and every mask belongs to one image."""
+
+
+@dataclass
+class Seen:
+    """What is kept of every sound item until all are read."""
+
+    places: list[Place] = field(default_factory=list)
+    fingerprints: list[Fingerprint] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
+    blank: list[Place] = field(default_factory=list)
+    between: int = 0
+    borders: int = 0
+
+
+def judge(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+    """Add the findings that need the whole data set."""
+    read = [split for split in splits if split in report.pixels]
+    judge_forms(report, seen.places, seen.forms)
+    _judge_labels(report, read, seen)
+    for split in read:
+        _judge_classes(report, split)
+    _judge_rare(report, read)
+    for text, mend in judge_range(report.dataset, report.values) if report.values else []:
+        report.add("range", text, mend)
+    _judge_equal(report, splits, seen)
+    _judge_near(report, splits, seen)
+    _judge_strangers(report)
+
+
+def _judge_labels(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+    spec = report.dataset
+    empty = [split for split in splits if report.pixels[split].sum() == 0]
+    if empty and not report.problems:
+        report.add(
+            "empty",
+            f"{spec.root}: split {empty[0]} has no labelled pixel, all are ignored; see its masks",
+            "label some of it, or correct 'ignore' in dataset.yaml",
+            problem=True,
+        )
+    present = report.present()
+    if len(present) == 1 and (len(spec.classes) > 1 or not spec.declared) and len(seen.places) > 1:
+        report.add(
+            "one-id",
+            f"suspicious: every labelled pixel of the data set is {spec.classes.names[present[0]]}; a network would "
+            "learn nothing else",
+            "look at the masks: were they exported empty, or drawn over?",
+            problem=True,
+        )
+    if seen.borders >= FEWEST_BORDERS and seen.between / seen.borders >= SMOOTHED_SHARE:
+        report.add(
+            "interpolated",
+            f"suspicious: {seen.between / seen.borders:.0%} of the border pixels have an id between those of their "
+            "neighbours, as in masks that were resized or smoothed with interpolation",
+            "export the masks again, resized by nearest neighbour only: which ids are real cannot be told any more; or "
+            "name the real ones in dataset.yaml (values)",
+            problem=not spec.declared,
+        )
+    if seen.blank and not empty:
+        report.add(
+            "blank",
+            f"{_counted(len(seen.blank), 'image')} without a labelled pixel ({_some(report, seen.blank)})",
+            "label them, or take them out: they teach nothing",
+            places=tuple(seen.blank),
+        )
+
+
+def _judge_classes(report: CheckReport, split: str) -> None:
+    names, pixels = report.dataset.classes.names, report.pixels[split]
+    absent = [name for name, count in zip(names, pixels, strict=True) if count == 0]
+    if absent and pixels.sum():
+        report.add(
+            "absent",
+            f"absent from {split}: {first_few(absent, 25)}",
+            "add images that show them, or leave them out of the classes; absent classes get weight 0 and no IoU",
+        )
+    if report.void_share(split) > MOSTLY_VOID:
+        report.add(
+            "void",
+            f"{report.void_share(split):.0%} of the pixels of {split} are ignored",
+            "see whether the ignored values are meant so (ignore in dataset.yaml); the loss sees the rest only",
+        )
+
+
+def _judge_rare(report: CheckReport, splits: Sequence[str]) -> None:
+    if "train" not in splits:
+        return
+    names, train = report.dataset.classes.names, report.pixels["train"]
+    unlearned = [
+        f"{name} ({split})"
+        for split in splits
+        for name, here, count in zip(names, train, report.pixels[split], strict=True)
+        if here == 0 and count > 0
+    ]
+    if unlearned:
+        report.add(
+            "unlearned",
+            f"in other splits but not in train, so never learned: {', '.join(unlearned)}",
+            "split again so that train shows every class (val_fraction, split_seed or lists in dataset.yaml)",
+        )
+    shares = train / max(int(train.sum()), 1)
+    rare = [index for index in np.argsort(shares) if 0 < shares[index] < RARE / len(names)]
+    if rare:
+        weights = report.median_frequency_weights()
+        shown = ", ".join(f"{names[i]} {shares[i]:.3%} (weight {weights[i]:.1f})" for i in rare[:5])
+        more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+        report.add(
+            "rare",
+            f"rare in train: {shown}{more}",
+            "add images of them, or train with --class-weights median-frequency (the weights of the table)",
+        )
+
+
+def _judge_equal(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+    """Images that are equal pixel for pixel: leaks between splits, copies within one."""
+    groups = equal_groups([fingerprint.pixels for fingerprint in seen.fingerprints])
+    for late, split in enumerate(splits):
+        for early in splits[:late]:
+            if not {early, split} <= MAIN_SPLITS and "train" not in (early, split):
+                continue  # a part of val by design, such as seg11valid
+            firsts = [next((place for place in group if seen.places[place][0] == early), None) for group in groups]
+            pairs = [
+                (first, place)
+                for first, group in zip(firsts, groups, strict=True)
+                if first is not None
+                for place in group
+                if seen.places[place][0] == split
+            ]
+            whole = len({place for _, place in pairs}) == sum(place[0] == split for place in seen.places)
+            emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in seen.places)
+            mend = f"take them out of {early if whole else split} (--fix does)"
+            _add_pairs(
+                report, seen, pairs, "leak",
+                f"leak: {_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
+                f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else mend,
+            )  # fmt: skip
+        pairs = []
+        for group in groups:
+            inside = [place for place in group if seen.places[place][0] == split]
+            pairs += [(inside[0], place) for place in inside[1:]]
+        _add_pairs(
+            report, seen, pairs, "copies",
+            f"{_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} there before, pixel for pixel",
+            "copies count twice", "keep one of each",
+        )  # fmt: skip
+
+
+def _judge_near(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+    """Images that are nearly equal: frames of one scene, re-encoded or smaller copies."""
+    if len(seen.places) < 2:
+        return
+    hashes = np.array([fingerprint.hash for fingerprint in seen.fingerprints], np.uint64)
+    greys = np.stack([fingerprint.grey for fingerprint in seen.fingerprints])
+    digests = [fingerprint.pixels for fingerprint in seen.fingerprints]
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    order = {split: number for number, split in enumerate(splits)}
+    for pair in near_pairs(hashes, greys).tolist():
+        if digests[pair[0]] != digests[pair[1]]:
+            first, second = sorted(pair, key=lambda place: (order[seen.places[place][0]], place))
+            found.setdefault((seen.places[first][0], seen.places[second][0]), []).append((first, second))
+    for (early, late), pairs in sorted(found.items(), key=lambda entry: (entry[0][0] == entry[0][1], entry[0])):
+        count = len({second for _, second in pairs})
+        if early != late:
+            _add_pairs(
+                report, seen, pairs, "near-leak",
+                f"leak: {_counted(count, 'image')} of {late} {_are(count)} nearly equal to images of {early}",
+                f"the scores on {late} flatter",
+                "keep images of one scene, and copies of one image, in one split",
+            )  # fmt: skip
+        else:
+            _add_pairs(
+                report, seen, pairs, "near-copies",
+                f"{_counted(count, 'image')} of {early} {_are(count)} nearly equal to others of it",
+                "frames of one scene, or copies", "keep them in one split; fewer of them train as well",
+            )  # fmt: skip
+
+
+def _add_pairs(
+    report: CheckReport, seen: Seen, pairs: list[tuple[int, int]], kind: str, text: str, so: str, mend: str
+) -> None:
+    """A finding about pairs: the first few by name, and how many of them are labelled differently."""
+    if not pairs:
+        return
+    spec = report.dataset
+    shown = [f"{file_name(spec, seen.places[b][1])} = {file_name(spec, seen.places[a][1])}" for a, b in pairs]
+    if kind.startswith("near"):
+        shown = [line.replace(" = ", " ~ ") for line in shown]
+    text = f"{text} ({first_few(shown)}): {so}"
+    prints = seen.fingerprints
+    different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if not kind.startswith("near") else 0
+    if different:
+        text += f"; labelled differently: {_counted(different, 'pair')}"
+    report.add(kind, text, mend, pairs=tuple((seen.places[a], seen.places[b]) for a, b in pairs))
+
+
+def _judge_strangers(report: CheckReport) -> None:
+    """Files of the data set's folders that belong to no item."""
+    said = [finding.text for finding in report.findings if finding.kind == "unpaired"]
+    for folder, names, what in strangers(report.dataset):
+        if what.startswith("image") and any(text.startswith(f"{folder}: ") for text in said):
+            continue
+        report.add(
+            "unpaired",
+            f"{folder}: {_counted(len(names), what)} ({first_few(names)})",
+            "pair them by name, list them, or move them away (--fix leaves them out)",
+        )
+
+
+def strangers(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
+    """Folder, file names and what they are: images without a mask, masks without an image, pairs on no list."""
+    if spec.layout not in ONE_MASK_PER_IMAGE:
+        return []
+    items = [item for split in spec.splits.values() for item in split if item.labels is None and item.pixels is None]
+    used = {path for item in items for path in (item.image, item.mask)}
+    folders = {"image": sorted({item.image.parent for item in items}), "mask": sorted({i.mask.parent for i in items})}
+    if set(folders["image"]) & set(folders["mask"]):
+        return []
+    left = {
+        kind: [path for folder in paths for path in image_files(folder) if path.parent == folder and path not in used]
+        for kind, paths in folders.items()
+    }
+    stems = {kind: {path.stem for path in paths} for kind, paths in left.items()}
+    served = {item.image.stem + ending for item in items for ending in MASK_ENDINGS}  # by another mask of theirs
+    listed = {
+        "image": {stem.removesuffix(ending) for stem in stems["mask"] for ending in MASK_ENDINGS},
+        "mask": {stem + ending for stem in stems["image"] for ending in MASK_ENDINGS},
+    }
+    found = []
+    for kind, words in (("image", "without a mask"), ("mask", "without an image")):
+        for folder in folders[kind]:
+            here = [path for path in left[kind] if path.parent == folder]
+            if kind == "mask":
+                here = [path for path in here if path.stem not in served]
+            bare = [path.name for path in here if path.stem not in listed[kind]]
+            rest = [path.name for path in here if path.stem in listed[kind]]
+            if bare:
+                found.append((folder, bare, f"{kind} {words}"))
+            if rest and kind == "image":
+                found.append((folder, rest, "pair in no split"))
+    return found
+
+
+def _some(report: CheckReport, places: Sequence[Place]) -> str:
+    return first_few([file_name(report.dataset, item) for _, item in places])
+
+
+def _counted(count: int, what: str) -> str:
+    """``1 image without a mask``, ``2 images without a mask``."""
+    noun, _, rest = what.partition(" ")
+    return f"{count} {noun}{'' if count == 1 else 's'}{' ' + rest if rest else ''}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

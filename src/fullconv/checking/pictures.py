@@ -1,0 +1,88 @@
+"""Pictures for the page of a check: small JPEGs as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from fullconv.checking.smoothing import decode_strays
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.loader import read_item_pixels, read_sample
+from fullconv.draw import as_rgb, colorize, overlay
+from fullconv.errors import DataError
+from fullconv.images.mask_reading import read_mask
+
+WIDTH = 260
+STRAY = np.array([255, 0, 255], np.uint8)
+"""The colour of pixels that stand for no class, in pictures of faulty masks."""
+
+
+def sample_pictures(spec: DatasetSpec, item: Item) -> list[str]:
+    """Image, and its labels in the classes' colours over it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    sample = read_sample(spec, item)
+    image, labels = _small(as_rgb(sample.image)), _small(sample.labels)
+    return [data_uri(image), data_uri(overlay(image, labels, spec.classes, 0.65))]
+
+
+def image_picture(spec: DatasetSpec, item: Item) -> str:
+    """The image alone; empty where it cannot be read."""
+    try:
+        image = read_sample(spec, item).image if spec.shapes is not None else read_item_pixels(spec, item).image
+    except DataError:
+        return ""
+    return data_uri(_small(as_rgb(image)))
+
+
+def fault_pictures(spec: DatasetSpec, item: Item) -> list[str]:
+    """What can be shown of a faulty pair: the image, and the mask with unknown pixels in magenta; empty where not."""
+    return [image_picture(spec, item), _mask_picture(spec, item)]
+
+
+def _mask_picture(spec: DatasetSpec, item: Item) -> str:
+    ignore = spec.classes.ignore_index
+    if item.labels is not None:
+        try:
+            return data_uri(colorize(_small(item.labels.read(len(spec.classes), ignore)), spec.classes))
+        except DataError:
+            return ""
+    try:
+        mask = read_mask(item.mask)
+    except DataError:
+        return ""
+    decoded = decode_strays(mask, spec)
+    if decoded is None:
+        return data_uri(_small(as_rgb(mask.stored))) if mask.kind == "colour" else ""
+    labels = _small(np.where(decoded.stray, ignore, decoded.labels))
+    picture = colorize(labels, spec.classes)
+    picture[_small(decoded.stray.astype(np.uint8), spread=True) > 0] = STRAY
+    return data_uri(picture)
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture uint8 ``[h, w, 3]`` as the value of an ``src`` attribute."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _small(array: np.ndarray, spread: bool = False) -> np.ndarray:
+    """At most :data:`WIDTH` wide: pixels averaged, labels ``[h, w]`` by nearest neighbour, or (``spread``) maximum."""
+    height, width = array.shape[:2]
+    if width <= WIDTH:
+        return array
+    size = (WIDTH, max(1, round(height * WIDTH / width)))
+    if array.ndim == 3:
+        return np.asarray(Image.fromarray(array).resize(size, Image.Resampling.BOX))
+    if spread:
+        shares = np.asarray(Image.fromarray(array.astype(np.float32)).resize(size, Image.Resampling.BOX))
+        return (shares > 0).astype(np.uint8)
+    rows = (np.arange(size[1]) + 0.5) * height / size[1]
+    columns = (np.arange(size[0]) + 0.5) * width / size[0]
+    return array[rows.astype(int)[:, None], columns.astype(int)]

@@ -1,0 +1,215 @@
+"""Reading one item once: its labels counted, its picture's fingerprint, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fullconv.checking.duplicates import difference_hash, small_grey
+from fullconv.checking.findings import UNDECIDED
+from fullconv.checking.forms import Form, form_of
+from fullconv.checking.smoothing import decode_strays, smoothed_share
+from fullconv.checking.values import ValueCounts, read_counted
+from fullconv.data.annotations import Drawing
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.loader import read_sample, refuse_unlabelled, void_where
+from fullconv.data.mixing import Relabelled
+from fullconv.data.turning import size_line
+from fullconv.errors import DataError
+from fullconv.images.files import opened
+from fullconv.images.mask_file import UnfitMask
+from fullconv.images.mask_reading import read_mask
+from fullconv.images.masks import MaskQuestion, read_labels
+from fullconv.images.tiff_image import tiff_header
+
+MENDS = {
+    "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
+    "jpeg": "export the mask again as PNG: what JPEG changed cannot be told any more (--fix leaves the pair out)",
+    "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
+    "form": "export the mask as one map of ids, or of colours (--fix leaves the pair out)",
+    UNDECIDED: "write what the line says into dataset.yaml: only you can know",
+    "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or mend the mask "
+    "(--fix leaves the pair out)",
+    "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
+    "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...})",
+}
+_DEPTHS = {
+    "1": "grey, 1 bit",
+    "L": "grey, 8 bits",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGB with alpha",
+}
+
+
+class Fault(NamedTuple):
+    """What is wrong with an item: a kind of :data:`MENDS` and a line."""
+
+    kind: str
+    text: str
+
+
+class Fingerprint(NamedTuple):
+    """What tells equal and nearly equal images: digests of pixels and labels, difference hash, uint8 ``[256]``."""
+
+    pixels: bytes
+    labels: bytes
+    hash: int
+    grey: np.ndarray
+
+
+@dataclass(frozen=True)
+class Look:
+    """What reading an item found; the counts are there where nothing is wrong with it.
+
+    Attributes:
+        faults: what is wrong.
+        encoding: how the labels are stored, in words.
+        size: ``(height, width)``.
+        counts: labelled pixels per class, int64 ``[classes]``.
+        void: pixels without a label.
+        between: border pixels whose id lies between their neighbours', and all border pixels.
+        fingerprint: of the image and its labels.
+        values: of the image, counted.
+        form: what its mask's file says beside the labels.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    encoding: str = ""
+    size: tuple[int, int] = (0, 0)
+    counts: np.ndarray | None = None
+    void: int = 0
+    between: tuple[int, int] = (0, 0)
+    fingerprint: Fingerprint | None = None
+    values: ValueCounts | None = None
+    form: Form = field(default_factory=Form)
+
+
+def look(spec: DatasetSpec, item: Item) -> Look:
+    """Read an item; never raises for bad data."""
+    faults: list[Fault] = []
+    encoding = _stored_as(spec, item)
+    image, labels, values = _read_both(spec, item, faults)
+    if image is not None and labels is not None and image.shape[:2] != labels.shape:
+        faults.append(_size_fault(item, image.shape, labels.shape))
+    if faults or image is None or labels is None:
+        return Look(tuple(faults), encoding)
+    ignore = spec.classes.ignore_index
+    counts = np.bincount(labels[labels != ignore].ravel(), minlength=len(spec.classes)).astype(np.int64)
+    void = labels.size - int(counts.sum())
+    between = smoothed_share(labels, ignore) if (counts > 0).sum() > 2 else (0, 0)
+    print_of, form = _fingerprint(image, labels), form_of(spec, item)
+    return Look((), encoding, labels.shape, counts, void, between, print_of, values, form)
+
+
+def _read_both(
+    spec: DatasetSpec, item: Item, faults: list[Fault]
+) -> tuple[np.ndarray | None, np.ndarray | None, ValueCounts | None]:
+    """Image and labels, each None where it cannot be read, and the image's values counted."""
+    if spec.shapes is not None:
+        sample = read_sample(spec, item)
+        return sample.image, sample.labels, None
+    image = labels = blank = values = None
+    try:
+        image, blank, values = read_counted(spec, item)
+    except DataError as error:
+        faults.append(Fault("unreadable", str(error)))
+    classes, ignore = len(spec.classes), spec.classes.ignore_index
+    try:
+        if item.labels is not None:
+            labels = item.labels.read(classes, ignore)
+        else:
+            labels = read_labels(item.mask, spec.encoding, classes, ignore)
+    except DataError as error:
+        faults.append(_mask_fault(spec, item, error, None if image is None else image.shape[:2]))
+        return image, None, values
+    try:
+        refuse_unlabelled(spec, item, labels)
+    except DataError as error:
+        faults.append(Fault("ids", str(error)))
+    if blank is not None and blank.shape == labels.shape:
+        labels = void_where(blank, labels, ignore)
+    return image, labels, values
+
+
+def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int, ...] | None) -> Fault:
+    """What is wrong with labels that could not be read, by the decoder's own ``error``.
+
+    A mask of another size than the image's (``size``) is that first: no mend of its values would help.
+    """
+    text = str(error)
+    if item.labels is not None:
+        return Fault(UNDECIDED if isinstance(error, MaskQuestion) else "unreadable", text)
+    try:
+        mask = read_mask(item.mask)
+    except UnfitMask:
+        return Fault("form", text)
+    except DataError:
+        return Fault("jpeg" if "compression changes labels" in text else "unreadable", text)
+    if size is not None and mask.size != size:
+        return _size_fault(item, size, mask.size)
+    if isinstance(error, MaskQuestion):
+        return Fault(UNDECIDED, text)
+    decoded = decode_strays(mask, spec)
+    if decoded is None:
+        return Fault("colours" if mask.kind == "colour" else "form", text)
+    if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not spec.encoding.values):
+        return Fault("ids", text)
+    count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
+    sorts = len(np.unique(stray, axis=0))
+    coloured = decoded.raw.shape[2] == 3
+    what = ("colours" if coloured else "values") if sorts > 1 else ("colour" if coloured else "value")
+    row, column = (int(places[0]) for places in np.nonzero(decoded.stray))
+    first = tuple(int(value) for value in stray[0]) if coloured else int(stray[0, 0])
+    line = (
+        f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} that "
+        f"stand for no class, such as {first} at row {row}, column {column}, near those of the classes"
+    )
+    return Fault("smoothed", line)
+
+
+def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fault:
+    return Fault("size", size_line(item, image, mask))
+
+
+def _stored_as(spec: DatasetSpec, item: Item) -> str:
+    """How an item's labels are stored, in words."""
+    if spec.shapes is not None:
+        return "drawn with the scene"
+    if isinstance(item.labels, Relabelled):  # of a mixture
+        return "drawn with the scene" if item.labels.shapes is not None else _stored_as(spec, item.labels.item)
+    if isinstance(item.labels, Drawing):
+        return f"outlines, drawn as {item.labels.tool} does"
+    if item.labels is not None:
+        return "read by the layout's own rule, not as mask files of ids"
+    return _file_kind(item.mask)
+
+
+def _file_kind(path: Path) -> str:
+    if path.suffix.lower() == ".npy":
+        return "array (.npy)"
+    header = tiff_header(path)
+    if header is not None and not (header.plain and header.pages == 1):
+        many = f"{header.pages} pages" if header.pages > 1 else f"{header.samples} band{'s' * (header.samples > 1)}"
+        return f"{many} of {header.dtype} (TIFF)"
+    try:
+        with opened(path) as image:
+            depth = "grey, 16 bits" if image.mode.startswith("I") else _DEPTHS.get(image.mode, image.mode)
+            return f"{depth} ({image.format})"
+    except DataError:
+        return "unreadable"
+
+
+def _fingerprint(image: np.ndarray, labels: np.ndarray) -> Fingerprint:
+    grey = small_grey(image)
+    return Fingerprint(_digest(image), _digest(labels), difference_hash(grey), grey.reduced)
+
+
+def _digest(array: np.ndarray) -> bytes:
+    shape = str(array.shape).encode()
+    return hashlib.blake2b(array.ravel().data.cast("B"), digest_size=16, key=shape).digest()

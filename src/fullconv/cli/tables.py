@@ -1,0 +1,155 @@
+"""Scores, findings and model headers as tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from fullconv.checking.findings import CheckReport
+from fullconv.checking.values import value_lines
+from fullconv.evaluation.metrics import Scores
+from fullconv.spec import Values
+
+if TYPE_CHECKING:
+    from fullconv.models.catalogue import Weights
+    from fullconv.training.sweep import Swept
+
+
+def score_table(scores: Scores, console: Console | None = None) -> None:
+    """Per-class scores, then the four means."""
+    console = console or Console(emoji=False)
+    table = Table(
+        Column("class", overflow="fold"),
+        *(_right(name) for name in ("IoU", "accuracy", "pixels")),
+        title=f"{scores.images} images",
+    )
+    for name, iou, accuracy, pixels in zip(
+        scores.classes.names, scores.iou, scores.accuracy, scores.pixels, strict=True
+    ):
+        shown = ("not labelled", "-") if name in scores.unlabelled else (_score(iou), _score(accuracy))
+        table.add_row(escape(name), *shown, f"{pixels:,}")
+    console.print(table)
+    console.print(
+        f"mean IoU {_score(scores.mean_iou)}  pixel accuracy {_score(scores.pixel_accuracy)}  "
+        f"mean accuracy {_score(scores.mean_accuracy)}  fw IoU {_score(scores.fw_iou)}  loss {_score(scores.loss)}",
+        highlight=False,
+    )
+    if scores.absent:
+        console.print(
+            f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}",
+            highlight=False,
+            markup=False,
+        )
+    for note in scores.notes:
+        console.print(note, highlight=False, markup=False)
+
+
+def models_table(networks: list[str], weights: list[Weights], console: Console | None = None) -> None:
+    """Networks by name, then trained weights with their licences."""
+    console = console or Console(emoji=False)
+    console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
+    console.print("whole networks of other libraries: --model torchvision or smp, --encoder NAME as they call it")
+    table = Table(Column("encoder, or MODEL where it has a slash", no_wrap=True, min_width=35), "licence", "")
+    for row in weights:
+        table.add_row(row.name, row.licence, "" if row.commercial else "not known to allow commercial use")
+    console.print(table)
+
+
+def sweep_table(swept: Swept, console: Console | None = None) -> None:
+    """One row per run."""
+    console = console or Console(emoji=False)
+    names = ("mean train loss", "last train loss", "last val loss", "best mean IoU", "epoch", "seconds")
+    table = Table(escape(swept.option), *(_right(name) for name in names))
+    for row in swept.rows:
+        losses = [f"{row[name]:.4f}" for name in ("mean_train_loss", "last_train_loss", "last_val_loss")]
+        iou = "-" if row["best_mean_iou"] is None else f"{row['best_mean_iou']:.4f}"
+        table.add_row(escape(row["value"]), *losses, iou, str(row["best_epoch"]), f"{row['seconds']:.0f}")
+    console.print(table)
+    if swept.idle:
+        line = f"note: every value of {swept.option} gave the same figures: it has no effect here"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"table: {swept.table}\nimage | truth | each run: {swept.picture}", highlight=False, soft_wrap=True)
+
+
+def check_table(report: CheckReport, console: Console | None = None) -> None:
+    """What was found, per split and class, then notes and problems with what to do about them."""
+    console = console or Console(emoji=False)
+    spec = report.dataset
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes")
+    for reason in spec.reasons:
+        say(f"  {reason}")
+    if spec.licence:
+        say(f"  licence of the public data of this layout: {spec.licence}")
+    sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
+    if len(report.sizes) > 4:
+        sizes += f" and {len(report.sizes) - 4} more sizes"
+    say(f"sizes: {sizes}")
+    say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
+    if report.values is not None:
+        kind = "8 bits" if spec.values is None or not spec.values.range else f"range {spec.values}"
+        say(f"values of the images: {kind}")
+        for line in value_lines(spec, report.values):
+            say(line)
+    declared = "declared" if spec.declared else "counted from the masks, not declared"
+    present = f"{len(report.present())} of {len(spec.classes)} classes are present"
+    say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
+    splits = list(report.images)
+    heads = [f"{split}\n{what}" for split in splits for what in ("pixels", "images")]
+    weights = report.median_frequency_weights() if "train" in report.pixels else []
+    table = Table(Column("class", min_width=13), *map(_right, heads), *([_right("weight")] if weights else []))
+    for index, name in enumerate(spec.classes.names):
+        cells = []
+        for split in splits:
+            total = max(int(report.pixels[split].sum()), 1)
+            cells += [f"{report.pixels[split][index] / total:.2%}", str(int(report.presence[split][index]))]
+        table.add_row(escape(name), *cells, *([f"{weights[index]:.3g}"] if weights else []))
+    table.add_section()
+    cells = [cell for split in splits for cell in (f"{report.void_share(split):.2%}", str(report.images[split]))]
+    table.add_row("ignored / all", *cells)
+    console.print(table)
+    for word, problem in (("note", False), ("problem", True)):
+        for finding in report.shown(problem):
+            say(f"{word}: {finding.text}\n  mend: {finding.mend}")
+    count = len(report.problems)
+    say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
+
+
+def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:
+    """What a model file says of itself."""
+    console = console or Console(emoji=False)
+    model, classes, preprocessing = header["model"], header["classes"], header["preprocessing"]
+    table = Table(show_header=False)
+    rows = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "network": f"{model['name']} on {model['encoder']}, {model['in_channels']} channels",
+        "network arguments": str(model["model_args"] or "-"),
+        "encoder arguments": str(model["encoder_args"] or "-"),
+        "classes": f"{len(classes['names'])}: {', '.join(classes['names'])}",
+        "ignored id": str(classes["ignore_index"]),
+        "mean, std": f"{preprocessing['mean']}, {preprocessing['std']} of pixels / 255",
+        "values": str(Values.from_dict(stored)) if (stored := preprocessing.get("values")) else "8 bits",
+        "resize": str(preprocessing.get("resize") or "none, any size"),
+        "encoder weights licence": header.get("weights_licence") or "not stated",
+        "written by": f"fullconv {header.get('fullconv', '?')}, format {header['format_version']}",
+    }
+    rows |= {key: str(value) for key, value in header.get("provenance", {}).items()}
+    for key, value in rows.items():
+        table.add_row(key, escape(value))
+    console.print(table)
+
+
+def _score(value: float) -> str:
+    return "nan (absent)" if math.isnan(value) else f"{value:.4f}"
+
+
+def _right(name: str) -> Any:
+    return Column(name, justify="right")

@@ -1,0 +1,63 @@
+"""``check``, ``convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.cli.verbs.shared import app, progress_bar
+from fullconv.errors import DataError
+
+
+@app.command
+def check(data: str, /, *, json: Path | None = None, html: Path | None = None, fix: Path | None = None) -> int:
+    """Read all of DATA and say what is in it, what would go wrong in training, and how to fix it.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    json
+        Also write the findings to this file.
+    html
+        Also write them to this file as a page with pictures; it needs no other file.
+    fix
+        Also write a fixed copy of DATA to this new folder; DATA itself is never changed.
+    """
+    import fullconv
+    from fullconv.cli.tables import check_table
+
+    with progress_bar() as progress:
+        report = fullconv.check(data, json=json, html=html, fix=fix, progress=progress)
+    check_table(report)
+    if html is not None:
+        print(f"page: {html}")
+    for line in report.fixed:
+        print(line)
+    return DataError.exit_code if report.problems else 0
+
+
+@app.command
+def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -> int:
+    """Write DATA in another layout into the new folder OUT, and say what the layout cannot hold.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    out
+        The folder to make.
+    to
+        folder (holds everything), voc, cityscapes, coco, or webdataset (tar shards; holds everything).
+    classes
+        The classes of the copy by name, in the order of their ids: some of DATA's, or several as one, for example
+        ``'road, vehicle=car+truck, rest=*'``, where ``*`` is what is not named. Others become void. By default all as
+        they are.
+    """
+    import fullconv
+
+    with progress_bar() as progress:
+        done = fullconv.convert(data, out, to, classes=classes, progress=progress)
+    print(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
+    for line in (*done.reasons, *done.notes):
+        print(f"  {line}")
+    return 0

@@ -1,0 +1,123 @@
+"""``info``, ``models``, ``synsets``, ``import``, ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.cli.verbs.shared import app
+from fullconv.errors import UsageError
+
+
+@app.command
+def info(model: Path, /) -> int:
+    """Say what MODEL is: network, classes, preprocessing, where it comes from.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    """
+    import fullconv
+    from fullconv.cli.tables import info_table
+
+    said = fullconv.info(model)
+    info_table(Path(said["file"]), said)
+    print(f"sees {said['sees']}")
+    return 0
+
+
+@app.command
+def models(pattern: str = "", /) -> int:
+    """List networks, encoders and trained weights with their licences.
+
+    Parameters
+    ----------
+    pattern
+        Part of a name, or a glob such as 'convnext*'; without it a short list is shown.
+    """
+    from fullconv.cli.tables import models_table
+    from fullconv.models.catalogue import known_weights, networks
+
+    found = known_weights(pattern)
+    if not found:
+        raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
+    models_table(networks(), found)
+    return 0
+
+
+@app.command
+def synsets(name: str, /) -> int:
+    """List the ImageNet classes that a synset covers: what heatmap --synset looks for.
+
+    Parameters
+    ----------
+    name
+        A WordNet id (n02084071) or a word (dog).
+    """
+    from fullconv.models.synsets import called, classes_of, id_to_words
+
+    chosen, *others = called(name)
+    indices = classes_of([chosen])
+    print(f"{chosen.id} {chosen.words}, classes: {len(indices)}")
+    for index in indices:
+        print(f"{index:4} {id_to_words(index)}")
+    for other in others:
+        print(f"also called {name}: {other.id} {other.words}, classes: {len(classes_of([other]))}")
+    return 0
+
+
+@app.command(name="import")
+def import_model(
+    model: Path, out: Path, /, *, classes: str = "", mean: str = "", std: str = "", head_weights: str = ""
+) -> int:
+    """Make a model file of a network that another library saved.
+
+    Parameters
+    ----------
+    model
+        A folder that save_pretrained of segmentation_models.pytorch wrote (config.json and model.safetensors), the
+        checkpoint (.ckpt) of MindSpore's FCN-8s, or Keras's ResNet-50 (.h5), which gives weights for heatmap. For other
+        kinds it says what to do.
+    out
+        The model file to write, ending in .safetensors.
+    classes
+        Names of the output channels, separated by commas; not for Keras's ResNet-50.
+    mean
+        What the training images were normalised with, of 1: 0.485,0.456,0.406 by default (ImageNet's), for the files
+        do not say.
+    std
+        The standard deviations of the same, by default 0.229,0.224,0.225.
+    head_weights
+        An HDF5 file with datasets w and b: the last layer of a Keras network that was saved without it.
+    """
+    import fullconv
+
+    given = {option: _numbers(f"--{option}", text) if text else None for option, text in (("mean", mean), ("std", std))}
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    for line in fullconv.import_model(model, out, classes=names, head_weights=head_weights, **given):
+        print(line)
+    return 0
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{option} must be numbers separated by commas, found {text!r}") from error
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
+    """Train FCN-8s on the built-in shapes data, evaluate it, predict new scenes.
+
+    Parameters
+    ----------
+    out
+        Where everything goes; what an earlier demo left there is replaced.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    import fullconv
+
+    fullconv.demo(out, workers)
+    return 0

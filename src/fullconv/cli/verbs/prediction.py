@@ -1,0 +1,161 @@
+"""``predict``, ``heatmap``."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.cli.verbs.shared import app, complain
+from fullconv.errors import DataError, UsageError
+
+
+@app.command
+def predict(
+    model: Path,
+    /,
+    *images: str,
+    out: Path,
+    overlay: bool = False,
+    overlay_classes: str = "",
+    probabilities: bool = False,
+    tile: int = 2048,
+    overlap: int | None = None,
+    crf: bool = False,
+    crf_with: str = "",
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Write a mask STEM.png under --out for every image.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    images
+        Image files, folders of them, or globs.
+    out
+        The folder for the masks.
+    overlay
+        Also write STEM.overlay.png, the classes' colours over the image.
+    overlay_classes
+        Paint these classes alone there: road,sidewalk.
+    probabilities
+        Also write STEM.npz with the float16 probabilities [classes, height, width].
+    tile
+        Images larger than this go in tiles of this side, with bounded memory.
+    overlap
+        Overlap of neighbouring tiles in pixels; by default so much that labels are those of the whole image, but at
+        most half a tile. Where that is not enough it is said; fullconv info MODEL shows how far the network sees.
+    crf
+        Refine the masks with a fully connected CRF: edges follow the image, specks vanish. Holds the probabilities
+        of the whole image, whatever --tile.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    """
+    import fullconv
+
+    result = fullconv.predict(
+        model,
+        images,
+        out,
+        overlay=overlay,
+        overlay_classes=[name.strip() for name in overlay_classes.split(",")] if overlay_classes else None,
+        probabilities=probabilities,
+        tile=tile,
+        overlap=overlap,
+        crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
+        device=device,
+        precision=precision,
+        progress=lambda path, error: complain(error) if error else None,
+    )
+    print(f"{len(result.written)} masks in {out}")
+    for note in result.notes:
+        print(f"  {note}")
+    if result.failed:
+        complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images have no mask")
+    return 1 if result.failed else 0
+
+
+@app.command
+def heatmap(
+    *images: str,
+    synset: list[str],
+    out: Path,
+    encoder: str = "resnet50",
+    encoder_weights: str = "imagenet",
+    head_weights: str = "",
+    sizes: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    combine: str = "geometric",
+    flip: bool = False,
+    threshold: float = 0.0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
+
+    Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out.
+
+    Parameters
+    ----------
+    images
+        Image files, folders of them, or globs.
+    synset
+        A WordNet id (n02084071) or a word (dog); several are looked for together.
+    out
+        The folder for the maps.
+    encoder
+        A timm classifier, torchvision's as torchvision/NAME, or keras_resnet50.
+    encoder_weights
+        imagenet (downloaded once), none, or a file; for keras_resnet50 an .h5 file of Keras.
+    head_weights
+        An HDF5 file with datasets w and b for the last layer alone.
+    sizes
+        HEIGHTxWIDTH that the image is brought to, several; by default heights 400, 800 and 1600.
+    combine
+        How the maps are joined: geometric, arithmetic or max.
+    flip
+        Average with the maps of the mirrored image.
+    threshold
+        Above 0, also write STEM.labels.png: where the map reaches this share of its maximum.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    """
+    from fullconv.heatmapper import HeatMapper
+    from fullconv.models.synsets import find_synset
+    from fullconv.prediction.heat_maps import heatmap as find
+    from fullconv.prediction.heat_maps import parse_size
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs")
+    chosen = [parse_size(text) for text in sizes] if sizes else None
+    for name in synset:
+        find_synset(name)  # refuses an unknown one before weights are fetched
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        mapper = HeatMapper.load(
+            encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
+        )
+    for warning in caught:
+        if warning.category is UserWarning:
+            complain(f"warning: {warning.message}")
+    failed: list[DataError] = []
+
+    def unreadable(error: DataError) -> None:
+        failed.append(error)
+        complain(str(error))
+
+    found = find(
+        images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
+        threshold=threshold, unreadable=unreadable,
+    )  # fmt: skip
+    print(f"{len(found)} heat maps in {out}")
+    return 1 if failed else 0

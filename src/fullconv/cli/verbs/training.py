@@ -1,0 +1,163 @@
+"""``train``, ``sweep``, ``evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.cli.verbs.shared import app, as_json
+from fullconv.training.config import TrainConfig
+
+
+@app.command
+def train(
+    data: str,
+    /,
+    *,
+    out: Path | None = None,
+    recipe: Path | None = None,
+    resume: bool = False,
+    config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+) -> int:
+    """Train a network on DATA.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    out
+        The run folder; by default runs/DATA-MODEL-N. It is never overwritten.
+    recipe
+        A YAML file of the options below; flags override it.
+    resume
+        Continue the run --out (by default runs/latest) where it stopped.
+    config
+        Training options.
+    """
+    import fullconv
+
+    given = config.model_dump(exclude_unset=True) if config else {}
+    fullconv.train(data, out, recipe=recipe, resume=resume, **given)
+    return 0
+
+
+@app.command
+def sweep(
+    data: str,
+    /,
+    *,
+    over: str,
+    out: Path,
+    recipe: Path | None = None,
+    jobs: int = 1,
+    config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+) -> int:
+    """Train once for each value of one option: one table, one picture of the same samples.
+
+    Called again with the same --out, finished runs are kept and interrupted ones go on.
+
+    Parameters
+    ----------
+    data
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    over
+        OPTION=VALUE,VALUE,..., for example rate=0.001,0.0003, 'crop=[256,256],[384,384]' or (VGG16)
+        encoder-args.dropout=0.5,0.25.
+    out
+        The folder for the runs, sweep.csv and sweep.png.
+    recipe
+        A YAML file of the options below; flags override it.
+    jobs
+        Runs at a time; they share the cores.
+    config
+        Training options.
+    """
+    from fullconv.cli.tables import sweep_table
+    from fullconv.training.sweep import sweep as train_each
+
+    given = config.model_dump(exclude_unset=True) if config else {}
+    found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=print, **given)
+    sweep_table(found)
+    return 0
+
+
+@app.command
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    split: str = "val",
+    restrict: bool = False,
+    crf: bool = False,
+    crf_with: str = "",
+    tile: int = 2048,
+    overlap: int | None = None,
+    json: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int | None = None,
+) -> int:
+    """Score MODEL on DATA at full image resolution: the masks that predict writes, against the truth.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    data
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    split
+        The split to score.
+    restrict
+        Choose the class of each pixel among those that DATA labels. Without it a pixel predicted as another class is an
+        error, as it would be in a mask that predict writes; how many there are is said.
+    crf
+        Refine the label maps with a fully connected CRF first; the loss stays the network's own.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+    tile
+        As for predict.
+    overlap
+        As for predict.
+    json
+        Also write the scores to this file.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    from fullconv.cli.tables import score_table
+    from fullconv.crf import CRF
+    from fullconv.evaluation.evaluate import evaluate as score
+    from fullconv.evaluation.evaluate import other_range
+    from fullconv.files import write_text
+    from fullconv.formats.open import open_dataset
+    from fullconv.pretrained import load
+
+    refinement = CRF.parse(crf_with) if crf or crf_with else None
+    segmenter, spec = load(model, device, precision), open_dataset(data)
+    if line := other_range(segmenter, spec):
+        print(line)
+    scores = score(
+        segmenter,
+        spec,
+        split,
+        restrict=restrict,
+        crf=refinement,
+        tile=tile,
+        overlap=overlap,
+        workers=workers,
+    )
+    score_table(scores)
+    if refinement:
+        print(f"after {refinement}; the loss is the network's own")
+    if json is not None:
+        settings = dataclasses.asdict(refinement) if refinement else None
+        asked = {"model": str(model), "data": data, "split": split, "restrict": restrict, "crf": settings}
+        write_text(json, as_json({**scores.to_dict(), **asked}))
+    return 0

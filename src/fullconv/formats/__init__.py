@@ -1,0 +1,1 @@
+"""Other people's layouts: recognised, opened, described, written."""

@@ -1,0 +1,74 @@
+"""The classes of masks in containers: from a file beside them, else counted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from fullconv.errors import DataError
+from fullconv.files import ORIGIN
+from fullconv.formats.description import Description
+from fullconv.formats.mask_classes import counted_names
+from fullconv.formats.survey import Contents, contents_of, settle
+from fullconv.images.encoded import Place
+from fullconv.images.encoding import MaskEncoding
+from fullconv.spec import ClassSet
+from fullconv.text import parse_json, read_text
+
+COUNTED, FIRST = 1000, 20
+NAMES = "id2label.json"
+
+
+def count_classes(
+    root: Path, description: Description, masks: Sequence[Place], reasons: list[str]
+) -> tuple[ClassSet, MaskEncoding]:
+    """From ``dataset.yaml``, ``id2label.json``, or counted from at most 1000 masks, evenly spaced."""
+    given = description.class_set()
+    encoding = description.encoding(given)
+    if given is not None:
+        reasons.append("classes from dataset.yaml")
+        return given, settle(_look(root, masks), encoding, given, reasons)
+    listing = root / NAMES
+    if listing.is_file():
+        names = _id2label(listing)
+        reasons.append(f"class names from {listing.name}")
+        values = {} if list(names) == list(range(len(names))) else {value: i for i, value in enumerate(names)}
+        if values:
+            reasons.append("its ids are not 0, 1, 2, ...: they are numbered in their order")
+        classes = ClassSet(tuple(names.values()))
+        encoding = dataclasses.replace(encoding, values=values)
+        return classes, settle(_look(root, masks), encoding, classes, reasons)
+    looked = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // COUNTED)]]
+    numbered, encoding = counted_names(root, looked, encoding)
+    reasons.append(
+        f"class names are not given: {len(numbered)} classes counted from {len(looked)} of {len(masks)} masks, "
+        f"evenly spaced (largest id {len(numbered) - 1})"
+    )
+    classes = ClassSet(numbered)
+    return classes, settle(looked, encoding, classes, reasons)
+
+
+def _look(root: Path, masks: Sequence[Place]) -> list[Contents]:
+    """What the first masks hold: neighbours, which are read together; those that cannot be read are named later.
+
+    Nothing is fetched for it: of shards that lie elsewhere it says nothing.
+    """
+    found = list[Contents]()
+    for mask in masks[:FIRST] if not (root / ORIGIN).is_file() else ():
+        with suppress(DataError):
+            found.append(contents_of(mask.file()))
+    return found
+
+
+def _id2label(listing: Path) -> dict[int, str]:
+    """Ids and names, in the order of the ids."""
+    text = read_text(listing)
+    try:
+        content = {int(value): str(name) for value, name in parse_json(text).items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f'{listing}: expected {{"0": "name", "1": "name", ...}} ({error}); correct it') from error
+    if not content or len(set(content.values())) < len(content) or min(content) < 0:
+        raise DataError(f"{listing}: expected a different name for each id from 0 on; correct it")
+    return dict(sorted(content.items()))

@@ -1,0 +1,135 @@
+"""Any recognised data set -> another layout, with what is lost on the way named."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.grouping import regrouped
+from fullconv.data.loader import read_sample
+from fullconv.errors import FullconvError, UsageError
+from fullconv.formats.open import open_dataset
+from fullconv.formats.write import TARGETS, Writer, free_name
+
+
+@dataclass
+class Converted:
+    """What :func:`convert` did.
+
+    Attributes:
+        out: the new folder.
+        images: per split.
+        reasons: how the data were read; one line each.
+        notes: what the target cannot hold, and every rule applied in writing; one line each.
+    """
+
+    out: Path
+    images: dict[str, int] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def convert(
+    data: str | os.PathLike[str] | DatasetSpec,
+    out: str | os.PathLike[str],
+    to: str = "folder",
+    *,
+    classes: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Converted:
+    """Write a data set in another layout.
+
+    Images keep their own files where the target takes them; label maps are written as they are read, id by id.
+
+    Args:
+        data: whatever :func:`fullconv.open_dataset` takes.
+        out: a folder that does not exist; it appears when all of it is written.
+        to: one of :data:`TARGETS`.
+        classes: other classes by name (:func:`fullconv.data.grouping.regrouped`); empty for those of the data.
+        progress: called with the number of images done and of all.
+
+    Raises:
+        UsageError: ``out`` exists, an unknown target, classes that it cannot hold or that the data do not have.
+        DataError: a file that cannot be read.
+    """
+    out = Path(out)
+    if to not in TARGETS:
+        raise UsageError(f"--to {to}: no such target; there are {', '.join(TARGETS)}")
+    if out.exists():
+        raise UsageError(f"{out}: exists; choose another folder for the converted data")
+    spec = open_dataset(data)
+    odd = [
+        split
+        for split in spec.splits
+        if not re.fullmatch(r"[\w-][\w.-]*", split) or (to, split) == ("coco", "annotations")
+    ]
+    if odd:
+        raise UsageError(f"--to {to}: a split called {odd[0]!r} cannot be written; rename it in the data")
+    result = Converted(out, reasons=spec.reasons)
+    if classes:
+        spec = regrouped(spec, classes)
+        result.notes.append(spec.reasons[-1])
+    if spec.labelled is not None and not TARGETS[to].parts:
+        result.notes.append(
+            "a mixture: which classes each of its data sets labels is not kept; in the copy every image counts as "
+            "labelled with all of them (--to folder and --to webdataset keep it)"
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=".converting-"))
+    except OSError as error:
+        raise FullconvError(f"{out.parent}: cannot be written ({error.strerror}); choose another folder") from error
+    try:
+        with closing(TARGETS[to](spec, partial, result.notes)) as writer:
+            _write_all(writer, spec, result, progress)
+        partial.chmod(0o755)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return result
+
+
+def _write_all(
+    writer: Writer, spec: DatasetSpec, result: Converted, progress: Callable[[int, int], None] | None
+) -> None:
+    names: dict[str, list[str]] = {}
+    written: dict[tuple[object, ...], str] = {}
+    taken: set[str] = set()
+    done, total = 0, sum(len(items) for items in spec.splits.values())
+    for split, items in spec.splits.items():
+        names[split] = []
+        for item in items:
+            key = (item.image, item.index, item.id, item.mask if item.labels is None else pickle.dumps(item.labels))
+            fresh = key not in written or not writer.lists
+            if key not in written:
+                written[key] = free_name(_name(spec, item), taken)
+                taken.add(written[key])
+            name = written[key]
+            names[split].append(name)
+            if fresh:  # one in several splits is written once where the layout has lists
+                writer.add(split, name, item, read_sample(spec, item))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        result.images[split] = len(items)
+    writer.finish(names)
+    if writer.turned:
+        result.notes.append(
+            f"{writer.turned} images have an EXIF orientation: written upright as PNG (or .npy), as their masks are"
+        )
+
+
+def _name(spec: DatasetSpec, item: Item) -> str:
+    """The item's id; of a mixture it begins with the number of its part, which ``dataset.yaml`` then describes."""
+    number = str(item.source)
+    if spec.labelled is None or item.id.startswith((f"{number}/", f"{number}_")):
+        return item.id
+    return f"{number}_{item.id}"

@@ -1,0 +1,46 @@
+"""KITTI Road."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fullconv.formats.description import Description
+from fullconv.formats.read.base import Found, image_files, in_form_of, listed
+from fullconv.images.encoding import MaskEncoding
+from fullconv.spec import ClassSet
+
+FRAME = re.compile(r"(um|umm|uu)_\d{6}\.png")
+"""What KITTI Road calls its images."""
+
+
+def recognise_kitti_road(root: Path, description: Description) -> Found | None:
+    """KITTI Road: ``training/image_2`` and ``training/gt_image_2`` with ``um_road_000000.png`` or ``um_lane_...``."""
+    images, masks = root / "training" / "image_2", root / "training" / "gt_image_2"
+    if not (images.is_dir() and masks.is_dir()):
+        return None
+    names = [path.name for path in image_files(images)]
+    found = {
+        kind: [n for n in names if (masks / n.replace("_", f"_{kind}_", 1)).is_file()] for kind in ("road", "lane")
+    }
+    kind = "lane" if len(found["lane"]) > len(found["road"]) else "road"
+    other = len(names) - len(found[kind])
+    reasons = [
+        f"training/image_2 and training/gt_image_2: KITTI Road, masks of the {kind} "
+        f"({len(found['road'])} road and {len(found['lane'])} lane masks are there; the more frequent kind is used)",
+        "mask colours: (255, 0, 255) positive, (255, 0, 0) negative, (0, 0, 0) ignored",
+    ]
+    if other:
+        reasons.append(f"{other} images without a {kind} mask are left out")
+    pairs = [(name, name.replace("_", f"_{kind}_", 1)) for name in found[kind]]
+    public = all(FRAME.fullmatch(name) for name in names)
+    if not public:
+        reasons.append(in_form_of("KITTI Road"))
+    return Found(
+        "kitti_road",
+        reasons,
+        {"": listed(pairs, images, masks)},
+        ClassSet(("background", kind), ((255, 0, 0), (255, 0, 255))),
+        MaskEncoding(colours={(255, 0, 0): 0, (255, 0, 255): 1}, void_colours=((0, 0, 0),)),
+        public=public,
+    )

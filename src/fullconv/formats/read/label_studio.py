@@ -1,0 +1,272 @@
+"""Label Studio's JSON export: a list of tasks with their annotations.
+
+Format: Label Studio's documentation, "Export annotations" and the pages of its tags; ``x`` and ``y`` of an ellipse are
+its centre, whatever the page says. The licence is that of whoever made the labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, ring, turned
+from fullconv.data.dataset import Item
+from fullconv.errors import DataError, first_few
+from fullconv.formats.description import Description
+from fullconv.formats.read.base import Found, child, image_files
+from fullconv.formats.read.exports import classes_of, inside, is_background, split_in_words, within_reach
+from fullconv.formats.read.label_studio_rle import HEADER_BITS, BrushMask
+from fullconv.formats.read.names import Names, composed, spot
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
+from fullconv.text import head_of, parse_json, read_text
+
+FEW = 20
+RULES = (
+    "the first that is not cancelled (none is marked as ground truth)",
+    "the one marked as ground truth",
+    "the first of those marked as ground truth",
+)
+"""Which of several annotations counts where none, one or more are marked."""
+UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
+BRUSH_PNG = "task-*-annotation-*-by-*.png"
+PNG_FOLDERS = ("masks", "mask", "labels", "annotations")
+DRAWN = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels", "labels")
+BITMAPS = ("bitmask", "bitmasklabels")
+Task = dict[str, Any]
+
+
+def recognise_label_studio(root: Path, description: Description) -> Found | None:
+    """Label Studio: the JSON export, images in ``images`` or beside; several exports are splits by their names.
+
+    Polygons, brushes, rectangles and ellipses are drawn in their order, later over earlier; other results are left
+    out. Of several annotations of a task the first marked as ground truth counts, else the first that is not cancelled.
+    Classes are the labels found, in alphabetical order, after the background. "Brush labels to PNG" is refused: its
+    names hold no image.
+    """
+    exports = _exports(root)
+    if not exports:
+        folders = (root, child(root, PNG_FOLDERS))
+        picture = next((p for folder in folders if folder for p in folder.glob(BRUSH_PNG)), None)
+        if picture is not None:
+            raise DataError(
+                f"{picture}: Label Studio's 'Brush labels to PNG' names tasks, not images; export as 'JSON' (it holds "
+                "the same brushes) and put it beside images/"
+            )
+        return None
+    if len(exports) > 1 and not all(split_in_words(path.stem) for path in exports):
+        raise DataError(
+            f"{root}: {len(exports)} Label Studio exports ({first_few([path.name for path in exports])}); keep one, or "
+            "name them train.json and val.json"
+        )
+    reasons = ["JSON list of tasks: Label Studio, regions in their order, drawn by Pillow with their outlines"]
+    chosen = {path: _chosen(path, tasks, reasons) for path, tasks in exports.items()}
+    first = next(iter(exports))
+    labels = sorted(
+        {name for pairs in chosen.values() for _, results in pairs for r in results for name in _labels(r)[:1]}
+    )
+    labels.sort(key=lambda label: not is_background(label))
+    classes, background = classes_of(labels, (), description, first, reasons)
+    ids = {label: classes.names.index(label) for label in labels}
+    images, left_out = _Images(root), Counter[str]()
+    splits: dict[str, list[Item]] = {}
+    for path, pairs in chosen.items():
+        split = split_in_words(path.stem) if len(exports) > 1 else ""
+        splits.setdefault(split, []).extend(
+            _item(path, task, results, images, ids, background, left_out) for task, results in pairs
+        )
+    if left_out:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
+        reasons.append(f"results that are no labelled region are left out: {counts}")
+    return Found("label_studio", reasons, splits, classes)
+
+
+def _exports(root: Path) -> dict[Path, list[Task]]:
+    """The folder's JSON exports; a folder of many JSON files has one per image, and is not looked into."""
+    paths = sorted(root.glob("*.json"))
+    found: dict[Path, list[Task]] = {}
+    for path in paths if len(paths) <= FEW else ():
+        head = head_of(path)
+        if not (head.startswith("[") and head[1:].lstrip().startswith("{")):
+            continue
+        text = read_text(path)
+        try:
+            tasks = parse_json(text)
+        except ValueError as error:
+            if '"annotations"' not in head and '"annotation_id"' not in head:
+                continue
+            raise DataError(f"{path}: not readable JSON ({error}); export it again") from error
+        if all(isinstance(task, dict) and {"annotator", "annotation_id"} <= set(task) for task in tasks):
+            raise DataError(f"{path}: Label Studio's 'JSON-MIN', which merges the annotations; export as 'JSON'")
+        if all(isinstance(t, dict) and isinstance(t.get("annotations"), list) and "data" in t for t in tasks):
+            found[path] = tasks
+    return found
+
+
+def _chosen(path: Path, tasks: list[Task], reasons: list[str]) -> list[tuple[Task, list[dict[str, Any]]]]:
+    """Tasks with the results of the annotation that counts."""
+    found, rules, predictions = [], Counter[str](), 0
+    for task in tasks:
+        wrong = [e for e in task["annotations"] if not isinstance(e, dict) or not isinstance(e.get("result", []), list)]
+        if wrong:
+            raise DataError(f"{path}: task {task.get('id')} has an annotation without a list of results; export again")
+        valid = [entry for entry in task["annotations"] if not entry.get("was_cancelled")]
+        truth = [entry for entry in valid if entry.get("ground_truth") is True]
+        predictions += not valid and bool(task.get("predictions"))
+        if len(valid) > 1:
+            rules[RULES[min(len(truth), 2)]] += 1
+        if valid:
+            chosen = (truth or valid)[0]
+            found.append((task, [result for result in chosen.get("result", []) if isinstance(result, dict)]))
+    for task, results in found:
+        bitmap = next((result["type"] for result in results if result.get("type") in BITMAPS), None)
+        if bitmap:
+            raise DataError(f"{path}: task {task.get('id')} holds a {bitmap}, which is not read; use BrushLabels")
+    if not found:
+        raise DataError(f"{path}: none of its {len(tasks)} tasks has an annotation; label some, and export again")
+    if len(found) < len(tasks):
+        more = f", {predictions} of them with predictions only" if predictions else ""
+        reasons.append(
+            f"{path.name}: {len(tasks) - len(found)} tasks without an annotation (or cancelled) are left out{more}"
+        )
+    several = ", ".join(f"{count} {rule}" for rule, count in rules.items())
+    if rules:
+        reasons.append(
+            f"{path.name}: {sum(rules.values())} tasks have several annotations, of which one counts: {several}"
+        )
+    empty = sum(not any(_labels(result) for result in results) for _, results in found)
+    if empty:
+        reasons.append(f"{path.name}: {empty} annotations hold no region: all of each image is what no region covers")
+    double = sum(len(_labels(result)) > 1 for _, results in found for result in results)
+    if double:
+        reasons.append(f"{path.name}: {double} regions have several labels; the first counts")
+    return found
+
+
+def _labels(result: dict[str, Any]) -> list[str]:
+    """The labels of a region; none for what is no labelled region."""
+    kind, value = result.get("type"), result.get("value")
+    if kind not in DRAWN or not isinstance(value, dict):
+        return []
+    names = value.get(kind) or value.get("labels")
+    drawn = "points" in value or "rle" in value or "radiusX" in value or {"x", "y", "width", "height"} <= set(value)
+    return [str(name) for name in names] if drawn and isinstance(names, list) else []
+
+
+class _Images:
+    """The image files by name, those of ``images`` before those beside the export."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        folder = child(root, ("images",))
+        by_name: dict[str, list[Path]] = {}
+        beside = [p for p in sorted(root.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+        for path in [*(image_files(folder) if folder else ()), *beside]:
+            by_name.setdefault(composed(path.name), []).append(path)
+        self.by_name = Names(by_name.items())
+        self.used: dict[Path, Any] = {}
+
+    def find(self, path: Path, task: Task) -> Path:
+        """The image of a task, by the base name of one of its data, with or without the prefix of an upload.
+
+        Raises:
+            DataError: none is named or there, several have the name, or it is another task's.
+        """
+        number, data = task.get("id"), task["data"]
+        values = [*(data.values() if isinstance(data, dict) else ()), task.get("file_upload")]
+        named = [place for value in values if (place := _place(value)) is not None]
+        if not named:
+            raise DataError(f"{path}: task {number} names no image file (one image a task is expected)")
+        name = named[0].name
+        parts = named[0].parts
+        ends = (spot(self.root.joinpath(*parts[start:])) for start in range(len(parts)))
+        there = next((end for end in ends if end is not None and end.is_file()), None)
+        known = self.by_name
+        found = [there] if there else known.get(name) or known.get(UPLOAD_PREFIX.sub("", name)) or []
+        if not found:
+            raise DataError(f"{path}: the image {name} of task {number} is missing; put it into images/")
+        if len(found) > 1 and found[0].parent != self.root and found[1].parent != self.root:
+            raise DataError(
+                f"{path}: {len(found)} files of images/ are named {found[0].name}; give them different names"
+            )
+        if found[0] in self.used:
+            other = self.used[found[0]]
+            raise DataError(f"{path}: tasks {other} and {number} are both of {found[0].name}; remove one, export again")
+        self.used[found[0]] = number
+        return found[0]
+
+
+def _place(value: object) -> PurePosixPath | None:
+    """The path in a path or an address, where it is that of an image; it leads nowhere outside."""
+    if not isinstance(value, str):
+        return None
+    parts = urlsplit(value)
+    local = parse_qs(parts.query).get("d")  # local storage: /data/local-files/?d=folder/name.jpg
+    place = inside(local[0] if local else unquote(parts.path))
+    return place if place.suffix.lower() in IMAGE_SUFFIXES else None
+
+
+def _item(
+    path: Path,
+    task: Task,
+    results: list[dict[str, Any]],
+    images: _Images,
+    ids: dict[str, int],
+    background: int,
+    left_out: Counter[str],
+) -> Item:
+    image = images.find(path, task)
+    where = f"{path}: task {task.get('id')}"
+    sides = next(((r.get("original_height"), r.get("original_width")) for r in results), (None, None))
+    size, _ = drawn_size(image, sides)
+    regions = []
+    for result in results:
+        labels = _labels(result)
+        try:
+            region = _region(result, ids[labels[0]], size, where) if labels else None
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f"{where}: result {result.get('id')} cannot be read ({type(error).__name__}: {error}); export it again"
+            ) from error
+        if region is None:
+            kind = str(result.get("type"))
+            left_out[f"{kind} without a label or an inside" if kind in DRAWN else kind] += 1
+        else:
+            regions.append(region)
+    return Item(image.stem, image, labels=Drawing(where, size, tuple(regions), "labelme", background, image=image))
+
+
+def _region(result: dict[str, Any], label: int, size: tuple[int, int], where: str) -> Region | None:
+    """A result as a region; percents of the labelled image become pixels."""
+    stated = (int(result["original_height"]), int(result["original_width"]))
+    if stated != size:
+        raise DataError(
+            f"{where}: labelled at {stated[1]}x{stated[0]}, but the image is {size[1]}x{size[0]}; give the images that "
+            "were labelled"
+        )
+    if result.get("image_rotation"):
+        raise DataError(
+            f"{where}: labelled with the image turned by {result['image_rotation']} degrees; turn the file, label again"
+        )
+    value, scale = result["value"], np.array([size[1], size[0]]) / 100
+    if "rle" in value:
+        brush = BrushMask(bytes(value["rle"]))
+        if 8 * len(brush.packed) < HEADER_BITS:
+            raise ValueError("a brush mask without a header")
+        return Region(label, stored=brush)
+    if "points" in value:
+        outline = ring(np.array(value["points"], float).reshape(-1, 2) * scale)
+        return None if outline is None else Region(label, (within_reach(outline),))
+    x, y = (float(v) for v in np.array([value["x"], value["y"]], float) * scale)
+    turn = float(value.get("rotation") or 0)
+    if "radiusX" in value:
+        width, height = (float(v) for v in np.array([value["radiusX"], value["radiusY"]], float) * scale)
+        return Region(label, (within_reach(turned(ellipse_ring((x, y), (width, height)), (x, y), turn)),))
+    width, height = (float(v) for v in np.array([value["width"], value["height"]], float) * scale)
+    return Region(label, (within_reach(turned(box_ring(x, y, x + width, y + height), (x, y), turn)),))

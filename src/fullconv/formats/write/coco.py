@@ -1,0 +1,68 @@
+"""Target ``coco``: instance annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.loader import Sample
+from fullconv.errors import UsageError
+from fullconv.formats.write.base import BACKGROUNDS, Writer, write_values
+
+
+class Coco(Writer):
+    """COCO's instance annotations: one run-length mask for each class of an image."""
+
+    def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
+        super().__init__(spec, root, notes)
+        names = spec.classes.names
+        backgrounds = [name for name in names if name.casefold() in BACKGROUNDS]
+        if len(backgrounds) > 1:
+            raise UsageError(
+                f"--to coco: {' and '.join(backgrounds)} would be one class; join them (--classes), or rename"
+            )
+        self.background = next((i for i, name in enumerate(names) if name.casefold() in BACKGROUNDS), None)
+        self.content: dict[str, dict[str, list[Any]]] = {}
+        self.void = 0
+        notes.append("coco keeps no colours, and one region for each class of an image")
+        if self.background is None:
+            notes.append("coco calls what no region covers background: one more class when it is read again")
+
+    def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
+        from pycocotools import mask as coco
+
+        path = self.image(self.root / split, name, item, sample)
+        content = self.content.setdefault(split, {"images": [], "annotations": [], "categories": self._categories()})
+        number = len(content["images"]) + 1
+        height, width = sample.labels.shape
+        content["images"].append({"id": number, "file_name": path.name, "height": height, "width": width})
+        for label in np.unique(sample.labels):
+            if label == self.spec.classes.ignore_index:
+                self.void += int((sample.labels == label).sum())
+            elif label != self.background:
+                encoded = coco.encode(np.asfortranarray(sample.labels == label).view(np.uint8))
+                content["annotations"].append(
+                    {
+                        "id": len(content["annotations"]) + 1, "image_id": number, "category_id": int(label) + 1,
+                        "segmentation": {"size": [height, width], "counts": encoded["counts"].decode()},
+                        "area": int(coco.area(encoded)), "bbox": coco.toBbox(encoded).tolist(), "iscrowd": 0,
+                    }
+                )  # fmt: skip
+
+    def _categories(self) -> list[dict[str, Any]]:
+        named = [(i, name) for i, name in enumerate(self.spec.classes.names) if i != self.background]
+        return [{"id": index + 1, "name": name, "supercategory": ""} for index, name in named]
+
+    def finish(self, names: Mapping[str, list[str]]) -> None:
+        (self.root / "annotations").mkdir()
+        for split, content in self.content.items():
+            text = json.dumps(content)
+            (self.root / "annotations" / f"instances_{split}.json").write_text(text, encoding="utf-8")
+        write_values(self.root, self.spec)
+        if self.void:
+            self.notes.append(f"coco has no void: {self.void:,} unlabelled pixels are background now")

@@ -1,0 +1,1 @@
+"""The kit of every page that we write."""

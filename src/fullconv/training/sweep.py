@@ -1,0 +1,210 @@
+"""``sweep``: one training run for each value of an option, one table, one picture of the same samples."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from fullconv import draw
+from fullconv.data import DatasetSpec, Item, read_sample
+from fullconv.errors import FullconvError, Interrupted, UsageError
+from fullconv.files import read_value, replacing, write_text
+from fullconv.formats.open import open_dataset
+from fullconv.machine import usable_cores
+from fullconv.segmenter import Segmenter
+from fullconv.training.config import TrainConfig
+from fullconv.training.report import sheet_items
+from fullconv.training.run import Run
+
+COLUMNS = ("value", "mean_train_loss", "last_train_loss", "last_val_loss", "best_mean_iou", "best_epoch", "seconds")
+
+
+@dataclass
+class Swept:
+    """What :func:`sweep` found: a row of :data:`COLUMNS` per value, and where table and picture lie."""
+
+    option: str
+    rows: list[dict[str, Any]]
+    table: Path
+    picture: Path
+
+    @property
+    def idle(self) -> bool:
+        """Whether every value gave the same scores, and losses as logged: the option had no effect here."""
+        figures = [str({**row, "value": "", "seconds": 0}) for row in self.rows]  # as text nan is nan
+        return len(figures) > 1 and all(figure == figures[0] for figure in figures)
+
+
+def parse_over(text: str) -> tuple[str, list[Any]]:
+    """``encoder_args.dropout=0.5,0.25`` -> the option and its values, each as YAML reads it.
+
+    Raises:
+        UsageError: no such option, or no values.
+    """
+    option, equals, values = text.partition("=")
+    option = option.strip().replace("-", "_")
+    if not equals:
+        raise UsageError(f"--over: expected OPTION=VALUE,VALUE,..., found {text!r}")
+    try:
+        parsed = read_value(f"[{values}]")
+    except yaml.YAMLError as error:
+        raise UsageError(f"--over {option}: the values are not valid YAML: {values!r}") from error
+    if not parsed or len({_folder(option, value) for value in parsed}) != len(parsed):
+        raise UsageError(f"--over {option}: expected different values separated by commas, found {values!r}")
+    return option, parsed
+
+
+def sweep(
+    data: str | os.PathLike[str],
+    over: str,
+    out: str | os.PathLike[str],
+    *,
+    recipe: str | os.PathLike[str] | None = None,
+    jobs: int = 1,
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Swept:
+    """Train once for each value of one option, everything else (seed, order, augmentation) the same.
+
+    Each run is a process and a run folder of its own under ``out``; called again, finished runs are kept and
+    interrupted ones go on. ``sweep.csv`` holds the table, ``sweep.png`` the same val samples as every run labels them.
+
+    Args:
+        data: whatever :func:`fullconv.open_dataset` takes, by path or name.
+        over: ``OPTION=VALUE,VALUE,...``; a dot reaches into an option of names: ``encoder_args.dropout=0.5,0.25``.
+        out: folder for the runs, the table and the picture.
+        recipe: a YAML file of options.
+        jobs: runs at a time; they share the cores.
+        progress: called with a line when a run begins or ends.
+        **options: fields of :class:`TrainConfig`; they override the recipe.
+
+    Raises:
+        UsageError: wrong options, before anything is trained.
+        FullconvError: a run failed.
+        Interrupted: after Ctrl-C; the runs have saved where they are.
+    """
+    option, values = parse_over(over)
+    if jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, found {jobs}")
+    base = TrainConfig.load(recipe, options).model_dump(
+        mode="json"
+    )  # all of it: a resumed run compares what it is told
+    out = Path(out)
+    runs = [Run(out / _folder(option, value)) for value in values]
+    configs = [_with(base, option, value) for value in values]
+    for config in configs:
+        TrainConfig.load(None, config)
+    spec = open_dataset(data)
+    spec.split("train")
+    say = progress or (lambda line: None)
+
+    failed = threading.Event()
+
+    def train_one(run: Run, config: dict[str, Any]) -> None:
+        if failed.is_set():
+            return
+        say(f"{run.path.name} begins")
+        try:
+            _train(data, run, config, jobs)
+        except BaseException:
+            failed.set()
+            raise
+        iou = run.scores["mean_iou"]
+        say(f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"))
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for future in [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]:
+                future.result()
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)  # waits for those that run: after Ctrl-C they save and leave
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(f"{out}: interrupted; the same command goes on") from error
+            raise
+    rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
+    swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
+    _write_table(swept)
+    segmenters = [run.segmenter() for run in runs]
+    pictures = [_seen(spec, item, segmenters) for item in sheet_items(spec.split("val"))]
+    titles = [f"{option.rpartition('.')[2]} {value}" for value in values]
+    with replacing(swept.picture) as temporary:
+        Image.fromarray(draw.contact_sheet(pictures, spec.classes, 240, titles)).save(temporary, format="PNG")
+    return swept
+
+
+def _seen(spec: DatasetSpec, item: Item, segmenters: Sequence[Segmenter]) -> tuple[np.ndarray, ...]:
+    """A sample's image, its labels, and those of each model, which sees its own mean where the image holds nothing."""
+    own = [dataclasses.replace(spec, values=model.preprocessing.values) for model in segmenters]
+    samples = [read_sample(one, item) for one in (own if spec.shapes is None else [spec] * len(segmenters))]
+    labels = (m.predict_pixels(s.image).labels for m, s in zip(segmenters, samples, strict=True))
+    return samples[0].image, samples[0].labels, *labels
+
+
+def _train(data: str | os.PathLike[str], run: Run, config: dict[str, Any], jobs: int) -> None:
+    """One run in a process of its own, begun or continued."""
+    recipe = run.path.with_name(run.path.name + ".yaml")
+    write_text(recipe, yaml.safe_dump(config, sort_keys=False))
+    command = [sys.executable, "-m", "fullconv", "train", os.fspath(data), "--out", str(run.path)]
+    command += ["--recipe", str(recipe)] + ["--resume"] * run.config.is_file()
+    threads = max(1, usable_cores() // jobs)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)} if jobs > 1 else None
+    log = run.path.with_name(run.path.name + ".log")
+    with log.open("a", encoding="utf-8") as file:
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    if code == Interrupted.exit_code:
+        raise Interrupted(f"{run.path}: interrupted; the same command goes on")
+    if code:
+        last = (log.read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
+        raise FullconvError(f"{run.path}: the run failed ({last.removeprefix('fullconv: ')}); see {log}")
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    """What the table says of a run."""
+    rows = list(csv.DictReader(io.StringIO((run.path / "log.csv").read_text(encoding="utf-8"))))
+    losses = [float(row["train_loss"]) for row in rows]
+    return {
+        "mean_train_loss": float(np.mean(losses)),
+        "last_train_loss": losses[-1],
+        "last_val_loss": float(rows[-1]["val_loss"]),
+        "best_mean_iou": run.scores["mean_iou"],
+        "best_epoch": run.scores["epoch"],
+        "seconds": sum(float(row["seconds"]) for row in rows),
+    }
+
+
+def _write_table(swept: Swept) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in swept.rows:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    write_text(swept.table, text.getvalue())
+
+
+def _with(base: dict[str, Any], option: str, value: Any) -> dict[str, Any]:
+    """The options with one of them, or one entry of one of them, set."""
+    name, dot, entry = option.partition(".")
+    if name not in TrainConfig.model_fields or (dot and name not in ("encoder_args", "model_args")):
+        raise UsageError(f"--over: there is no option {option!r}; fullconv train --help lists them")
+    return {**base, name: {**base.get(name, {}), entry: value} if dot else value}
+
+
+def _folder(option: str, value: Any) -> str:
+    """A folder's name for a value."""
+    text = "x".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    kept = "".join(c if c.isalnum() or c in ".-_" else "-" for c in text)
+    return f"{option.rpartition('.')[2]}-{kept}"

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from fullconv.evaluation.metrics import ConfusionMatrix
+from fullconv.spec import ClassSet
+
+CLASSES = ClassSet(tuple("abcdef"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_are_those_of_scikit_learn_and_torchmetrics(seed: int) -> None:
+    torch.manual_seed(seed)
+    target = torch.randint(0, 6, (2, 20, 30))
+    prediction = torch.where(torch.rand(target.shape) < 0.6, target, torch.randint(0, 6, target.shape))
+    target[torch.rand(target.shape) < 0.2] = 255
+    matrix = ConfusionMatrix(CLASSES)
+    for guess, truth in zip(prediction, target, strict=True):
+        matrix.update(guess, truth)
+    scores = matrix.scores()
+    valid = target != 255
+    truth, guess = target[valid].numpy(), prediction[valid].numpy()
+    assert scores.pixel_accuracy == pytest.approx(accuracy_score(truth, guess))
+    assert scores.mean_accuracy == pytest.approx(balanced_accuracy_score(truth, guess))
+    assert scores.mean_iou == pytest.approx(jaccard_score(truth, guess, average="macro"))
+    assert scores.fw_iou == pytest.approx(jaccard_score(truth, guess, average="weighted"))
+    assert scores.iou == pytest.approx(jaccard_score(truth, guess, average=None))
+    jaccard = MulticlassJaccardIndex(6, ignore_index=255)
+    assert scores.mean_iou == pytest.approx(float(jaccard(prediction, target)), rel=1e-5)
+    assert scores.pixels == tuple(np.bincount(truth, minlength=6))
+
+
+def test_absent_classes_are_nan_and_left_out() -> None:
+    matrix = ConfusionMatrix(ClassSet(("a", "b", "c", "d")))
+    # c is predicted but never true: its IoU is 0, its accuracy undefined; d is nowhere
+    matrix.update(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 0, 1, 1]))
+    scores = matrix.scores()
+    assert scores.absent == ("d",)
+    assert scores.iou[:3] == (1.0, 0.5, 0.0)
+    assert math.isnan(scores.iou[3])
+    assert scores.mean_iou == pytest.approx(0.5)
+    assert scores.mean_accuracy == pytest.approx(0.75)
+    assert scores.to_dict()["classes"][3]["iou"] is None
+
+
+def test_merging_is_counting_together() -> None:
+    a, b, both = (ConfusionMatrix(CLASSES) for _ in range(3))
+    first, second = torch.randint(0, 6, (2, 50)), torch.randint(0, 6, (2, 50))
+    a.update(*first)
+    b.update(*second)
+    both.update(torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]]))
+    a.merge(b)
+    assert torch.equal(a.counts, both.counts)
+
+
+def test_nothing_counted_is_nan_not_a_crash() -> None:
+    scores = ConfusionMatrix(CLASSES).scores()
+    assert math.isnan(scores.mean_iou)
+    assert scores.absent == CLASSES.names

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import fullconv.training.sweep as module
+from fullconv.cli.main import run
+from fullconv.errors import FullconvError, Interrupted, UsageError
+from fullconv.training.config import TrainConfig
+from fullconv.training.sweep import parse_over
+
+SMALL = ["--encoder", "resnet10t", "--epochs", "1", "--batch-size", "4", "--workers", "0", "--crop", "32", "32"]
+
+
+def test_runs_a_table_and_a_picture(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make_folder: Callable[..., Path],
+) -> None:
+    out = tmp_path / "study"
+    command = ["sweep", str(make_folder(10)), "--over", "rate=1e-3,1e-2", "--out", str(out), *SMALL]
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert "0.001" in shown
+    assert str(out / "sweep.png") in shown.replace("\n", "")
+    with (out / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["value"] for row in rows] == ["0.001", "0.01"]
+    assert TrainConfig.load(out / "rate-0.01" / "config.yaml", {}).rate == 0.01
+    assert TrainConfig.load(out / "rate-0.001" / "config.yaml", {}).seed == 0
+    with Image.open(out / "sweep.png") as picture:
+        assert picture.width == 4 * 246 + 6  # image, truth, two runs
+    before = (out / "rate-0.01" / "best.safetensors").stat().st_mtime_ns
+    assert run(command) == 0  # nothing is left to do
+    assert (out / "rate-0.01" / "best.safetensors").stat().st_mtime_ns == before
+
+
+def test_an_option_without_effect_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Callable[..., Path]
+) -> None:
+    command = ["sweep", str(make_folder(6)), "--over", "poly-power=0.5,0.9", "--out", str(tmp_path / "study"), *SMALL]
+    assert run(command) == 0  # the schedule is another
+    assert "every value of poly_power gave the same figures" in capsys.readouterr().out
+    rows = [{"value": "1", "last_val_loss": 0.5, "seconds": 3.0}, {"value": "2", "last_val_loss": 0.4, "seconds": 3.0}]
+    assert not module.Swept("rate", rows, tmp_path, tmp_path).idle
+
+
+def test_options_and_values() -> None:
+    assert parse_over("encoder-args.dropout=0.5,0.25") == ("encoder_args.dropout", [0.5, 0.25])
+    assert parse_over("crop=[64,64],[32,64]") == ("crop", [[64, 64], [32, 64]])
+    assert parse_over("rate=1e-3,1.5") == ("rate", [0.001, 1.5])
+    assert parse_over("loss=focal,ohem") == ("loss", ["focal", "ohem"])
+    for wrong in ("rate", "rate=", "rate=1e-3,1e-3", "rate=[1"):
+        with pytest.raises(UsageError, match="--over"):
+            parse_over(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--over", "speed=1,2"], "no option 'speed'"),
+        (["--over", "rate.x=1,2"], "no option 'rate.x'"),
+        (["--over", "rate=-1,1"], "rate"),
+        (["--over", "rate=1,2", "--jobs", "0"], "at least 1"),
+    ],
+)
+def test_bad_usage_trains_nothing(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make_folder: Callable[..., Path],
+) -> None:
+    assert run(["sweep", str(make_folder()), "--out", str(tmp_path / "s"), *arguments, *SMALL]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_run_that_fails_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Callable[..., Path]
+) -> None:
+    command = ["sweep", str(make_folder()), "--over", "encoder=resnet10t,resnet10x", "--out", str(tmp_path / "s")]
+    assert run([*command, *SMALL[2:]]) == 1
+    error = capsys.readouterr().err
+    assert "encoder-resnet10x" in error
+    assert "no encoder is called 'resnet10x'" in error
+
+
+def test_dropout_reaches_into_the_encoder() -> None:
+    config = module._with({"encoder_args": {"padding": "same"}}, "encoder_args.dropout", 0.9)
+    assert config == {"encoder_args": {"padding": "same", "dropout": 0.9}}
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), FullconvError("no")])
+def test_what_stops_one_run_stops_the_sweep(
+    problem: BaseException, tmp_path: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def fail(data: object, run: object, config: dict, jobs: int) -> None:
+        begun.append(config["seed"])
+        raise problem
+
+    monkeypatch.setattr(module, "_train", fail)
+    kind = Interrupted if isinstance(problem, KeyboardInterrupt) else FullconvError
+    with pytest.raises(kind):
+        module.sweep(make_folder(), "seed=1,2,3,4", tmp_path / "s")
+    assert len(begun) <= 2
+
+
+def test_a_study_goes_on_with_the_same_options_only(tmp_path: Path, make_folder: Callable[..., Path]) -> None:
+    data = str(make_folder())
+    command = ["sweep", data, "--over", "seed=1", "--out", str(tmp_path / "s"), *SMALL]
+    assert run([*command, "--rate", "1e-4"]) == 0
+    assert run(command) == 1  # without --rate the default is meant, and the finished run had another
