@@ -1,4 +1,4 @@
-"""`fullconv check`: each fault with the line it prints, the mended copy, the page."""
+"""`fullconv check`: each fault with the line it prints, the fixed copy, the page."""
 
 from __future__ import annotations
 
@@ -125,25 +125,25 @@ def one_id(root: Path) -> None:
 
 
 PROBLEMS = [
-    (broken_image, "scene_1.png: damaged or truncated", "mend: copy it again from its source"),
-    (jpeg_mask, "scene_1.jpg: a mask stored as JPEG", "mend: export the mask again as PNG"),
+    (broken_image, "scene_1.png: damaged or truncated", "fix: copy it again from its source"),
+    (jpeg_mask, "scene_1.jpg: a mask stored as JPEG", "fix: export the mask again as PNG"),
     (small_mask, "scene_1.png: is 64x48, but its mask scene_1.png is 32x24", "labels are never resized"),
-    (turned_mask, "its mask scene_1.png is 48x64 (sides swapped", "mend: export the mask at the image's size"),
-    (strange_id, "scene_1.png: holds id 9 at row", "mend: add the value or colour to dataset.yaml"),
-    (bare_image, "1 of 6 images have no mask (scene_1.png)", "mend: add the masks, or move these images away"),
+    (turned_mask, "its mask scene_1.png is 48x64 (sides swapped", "fix: export the mask at the image's size"),
+    (strange_id, "scene_1.png: holds id 9 at row", "fix: add the value or colour to dataset.yaml"),
+    (bare_image, "1 of 6 images have no mask (scene_1.png)", "fix: add the masks, or move these images away"),
     (bad_list, "train.txt: 1 of 4 entries name no image with a mask (scene_77)", "take the entries off the list"),
     (only_0_and_255, "the masks hold only 0 and 255", "'values: {0: background, 255: foreground}' (a class)"),
     (rgb_without_names, "colours, but no colour is named", "class_1: [0, 0, 0]"),
     (smoothed_rgb, "scene_0.png: smoothed edges: ", "--fix gives each such pixel the nearest colour"),
-    (strange_colour, "scene_1.png: colour (10, 250, 250) at row 5, column 5", "mend: add the value or colour"),
+    (strange_colour, "scene_1.png: colour (10, 250, 250) at row 5, column 5", "fix: add the value or colour"),
     (smoothed_values, "scene_1.png: smoothed edges: ", "--fix gives each such pixel the nearest colour"),
-    (one_id, "suspicious: every labelled pixel of the data set is square", "mend: look at the masks"),
+    (one_id, "suspicious: every labelled pixel of the data set is square", "fix: look at the masks"),
 ]
 
 
-@pytest.mark.parametrize(("spoil", "words", "mend"), PROBLEMS, ids=[case[0].__name__ for case in PROBLEMS])
-def test_each_problem_has_its_line_and_its_mend(
-    spoil: Callable[[Path], None], words: str, mend: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("spoil", "words", "fix"), PROBLEMS, ids=[case[0].__name__ for case in PROBLEMS])
+def test_each_problem_has_its_line_and_its_fix(
+    spoil: Callable[[Path], None], words: str, fix: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_folder(6)
     describe(root)
@@ -156,7 +156,7 @@ def test_each_problem_has_its_line_and_its_mend(
     lines = said.splitlines()
     found = [number for number, line in enumerate(lines) if line.startswith("problem: ") and words in line]
     assert len(found) == 1, said
-    assert mend.replace("class_1: [0, 0, 0]", "[0, 0, 0]") in lines[found[0] + 1]
+    assert fix.replace("class_1: [0, 0, 0]", "[0, 0, 0]") in lines[found[0] + 1]
     assert re.fullmatch(r"\d+ problems?: training would go wrong", lines[-1])
 
 
@@ -250,9 +250,9 @@ NOTES = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "words", "mend"), NOTES, ids=[f"{case[0].__name__}-{case[2]}" for case in NOTES])
-def test_each_note_has_its_line_and_its_mend(
-    spoil: Callable[[Path], None], words: str, mend: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("spoil", "words", "fix"), NOTES, ids=[f"{case[0].__name__}-{case[2]}" for case in NOTES])
+def test_each_note_has_its_line_and_its_fix(
+    spoil: Callable[[Path], None], words: str, fix: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_folder(6)
     describe(root)
@@ -263,8 +263,8 @@ def test_each_note_has_its_line_and_its_mend(
     lines = capsys.readouterr().out.splitlines()
     found = [number for number, line in enumerate(lines) if line.startswith("note: ") and words in line]
     assert len(found) == 1, lines
-    assert lines[found[0] + 1].startswith("  mend: ")
-    assert mend in lines[found[0] + 1]
+    assert lines[found[0] + 1].startswith("  fix: ")
+    assert fix in lines[found[0] + 1]
     assert lines[-1] == "fit for training"
 
 
@@ -296,7 +296,7 @@ def test_json_has_the_findings_with_their_pairs(make_folder: Make, tmp_path: Pat
     assert found["void_share"] == {"train": 0.0, "val": 0.0}
 
 
-# -- the mended copy --------------------------------------------------------------------------------------------------
+# -- the fixed copy --------------------------------------------------------------------------------------------------
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -304,8 +304,8 @@ def tree(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_fix_mends_what_can_be_mended_and_never_touches_the_input(make_folder: Make, tmp_path: Path, capsys) -> None:
-    root, out = make_folder(12), tmp_path / "mended"
+def test_fix_repairs_what_can_be_fixed_and_never_touches_the_input(make_folder: Make, tmp_path: Path, capsys) -> None:
+    root, out = make_folder(12), tmp_path / "fixed"
     recolour(root, 12)
     describe(root, classes=colours())
     lists(root, list(range(8)), [8, 9, 10, 11])
@@ -322,7 +322,7 @@ def test_fix_mends_what_can_be_mended_and_never_touches_the_input(make_folder: M
     assert run(["check", str(root), "--fix", str(out)]) == 3
     said = capsys.readouterr().out
     assert tree(root) == before
-    assert f"{out}: mended copy, 5 train, 2 val pairs" in said
+    assert f"{out}: fixed copy, 5 train, 2 val pairs" in said
     for words in ("2 unreadable", "1 with a mask of another size", "1 with ids or colours of no class"):
         assert f"left out: {words}\n" in said
     assert "left out: 1 also in another split\n" in said
@@ -343,14 +343,14 @@ def test_fix_mends_what_can_be_mended_and_never_touches_the_input(make_folder: M
         packed = np.asarray(raw).astype(int) @ [65536, 256, 1]
     unknown = int((~np.isin(packed, PALETTE.astype(int) @ [65536, 256, 1])).sum())
     assert f"smoothed edges: {unknown:,} pixels of 1 mask took the nearest colour" in said
-    assert f"smoothed edges, {unknown} pixels changed: images/scene_0.png" in (out / "mended.txt").read_text()
+    assert f"smoothed edges, {unknown} pixels changed: images/scene_0.png" in (out / "fixed.txt").read_text()
     capsys.readouterr()
     assert run(["check", str(out)]) == 0
     assert "fit for training" in capsys.readouterr().out
 
 
 def test_fix_brings_values_to_ids(make_folder: Make, tmp_path: Path) -> None:
-    root, out = make_folder(6), tmp_path / "mended"
+    root, out = make_folder(6), tmp_path / "fixed"
     smoothed_values(root)
     assert run(["check", str(root), "--fix", str(out)]) == 3
     spec = open_dataset(out)
@@ -364,7 +364,7 @@ def test_fix_brings_values_to_ids(make_folder: Make, tmp_path: Path) -> None:
 
 
 def test_fix_keeps_ids_and_void_and_makes_names_safe(make_folder: Make, tmp_path: Path) -> None:
-    root, out = make_folder(4), tmp_path / "deep" / "mended"
+    root, out = make_folder(4), tmp_path / "deep" / "fixed"
     describe(root, ignore=[7])
     labels = truth(0)
     labels[:3] = 7
@@ -380,7 +380,7 @@ def test_fix_keeps_ids_and_void_and_makes_names_safe(make_folder: Make, tmp_path
 
 
 def test_fix_of_a_folder_where_only_the_owner_knows(make_folder: Make, tmp_path: Path, capsys) -> None:
-    root, out = make_folder(6), tmp_path / "mended"
+    root, out = make_folder(6), tmp_path / "fixed"
     describe(root)
     only_0_and_255(root)
     assert run(["check", str(root), "--fix", str(out)]) == 3
@@ -423,7 +423,7 @@ def test_fix_leaves_nothing_half_written(make_folder: Make, tmp_path: Path, caps
 
 
 def test_fix_draws_outlines_as_masks(shared: Path, tmp_path: Path) -> None:
-    source, out = shared / "data" / "labelme", tmp_path / "mended"
+    source, out = shared / "data" / "labelme", tmp_path / "fixed"
     assert run(["check", str(source), "--fix", str(out)]) == 0
     before, after = open_dataset(source), open_dataset(out)
     assert before.classes.names == after.classes.names

@@ -152,7 +152,7 @@ def test_no_data_below_0(kind: type, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert np.add(found["pixels"]["train"], found["pixels"]["val"]).tolist() == [6 * n for n in (530, 128, 270)]
     (root / "dataset.yaml").unlink()
     said = str(checked(root, capsys, code=3)["printed"])
-    assert "the masks hold -9999; ids begin at 0 mend: write 'ignore: [-9999]' into" in said
+    assert "the masks hold -9999; ids begin at 0 fix: write 'ignore: [-9999]' into" in said
 
 
 def test_gdal_s_no_data_and_nan_are_unlabelled_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from fullconv.checking.check import check
-from fullconv.checking.fixing import mend
+from fullconv.checking.fixing import write_fixed
 from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.data.cache import decoded
@@ -233,9 +233,9 @@ def test_of_one_image_nothing_can_be_taken_out(tmp_path: Path) -> None:
     pair(tmp_path / "one", "a", 0)
     report = check(open_dataset(tmp_path / "one"))
     (leak,) = (finding for finding in report.findings if finding.kind == "leak")
-    assert leak.mend == "add images: train holds no others"
+    assert leak.fix == "add images: train holds no others"
     with pytest.raises(DataError, match=r"nothing of split train would be left .*; add images"):
-        mend(report, tmp_path / "fixed")
+        write_fixed(report, tmp_path / "fixed")
 
 
 def test_masks_exported_empty_are_no_training_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def test_a_stated_range_wins_and_is_judged(tmp_path: Path) -> None:
         assert bool(found) == bool(words)
         assert report.problems == []
         assert report.values is not None
-        assert all("range: [200, 3999]" in mend for _, mend in judge_range(spec, report.values))
+        assert all("range: [200, 3999]" in fix for _, fix in judge_range(spec, report.values))
     assert np.array_equal(
         read_sample(spec, spec.splits["val"][0]).image,
         np.rint(255.0 * tifffile.imread(spec.splits["val"][0].image) / 4000),
@@ -188,19 +188,19 @@ def test_one_value_far_from_all_others_is_named(
 
     root = folder(tmp_path / "a", draw)
     spec = open_dataset(root)
-    ((line, mend),) = judge_range(spec, check(spec).values)
+    ((line, fix),) = judge_range(spec, check(spec).values)
     assert line.startswith(f"12.50% of band 1 are {value}, far from all others, which lie in ")
     assert abs(int(line.split("lie in ")[1].split()[0]) - rest) <= 1
-    assert mend == f"if these pixels hold nothing, write 'nodata: {value}' into dataset.yaml"
+    assert fix == f"if these pixels hold nothing, write 'nodata: {value}' into dataset.yaml"
     (root / "dataset.yaml").write_text(f"nodata: {value}\n")
     spec = open_dataset(root)
     assert not judge_range(spec, check(spec).values)
     assert levels(spec) >= min(100, highest - lowest)
     (root / "dataset.yaml").write_text(f"range: [{lowest}, {highest}]\n")
     spec = open_dataset(root)
-    ((line, mend),) = judge_range(spec, check(spec).values)
+    ((line, fix),) = judge_range(spec, check(spec).values)
     assert "cuts off 12.5%" in line
-    assert mend.startswith(f"write 'nodata: {value}' into dataset.yaml if ")
+    assert fix.startswith(f"write 'nodata: {value}' into dataset.yaml if ")
 
 
 def test_an_image_of_two_values_or_with_a_dark_ground_is_left_alone(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What ``fullconv check`` does: open, read, judge, mend, show. :func:`fullconv.check` is the door."""
+"""What ``fullconv check`` does: open, read, judge, fix, show. :func:`fullconv.check` is the door."""

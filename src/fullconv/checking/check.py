@@ -13,7 +13,7 @@ import numpy as np
 from fullconv.checking.findings import REFUSED, CheckReport, Finding, Place
 from fullconv.checking.judging import Seen, judge
 from fullconv.checking.opening import open_for_check
-from fullconv.checking.reading import MENDS, Look, look
+from fullconv.checking.reading import FIXES, Look, look
 from fullconv.checking.values import ValueCounts
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError
@@ -46,7 +46,7 @@ def check(
         UsageError: no such folder, or ``fix`` exists.
         DataError: nothing that can be recognised; with ``fix``, what only the owner of the data can settle.
     """
-    from fullconv.checking.fixing import mend, refuse_existing
+    from fullconv.checking.fixing import refuse_existing, write_fixed
     from fullconv.checking.page import write_page
 
     spec, found = open_for_check(data)
@@ -58,7 +58,7 @@ def check(
     if html is not None:
         write_page(report, Path(html))
     if fix is not None:
-        report.fixed = mend(report, Path(fix)).lines()
+        report.fixed = write_fixed(report, Path(fix)).lines()
     return report
 
 
@@ -131,7 +131,7 @@ def _add(report: CheckReport, seen: Seen, place: Place, result: Look) -> None:
     """Add one look to the counts."""
     split = place[0]
     for fault in result.faults:
-        report.add(fault.kind, fault.text, MENDS[fault.kind], problem=True, places=(place,))
+        report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, places=(place,))
     if result.encoding:
         report.encodings[result.encoding] += 1
     if result.counts is None or result.fingerprint is None:

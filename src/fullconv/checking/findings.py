@@ -30,7 +30,7 @@ class Finding:
     Attributes:
         kind: a short name of the sort of finding, such as ``unreadable`` or ``leak``.
         text: one line: what was found, where.
-        mend: one line: what to do about it.
+        fix: one line: what to do about it.
         problem: training would go wrong; else it is a note.
         places: the items concerned.
         pairs: pairs of items that are (nearly) the same, the earlier split first.
@@ -38,7 +38,7 @@ class Finding:
 
     kind: str
     text: str
-    mend: str
+    fix: str
     problem: bool = False
     places: tuple[Place, ...] = ()
     pairs: tuple[tuple[Place, Place], ...] = ()
@@ -90,9 +90,9 @@ class CheckReport:
         """One line each; training works, but look at it."""
         return [finding.text for finding in self.findings if not finding.problem]
 
-    def add(self, kind: str, text: str, mend: str, **rest: Any) -> None:
+    def add(self, kind: str, text: str, fix: str, **rest: Any) -> None:
         """Add a finding; the arguments are its fields."""
-        self.findings.append(Finding(kind, text, mend, **rest))
+        self.findings.append(Finding(kind, text, fix, **rest))
 
     def shown(self, problem: bool) -> list[Finding]:
         """The problems, or the notes; of each kind the first :data:`MOST_OF_A_KIND` and a line about the others."""
@@ -171,7 +171,7 @@ class CheckReport:
                     "kind": finding.kind,
                     "problem": finding.problem,
                     "text": finding.text,
-                    "mend": finding.mend,
+                    "fix": finding.fix,
                     "items": [self.name(place) for place in finding.places],
                     "pairs": [[self.name(place) for place in pair] for pair in finding.pairs],
                 }

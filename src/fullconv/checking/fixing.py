@@ -1,4 +1,4 @@
-"""``check --fix``: a copy of the data set as a plain folder, with what can be mended soundly."""
+"""``check --fix``: a copy of the data set as a plain folder, with what can be fixed soundly."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ LEFT_OUT = {
     "leak": "also in another split",
 }
 """Kinds of findings whose items are left out, and what is said of them."""
-LOG = "mended.txt"
+LOG = "fixed.txt"
 
 
 @dataclass
-class Mended:
+class Fixed:
     """What was written.
 
     Attributes:
@@ -41,7 +41,7 @@ class Mended:
         images: pairs per split.
         left_out: items that were left out, by the reason in words.
         unpaired: what was found to belong to no pair, one line each.
-        smoothed: masks whose smoothed edges were mended, with the pixels changed: ``(file, pixels)``.
+        smoothed: masks whose smoothed edges were fixed, with the pixels changed: ``(file, pixels)``.
     """
 
     out: Path
@@ -53,7 +53,7 @@ class Mended:
     def lines(self) -> list[str]:
         """What was done, one line each."""
         counts = ", ".join(f"{count} {split}" for split, count in self.images.items())
-        said = [f"{self.out}: mended copy, {counts} pairs, masks as ids in palette PNG"]
+        said = [f"{self.out}: fixed copy, {counts} pairs, masks as ids in palette PNG"]
         said += [f"left out: {len(names)} {reason}" for reason, names in self.left_out.items()]
         said += [f"left out: {line}" for line in self.unpaired]
         if self.smoothed:
@@ -69,7 +69,7 @@ class Mended:
         lines = [f"left out, {reason}: {name}" for reason, names in self.left_out.items() for name in names]
         lines += [f"left out: {line}" for line in self.unpaired]
         lines += [f"smoothed edges, {pixels} pixels changed: {name}" for name, pixels in self.smoothed]
-        return lines or ["nothing had to be mended"]
+        return lines or ["nothing had to be fixed"]
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def refuse_existing(out: Path, spec: DatasetSpec) -> None:
         raise UsageError(f"{out}: lies in the data set itself, which --fix never changes; choose a folder beside it")
 
 
-def mend(report: CheckReport, out: Path) -> Mended:
-    """Write the mended copy: ``images/``, ``masks/``, ``dataset.yaml``, a list per split, and ``mended.txt``.
+def write_fixed(report: CheckReport, out: Path) -> Fixed:
+    """Write the fixed copy: ``images/``, ``masks/``, ``dataset.yaml``, a list per split, and ``fixed.txt``.
 
-    Left out is what cannot be mended: unreadable or unpaired files, masks of another size (labels are never
+    Left out is what cannot be fixed: unreadable or unpaired files, masks of another size (labels are never
     resized), ids of no class, JPEG masks, and images of a later split that are in an earlier one pixel for pixel.
     Image files are copied as they are, masks become ids. The folder appears in one step, when it is complete.
 
@@ -114,17 +114,17 @@ def mend(report: CheckReport, out: Path) -> Mended:
     refuse_existing(out, report.dataset)
     undecided = [finding for finding in report.findings if finding.kind == UNDECIDED]
     if undecided:
-        raise DataError(f"{undecided[0].text} --fix cannot know; {undecided[0].mend}")
-    mended = Mended(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
-    kept = _kept(report, mended)
+        raise DataError(f"{undecided[0].text} --fix cannot know; {undecided[0].fix}")
+    fixed = Fixed(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
+    kept = _kept(report, fixed)
     with _folder_beside(out) as folder:
-        mended.images = convert(kept, folder / "data", "folder").images
-        (folder / "data" / LOG).write_text("".join(f"{line}\n" for line in mended.log()), encoding="utf-8")
+        fixed.images = convert(kept, folder / "data", "folder").images
+        (folder / "data" / LOG).write_text("".join(f"{line}\n" for line in fixed.log()), encoding="utf-8")
         (folder / "data").rename(out)
-    return mended
+    return fixed
 
 
-def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
+def _kept(report: CheckReport, fixed: Fixed) -> DatasetSpec:
     """The data set without the items that are left out, smoothed masks read by the nearest colour."""
     spec = report.dataset
     reasons: dict[tuple[str, int], str] = {}
@@ -134,7 +134,7 @@ def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
             if finding.kind in LEFT_OUT:
                 reasons.setdefault((split, id(item)), LEFT_OUT[finding.kind])
             elif finding.kind == "smoothed":
-                source = NearestColours(spec, item, mended.smoothed)
+                source = NearestColours(spec, item, fixed.smoothed)
                 smoothed[id(item)] = dataclasses.replace(item, labels=source)
         if finding.kind == "leak":
             leaked = {id(item) for _, (_, item) in finding.pairs}
@@ -151,10 +151,10 @@ def _kept(report: CheckReport, mended: Mended) -> DatasetSpec:
             if reason is None:
                 splits[split].append(smoothed.get(id(item), item))
             else:
-                mended.left_out.setdefault(reason, []).append(report.name((split, item)))
+                fixed.left_out.setdefault(reason, []).append(report.name((split, item)))
         if not splits[split]:
-            left = ", ".join(f"{len(names)} {reason}" for reason, names in mended.left_out.items())
-            raise DataError(f"{spec.root}: nothing of split {split} would be left ({left}); add images or mend files")
+            left = ", ".join(f"{len(names)} {reason}" for reason, names in fixed.left_out.items())
+            raise DataError(f"{spec.root}: nothing of split {split} would be left ({left}); add images or fix files")
     return dataclasses.replace(spec, splits=splits)
 
 

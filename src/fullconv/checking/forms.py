@@ -68,11 +68,11 @@ def _contents(source: EncodedLabels | None, item: Item) -> Contents | None:
 def judge_forms(report: CheckReport, places: Sequence[Place], forms: Sequence[Form]) -> None:
     """Add what is to be said of all of them."""
     spec = report.dataset
-    for kind, (text, mend) in WORDS.items():
+    for kind, (text, fix) in WORDS.items():
         here = tuple(place for place, form in zip(places, forms, strict=True) if form.turned == kind)
         if here:
             names = first_few([file_name(spec, item) for _, item in here])
-            report.add("turned", f"{len(here)} of {len(places)} pairs: {text} ({names})", mend, places=here)
+            report.add("turned", f"{len(here)} of {len(places)} pairs: {text} ({names})", fix, places=here)
     gaps = [place for place, form in zip(places, forms, strict=True) if form.gaps]
     if gaps:
         names = first_few([file_name(spec, item) for _, item in gaps])

@@ -47,8 +47,8 @@ def judge(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
     for split in read:
         _judge_classes(report, split)
     _judge_rare(report, read)
-    for text, mend in judge_range(report.dataset, report.values) if report.values else []:
-        report.add("range", text, mend)
+    for text, fix in judge_range(report.dataset, report.values) if report.values else []:
+        report.add("range", text, fix)
     _judge_equal(report, splits, seen)
     _judge_near(report, splits, seen)
     _judge_strangers(report)
@@ -154,11 +154,11 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], seen: Seen) -> None
             ]
             whole = len({place for _, place in pairs}) == sum(place[0] == split for place in seen.places)
             emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in seen.places)
-            mend = f"take them out of {early if whole else split} (--fix does)"
+            fix = f"take them out of {early if whole else split} (--fix does)"
             _add_pairs(
                 report, seen, pairs, "leak",
                 f"leak: {_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
-                f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else mend,
+                f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else fix,
             )  # fmt: skip
         pairs = []
         for group in groups:
@@ -202,7 +202,7 @@ def _judge_near(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
 
 
 def _add_pairs(
-    report: CheckReport, seen: Seen, pairs: list[tuple[int, int]], kind: str, text: str, so: str, mend: str
+    report: CheckReport, seen: Seen, pairs: list[tuple[int, int]], kind: str, text: str, so: str, fix: str
 ) -> None:
     """A finding about pairs: the first few by name, and how many of them are labelled differently."""
     if not pairs:
@@ -216,7 +216,7 @@ def _add_pairs(
     different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if not kind.startswith("near") else 0
     if different:
         text += f"; labelled differently: {_counted(different, 'pair')}"
-    report.add(kind, text, mend, pairs=tuple((seen.places[a], seen.places[b]) for a, b in pairs))
+    report.add(kind, text, fix, pairs=tuple((seen.places[a], seen.places[b]) for a, b in pairs))
 
 
 def _judge_strangers(report: CheckReport) -> None:

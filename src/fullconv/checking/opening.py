@@ -69,8 +69,8 @@ class _Opening:
     reasons: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def problem(self, kind: str, text: str, mend: str) -> None:
-        self.findings.append(Finding(kind, text, mend, problem=True))
+    def problem(self, kind: str, text: str, fix: str) -> None:
+        self.findings.append(Finding(kind, text, fix, problem=True))
 
     def complete(self) -> DatasetSpec:
         """Splits and classes."""
@@ -250,7 +250,7 @@ def _open_one(opening: _Opening, images: Path, masks: Path) -> None:
     known = Lists(items)
     for split, name in lists.items():
         listed = known.read(opening.root / name, split)
-        for wrong, said, mend in (
+        for wrong, said, fix in (
             (
                 listed.missing,
                 "name no image with a mask",
@@ -263,7 +263,7 @@ def _open_one(opening: _Opening, images: Path, masks: Path) -> None:
                 opening.problem(
                     "unpaired",
                     f"{opening.root / name}: {len(wrong)} of {listed.count} entries {said} ({first_few(wrong)})",
-                    mend,
+                    fix,
                 )
         opening.items[split] = listed.found
 

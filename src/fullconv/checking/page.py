@@ -57,7 +57,7 @@ def _finding(finding: Finding, problem: bool) -> str:
     kind = ' class="bad"' if problem else ""
     return (
         f'<li{kind}><span class="tag">{escape(finding.kind)}</span>{escape(finding.text)}'
-        f'<div class="mend">Mend: {escape(finding.mend)}</div></li>'
+        f'<div class="fix">Fix: {escape(finding.fix)}</div></li>'
     )
 
 

@@ -26,13 +26,13 @@ from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import MaskQuestion, read_labels
 from fullconv.images.tiff_image import tiff_header
 
-MENDS = {
+FIXES = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
     "jpeg": "export the mask again as PNG: what JPEG changed cannot be told any more (--fix leaves the pair out)",
     "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
     "form": "export the mask as one map of ids, or of colours (--fix leaves the pair out)",
     UNDECIDED: "write what the line says into dataset.yaml: only you can know",
-    "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or mend the mask "
+    "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or fix the mask "
     "(--fix leaves the pair out)",
     "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
     "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...})",
@@ -48,7 +48,7 @@ _DEPTHS = {
 
 
 class Fault(NamedTuple):
-    """What is wrong with an item: a kind of :data:`MENDS` and a line."""
+    """What is wrong with an item: a kind of :data:`FIXES` and a line."""
 
     kind: str
     text: str
@@ -140,7 +140,7 @@ def _read_both(
 def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int, ...] | None) -> Fault:
     """What is wrong with labels that could not be read, by the decoder's own ``error``.
 
-    A mask of another size than the image's (``size``) is that first: no mend of its values would help.
+    A mask of another size than the image's (``size``) is that first: no fix of its values would help.
     """
     text = str(error)
     if item.labels is not None:

@@ -110,7 +110,7 @@ def _content(report: CheckReport) -> dict[str, Any]:
         "sizes": [[*size, count] for size, count in report.sizes.items()],
         "encodings": report.encodings,
         **{name: {split: row.tolist() for split, row in getattr(report, name).items()} for name in COUNTS},
-        "notes": [[finding.kind, finding.text, finding.mend] for finding in report.findings],
+        "notes": [[finding.kind, finding.text, finding.fix] for finding in report.findings],
     }
 
 

@@ -118,7 +118,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     console.print(table)
     for word, problem in (("note", False), ("problem", True)):
         for finding in report.shown(problem):
-            say(f"{word}: {finding.text}\n  mend: {finding.mend}")
+            say(f"{word}: {finding.text}\n  fix: {finding.fix}")
     count = len(report.problems)
     say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
 

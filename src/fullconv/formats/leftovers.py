@@ -14,7 +14,7 @@ from fullconv.formats.read.base import files_below
 MOST_PLACES = 6
 HARMLESS = re.compile(
     r"(readme|licen[cs]e|copying|copyright|changelog|citation|authors|notice)(\..*)?|.*\.(md|rst|pdf|html?|pyc?|cache|lock|"
-    r"log|sha256|md5|url|ini)|thumbs\.db|dataset\.yaml|mended\.txt|fixed\.txt|origin\.txt|checksums?(\..*)?",
+    r"log|sha256|md5|url|ini)|thumbs\.db|dataset\.yaml|fixed\.txt|origin\.txt|checksums?(\..*)?",
     re.IGNORECASE,
 )
 """Files that hold no labels and no images, whatever the layout; hidden ones are not looked at."""

@@ -20,7 +20,7 @@ ul { margin: 0; padding: 0; list-style: none; }
 li { padding: 8px 0 8px 14px; border-left: 4px solid var(--note); margin-bottom: 8px; }
 li.bad { border-color: var(--bad); color: inherit; }
 li, figcaption, dd { overflow-wrap: anywhere; }
-.mend { color: var(--soft); }
+.fix { color: var(--soft); }
 .tag { font-size: 12px; padding: 1px 7px; border-radius: 9px; background: #f3ead3; color: var(--note);
   margin-right: 6px; }
 .bad > .tag { background: #f9dedc; color: var(--bad); }

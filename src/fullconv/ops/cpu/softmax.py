@@ -38,7 +38,7 @@ def _exponentials(upper, lower, first, count, fraction, bound, powers, total):
 
 
 @kernel
-def _mend_lanes(upper, lower, fraction, first, count, soft, powers, bound, total):
+def _redo_lanes(upper, lower, fraction, first, count, soft, powers, bound, total):
     """Lanes whose powers all vanished or are not finite, again with their true maximum.
 
     A lane that counts for nothing gets powers of 0, so that nan and infinity there do no harm.
@@ -270,7 +270,7 @@ def softmax_task(
                         mix(upper_max, lower_max, f, first, count, bound)
                         _exponentials(upper, lower, first, count, f, bound, powers, total)
                         if _count_strange(total, count) > 0:
-                            _mend_lanes(upper, lower, f, first, count, soft, powers, bound, total)
+                            _redo_lanes(upper, lower, f, first, count, soft, powers, bound, total)
                         if smoothing > 0:
                             mix(upper_mean, lower_mean, f, first, count, mean_score)
                         _losses(count, total, bound, picked, mean_score, hard, soft, smooth, loss, factor)
