@@ -19,6 +19,7 @@ from fullconv.formats.containers.shards import mirror
 from fullconv.formats.description import FILE_NAME, Description, read_description
 from fullconv.formats.leftovers import leftovers
 from fullconv.formats.mask_classes import ask_about_255, classes_from_files, names_file
+from fullconv.formats.problems import Strict
 from fullconv.formats.read import RECOGNISERS, Found, recognise_folder
 from fullconv.formats.read.base import child_folders
 from fullconv.formats.read.licences import LICENCES
@@ -153,7 +154,7 @@ def _open_folder(root: Path) -> DatasetSpec | None:
     own = given.images or given.masks or given.mask_suffix or given.splits
     for recognise in (recognise_folder,) if own else RECOGNISERS:
         with noting() as read:
-            found = recognise(root, given)
+            found = recognise(root, given, Strict())
             if found:
                 spec = _complete(root, found, description)
                 items = [item for split in spec.splits.values() for item in split]

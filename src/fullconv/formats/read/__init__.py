@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.ade20k import ADE20K_CLASSES, recognise_ade20k
 from fullconv.formats.read.base import Found, image_files
 from fullconv.formats.read.camvid import CAMVID_CLASSES, recognise_camvid
@@ -30,7 +31,7 @@ from fullconv.formats.read.voc_sbd import recognise_voc_sbd
 from fullconv.formats.read.webdataset import recognise_webdataset
 from fullconv.formats.read.yolo import recognise_yolo
 
-RECOGNISERS: tuple[Callable[[Path, Description], Found | None], ...] = (
+RECOGNISERS: tuple[Callable[[Path, Description, Problems], Found | None], ...] = (
     recognise_cvat_mask,  # before VOC, whose folders it uses
     recognise_voc_sbd,
     recognise_voc,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fullconv.errors import DataError
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files, in_form_of, lines, listed
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
@@ -52,7 +53,7 @@ INFO = "objectInfo150.txt"
 FILE_PREFIX = "ADE_"
 
 
-def recognise_ade20k(root: Path, description: Description) -> Found | None:
+def recognise_ade20k(root: Path, description: Description, problems: Problems) -> Found | None:
     """ADE20K: ``images`` and ``annotations`` with ``training`` and ``validation``, files named ``ADE_...``.
 
     Mask values 1 to 150 are the classes 0 to 149; 0 ("other objects") is void. Names of ``objectInfo150.txt`` win.

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from fullconv.errors import DataError
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, lines, listed
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
@@ -26,7 +27,7 @@ CAMVID_CLASSES = ClassSet(
 FRAME = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_|test_\d{5}$")
 
 
-def recognise_camvid(root: Path, description: Description) -> Found | None:
+def recognise_camvid(root: Path, description: Description, problems: Problems) -> Found | None:
     """CamVid as SegNet laid it out: ``train``, ``trainannot``, ..., and lists of path pairs with a foreign prefix."""
     present = [s for s in ("train", "val", "test") if (root / s).is_dir() and (root / f"{s}annot").is_dir()]
     if not present or not FRAME.match(next(iter(image_files(root / present[0])), Path()).stem):

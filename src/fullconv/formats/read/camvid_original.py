@@ -17,6 +17,7 @@ import numpy as np
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files, in_form_of, lines, listed
 from fullconv.formats.read.camvid import CAMVID_CLASSES
 from fullconv.formats.read.folder import IMAGE_FOLDERS
@@ -100,7 +101,7 @@ class CamvidLabels:
         return labels.astype(np.uint8 if ignore_index <= 255 else np.int32)
 
 
-def recognise_camvid_original(root: Path, description: Description) -> Found | None:
+def recognise_camvid_original(root: Path, description: Description, problems: Problems) -> Found | None:
     """``701_StillsRaw_full`` and ``LabeledApproved_full`` with ``<name>_L.png``; ``label_colors.txt`` may lie beside.
 
     Lists ``train.txt``, ``val.txt`` and ``test.txt`` are followed; without them the frames are divided as SegNet did.

@@ -12,6 +12,7 @@ from pathlib import Path
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, listed
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
@@ -69,7 +70,7 @@ CITIES = {
 IMAGES, IMAGE_END = "leftImg8bit", "_leftImg8bit.png"
 
 
-def recognise_cityscapes(root: Path, description: Description) -> Found | None:
+def recognise_cityscapes(root: Path, description: Description, problems: Problems) -> Found | None:
     """Cityscapes: ``leftImg8bit/train/<city>/*_leftImg8bit.png`` and ``gtFine`` or ``gtCoarse`` of the same shape.
 
     Fine masks win over coarse ones, ``labelIds`` over ``labelTrainIds``; one kind is used for all splits. The test

@@ -14,6 +14,7 @@ from typing import Any
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
 from fullconv.formats.read.coco_files import (
     PREFIX,
@@ -134,7 +135,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | str)
 
 
-def recognise_coco(root: Path, description: Description) -> Found | None:
+def recognise_coco(root: Path, description: Description, problems: Problems) -> Found | None:
     """COCO instances: ``annotations/instances_train2017.json`` and ``train2017`` or ``images/train2017``, ...
 
     Or JSON files of any name beside the images, in ``annotations``, or in split folders; which split a file is, its

@@ -16,6 +16,7 @@ import numpy as np
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
 from fullconv.formats.read.coco_files import by_split, image_folder, image_paths, unused
 from fullconv.formats.read.coco_json import Categories, categories, is_public, read_json, same_categories
@@ -116,7 +117,7 @@ class _File:
         return items
 
 
-def recognise_coco_panoptic(root: Path, description: Description) -> Found | None:
+def recognise_coco_panoptic(root: Path, description: Description, problems: Problems) -> Found | None:
     """COCO panoptic: ``annotations/panoptic_train2017.json``, its PNGs in ``panoptic_train2017``.
 
     Classes are the categories in the order of their ids; segment 0 is void. Where the PNGs are still packed and

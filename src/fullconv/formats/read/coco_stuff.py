@@ -14,6 +14,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import DataError
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import names_file
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, listed
 from fullconv.formats.read.coco_files import image_folder
 from fullconv.images.encoding import MaskEncoding
@@ -47,7 +48,7 @@ SPLITS = {"train": "train2017", "val": "val2017"}
 _MASK_NAME = re.compile(r"\d{12}\.png")  # not the converted 000000000009_labelTrainIds.png beside them
 
 
-def recognise_coco_stuff(root: Path, description: Description) -> Found | None:
+def recognise_coco_stuff(root: Path, description: Description, problems: Problems) -> Found | None:
     """COCO-Stuff: PNG maps in ``stuffthingmaps/train2017`` (or ``annotations/train2017``), images as COCO's.
 
     A pixel's value is its category's id less one, 0 to 181; 255 is void. Images without a map are left out.

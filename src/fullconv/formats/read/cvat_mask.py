@@ -11,6 +11,7 @@ from pathlib import Path
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, lines
 from fullconv.formats.read.exports import by_subset, is_background
 from fullconv.formats.read.names import Names
@@ -24,7 +25,7 @@ _COLOURS = re.compile(r":|\d\s*,\s*\d")
 _LINE = re.compile(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::[^:]*){0,2}")
 
 
-def recognise_cvat_mask(root: Path, description: Description) -> Found | None:
+def recognise_cvat_mask(root: Path, description: Description, problems: Problems) -> Found | None:
     """CVAT masks: ``labelmap.txt`` and ``SegmentationClass``; lists in ``ImageSets/Segmentation`` where they are.
 
     The colours of ``labelmap.txt`` say which class a pixel is, however a file stores its colours. The numbers of grey

@@ -17,6 +17,7 @@ from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, m
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
 from fullconv.formats.read.exports import by_subset, classes_of, inside, split_of, within_reach
 from fullconv.formats.read.names import spot
@@ -29,7 +30,7 @@ DRAWN = ("polygon", "mask", "box", "ellipse")
 WITHOUT_INSIDE = ("polyline", "points", "cuboid", "skeleton", "tag")
 
 
-def recognise_cvat_xml(root: Path, description: Description) -> Found | None:
+def recognise_cvat_xml(root: Path, description: Description, problems: Problems) -> Found | None:
     """CVAT for images: ``annotations.xml`` and the images, in ``images`` (with a folder per subset or not) or beside.
 
     Polygons, masks, boxes and ellipses are drawn by ``z_order``, equal ones in the file's order. Polylines, points,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, child_folders
 from fullconv.formats.read.pairing import holds_images, paired, paired_within
 from fullconv.formats.read.split_lists import by_lists, lists_of
@@ -19,7 +20,7 @@ BESIDE = ("_labels", "_label", "_masks", "_mask", "annot", "_annot", "_annotatio
 """What the folder of masks beside a split's images has after its name."""
 
 
-def recognise_folder(root: Path, description: Description) -> Found | None:
+def recognise_folder(root: Path, description: Description, problems: Problems) -> Found | None:
     """Plain folders of images and masks, with split folders or lists or neither."""
     folders = _pair_folders(root, description)
     split_roots = {split: sub for split, sub in _split_folders(root).items() if _pair_folders(sub, description)}

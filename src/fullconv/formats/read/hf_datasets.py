@@ -15,6 +15,7 @@ from fullconv.errors import DataError, first_few
 from fullconv.formats.container_classes import count_classes
 from fullconv.formats.containers.parquet import Cell, open_parquet
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child
 from fullconv.images.encoded import EncodedImage, EncodedLabels
 from fullconv.images.encoding import MaskEncoding
@@ -25,7 +26,7 @@ Place = tuple[Path, int, int]
 """Shard, row group, row in it."""
 
 
-def recognise_hf_datasets(root: Path, description: Description) -> Found | None:
+def recognise_hf_datasets(root: Path, description: Description, problems: Problems) -> Found | None:
     """``data/train-00000-of-00001.parquet`` and so on; ``id2label.json`` names the classes."""
     if not _shards(root, dict(SPLIT_NAMES)["train"]):
         return None

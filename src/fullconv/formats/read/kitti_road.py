@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, in_form_of, listed
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
@@ -14,7 +15,7 @@ FRAME = re.compile(r"(um|umm|uu)_\d{6}\.png")
 """What KITTI Road calls its images."""
 
 
-def recognise_kitti_road(root: Path, description: Description) -> Found | None:
+def recognise_kitti_road(root: Path, description: Description, problems: Problems) -> Found | None:
     """KITTI Road: ``training/image_2`` and ``training/gt_image_2`` with ``um_road_000000.png`` or ``um_lane_...``."""
     images, masks = root / "training" / "image_2", root / "training" / "gt_image_2"
     if not (images.is_dir() and masks.is_dir()):

@@ -18,6 +18,7 @@ from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, r
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child, image_files
 from fullconv.formats.read.exports import classes_of, inside, is_background, split_in_words, within_reach
 from fullconv.formats.read.label_studio_rle import HEADER_BITS, BrushMask
@@ -40,7 +41,7 @@ BITMAPS = ("bitmask", "bitmasklabels")
 Task = dict[str, Any]
 
 
-def recognise_label_studio(root: Path, description: Description) -> Found | None:
+def recognise_label_studio(root: Path, description: Description, problems: Problems) -> Found | None:
     """Label Studio: the JSON export, images in ``images`` or beside; several exports are splits by their names.
 
     Polygons, brushes, rectangles and ellipses are drawn in their order, later over earlier; other results are left

@@ -19,6 +19,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.formats.read.names import spot
@@ -38,7 +39,7 @@ POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2,
 """How many points a shape may have."""
 
 
-def recognise_labelme(root: Path, description: Description) -> Found | None:
+def recognise_labelme(root: Path, description: Description, problems: Problems) -> Found | None:
     """LabelMe: one JSON file with ``shapes`` and ``imagePath`` for each image; ``labels.txt`` names the classes.
 
     The files lie beside the images, or in ``labels`` or ``annotations`` beside ``images``.

@@ -21,6 +21,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import DataError
 from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
 from fullconv.images.formats import MAX_PIXELS
 from fullconv.images.pixels import to_channels
@@ -69,7 +70,7 @@ class NyuLabels:
         return np.array([*self.merged, ignore_index], np.uint8 if ignore_index <= 255 else np.int32)[own]
 
 
-def recognise_nyu_v2(root: Path, description: Description) -> Found | None:
+def recognise_nyu_v2(root: Path, description: Description, problems: Problems) -> Found | None:
     """``nyu_depth_v2_labeled.mat``, and ``splits.mat`` and ``classMapping40.mat`` if they are there."""
     path = root / FILE_NAME
     if not path.is_file():

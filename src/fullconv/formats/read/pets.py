@@ -13,6 +13,7 @@ import numpy as np
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, lines, listed
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.masks import read_labels
@@ -54,7 +55,7 @@ class KindOfPet:
         return table[trimap]
 
 
-def recognise_pets(root: Path, description: Description) -> Found | None:
+def recognise_pets(root: Path, description: Description, problems: Problems) -> Found | None:
     """Oxford-IIIT Pet: ``images`` and ``annotations`` with ``trimaps``, ``trainval.txt`` and ``test.txt``.
 
     Trimaps hold 1 (pet), 2 (background), 3 (border, or not classified); ids here are one less, as tutorials have it.

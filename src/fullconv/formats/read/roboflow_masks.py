@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fullconv.errors import DataError
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child
 from fullconv.formats.read.pairing import holds_images, paired_within
 from fullconv.images.encoding import MaskEncoding
@@ -15,7 +16,7 @@ from fullconv.text import read_csv
 LISTING, SUFFIX = "_classes.csv", "_mask"
 
 
-def recognise_roboflow_masks(root: Path, description: Description) -> Found | None:
+def recognise_roboflow_masks(root: Path, description: Description, problems: Problems) -> Found | None:
     """``train/a.jpg``, ``train/a_mask.png`` and ``train/_classes.csv`` with lines ``Pixel Value, Class``."""
     folders = {split: folder for split, names in SPLIT_NAMES if (folder := child(root, names)) is not None}
     listings = {folder: names for folder in (*folders.values(), root) if (names := _classes(folder / LISTING))}

@@ -16,6 +16,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import DataError
 from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, lines, listed
 from fullconv.formats.read.voc import VOC_NAMES, is_voc
 from fullconv.spec import ClassSet
@@ -39,7 +40,7 @@ class SbdLabels:
         return labels_from(truth["Segmentation"].item(), str(self.path), num_classes, ignore_index)
 
 
-def recognise_sbd(root: Path, description: Description) -> Found | None:
+def recognise_sbd(root: Path, description: Description, problems: Problems) -> Found | None:
     """SBD: ``img/*.jpg``, ``cls/*.mat`` and the lists ``train.txt`` and ``val.txt``, here or below ``dataset``."""
     folder = sbd_folder(root)
     if folder is None:

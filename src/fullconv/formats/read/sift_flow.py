@@ -15,6 +15,7 @@ import numpy as np
 from fullconv.errors import DataError, first_few
 from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child, image_files, in_form_of, lines, listed
 from fullconv.spec import ClassSet
 
@@ -41,7 +42,7 @@ class SiftFlowLabels:
         return labels_from(read_mat(self.path, "S"), str(self.path), num_classes, ignore_index, first=1)
 
 
-def recognise_sift_flow(root: Path, description: Description) -> Found | None:
+def recognise_sift_flow(root: Path, description: Description, problems: Problems) -> Found | None:
     """``Images/<set>/*.jpg``, ``SemanticLabels/<set>/*.mat`` with ``S`` and ``names``, ``TestSet1.txt``."""
     images, labels = child(root, ("images",)), child(root, ("semanticlabels",))
     if images is None or labels is None:

@@ -22,6 +22,7 @@ from fullconv.data.annotations import Drawing, Region, ring
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child_folders
 from fullconv.formats.read.exports import by_subset, classes_of, split_in_words, split_of, within_reach
 from fullconv.formats.read.labelme import PenMask
@@ -39,7 +40,7 @@ SLACK = 1 << 20
 Annotation = dict[str, Any]
 
 
-def recognise_supervisely(root: Path, description: Description) -> Found | None:
+def recognise_supervisely(root: Path, description: Description, problems: Problems) -> Found | None:
     """Supervisely: folders with ``ann`` and ``img`` up to four levels down; ``meta.json`` here or above names classes.
 
     Polygons with their holes, bitmaps and rectangles are drawn in their order, later over earlier; points, lines,

@@ -10,6 +10,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import DataError
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, lines, listed
 from fullconv.formats.read.exports import by_subset
 from fullconv.formats.read.names import spot
@@ -38,7 +39,7 @@ PROBED = 20
 AUGMENTED_LISTS = ("trainaug.txt", "train_aug.txt")
 
 
-def recognise_voc(root: Path, description: Description) -> Found | None:
+def recognise_voc(root: Path, description: Description, problems: Problems) -> Found | None:
     """PASCAL VOC: ``JPEGImages``, ``SegmentationClass``, lists in ``ImageSets/Segmentation``.
 
     Where ``SegmentationClassAug`` lies beside them (SBD's masks as PNG), training uses it: the images of a list

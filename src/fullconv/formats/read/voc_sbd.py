@@ -8,6 +8,7 @@ from pathlib import Path
 from fullconv.data.dataset import Item
 from fullconv.errors import DataError
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, lines, listed
 from fullconv.formats.read.sbd import sbd_folder, sbd_items
 from fullconv.formats.read.voc import VOC_NAMES, is_voc
@@ -18,7 +19,7 @@ LEAVES = {"img", "cls", "inst", "jpegimages", "annotations", "imagesets", "segme
 MOST_FOLDERS = 50
 
 
-def recognise_voc_sbd(root: Path, description: Description) -> Found | None:
+def recognise_voc_sbd(root: Path, description: Description, problems: Problems) -> Found | None:
     """A folder with a VOC and an SBD folder in it, both at most two levels down.
 
     ``train`` is all of SBD and VOC's train, less VOC's val; ``val`` is VOC's. ``seg11valid`` is the FCN paper's rule:

@@ -14,13 +14,14 @@ from fullconv.errors import DataError, first_few
 from fullconv.formats.container_classes import count_classes
 from fullconv.formats.containers.shards import INDEX, ShardSample, index_of, is_shard, scan
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found
 from fullconv.images.encoded import EncodedImage, EncodedLabels
 from fullconv.images.encoding import MaskEncoding
 from fullconv.text import head_of
 
 
-def recognise_webdataset(root: Path, description: Description) -> Found | None:
+def recognise_webdataset(root: Path, description: Description, problems: Problems) -> Found | None:
     """``train-000000.tar`` and so on, here or in a folder per split."""
     if (root / INDEX).is_file() and '"shards"' in head_of(root / INDEX):
         shards = index_of(root)

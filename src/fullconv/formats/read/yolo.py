@@ -16,6 +16,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import DataError, first_few
 from fullconv.files import read_yaml
 from fullconv.formats.description import Description
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files, lines
 from fullconv.formats.read.exports import classes_of, inside, split_of
 from fullconv.formats.read.names import spot
@@ -25,7 +26,7 @@ from fullconv.images.files import IMAGE_SUFFIXES, image_size
 FILE_NAMES = ("data.yaml", "data.yml")
 
 
-def recognise_yolo(root: Path, description: Description) -> Found | None:
+def recognise_yolo(root: Path, description: Description, problems: Problems) -> Found | None:
     """YOLO: ``data.yaml`` with ``names``; ``labels`` mirrors ``images``, a text file of outlines for each image.
 
     Background is class 0, the names follow. Lines ``class x y x y ...`` are outlines, lines of five numbers are boxes

@@ -1,0 +1,92 @@
+"""What is wrong with a data set, reported where it is found: opening raises the first problem, a check collects all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fullconv.errors import DataError
+
+OpeningKind = Literal["unpaired", "unreadable", "lists", "classes", "description", "undecided", "values"]
+"""What a problem is about: files and list entries that belong to no pair; mask files that cannot be read; lists of
+splits; names and colours of classes; ``dataset.yaml``; what only the owner of the data can decide; the images' values.
+"""
+SEE_LINE = "do what the line says"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing for which a data set is refused.
+
+    Attributes:
+        text: one line: what was found, where.
+        fix: what to do about it.
+        files: the files concerned, as far as they are known.
+    """
+
+    kind: OpeningKind
+    text: str
+    fix: str
+    files: tuple[Path, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """All of it."""
+        if self.fix == SEE_LINE:
+            return self.text
+        return f"{self.text} {self.fix[:1].upper()}{self.fix[1:]}" if self.text.endswith("?") else (
+            f"{self.text}; {self.fix}"
+        )  # fmt: skip
+
+
+class Problems:
+    """Collects; whoever reports goes on with what is left."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def report(self, kind: OpeningKind, text: str, fix: str, files: Sequence[Path] = ()) -> None:
+        """Take up a problem.
+
+        Raises:
+            DataError: of :class:`Strict`: ``text; fix``.
+        """
+        self.found.append(Problem(kind, text, fix, tuple(files)))
+
+    def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:
+        """Take up an error that says itself what to do.
+
+        Raises:
+            DataError: of :class:`Strict`: the same.
+        """
+        self.found.append(Problem(kind, str(error), SEE_LINE, tuple(files)))
+
+    @contextmanager
+    def catching(self, kind: OpeningKind) -> Iterator[None]:
+        """Take up a DataError that is raised inside, and go on behind."""
+        try:
+            yield
+        except DataError as error:
+            self.caught(kind, error)
+
+    def take(self, others: Problems) -> None:
+        """Take up what another collector found."""
+        for problem in others.found:
+            self.report(problem.kind, problem.text, problem.fix, problem.files)
+
+    def asked(self) -> bool:
+        """Whether there is a question already that only the owner can answer: one is enough at a time."""
+        return any(problem.kind == "undecided" for problem in self.found)
+
+
+class Strict(Problems):
+    """Raises the first problem."""
+
+    def report(self, kind: OpeningKind, text: str, fix: str, files: Sequence[Path] = ()) -> None:
+        raise DataError(Problem(kind, text, fix).line)
+
+    def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:
+        raise error
