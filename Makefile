@@ -19,7 +19,7 @@ test: $(VENV)/.installed-dev
 test-minimum: .venv-minimum/.installed
 	.venv-minimum/bin/python -m pytest -W ignore::DeprecationWarning -W ignore::FutureWarning $(MINIMUM_TESTS)
 
-MINIMUM_TESTS := tests/models tests/ops tests/data/test_open.py tests/data/test_loader.py tests/test_segmenter.py \
+MINIMUM_TESTS := tests/models tests/ops tests/formats/test_open.py tests/data/test_loader.py tests/test_segmenter.py \
 	tests/test_pretrained.py tests/training/test_fit.py
 
 bench: $(VENV)/.installed-bench
