@@ -200,7 +200,7 @@ def test_what_a_header_says_of_classes_and_pixels_fits_the_network(part: str, ch
 def test_missing_file_device_and_precision(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such model"):
         read_header(tmp_path / "none.safetensors")
-    with pytest.raises(UsageError, match="not to be had"):
+    with pytest.raises(UsageError, match="not available"):
         choose_device("nonsense")
     with pytest.raises(UsageError, match="auto, bf16, fp16 or fp32"):
         choose_precision("fp8", torch.device("cpu"))

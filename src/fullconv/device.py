@@ -23,7 +23,7 @@ def choose_device(name: str) -> torch.device:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(
-                f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); use cpu"
+                f"device {name!r} is not available on this machine ({str(error).splitlines()[0]}); use cpu"
             ) from error
         return device
     if torch.cuda.is_available():

@@ -68,7 +68,7 @@ def same_size_other_time(root: Path) -> None:
 
 
 def add_a_file(root: Path) -> None:
-    (root / "images" / "stranger.png").write_bytes((root / "images" / "scene_0.png").read_bytes())
+    (root / "images" / "unlisted.png").write_bytes((root / "images" / "scene_0.png").read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_tiles(model: Path, tmp_path: Path) -> None:
             2,
             "0 to 32 with tiles of 64",
         ),
-        (["predict", "MODEL", "MODEL", "--out", "OUT", "--device", "abacus"], 2, "not to be had"),
+        (["predict", "MODEL", "MODEL", "--out", "OUT", "--device", "abacus"], 2, "not available"),
         (["info", "TEXT"], 2, "not a readable safetensors"),
         (["nonsense"], 2, "nonsense"),
     ],

@@ -100,8 +100,8 @@ def test_every_parameter_learns(name: str, encoder: str, args: dict[str, Any]) -
     logits = network(torch.randn(2, 3, 64, 96))
     loss = upsample_cross_entropy(logits, labels, crop=network.window(logits.shape[-2:]))
     loss.backward()
-    idle = [n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    assert idle == []
+    untrained = [n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert untrained == []
 
 
 @each_network

@@ -93,7 +93,7 @@ def test_a_timm_classifier_file_fills_the_encoder(name: str, tmp_path: Path) -> 
         assert ", 0 left," in built.notes[0]
 
 
-def test_the_shared_mobilenet_is_honoured(shared: Path) -> None:
+def test_the_metadata_of_the_shared_mobilenet_are_used(shared: Path) -> None:
     file = shared / "weights" / "mobilenetv2_100-imagenet.safetensors"
     built = build_model("fcn8s", 3, "mobilenetv2_100", str(file))
     assert built.config["encoder_args"] == {"pad_type": "same"}

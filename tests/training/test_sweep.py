@@ -46,7 +46,7 @@ def test_an_option_without_effect_is_named(
     assert run(command) == 0  # the schedule is another
     assert "every value of poly_power gave the same figures" in capsys.readouterr().out
     rows = [{"value": "1", "last_val_loss": 0.5, "seconds": 3.0}, {"value": "2", "last_val_loss": 0.4, "seconds": 3.0}]
-    assert not module.Swept("rate", rows, tmp_path, tmp_path).idle
+    assert not module.Swept("rate", rows, tmp_path, tmp_path).no_effect
 
 
 def test_options_and_values() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import REFUSED, CheckReport, Finding, Place
-from fullconv.checking.judging import Seen, judge
+from fullconv.checking.findings import REFUSED, CheckReport, Finding, SplitItem
+from fullconv.checking.judging import Totals, judge
 from fullconv.checking.opening import open_for_check
-from fullconv.checking.reading import FIXES, Look, look
+from fullconv.checking.reading import FIXES, Inspection, inspect
 from fullconv.checking.values import ValueCounts
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError
@@ -71,7 +71,7 @@ def _read_all(
     """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
     report = CheckReport(spec, findings=list(found))
     chosen = list(spec.splits) if splits is None else list(splits)
-    places: list[Place] = []
+    places: list[SplitItem] = []
     if splits is None and "train" not in spec.splits:
         report.add(
             "split",
@@ -91,27 +91,27 @@ def _read_all(
             np.zeros(len(spec.classes), np.int64) for _ in range(3)
         )
         report.void[split] = 0
-    seen = Seen()
-    for done, (place, result) in enumerate(_looks(spec, places), 1):
-        _add(report, seen, place, result)
+    totals = Totals()
+    for done, (place, result) in enumerate(_inspections(spec, places), 1):
+        _add(report, totals, place, result)
         if progress is not None:
             progress(done, len(places))
     if len(report.problems) > 1:
         report.findings = [finding for finding in report.findings if finding.kind != REFUSED]
-    judge(report, chosen, seen)
+    judge(report, chosen, totals)
     return report
 
 
-def _looks(spec: DatasetSpec, places: list[Place]) -> Iterator[tuple[Place, Look]]:
-    """Every place with its look, in order; an item that is in two splits is read once."""
+def _inspections(spec: DatasetSpec, places: list[SplitItem]) -> Iterator[tuple[SplitItem, Inspection]]:
+    """Every item with its inspection, in order; an item that is in two splits is read once."""
     first: dict[int, int] = {}
     for number, (_, item) in enumerate(places):
         first.setdefault(id(item), number)
-    again: dict[int, Look] = {}
+    again: dict[int, Inspection] = {}
     twice = {id(item) for number, (_, item) in enumerate(places) if first[id(item)] != number}
 
-    def read(item: Item) -> Look:
-        return look(spec, item)
+    def read(item: Item) -> Inspection:
+        return inspect(spec, item)
 
     with ThreadPoolExecutor() as pool:
         try:
@@ -127,11 +127,11 @@ def _looks(spec: DatasetSpec, places: list[Place]) -> Iterator[tuple[Place, Look
             raise
 
 
-def _add(report: CheckReport, seen: Seen, place: Place, result: Look) -> None:
-    """Add one look to the counts."""
+def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspection) -> None:
+    """Add one inspection to the totals."""
     split = place[0]
     for fault in result.faults:
-        report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, places=(place,))
+        report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, items=(place,))
     if result.encoding:
         report.encodings[result.encoding] += 1
     if result.counts is None or result.fingerprint is None:
@@ -145,10 +145,10 @@ def _add(report: CheckReport, seen: Seen, place: Place, result: Look) -> None:
         if report.values is None:
             report.values = ValueCounts.none(len(result.values.levels))
         report.values.add(result.values)
-    seen.places.append(place)
-    seen.fingerprints.append(result.fingerprint)
-    seen.forms.append(result.form)
-    seen.between += result.between[0]
-    seen.borders += result.between[1]
+    totals.items.append(place)
+    totals.fingerprints.append(result.fingerprint)
+    totals.forms.append(result.form)
+    totals.between += result.between[0]
+    totals.borders += result.between[1]
     if not result.counts.any():
-        seen.blank.append(place)
+        totals.blank.append(place)

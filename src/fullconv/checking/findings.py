@@ -19,7 +19,7 @@ REFUSED = "refused"
 
 MOST_OF_A_KIND = 3
 
-Place = tuple[str, Item]
+SplitItem = tuple[str, Item]
 """An item and the split that it is in."""
 
 
@@ -32,7 +32,7 @@ class Finding:
         text: one line: what was found, where.
         fix: one line: what to do about it.
         problem: training would go wrong; else it is a note.
-        places: the items concerned.
+        items: the items concerned.
         pairs: pairs of items that are (nearly) the same, the earlier split first.
     """
 
@@ -40,8 +40,8 @@ class Finding:
     text: str
     fix: str
     problem: bool = False
-    places: tuple[Place, ...] = ()
-    pairs: tuple[tuple[Place, Place], ...] = ()
+    items: tuple[SplitItem, ...] = ()
+    pairs: tuple[tuple[SplitItem, SplitItem], ...] = ()
 
 
 @dataclass
@@ -136,7 +136,7 @@ class CheckReport:
         """The share of the split's pixels that have no label."""
         return self.void[split] / max(int(self.pixels[split].sum()) + self.void[split], 1)
 
-    def name(self, place: Place) -> str:
+    def name(self, place: SplitItem) -> str:
         """``split/file``, the file relative to the data set's folder."""
         return f"{place[0]}: {file_name(self.dataset, place[1])}"
 
@@ -172,7 +172,7 @@ class CheckReport:
                     "problem": finding.problem,
                     "text": finding.text,
                     "fix": finding.fix,
-                    "items": [self.name(place) for place in finding.places],
+                    "items": [self.name(place) for place in finding.items],
                     "pairs": [[self.name(place) for place in pair] for pair in finding.pairs],
                 }
                 for finding in self.findings

@@ -130,7 +130,7 @@ def _kept(report: CheckReport, fixed: Fixed) -> DatasetSpec:
     reasons: dict[tuple[str, int], str] = {}
     smoothed: dict[int, Item] = {}
     for finding in report.findings:
-        for split, item in finding.places:
+        for split, item in finding.items:
             if finding.kind in LEFT_OUT:
                 reasons.setdefault((split, id(item)), LEFT_OUT[finding.kind])
             elif finding.kind == "smoothed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fullconv.checking.findings import UNDECIDED, CheckReport, Place, file_name
+from fullconv.checking.findings import UNDECIDED, CheckReport, SplitItem, file_name
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.turning import WORDS, turning
 from fullconv.errors import DataError, first_few
@@ -56,23 +56,23 @@ def form_of(spec: DatasetSpec, item: Item) -> Form:
 
 
 def _contents(source: EncodedLabels | None, item: Item) -> Contents | None:
-    path = source.place.file() if source is not None else item.mask
+    path = source.member.file() if source is not None else item.mask
     if not is_tiff(path) and path.suffix.lower() != ".npy":
         with opened(path) as picture:
             if picture.mode != "P":
                 return None
-        path = source.place.file() if source is not None else item.mask
+        path = source.member.file() if source is not None else item.mask
     return summed_up(read_mask(path))
 
 
-def judge_forms(report: CheckReport, places: Sequence[Place], forms: Sequence[Form]) -> None:
+def judge_forms(report: CheckReport, places: Sequence[SplitItem], forms: Sequence[Form]) -> None:
     """Add what is to be said of all of them."""
     spec = report.dataset
     for kind, (text, fix) in WORDS.items():
         here = tuple(place for place, form in zip(places, forms, strict=True) if form.turned == kind)
         if here:
             names = first_few([file_name(spec, item) for _, item in here])
-            report.add("turned", f"{len(here)} of {len(places)} pairs: {text} ({names})", fix, places=here)
+            report.add("turned", f"{len(here)} of {len(places)} pairs: {text} ({names})", fix, items=here)
     gaps = [place for place, form in zip(places, forms, strict=True) if form.gaps]
     if gaps:
         names = first_few([file_name(spec, item) for _, item in gaps])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.checking.duplicates import equal_groups, near_pairs
-from fullconv.checking.findings import CheckReport, Place, file_name
+from fullconv.checking.findings import CheckReport, SplitItem, file_name
 from fullconv.checking.forms import Form, judge_forms
 from fullconv.checking.reading import Fingerprint
 from fullconv.checking.values import judge_range
@@ -28,33 +28,33 @@ ONE_MASK_PER_IMAGE = ("folder", "voc", "camvid", "pets")
 
 
 @dataclass
-class Seen:
+class Totals:
     """What is kept of every sound item until all are read."""
 
-    places: list[Place] = field(default_factory=list)
+    items: list[SplitItem] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
-    blank: list[Place] = field(default_factory=list)
+    blank: list[SplitItem] = field(default_factory=list)
     between: int = 0
     borders: int = 0
 
 
-def judge(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     """Add the findings that need the whole data set."""
     read = [split for split in splits if split in report.pixels]
-    judge_forms(report, seen.places, seen.forms)
-    _judge_labels(report, read, seen)
+    judge_forms(report, totals.items, totals.forms)
+    _judge_labels(report, read, totals)
     for split in read:
         _judge_classes(report, split)
     _judge_rare(report, read)
     for text, fix in judge_range(report.dataset, report.values) if report.values else []:
         report.add("range", text, fix)
-    _judge_equal(report, splits, seen)
-    _judge_near(report, splits, seen)
-    _judge_strangers(report)
+    _judge_equal(report, splits, totals)
+    _judge_near(report, splits, totals)
+    _judge_unlisted_files(report)
 
 
-def _judge_labels(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     spec = report.dataset
     empty = [split for split in splits if report.pixels[split].sum() == 0]
     if empty and not report.problems:
@@ -65,7 +65,7 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], seen: Seen) -> Non
             problem=True,
         )
     present = report.present()
-    if len(present) == 1 and (len(spec.classes) > 1 or not spec.declared) and len(seen.places) > 1:
+    if len(present) == 1 and (len(spec.classes) > 1 or not spec.declared) and len(totals.items) > 1:
         report.add(
             "one-id",
             f"suspicious: every labelled pixel of the data set is {spec.classes.names[present[0]]}; a network would "
@@ -73,21 +73,21 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], seen: Seen) -> Non
             "look at the masks: were they exported empty, or drawn over?",
             problem=True,
         )
-    if seen.borders >= FEWEST_BORDERS and seen.between / seen.borders >= SMOOTHED_SHARE:
+    if totals.borders >= FEWEST_BORDERS and totals.between / totals.borders >= SMOOTHED_SHARE:
         report.add(
             "interpolated",
-            f"suspicious: {seen.between / seen.borders:.0%} of the border pixels have an id between those of their "
+            f"suspicious: {totals.between / totals.borders:.0%} of the border pixels have an id between those of their "
             "neighbours, as in masks that were resized or smoothed with interpolation",
             "export the masks again, resized by nearest neighbour only: which ids are real cannot be told any more; or "
             "name the real ones in dataset.yaml (values)",
             problem=not spec.declared,
         )
-    if seen.blank and not empty:
+    if totals.blank and not empty:
         report.add(
             "blank",
-            f"{_counted(len(seen.blank), 'image')} without a labelled pixel ({_some(report, seen.blank)})",
+            f"{_counted(len(totals.blank), 'image')} without a labelled pixel ({_some(report, totals.blank)})",
             "label them, or take them out: they teach nothing",
-            places=tuple(seen.blank),
+            items=tuple(totals.blank),
         )
 
 
@@ -137,92 +137,92 @@ def _judge_rare(report: CheckReport, splits: Sequence[str]) -> None:
         )
 
 
-def _judge_equal(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+def _judge_equal(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     """Images that are equal pixel for pixel: leaks between splits, copies within one."""
-    groups = equal_groups([fingerprint.pixels for fingerprint in seen.fingerprints])
+    groups = equal_groups([fingerprint.pixels for fingerprint in totals.fingerprints])
     for late, split in enumerate(splits):
         for early in splits[:late]:
             if not {early, split} <= MAIN_SPLITS and "train" not in (early, split):
                 continue  # a part of val by design, such as seg11valid
-            firsts = [next((place for place in group if seen.places[place][0] == early), None) for group in groups]
+            firsts = [next((place for place in group if totals.items[place][0] == early), None) for group in groups]
             pairs = [
                 (first, place)
                 for first, group in zip(firsts, groups, strict=True)
                 if first is not None
                 for place in group
-                if seen.places[place][0] == split
+                if totals.items[place][0] == split
             ]
-            whole = len({place for _, place in pairs}) == sum(place[0] == split for place in seen.places)
-            emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in seen.places)
+            whole = len({place for _, place in pairs}) == sum(place[0] == split for place in totals.items)
+            emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in totals.items)
             fix = f"take them out of {early if whole else split} (--fix does)"
             _add_pairs(
-                report, seen, pairs, "leak",
+                report, totals, pairs, "leak",
                 f"leak: {_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
                 f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else fix,
             )  # fmt: skip
         pairs = []
         for group in groups:
-            inside = [place for place in group if seen.places[place][0] == split]
+            inside = [place for place in group if totals.items[place][0] == split]
             pairs += [(inside[0], place) for place in inside[1:]]
         _add_pairs(
-            report, seen, pairs, "copies",
+            report, totals, pairs, "copies",
             f"{_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} there before, pixel for pixel",
             "copies count twice", "keep one of each",
         )  # fmt: skip
 
 
-def _judge_near(report: CheckReport, splits: Sequence[str], seen: Seen) -> None:
+def _judge_near(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     """Images that are nearly equal: frames of one scene, re-encoded or smaller copies."""
-    if len(seen.places) < 2:
+    if len(totals.items) < 2:
         return
-    hashes = np.array([fingerprint.hash for fingerprint in seen.fingerprints], np.uint64)
-    greys = np.stack([fingerprint.grey for fingerprint in seen.fingerprints])
-    digests = [fingerprint.pixels for fingerprint in seen.fingerprints]
+    hashes = np.array([fingerprint.hash for fingerprint in totals.fingerprints], np.uint64)
+    greys = np.stack([fingerprint.grey for fingerprint in totals.fingerprints])
+    digests = [fingerprint.pixels for fingerprint in totals.fingerprints]
     found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     order = {split: number for number, split in enumerate(splits)}
     for pair in near_pairs(hashes, greys).tolist():
         if digests[pair[0]] != digests[pair[1]]:
-            first, second = sorted(pair, key=lambda place: (order[seen.places[place][0]], place))
-            found.setdefault((seen.places[first][0], seen.places[second][0]), []).append((first, second))
+            first, second = sorted(pair, key=lambda place: (order[totals.items[place][0]], place))
+            found.setdefault((totals.items[first][0], totals.items[second][0]), []).append((first, second))
     for (early, late), pairs in sorted(found.items(), key=lambda entry: (entry[0][0] == entry[0][1], entry[0])):
         count = len({second for _, second in pairs})
         if early != late:
             _add_pairs(
-                report, seen, pairs, "near-leak",
+                report, totals, pairs, "near-leak",
                 f"leak: {_counted(count, 'image')} of {late} {_are(count)} nearly equal to images of {early}",
                 f"the scores on {late} flatter",
                 "keep images of one scene, and copies of one image, in one split",
             )  # fmt: skip
         else:
             _add_pairs(
-                report, seen, pairs, "near-copies",
+                report, totals, pairs, "near-copies",
                 f"{_counted(count, 'image')} of {early} {_are(count)} nearly equal to others of it",
                 "frames of one scene, or copies", "keep them in one split; fewer of them train as well",
             )  # fmt: skip
 
 
 def _add_pairs(
-    report: CheckReport, seen: Seen, pairs: list[tuple[int, int]], kind: str, text: str, so: str, fix: str
+    report: CheckReport, totals: Totals, pairs: list[tuple[int, int]], kind: str, text: str, so: str, fix: str
 ) -> None:
     """A finding about pairs: the first few by name, and how many of them are labelled differently."""
     if not pairs:
         return
     spec = report.dataset
-    shown = [f"{file_name(spec, seen.places[b][1])} = {file_name(spec, seen.places[a][1])}" for a, b in pairs]
+    shown = [f"{file_name(spec, totals.items[b][1])} = {file_name(spec, totals.items[a][1])}" for a, b in pairs]
     if kind.startswith("near"):
         shown = [line.replace(" = ", " ~ ") for line in shown]
     text = f"{text} ({first_few(shown)}): {so}"
-    prints = seen.fingerprints
+    prints = totals.fingerprints
     different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if not kind.startswith("near") else 0
     if different:
         text += f"; labelled differently: {_counted(different, 'pair')}"
-    report.add(kind, text, fix, pairs=tuple((seen.places[a], seen.places[b]) for a, b in pairs))
+    report.add(kind, text, fix, pairs=tuple((totals.items[a], totals.items[b]) for a, b in pairs))
 
 
-def _judge_strangers(report: CheckReport) -> None:
+def _judge_unlisted_files(report: CheckReport) -> None:
     """Files of the data set's folders that belong to no item."""
     said = [finding.text for finding in report.findings if finding.kind == "unpaired"]
-    for folder, names, what in strangers(report.dataset):
+    for folder, names, what in unlisted_files(report.dataset):
         if what.startswith("image") and any(text.startswith(f"{folder}: ") for text in said):
             continue
         report.add(
@@ -232,7 +232,7 @@ def _judge_strangers(report: CheckReport) -> None:
         )
 
 
-def strangers(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
+def unlisted_files(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
     """Folder, file names and what they are: images without a mask, masks without an image, pairs on no list."""
     if spec.layout not in ONE_MASK_PER_IMAGE:
         return []
@@ -266,7 +266,7 @@ def strangers(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
     return found
 
 
-def _some(report: CheckReport, places: Sequence[Place]) -> str:
+def _some(report: CheckReport, places: Sequence[SplitItem]) -> str:
     return first_few([file_name(report.dataset, item) for _, item in places])
 
 

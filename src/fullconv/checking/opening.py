@@ -22,7 +22,7 @@ from fullconv.formats.read.base import SPLIT_NAMES, child
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.formats.read.pairing import pair
 from fullconv.formats.read.split_lists import Lists, lists_of
-from fullconv.formats.survey import Contents, look_at, settle
+from fullconv.formats.survey import Contents, inspect_masks, settle
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
 from fullconv.spec import ClassSet
@@ -109,7 +109,7 @@ class _Opening:
 
     def _look(self) -> list[Contents]:
         masks = [item.mask for items in self.items.values() for item in items]
-        return look_at(masks, len(masks))
+        return inspect_masks(masks, len(masks))
 
     def _classes(self, looked: Sequence[Contents]) -> tuple[ClassSet, MaskEncoding, bool]:
         """Declared classes, or what the masks that can be read hold."""

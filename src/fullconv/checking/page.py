@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.checking.bars import share_bars
-from fullconv.checking.findings import CheckReport, Finding, Place
+from fullconv.checking.findings import CheckReport, Finding, SplitItem
 from fullconv.checking.histograms import value_histograms
 from fullconv.checking.pictures import fault_pictures, image_picture, sample_pictures
 from fullconv.files import write_text
@@ -121,9 +121,9 @@ def _pairs(report: CheckReport) -> str:
 
 def _faults(report: CheckReport) -> str:
     """Pictures of the items with problems; unknown mask pixels are magenta."""
-    faulty: dict[int, tuple[Place, list[str]]] = {}
+    faulty: dict[int, tuple[SplitItem, list[str]]] = {}
     for finding in report.findings:
-        for place in finding.places if finding.problem else ():
+        for place in finding.items if finding.problem else ():
             faulty.setdefault(id(place[1]), (place, []))[1].append(finding.kind)
     figures = [
         _figure(fault_pictures(report.dataset, place[1]), [f"{report.name(place)} ({', '.join(kinds)})"])
@@ -140,7 +140,7 @@ def _faults(report: CheckReport) -> str:
 
 def _samples(report: CheckReport, split: str) -> str:
     """Evenly chosen items of a split, image and labels."""
-    faulty = {id(item) for finding in report.findings if finding.problem for _, item in finding.places}
+    faulty = {id(item) for finding in report.findings if finding.problem for _, item in finding.items}
     items = [item for item in report.dataset.splits[split] if id(item) not in faulty]
     if not items:
         return ""

@@ -64,7 +64,7 @@ class Fingerprint(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
+class Inspection:
     """What reading an item found; the counts are there where nothing is wrong with it.
 
     Attributes:
@@ -90,7 +90,7 @@ class Look:
     form: Form = field(default_factory=Form)
 
 
-def look(spec: DatasetSpec, item: Item) -> Look:
+def inspect(spec: DatasetSpec, item: Item) -> Inspection:
     """Read an item; never raises for bad data."""
     faults: list[Fault] = []
     encoding = _stored_as(spec, item)
@@ -98,13 +98,13 @@ def look(spec: DatasetSpec, item: Item) -> Look:
     if image is not None and labels is not None and image.shape[:2] != labels.shape:
         faults.append(_size_fault(item, image.shape, labels.shape))
     if faults or image is None or labels is None:
-        return Look(tuple(faults), encoding)
+        return Inspection(tuple(faults), encoding)
     ignore = spec.classes.ignore_index
     counts = np.bincount(labels[labels != ignore].ravel(), minlength=len(spec.classes)).astype(np.int64)
     void = labels.size - int(counts.sum())
     between = smoothed_share(labels, ignore) if (counts > 0).sum() > 2 else (0, 0)
     print_of, form = _fingerprint(image, labels), form_of(spec, item)
-    return Look((), encoding, labels.shape, counts, void, between, print_of, values, form)
+    return Inspection((), encoding, labels.shape, counts, void, between, print_of, values, form)
 
 
 def _read_both(

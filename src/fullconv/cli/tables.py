@@ -70,7 +70,7 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
         iou = "-" if row["best_mean_iou"] is None else f"{row['best_mean_iou']:.4f}"
         table.add_row(escape(row["value"]), *losses, iou, str(row["best_epoch"]), f"{row['seconds']:.0f}")
     console.print(table)
-    if swept.idle:
+    if swept.no_effect:
         line = f"note: every value of {swept.option} gave the same figures: it has no effect here"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"table: {swept.table}\nimage | truth | each run: {swept.picture}", highlight=False, soft_wrap=True)

@@ -54,8 +54,8 @@ class Augmentation:
         factor = (scale * height / size[0], scale * width / size[1])
         shrink = next(s for s in SHRINKS if s * max(factor) <= 1 or s == 1)
         return Draw(
-            _place(size[0], crop[0], factor[0], top, shrink),
-            _place(size[1], crop[1], factor[1], left, shrink),
+            _span(size[0], crop[0], factor[0], top, shrink),
+            _span(size[1], crop[1], factor[1], left, shrink),
             crop,
             self.flip and mirror < 0.5,
             tuple(1 + self.colour * (2 * factor - 1) for factor in factors) if self.colour else (),
@@ -101,8 +101,8 @@ class Draw:
         shrink: 1, 2, 4 or 8: how many times smaller the image may be read, since it is made that much smaller anyway.
     """
 
-    rows: Place
-    columns: Place
+    rows: Span
+    columns: Span
     crop: tuple[int, int]
     mirror: bool
     factors: tuple[float, ...]
@@ -110,7 +110,7 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Place:
+class Span:
     """Source pixels ``start .. end - 1`` fill places ``first .. first + length - 1`` of the crop."""
 
     start: int
@@ -123,7 +123,7 @@ class Place:
         return slice(self.start // shrink, -(-self.end // shrink))
 
 
-def _place(size: int, crop: int, factor: float, position: float, shrink: int) -> Place:
+def _span(size: int, crop: int, factor: float, position: float, shrink: int) -> Span:
     """Where a crop of an image enlarged by ``factor`` falls along one axis, in whole pixels (of the shrunk image).
 
     ``position`` (0 to 1) chooses among the places where it fits.
@@ -132,9 +132,9 @@ def _place(size: int, crop: int, factor: float, position: float, shrink: int) ->
     reach = max(1, round(crop / factor / shrink))
     if reach <= cells:
         start = min(int(position * (cells - reach + 1)), cells - reach)
-        return Place(start * shrink, min((start + reach) * shrink, size), 0, crop)
+        return Span(start * shrink, min((start + reach) * shrink, size), 0, crop)
     length = max(1, min(crop, round(size * factor)))
-    return Place(0, size, min(int(position * (crop - length + 1)), crop - length), length)
+    return Span(0, size, min(int(position * (crop - length + 1)), crop - length), length)
 
 
 def resize_image(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:

@@ -162,10 +162,10 @@ def partly_labelled(spec: DatasetSpec, beginnings: Mapping[str, Sequence[str]]) 
         split: [dataclasses.replace(item, source=row(item)) for item in items] for split, items in spec.splits.items()
     }
     used = {item.source for items in splits.values() for item in items}
-    idle = [start for number, start in enumerate(ordered) if number not in used]
-    if idle:
+    unused = [start for number, start in enumerate(ordered) if number not in used]
+    if unused:
         raise DataError(
-            f"{spec.root}: labelled in dataset.yaml names images that begin with {idle[0]!r}, but none does; "
+            f"{spec.root}: labelled in dataset.yaml names images that begin with {unused[0]!r}, but none does; "
             f"the first is {next(item.id for items in splits.values() for item in items)!r}"
         )
     reasons = [f"images {start}*: only {', '.join(beginnings[start])} labelled" for start in beginnings]

@@ -59,7 +59,7 @@ def size_line(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> str:
 
 def _of_image(item: Item) -> int:
     if isinstance(item.pixels, EncodedImage):
-        return stored_size(item.pixels.place.file())[1]
+        return stored_size(item.pixels.member.file())[1]
     return stored_size(item.image)[1] if item.pixels is None and item.image.is_file() else 1
 
 
@@ -71,5 +71,5 @@ def _of_labels(item: Item) -> int | str:
     if isinstance(source, Outlines):
         return STORED if source.turn() != 1 else SHOWN
     if isinstance(source, EncodedLabels):
-        return stored_size(source.place.file())[1]
+        return stored_size(source.member.file())[1]
     return stored_size(item.mask)[1] if item.mask != Path() and item.mask.is_file() else 1

@@ -170,7 +170,7 @@ def join_values(specs: Sequence[DatasetSpec], mixed: DatasetSpec) -> DatasetSpec
 
 def stored_image(item: Item, channels: int) -> Stored:
     """The values of an image that is not read as 8-bit colours, from its file or its place in a container."""
-    source = item.pixels.place.file() if isinstance(item.pixels, EncodedImage) else item.image
+    source = item.pixels.member.file() if isinstance(item.pixels, EncodedImage) else item.image
     return read_wide(source, channels)
 
 
@@ -205,7 +205,7 @@ def _kinds(spec: DatasetSpec, told: bool) -> list[tuple[Item, Kind]]:
             found.append((item, Kind("uint8", 3)))
             continue
         try:
-            source = item.pixels.place.file() if isinstance(item.pixels, EncodedImage) else item.image
+            source = item.pixels.member.file() if isinstance(item.pixels, EncodedImage) else item.image
             found.append((item, kind_of(source)))
         except FullconvError:
             continue  # it is named when it is read

@@ -12,7 +12,7 @@ from fullconv.files import ORIGIN
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import counted_names
 from fullconv.formats.survey import Contents, contents_of, settle
-from fullconv.images.encoded import Place
+from fullconv.images.encoded import Member
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import parse_json, read_text
@@ -22,14 +22,14 @@ NAMES = "id2label.json"
 
 
 def count_classes(
-    root: Path, description: Description, masks: Sequence[Place], reasons: list[str]
+    root: Path, description: Description, masks: Sequence[Member], reasons: list[str]
 ) -> tuple[ClassSet, MaskEncoding]:
     """From ``dataset.yaml``, ``id2label.json``, or counted from at most 1000 masks, evenly spaced."""
     given = description.class_set()
     encoding = description.encoding(given)
     if given is not None:
         reasons.append("classes from dataset.yaml")
-        return given, settle(_look(root, masks), encoding, given, reasons)
+        return given, settle(_inspect(root, masks), encoding, given, reasons)
     listing = root / NAMES
     if listing.is_file():
         names = _id2label(listing)
@@ -39,18 +39,18 @@ def count_classes(
             reasons.append("its ids are not 0, 1, 2, ...: they are numbered in their order")
         classes = ClassSet(tuple(names.values()))
         encoding = dataclasses.replace(encoding, values=values)
-        return classes, settle(_look(root, masks), encoding, classes, reasons)
-    looked = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // COUNTED)]]
-    numbered, encoding = counted_names(root, looked, encoding)
+        return classes, settle(_inspect(root, masks), encoding, classes, reasons)
+    inspected = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // COUNTED)]]
+    numbered, encoding = counted_names(root, inspected, encoding)
     reasons.append(
-        f"class names are not given: {len(numbered)} classes counted from {len(looked)} of {len(masks)} masks, "
+        f"class names are not given: {len(numbered)} classes counted from {len(inspected)} of {len(masks)} masks, "
         f"evenly spaced (largest id {len(numbered) - 1})"
     )
     classes = ClassSet(numbered)
-    return classes, settle(looked, encoding, classes, reasons)
+    return classes, settle(inspected, encoding, classes, reasons)
 
 
-def _look(root: Path, masks: Sequence[Place]) -> list[Contents]:
+def _inspect(root: Path, masks: Sequence[Member]) -> list[Contents]:
     """What the first masks hold: neighbours, which are read together; those that cannot be read are named later.
 
     Nothing is fetched for it: of shards that lie elsewhere it says nothing.

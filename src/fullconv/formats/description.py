@@ -30,7 +30,7 @@ def _inside(place: str) -> str:
     return place
 
 
-Place = Annotated[str, AfterValidator(_inside)]
+RelativePath = Annotated[str, AfterValidator(_inside)]
 
 
 class Description(BaseModel):
@@ -38,8 +38,8 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: Place = Field("", description="folder of the images, relative to dataset.yaml")
-    masks: Place = Field("", description="folder of the masks, relative to dataset.yaml")
+    images: RelativePath = Field("", description="folder of the images, relative to dataset.yaml")
+    masks: RelativePath = Field("", description="folder of the masks, relative to dataset.yaml")
     mask_suffix: str = Field("", description="what a mask's name has after the image's, for example _mask")
     classes: list[str] | dict[str, Colour] = Field(
         [], description="class names in id order, or names with their RGB colours ({road: [128, 64, 128]})"
@@ -56,7 +56,7 @@ class Description(BaseModel):
     labelled: dict[str, list[str]] = Field(
         {}, description="beginning of an image's name -> the classes that are labelled in it; others: all of them"
     )
-    splits: dict[str, Place] = Field({}, description="split -> list file, relative to dataset.yaml")
+    splits: dict[str, RelativePath] = Field({}, description="split -> list file, relative to dataset.yaml")
     val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
     split_seed: int = Field(0, description="seed of that split")
     channels: int | None = Field(None, ge=1, description="channels of the images; by default as the files have them")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.errors import DataError, first_few
-from fullconv.formats.survey import PROBED_MASKS, Contents, look_at, settle
+from fullconv.formats.survey import PROBED_MASKS, Contents, inspect_masks, settle
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.masks import asks_about_no_data, no_colours
 from fullconv.spec import ClassSet, Colour
@@ -30,40 +30,40 @@ def classes_from_files(
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
     listing, given = names_file(root), encoding
-    looked = look_at(masks, len(masks) if listing is None else PROBED_MASKS, strict=True)
-    seen = values_of(looked)
+    inspected = inspect_masks(masks, len(masks) if listing is None else PROBED_MASKS, strict=True)
+    seen = values_of(inspected)
     if listing is not None:
         names = class_names(listing)
         if seen:
-            _, encoding = real_ids(root, looked, encoding)
+            _, encoding = real_ids(root, inspected, encoding)
         _refuse_ids_from_1(root, seen, encoding, names)
         reasons.append(f"class names from {listing.name}")
     else:
-        names, encoding = counted_names(root, looked, encoding)
+        names, encoding = counted_names(root, inspected, encoding)
         reasons.append(
             f"class names are not given: {len(names)} classes counted from the masks (largest id {len(names) - 1})"
         )
     if given.void_values is None and encoding.void_values:
         void = ", ".join(str(value) for value in encoding.void_values)
         reasons.append(f"mask value {void} is taken as unlabelled; say otherwise in dataset.yaml (values, ignore)")
-    palette = _palette(looked)
+    palette = _palette(inspected)
     classes = ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ())
-    return classes, settle(looked, encoding, classes, reasons)
+    return classes, settle(inspected, encoding, classes, reasons)
 
 
 def counted_names(
-    root: Path, looked: Sequence[Contents], encoding: MaskEncoding
+    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding
 ) -> tuple[tuple[str, ...], MaskEncoding]:
     """``class_0`` and so on, as many as masks hold, and the encoding with the value that is void.
 
     Raises:
         DataError: as :func:`real_ids` and :func:`numbered_names`.
     """
-    planes = max((found.planes for found in looked), default=0)
-    whole = all(found.covered for found in looked if found.planes)  # then a map for each class, and no rest
+    planes = max((found.planes for found in inspected), default=0)
+    whole = all(found.covered for found in inspected if found.planes)  # then a map for each class, and no rest
     real = {planes - whole} if planes else set[int]()
-    if values_of(looked) or not planes:
-        more, encoding = real_ids(root, looked, encoding)
+    if values_of(inspected) or not planes:
+        more, encoding = real_ids(root, inspected, encoding)
         real |= more
     return numbered_names(root, real), encoding
 
@@ -82,14 +82,14 @@ def class_names(listing: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def ask_about_255(root: Path, looked: Sequence[Contents], encoding: MaskEncoding, names: Sequence[str] = ()) -> None:
+def ask_about_255(root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, names: Sequence[str] = ()) -> None:
     """Refuse masks that nobody explained: of 0 and 255, which mean one of two things, or of ids from 1.
 
     Raises:
         DataError: they hold nothing else, and ``dataset.yaml`` does not say what 255 is; or the ids 1 to N of the N
             classes ``names``, which are 0 to N - 1 here.
     """
-    seen = {int(value) for found in looked for value in found.values}
+    seen = {int(value) for found in inspected for value in found.values}
     _ask(root, seen, encoding)
     _refuse_ids_from_1(root, seen, encoding, names)
 
@@ -114,36 +114,36 @@ def _refuse_ids_from_1(root: Path, seen: set[int], encoding: MaskEncoding, names
         )
 
 
-def values_of(looked: Sequence[Contents]) -> set[int]:
+def values_of(inspected: Sequence[Contents]) -> set[int]:
     """All raw values of index masks.
 
     Raises:
         DataError: one is in colours.
     """
-    coloured = next((found for found in looked if found.mask.kind == "colour" and not found.values), None)
+    coloured = next((found for found in inspected if found.mask.kind == "colour" and not found.values), None)
     if coloured is not None:
         raise DataError(no_colours(coloured.mask.path))
-    return {int(value) for found in looked for value in found.values}
+    return {int(value) for found in inspected for value in found.values}
 
 
-def real_ids(root: Path, looked: Sequence[Contents], encoding: MaskEncoding) -> tuple[set[int], MaskEncoding]:
+def real_ids(root: Path, inspected: Sequence[Contents], encoding: MaskEncoding) -> tuple[set[int], MaskEncoding]:
     """The ids that are classes, and the encoding with the value that is void.
 
     Args:
         root: the data set, for messages.
-        looked: what its masks hold.
+        inspected: what its masks hold.
         encoding: what ``dataset.yaml`` says of them.
 
     Raises:
         DataError: 255 or GDAL's no-data value may be a class or void, there is a value below 0, or every pixel is void.
     """
-    seen = values_of(looked)
+    seen = values_of(inspected)
     _ask(root, seen, encoding)
     void: set[int | float] = {65535 if max(seen, default=0) > 255 else 255}
     void = void if encoding.void_values is None else set(encoding.void_values)
     if encoding.void_values is None and void & seen:
         encoding = dataclasses.replace(encoding, void_values=tuple(void))  # 65535 is none of our ids
-    for found in looked:
+    for found in inspected:
         empty = found.mask.no_data
         if empty is not None and "no data" in found.has and empty not in void:
             if empty >= 0 and encoding.void_values is None:
@@ -185,9 +185,9 @@ def _ask(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
         )
 
 
-def _palette(looked: Sequence[Contents]) -> tuple[Colour, ...]:
+def _palette(inspected: Sequence[Contents]) -> tuple[Colour, ...]:
     """The colours of a palette file, so that predictions are shown in the same ones."""
-    tables = [found.mask.palette for found in looked if found.mask.palette is not None]
+    tables = [found.mask.palette for found in inspected if found.mask.palette is not None]
     if not tables:
         return ()
     red, green, blue = max(tables, key=len).T.tolist()

@@ -23,7 +23,7 @@ from fullconv.formats.problems import Strict
 from fullconv.formats.read import RECOGNISERS, Found, recognise_folder
 from fullconv.formats.read.base import child_folders
 from fullconv.formats.read.licences import LICENCES
-from fullconv.formats.survey import look_at, settle
+from fullconv.formats.survey import inspect_masks, settle
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import noting
@@ -174,7 +174,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     given = description or Description()
     if description is not None:
         reasons.append("dataset.yaml overrides")
-        _refuse_idle(root, found, description)
+        _refuse_no_effect(root, found, description)
         classes = description.class_set() or classes
         if description.classes or description.values or description.ignore or description.transparent:
             encoding = description.encoding(classes)
@@ -197,14 +197,14 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     if classes is None:
         classes, encoding = classes_from_files(root, masks, encoding, reasons)
     elif masks:
-        looked = look_at(masks)
-        encoding = settle(looked, encoding, classes, reasons)
+        inspected = inspect_masks(masks)
+        encoding = settle(inspected, encoding, classes, reasons)
         if found.classes is None and (not encoding.colours or "grey" in encoding.by_value):
             by_lines = bool(encoding.colours) and not given.values  # a grey mask's numbers are lines of class_dict.csv
             ask_about_255(
-                root, looked, dataclasses.replace(encoding, values={}) if by_lines else encoding, classes.names
+                root, inspected, dataclasses.replace(encoding, values={}) if by_lines else encoding, classes.names
             )
-        if 0 < len(encoding.colours) < len(classes) and any(one.mask.kind == "colour" for one in looked):
+        if 0 < len(encoding.colours) < len(classes) and any(one.mask.kind == "colour" for one in inspected):
             raise DataError(f"{root}: RGB masks, but two classes have one colour; give each its own in {FILE_NAME}")
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, splits, declared=declared,
@@ -224,15 +224,15 @@ def _own_labels(found: Found) -> bool:
     return any(item.labels is not None for items in found.splits.values() for item in items)
 
 
-def _refuse_idle(root: Path, found: Found, description: Description) -> None:
+def _refuse_no_effect(root: Path, found: Found, description: Description) -> None:
     """Refuse what would have no effect: raw values, where the labels are not raw values of mask files."""
     if not _own_labels(found):
         return
-    idle = [name for name in ("values", "ignore") if getattr(description, name) and name not in found.honours]
-    if idle:
+    no_effect = [name for name in ("values", "ignore") if getattr(description, name) and name not in found.handles]
+    if no_effect:
         raise DataError(
-            f"{root / FILE_NAME}: {idle[0]} has no effect here, for the labels of this layout ({found.layout}) are not "
-            "raw values of mask files; take it away, or convert the data and describe the copy"
+            f"{root / FILE_NAME}: {no_effect[0]} has no effect here, for the labels of this layout ({found.layout}) "
+            "are not raw values of mask files; take it away, or convert the data and describe the copy"
         )
 
 

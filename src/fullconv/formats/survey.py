@@ -1,4 +1,4 @@
-"""A look at some of a data set's masks when it is opened: do their colours count, or their numbers?"""
+"""Some of a data set's masks, inspected when it is opened: do their colours count, or their numbers?"""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _unique(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
 
 
-def look_at(masks: Sequence[Path], most: int = PROBED_MASKS, strict: bool = False) -> list[Contents]:
+def inspect_masks(masks: Sequence[Path], most: int = PROBED_MASKS, strict: bool = False) -> list[Contents]:
     """What evenly spaced masks hold, at most ``most``.
 
     Those that cannot be read are left out, for they are named where they are needed; ``strict`` raises for them.
@@ -107,7 +107,9 @@ def look_at(masks: Sequence[Path], most: int = PROBED_MASKS, strict: bool = Fals
         return [found for found in pool.map(contents, masks[::step]) if found is not None]
 
 
-def settle(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet, reasons: list[str]) -> MaskEncoding:
+def settle(
+    inspected: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet, reasons: list[str]
+) -> MaskEncoding:
     """The encoding with what the masks say of themselves: whether colours or numbers count, kind by kind of file.
 
     Where colours are named, they decide for every kind of file. Only grey (or palette) files whose colours are not all
@@ -120,7 +122,7 @@ def settle(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet
     count, ignore = len(classes), classes.ignore_index
     if encoding.colours:
         for kind in ("grey", "palette"):
-            files = [found for found in looked if found.mask.kind == kind and found.colours is not None]
+            files = [found for found in inspected if found.mask.kind == kind and found.colours is not None]
             if files and kind not in encoding.by_value and _by_numbers(kind, files, encoding, classes):
                 first = next((found for found in files if not _in_colours(found, encoding, ignore)), files[0])
                 encoding = dataclasses.replace(encoding, by_value=(*encoding.by_value, kind))
@@ -128,11 +130,11 @@ def settle(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet
                     f"{kind} masks are read by their numbers, as ids: their colours are not those of the classes "
                     f"({first.mask.path.name})"
                 )
-    _refuse_two_meanings(looked, encoding, classes)
-    _refuse_inverted(looked, encoding)
-    _refuse_bits(looked, encoding)
-    encoding = _with_palette(looked, encoding, count, ignore)
-    reasons += _said(looked, encoding, classes)
+    _refuse_two_meanings(inspected, encoding, classes)
+    _refuse_inverted(inspected, encoding)
+    _refuse_bits(inspected, encoding)
+    encoding = _with_palette(inspected, encoding, count, ignore)
+    reasons += _said(inspected, encoding, classes)
     return encoding
 
 
@@ -177,11 +179,11 @@ def _in_colours(found: Contents, encoding: MaskEncoding, ignore: int) -> bool:
     return found.colours is not None and all(colour in known or value in void for value, colour in shown)
 
 
-def _refuse_two_meanings(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> None:
+def _refuse_two_meanings(inspected: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> None:
     """Refuse palettes that show a value in another colour than its class has, where both are stated."""
     if not (encoding.colours and encoding.values and "palette" in encoding.by_value):
         return
-    for found in looked:
+    for found in inspected:
         moved = _moved(found, encoding, classes) if found.mask.kind == "palette" else ""
         if moved:
             raise DataError(
@@ -207,9 +209,9 @@ def _refuse_black_and_white(kind: Kind, files: Sequence[Contents], encoding: Mas
         )
 
 
-def _refuse_inverted(looked: Sequence[Contents], encoding: MaskEncoding) -> None:
+def _refuse_inverted(inspected: Sequence[Contents], encoding: MaskEncoding) -> None:
     """Refuse grey files of which some show 0 as white and others as black, where their numbers count."""
-    grey = [found for found in looked if found.mask.kind == "grey" and found.mask.white > BIT]
+    grey = [found for found in inspected if found.mask.kind == "grey" and found.mask.white > BIT]
     ways = {found.mask.inverted: found for found in reversed(grey)}
     if len(ways) == 2 and (not encoding.colours or "grey" in encoding.by_value):
         raise DataError(
@@ -218,11 +220,11 @@ def _refuse_inverted(looked: Sequence[Contents], encoding: MaskEncoding) -> None
         )
 
 
-def _refuse_bits(looked: Sequence[Contents], encoding: MaskEncoding) -> None:
+def _refuse_bits(inspected: Sequence[Contents], encoding: MaskEncoding) -> None:
     """Refuse files of one bit, whose white is 1, beside files of 0 and 255, where nobody said what white is."""
     if encoding.values or (encoding.colours and "grey" not in encoding.by_value):
         return
-    grey = [found for found in looked if found.mask.kind == "grey"]
+    grey = [found for found in inspected if found.mask.kind == "grey"]
     bits = [found for found in grey if found.mask.white == BIT and BIT in found.values]
     wide = [found for found in grey if found.mask.white == WHITE]
     seen = set().union(*(found.values for found in wide)) if wide else set()
@@ -233,7 +235,7 @@ def _refuse_bits(looked: Sequence[Contents], encoding: MaskEncoding) -> None:
         )
 
 
-def _with_palette(looked: Sequence[Contents], encoding: MaskEncoding, count: int, ignore: int) -> MaskEncoding:
+def _with_palette(inspected: Sequence[Contents], encoding: MaskEncoding, count: int, ignore: int) -> MaskEncoding:
     """The encoding with the colours that palettes show values in.
 
     Raises:
@@ -243,7 +245,7 @@ def _with_palette(looked: Sequence[Contents], encoding: MaskEncoding, count: int
         return encoding
     shown: dict[int, Colour] = {}
     files: dict[int, str] = {}
-    for found in looked:
+    for found in inspected:
         if found.mask.kind != "palette":
             continue
         ids = value_ids(found.mask, encoding, count, ignore)
@@ -270,9 +272,9 @@ def stated(found: Contents) -> dict[int, Colour]:
     return {int(value): unpacked(colour) for value, colour in found.shown().items()}
 
 
-def _said(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> Iterable[str]:
+def _said(inspected: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet) -> Iterable[str]:
     """What is done with planes, with transparent pixels and with those that have no number."""
-    for count, name in sorted({(found.planes, found.mask.plane) for found in looked if found.planes}):
+    for count, name in sorted({(found.planes, found.mask.plane) for found in inspected if found.planes}):
         if count not in (len(classes), len(classes) - 1):
             continue  # refused where it is read
         names = classes.names[len(classes) - count :]
@@ -281,12 +283,12 @@ def _said(looked: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet)
             f"masks of {count} {name}s, a 0/1 map for each class: {name} 1 is {names[0]}, the others "
             f"follow in order; what none shows is {rest}"
         )
-    if any("transparent" in found.has for found in looked) and encoding.transparent is not None:
+    if any("transparent" in found.has for found in inspected) and encoding.transparent is not None:
         what = "unlabelled" if encoding.transparent == UNLABELLED else classes.names[encoding.transparent]
         yield f"transparent pixels are {what}"
-    if any("missing" in found.has for found in looked):
+    if any("missing" in found.has for found in inspected):
         yield "pixels of masks without a number (NaN, or outside GDAL's own mask) are unlabelled"
     ids = set(encoding.values or range(len(classes))) - set(encoding.void_values or ())
-    empty = {found.mask.no_data for found in looked if "no data" in found.has} - ids
+    empty = {found.mask.no_data for found in inspected if "no data" in found.has} - ids
     if empty:
         yield f"GDAL's no-data value ({first_few([str(value) for value in empty])}) is unlabelled"

@@ -28,7 +28,7 @@ class EncodedFile(io.BytesIO):
         return self.where
 
 
-class Place(Protocol):
+class Member(Protocol):
     """Where the bytes of one image lie."""
 
     def file(self) -> Path:
@@ -44,24 +44,24 @@ class Place(Protocol):
 class EncodedImage:
     """An image in a container."""
 
-    place: Place
+    member: Member
 
     def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
         """As :func:`fullconv.images.pixels.read_pixels`."""
-        return read_pixels(self.place.file(), channels, shrink, values)
+        return read_pixels(self.member.file(), channels, shrink, values)
 
     def size(self) -> tuple[int, int]:
         """``(height, width)``."""
-        return image_size(self.place.file())
+        return image_size(self.member.file())
 
 
 @dataclass(frozen=True)
 class EncodedLabels:
     """A mask in a container."""
 
-    place: Place
+    member: Member
     encoding: MaskEncoding
 
     def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """uint8 ``[height, width]``, or int32 when ``ignore_index`` needs it."""
-        return read_labels(self.place.file(), self.encoding, num_classes, ignore_index)
+        return read_labels(self.member.file(), self.encoding, num_classes, ignore_index)

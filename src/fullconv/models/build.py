@@ -60,7 +60,7 @@ class BuiltModel:
     warnings: list[str] = field(default_factory=list)
 
     def note(self, source: str, report: TransplantReport) -> None:
-        """Keep what became of the weights of ``source``."""
+        """Keep which parameters were loaded, reshaped or missing in ``source``."""
         self.notes.append(f"{source}: {report}")
         self.listing.append(f"{source}: {report.listing()}")
 
@@ -145,7 +145,7 @@ def build_model(
         num_classes: channels of the logits.
         encoder: ``vgg16`` (ours, with the paper's taps) or any timm network with features.
         encoder_weights: ``imagenet`` (downloaded once by timm or torchvision), ``none``, or a file. A file may
-            name its architecture arguments, mean and std in its metadata; they are honoured.
+            name its architecture arguments, mean and std in its metadata; they are used.
         in_channels: channels of the image.
         encoder_args: for timm's network (:data:`fullconv.models.arguments.TIMM`), or for :class:`VGG16`.
         model_args: for the network's class, for example :class:`FCN`.
@@ -165,7 +165,7 @@ def build_model(
     state: dict[str, torch.Tensor] = {}
     if encoder_weights not in ("imagenet", "none"):
         state, metadata = read_weights(encoder_weights)
-        args = {**honoured(encoder_weights, timm_metadata(metadata), encoder, built), **args}
+        args = {**stated_arguments(encoder_weights, timm_metadata(metadata), encoder, built), **args}
 
     def make_encoder(strides: tuple[int, ...], own_head: bool = False, **more: Any) -> Encoder:
         made: Encoder
@@ -252,7 +252,7 @@ def _probe(network: nn.Module, encoder: str, in_channels: int, num_classes: int)
         raise UsageError(f"encoder {encoder} gives features of an unusual layout; choose a convolutional one")
 
 
-def honoured(path: str, said: dict[str, Any], encoder: str, built: BuiltModel) -> dict[str, Any]:
+def stated_arguments(path: str, said: dict[str, Any], encoder: str, built: BuiltModel) -> dict[str, Any]:
     """The architecture arguments that a weights file names in its metadata; mean, std and licence go to ``built``.
 
     Raises:

@@ -38,7 +38,7 @@ class ClassMatch(NamedTuple):
         return cls(places, tuple(source), tuple(target))
 
     def lines(self, every: bool) -> list[str]:
-        """What became of the classes; with ``every``, a line for each, with its places."""
+        """Classes carried over, new and left out; with ``every``, a line for each, with its places."""
         new = [name for i, name in enumerate(self.target) if i not in self.places]
         dropped = [name for j, name in enumerate(self.source) if j not in self.places.values()]
         if every:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import download, keras_resnet
 from fullconv.models.arguments import TIMM, check_arguments, check_network
-from fullconv.models.build import BuiltModel, honoured
+from fullconv.models.build import BuiltModel, stated_arguments
 from fullconv.models.convolutionalize import convolutionalize
 from fullconv.models.keras_h5 import read_arrays
 from fullconv.models.weights import read_weights, timm_metadata, transplant
@@ -30,7 +30,7 @@ def build_classifier(
     Args:
         name: a timm classifier (``resnet50``), torchvision's as ``torchvision/resnet50``, or ``keras_resnet50``.
         weights: ``imagenet`` (downloaded once), ``none``, or a file of timm's or torchvision's parameter names. A file
-            may name its architecture arguments, mean and std in its metadata; they are honoured. For ``keras_resnet50``
+            may name its architecture arguments, mean and std in its metadata; they are used. For ``keras_resnet50``
             an ``.h5`` file that Keras wrote, with or without the last layer, or what ``fullconv import`` made of it.
         head_weights: an HDF5 file with datasets ``w`` ``[features, classes]`` and ``b`` ``[classes]`` for the last
             layer alone, as Keras users keep them.
@@ -53,7 +53,7 @@ def build_classifier(
     state: dict[str, Tensor] = {}
     if weights not in ("imagenet", "none"):
         state, metadata = read_weights(weights)
-        args = {**honoured(weights, timm_metadata(metadata), name.removeprefix(TORCHVISION), built), **args}
+        args = {**stated_arguments(weights, timm_metadata(metadata), name.removeprefix(TORCHVISION), built), **args}
     if name.startswith(TORCHVISION):
         check_arguments({}, args, f"classifier {name}: encoder_args")
         classifier, size = _torchvision(name.removeprefix(TORCHVISION), weights), (224, 224)

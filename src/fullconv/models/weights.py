@@ -20,7 +20,7 @@ from fullconv.text import parse_json
 
 @dataclass
 class TransplantReport:
-    """What became of every parameter and buffer of the target.
+    """The parameters and buffers of the target: loaded, reshaped, missing.
 
     Attributes:
         copied: names taken over as they are.

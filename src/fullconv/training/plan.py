@@ -51,7 +51,7 @@ class Plan:
     class_weights: list[float] | None
     segmenter: Segmenter
     listing: str = ""
-    """What became of every parameter of the weights it starts from."""
+    """Which parameters of the network were loaded, reshaped or missing in the weights it starts from."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -80,7 +80,7 @@ class Run:
         Args:
             config: the options.
             environment: what :meth:`write_environment` adds.
-            listing: what became of every parameter of the weights it starts from.
+            listing: the parameters loaded, reshaped and missing, from the weights it starts from.
 
         Raises:
             UsageError: another run has just made it.

@@ -43,7 +43,7 @@ class Swept:
     picture: Path
 
     @property
-    def idle(self) -> bool:
+    def no_effect(self) -> bool:
         """Whether every value gave the same scores, and losses as logged: the option had no effect here."""
         figures = [str({**row, "value": "", "seconds": 0}) for row in self.rows]  # as text nan is nan
         return len(figures) > 1 and all(figure == figures[0] for figure in figures)

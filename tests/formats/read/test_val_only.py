@@ -55,7 +55,7 @@ def test_val_alone_opens_as_what_it_is(
         spec.split("train")
 
 
-def test_voc_s_own_test_masks_are_a_split_and_other_masks_no_strangers(
+def test_voc_s_own_test_masks_are_a_split_and_other_masks_are_not_unlisted_files(
     make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     source, root = make_folder(6), tmp_path / "VOC2007"

@@ -29,8 +29,8 @@ class Found:
     """A recognised layout, before defaults are filled in.
 
     Attributes:
-        honours: for items with labels of their own: which of ``values`` and ``ignore`` of ``dataset.yaml`` the layout
-            has heeded itself. Others are refused.
+        handles: for items with labels of their own: which of ``values`` and ``ignore`` of ``dataset.yaml`` the layout
+            applies itself. Others are refused.
         public: whether it is the public data set of this layout, by its own names or lists, and not other data in its
             form: only then its licence is named, and its class names win over a list beside the data.
     """
@@ -40,7 +40,7 @@ class Found:
     splits: Mapping[str, Sequence[Item]]
     classes: ClassSet | None = None
     encoding: MaskEncoding = field(default_factory=MaskEncoding)
-    honours: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
     public: bool = False
 
 

@@ -127,12 +127,12 @@ def recognise_camvid_original(root: Path, description: Description, problems: Pr
         f"pixels of other colours are void, where they are at most {LARGEST_UNKNOWN:.1%} of a mask",
     ]  # fmt: skip
     splits = _splits(root, items, reasons)
-    honours = ("ignore",) if description.classes else ()
+    handles = ("ignore",) if description.classes else ()
     public = all(DRIVE.fullmatch(item.id) for item in items)
     if not public:
         reasons.append(in_form_of("CamVid"))
     classes = description.class_set() or CAMVID_CLASSES
-    return Found("camvid_original", reasons, splits, classes, honours=honours, public=public)
+    return Found("camvid_original", reasons, splits, classes, handles=handles, public=public)
 
 
 def _colours(description: Description) -> tuple[tuple[Colour, int], ...]:

@@ -22,7 +22,7 @@ from fullconv.images.encoding import MaskEncoding
 
 IMAGE_COLUMNS = ("image", "pixel_values", "img")
 LABEL_COLUMNS = ("label", "labels", "mask", "annotation", "segmentation_mask", "semantic_segmentation")
-Place = tuple[Path, int, int]
+RowAddress = tuple[Path, int, int]
 """Shard, row group, row in it."""
 
 
@@ -43,10 +43,10 @@ def recognise_hf_datasets(root: Path, description: Description, problems: Proble
     masks = [Cell(*place, columns[1]) for places in cells.values() for place in places]
     classes, encoding = count_classes(root, description, masks, reasons)
     splits = {split: _items(split, places, columns, encoding) for split, places in cells.items()}
-    return Found("hf_datasets", reasons, splits, classes, honours=("values", "ignore"))
+    return Found("hf_datasets", reasons, splits, classes, handles=("values", "ignore"))
 
 
-def _items(split: str, places: list[Place], columns: tuple[str, str], encoding: MaskEncoding) -> list[Item]:
+def _items(split: str, places: list[RowAddress], columns: tuple[str, str], encoding: MaskEncoding) -> list[Item]:
     image, label = columns
     blocks = {place[:2]: number for number, place in enumerate(places)}
     return [
@@ -115,7 +115,7 @@ def _fields(kind: Any) -> list[str]:
     return [field.name for field in kind] if pyarrow.types.is_struct(kind) else []
 
 
-def _places(path: Path, columns: tuple[str, str]) -> list[Place]:
+def _places(path: Path, columns: tuple[str, str]) -> list[RowAddress]:
     """File, row group and row of every entry, from the footer."""
     with open_parquet(path) as file:
         missing = [name for name in columns if "bytes" not in _struct(file.schema_arrow, name)]

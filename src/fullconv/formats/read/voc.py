@@ -120,7 +120,7 @@ def _classes(root: Path, items: Sequence[Item], description: Description) -> tup
     return classes, MaskEncoding(colours=ids_of, void_colours=(BORDER,)), said
 
 
-def _looked_at(mask: Path) -> Contents | None:
+def _inspected(mask: Path) -> Contents | None:
     try:
         return contents_of(mask)
     except DataError:
@@ -128,13 +128,13 @@ def _looked_at(mask: Path) -> Contents | None:
 
 
 def _ids(mask: Path) -> list[int]:
-    found = _looked_at(mask)
+    found = _inspected(mask)
     return [int(value) for value in found.values] if found is not None and found.mask.kind != "colour" else []
 
 
 def _colours(mask: Path) -> list[Colour]:
     """The colours of an RGB mask; none for ids in three equal channels."""
-    found = _looked_at(mask)
+    found = _inspected(mask)
     if found is None or found.mask.kind != "colour" or found.values:
         return []
     return [unpacked(colour) for colour in found.colours or ()]

@@ -43,7 +43,7 @@ def recognise_webdataset(root: Path, description: Description, problems: Problem
     splits: dict[str, list[Item]] = {}
     for number, (split, rows) in enumerate(shards):
         splits.setdefault(split, []).extend(_item(sample, number, encoding) for sample in rows)
-    return Found("webdataset", reasons, splits, classes, honours=("values", "ignore"))
+    return Found("webdataset", reasons, splits, classes, handles=("values", "ignore"))
 
 
 def _item(sample: ShardSample, block: int, encoding: MaskEncoding) -> Item:

@@ -92,7 +92,7 @@ class Writer(ABC):
     def _values(self, item: Item) -> tuple[bytes, str]:
         """An image of other than 8 bits: its file's bytes out of a container, else its values."""
         if isinstance(item.pixels, EncodedImage):
-            file = item.pixels.place.file()
+            file = item.pixels.member.file()
             content, upright = cast(EncodedFile, file).getvalue(), stored_size(file)[1] == 1
             suffix = next((end for magic, end in MAGIC.items() if content.startswith(magic)), "")
             if upright and suffix:
