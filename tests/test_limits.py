@@ -29,7 +29,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.formats.read.cvat_xml import BoxRuns
 from fullconv.formats.read.labelme import PngMask
 from fullconv.images.encoded import EncodedFile
-from fullconv.images.files import image_size, open_array, opened
+from fullconv.images.files import image_size, open_array, open_image
 from fullconv.images.formats import FORMATS
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.pixels import read_image
@@ -132,7 +132,7 @@ def test_images_between_pillow_s_limit_and_ours_are_opened(tmp_path: Path) -> No
     """20,000 x 20,000: Pillow refuses 179 Mpixel by itself."""
     (tmp_path / "large.png").write_bytes(png_bomb(20_000, 20_000))
     assert image_size(tmp_path / "large.png") == (20_000, 20_000)
-    with pytest.raises(DataError, match="more than the limit of 1000"), opened(tmp_path / "large.png", most=1000):
+    with pytest.raises(DataError, match="more than the limit of 1000"), open_image(tmp_path / "large.png", most=1000):
         pass
 
 
@@ -142,7 +142,7 @@ def test_every_format_opens_as_pillow_opens_it(kind: str, tmp_path: Path) -> Non
     file = tmp_path / "picture"
     Image.fromarray(values).save(file, format=kind)
     memory = cast(Path, EncodedFile(file.read_bytes(), "memory"))
-    with Image.open(file) as theirs, opened(file) as ours, opened(memory) as inside:
+    with Image.open(file) as theirs, open_image(file) as ours, open_image(memory) as inside:
         assert (ours.format, ours.mode, ours.size) == (theirs.format, theirs.mode, theirs.size)
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
         np.testing.assert_array_equal(np.asarray(inside), np.asarray(theirs))

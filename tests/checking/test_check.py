@@ -73,14 +73,14 @@ def test_every_item_is_read_once_and_counted(make_folder: Callable[..., Path], m
     (root / "train.txt").write_text("scene_0\nscene_1\nscene_2\n")
     (root / "val.txt").write_text("scene_2\nscene_3\n")
     spec, seen, lock = open_dataset(root), [], threading.Lock()
-    decode = reading.read_counted
+    decode = reading.read_with_values
 
     def counted(spec: DatasetSpec, item: Item) -> Any:
         with lock:
             seen.append(item.image.stem)
         return decode(spec, item)
 
-    monkeypatch.setattr(reading, "read_counted", counted)
+    monkeypatch.setattr(reading, "read_with_values", counted)
     progress: list[tuple[int, int]] = []
     report = check(spec, progress=lambda done, total: progress.append((done, total)))
     assert sorted(seen) == ["scene_0", "scene_1", "scene_2", "scene_3"]

@@ -11,7 +11,7 @@ from fullconv.data.turning import WORDS, turning
 from fullconv.errors import DataError, first_few
 from fullconv.formats.survey import Contents, palettes_count, stated, summed_up
 from fullconv.images.encoded import EncodedLabels
-from fullconv.images.files import opened
+from fullconv.images.files import open_image
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import contradiction, value_ids
 from fullconv.images.tiff import is_tiff
@@ -58,7 +58,7 @@ def form_of(spec: DatasetSpec, item: Item) -> Form:
 def _contents(source: EncodedLabels | None, item: Item) -> Contents | None:
     path = source.member.file() if source is not None else item.mask
     if not is_tiff(path) and path.suffix.lower() != ".npy":
-        with opened(path) as picture:
+        with open_image(path) as picture:
             if picture.mode != "P":
                 return None
         path = source.member.file() if source is not None else item.mask

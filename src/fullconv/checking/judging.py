@@ -85,7 +85,7 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) ->
     if totals.blank and not empty:
         report.add(
             "blank",
-            f"{_counted(len(totals.blank), 'image')} without a labelled pixel ({_some(report, totals.blank)})",
+            f"{_plural(len(totals.blank), 'image')} without a labelled pixel ({_some(report, totals.blank)})",
             "label them, or take them out: they teach nothing",
             items=tuple(totals.blank),
         )
@@ -157,7 +157,7 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], totals: Totals) -> 
             fix = f"take them out of {early if whole else split} (--fix does)"
             _add_pairs(
                 report, totals, pairs, "leak",
-                f"leak: {_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
+                f"leak: {_plural(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
                 f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else fix,
             )  # fmt: skip
         pairs = []
@@ -166,7 +166,7 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], totals: Totals) -> 
             pairs += [(inside[0], place) for place in inside[1:]]
         _add_pairs(
             report, totals, pairs, "copies",
-            f"{_counted(len(pairs), 'image')} of {split} {_are(len(pairs))} there before, pixel for pixel",
+            f"{_plural(len(pairs), 'image')} of {split} {_are(len(pairs))} there before, pixel for pixel",
             "copies count twice", "keep one of each",
         )  # fmt: skip
 
@@ -189,14 +189,14 @@ def _judge_near(report: CheckReport, splits: Sequence[str], totals: Totals) -> N
         if early != late:
             _add_pairs(
                 report, totals, pairs, "near-leak",
-                f"leak: {_counted(count, 'image')} of {late} {_are(count)} nearly equal to images of {early}",
+                f"leak: {_plural(count, 'image')} of {late} {_are(count)} nearly equal to images of {early}",
                 f"the scores on {late} flatter",
                 "keep images of one scene, and copies of one image, in one split",
             )  # fmt: skip
         else:
             _add_pairs(
                 report, totals, pairs, "near-copies",
-                f"{_counted(count, 'image')} of {early} {_are(count)} nearly equal to others of it",
+                f"{_plural(count, 'image')} of {early} {_are(count)} nearly equal to others of it",
                 "frames of one scene, or copies", "keep them in one split; fewer of them train as well",
             )  # fmt: skip
 
@@ -215,7 +215,7 @@ def _add_pairs(
     prints = totals.fingerprints
     different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if not kind.startswith("near") else 0
     if different:
-        text += f"; labelled differently: {_counted(different, 'pair')}"
+        text += f"; labelled differently: {_plural(different, 'pair')}"
     report.add(kind, text, fix, pairs=tuple((totals.items[a], totals.items[b]) for a, b in pairs))
 
 
@@ -227,7 +227,7 @@ def _judge_unlisted_files(report: CheckReport) -> None:
             continue
         report.add(
             "unpaired",
-            f"{folder}: {_counted(len(names), what)} ({first_few(names)})",
+            f"{folder}: {_plural(len(names), what)} ({first_few(names)})",
             "pair them by name, list them, or move them away (--fix leaves them out)",
         )
 
@@ -270,7 +270,7 @@ def _some(report: CheckReport, places: Sequence[SplitItem]) -> str:
     return first_few([file_name(report.dataset, item) for _, item in places])
 
 
-def _counted(count: int, what: str) -> str:
+def _plural(count: int, what: str) -> str:
     """``1 image without a mask``, ``2 images without a mask``."""
     noun, _, rest = what.partition(" ")
     return f"{count} {noun}{'' if count == 1 else 's'}{' ' + rest if rest else ''}"

@@ -13,14 +13,14 @@ from fullconv.checking.duplicates import difference_hash, small_grey
 from fullconv.checking.findings import UNDECIDED
 from fullconv.checking.forms import Form, form_of
 from fullconv.checking.smoothing import decode_strays, smoothed_share
-from fullconv.checking.values import ValueCounts, read_counted
+from fullconv.checking.values import ValueCounts, read_with_values
 from fullconv.data.annotations import Drawing
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.loader import read_sample, refuse_unlabelled, void_where
 from fullconv.data.mixing import Relabelled
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError
-from fullconv.images.files import opened
+from fullconv.images.files import open_image
 from fullconv.images.mask_file import UnfitMask
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import MaskQuestion, read_labels
@@ -116,7 +116,7 @@ def _read_both(
         return sample.image, sample.labels, None
     image = labels = blank = values = None
     try:
-        image, blank, values = read_counted(spec, item)
+        image, blank, values = read_with_values(spec, item)
     except DataError as error:
         faults.append(Fault("unreadable", str(error)))
     classes, ignore = len(spec.classes), spec.classes.ignore_index
@@ -198,7 +198,7 @@ def _file_kind(path: Path) -> str:
         many = f"{header.pages} pages" if header.pages > 1 else f"{header.samples} band{'s' * (header.samples > 1)}"
         return f"{many} of {header.dtype} (TIFF)"
     try:
-        with opened(path) as image:
+        with open_image(path) as image:
             depth = "grey, 16 bits" if image.mode.startswith("I") else _DEPTHS.get(image.mode, image.mode)
             return f"{depth} ({image.format})"
     except DataError:

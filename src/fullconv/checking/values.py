@@ -105,7 +105,7 @@ class ValueCounts:
         ]  # fmt: skip
 
 
-def read_counted(spec: DatasetSpec, item: Item) -> tuple[np.ndarray, BoolArray | None, ValueCounts]:
+def read_with_values(spec: DatasetSpec, item: Item) -> tuple[np.ndarray, BoolArray | None, ValueCounts]:
     """An item's image as a network sees it, where it holds nothing, and its values counted.
 
     Raises:

@@ -10,14 +10,14 @@ from pathlib import Path
 from fullconv.errors import DataError
 from fullconv.files import ORIGIN
 from fullconv.formats.description import Description
-from fullconv.formats.mask_classes import counted_names
+from fullconv.formats.mask_classes import names_from_masks
 from fullconv.formats.survey import Contents, contents_of, settle
 from fullconv.images.encoded import Member
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import parse_json, read_text
 
-COUNTED, FIRST = 1000, 20
+MOST_MASKS, FIRST = 1000, 20
 NAMES = "id2label.json"
 
 
@@ -40,8 +40,8 @@ def count_classes(
         classes = ClassSet(tuple(names.values()))
         encoding = dataclasses.replace(encoding, values=values)
         return classes, settle(_inspect(root, masks), encoding, classes, reasons)
-    inspected = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // COUNTED)]]
-    numbered, encoding = counted_names(root, inspected, encoding)
+    inspected = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // MOST_MASKS)]]
+    numbered, encoding = names_from_masks(root, inspected, encoding)
     reasons.append(
         f"class names are not given: {len(numbered)} classes counted from {len(inspected)} of {len(masks)} masks, "
         f"evenly spaced (largest id {len(numbered) - 1})"

@@ -39,7 +39,7 @@ def classes_from_files(
         _refuse_ids_from_1(root, seen, encoding, names)
         reasons.append(f"class names from {listing.name}")
     else:
-        names, encoding = counted_names(root, inspected, encoding)
+        names, encoding = names_from_masks(root, inspected, encoding)
         reasons.append(
             f"class names are not given: {len(names)} classes counted from the masks (largest id {len(names) - 1})"
         )
@@ -51,7 +51,7 @@ def classes_from_files(
     return classes, settle(inspected, encoding, classes, reasons)
 
 
-def counted_names(
+def names_from_masks(
     root: Path, inspected: Sequence[Contents], encoding: MaskEncoding
 ) -> tuple[tuple[str, ...], MaskEncoding]:
     """``class_0`` and so on, as many as masks hold, and the encoding with the value that is void.

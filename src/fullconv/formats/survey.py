@@ -70,13 +70,13 @@ def summed_up(mask: MaskFile) -> Contents:
     grey = mask.grey_values()
     values = tuple(value.item() for value in _unique(grey)) if grey is not None else ()
     if mask.kind == "colour":
-        keys, counts = _counted(packed(mask.stored).ravel())
+        keys, counts = _unique_counts(packed(mask.stored).ravel())
         return Contents(bare, values, tuple(keys.tolist()), tuple(counts.tolist()), has=has)
     shades = mask.shades()
     return Contents(bare, values, None if shades is None else tuple(shades[list(values)].tolist()), has=has)
 
 
-def _counted(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _unique_counts(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different numbers of ``[n]``, rising, and how many there are of each; fast where neighbours are equal."""
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
     keys, places = np.unique(numbers[starts], return_inverse=True)

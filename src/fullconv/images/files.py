@@ -15,14 +15,14 @@ from PIL import Image, UnidentifiedImageError
 from fullconv.errors import DataError
 from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import TAG, upright_size
-from fullconv.images.tiff import is_tiff, opened_tiff, orientation_of, pictures
+from fullconv.images.tiff import is_tiff, open_tiff, orientation_of, pictures
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
 ORIENTATION = TAG
 
 
 @contextmanager
-def opened(path: Path, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_image(path: Path, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Open with Pillow, any fault as a DataError of one line; more than ``most`` pixels are refused from the header."""
     try:
         with identified(path) as image:
@@ -50,12 +50,12 @@ def stored_size(path: Path, most: int = MAX_PIXELS) -> tuple[tuple[int, int], in
         height, width = open_array(path, most).shape[:2]
         return (height, width), 1
     if is_tiff(path):
-        with opened_tiff(path) as tiff:
+        with open_tiff(path) as tiff:
             pages = pictures(tiff) or [tiff.pages.first]
             size = pages[0].imagelength, pages[0].imagewidth
             refuse_large(path, size, most)
             return size, orientation_of(pages[0])
-    with opened(path, most) as image:
+    with open_image(path, most) as image:
         return (image.height, image.width), image.getexif().get(TAG, 1)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
-from fullconv.images.files import frames, open_array, opened
+from fullconv.images.files import frames, open_array, open_image
 from fullconv.images.mask_file import MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.mask_tiff import mask_from_tiff
 from fullconv.images.orientation import TAG, upright
@@ -43,7 +43,7 @@ def read_mask(path: Path) -> MaskFile:
 
 def _from_picture(path: Path) -> MaskFile:
     """All but TIFF and arrays."""
-    with opened(path) as image:
+    with open_image(path) as image:
         white = _white(image)  # known until it is decoded
         if image.format in LOSSY_FORMATS or (image.format == "WEBP" and not _lossless(image)):
             raise DataError(lossy(path, str(image.format)))

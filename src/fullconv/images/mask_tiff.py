@@ -16,7 +16,7 @@ from fullconv.images.tiff import (
     MIN_IS_WHITE,
     colours_of,
     no_data,
-    opened_tiff,
+    open_tiff,
     orientation_of,
     page_array,
     pictures,
@@ -25,7 +25,7 @@ from fullconv.images.tiff import (
 
 
 def mask_from_tiff(path: Path) -> MaskFile:
-    with opened_tiff(path) as tiff:
+    with open_tiff(path) as tiff:
         pages = pictures(tiff)
         if not pages:
             raise DataError(f"{path}: holds no picture of full size, only copies; save it again")

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from fullconv.errors import DataError
 from fullconv.images.encoding import UInt8Array
-from fullconv.images.files import ORIENTATION, frames, opened
+from fullconv.images.files import ORIENTATION, frames, open_image
 from fullconv.images.stored import Stored, is_wide, read_wide
 from fullconv.images.tiff_image import picture, tiff_header
 from fullconv.images.values import Pixels, to_pixels
@@ -43,7 +43,7 @@ def read_pixels(path: Path, channels: int = 3, shrink: int = 1, values: Values |
     header = tiff_header(path)
     plain = header is None or (header.plain and header.pages == 1)
     if path.suffix.lower() != ".npy" and plain:
-        with opened(path) as image:
+        with open_image(path) as image:
             if not is_wide(image):
                 if bytes_only and (header is None or header.nodata is None):
                     return Pixels(_read_bytes(path, image, channels, shrink))

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
-from fullconv.images.files import MAX_PIXELS, ORIENTATION, open_array, opened
+from fullconv.images.files import MAX_PIXELS, ORIENTATION, open_array, open_image
 from fullconv.images.formats import refuse_large
 from fullconv.images.orientation import upright
 from fullconv.images.tiff_image import TiffHeader, read_tiff, tiff_header
@@ -62,7 +62,7 @@ def kind_of(path: Path) -> Kind:
     header = tiff_header(path)
     if header is not None and not header.plain:
         return Kind(header.dtype, header.samples - len(header.alpha), bool(header.alpha), header.nodata)
-    with opened(path) as image:
+    with open_image(path) as image:
         mode = image.mode
         alpha = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
         grey = mode in ("1", "L", "LA", "La") or mode in WIDE_MODES or _raw_mode(image).startswith("LA")
@@ -101,7 +101,7 @@ def read_wide(path: Path, channels: int) -> Stored:
     header = tiff_header(path)
     if header is not None:
         return _tiff(path, header, channels)
-    with opened(path) as image:
+    with open_image(path) as image:
         turn = image.getexif().get(ORIENTATION, 1)
         if _is_pnm(image):
             return Stored(_pnm(path))
@@ -144,7 +144,7 @@ def _wide_png(path: Path, orientation: int) -> Stored:
     """A PNG of 16 bits and several channels: decoded twice, for the high and for the low byte of each sample."""
     bytes_of = []
     for order in ("B", "L"):
-        with opened(path) as image:
+        with open_image(path) as image:
             kind = {"RGB": "RGB", "RGBA": "RGBA"}[image.mode]
             tile = image.tile[0]  # type: ignore[attr-defined]
             if tile[3] == "LA;16B":

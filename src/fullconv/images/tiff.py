@@ -39,7 +39,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # our own line 
 
 
 @contextmanager
-def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open with tifffile, any fault as a DataError of one line."""
     if isinstance(path, io.IOBase):
         path.seek(0)  # tifffile takes the present place for the beginning

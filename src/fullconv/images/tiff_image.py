@@ -18,7 +18,7 @@ from fullconv.images.tiff import (
     is_tiff,
     lacks_codec,
     no_data,
-    opened_tiff,
+    open_tiff,
     orientation_of,
     page_array,
     pictures,
@@ -56,7 +56,7 @@ def tiff_header(path: Path) -> TiffHeader | None:
     if not (path.suffix.lower() in SUFFIXES or not path.suffix) or not is_tiff(path):
         return None
     try:
-        with opened_tiff(path) as tiff:
+        with open_tiff(path) as tiff:
             return _header(tiff)
     except DataError:
         return None  # Pillow's own line says what is wrong
@@ -68,7 +68,7 @@ def read_tiff(path: Path, header: TiffHeader) -> np.ndarray:
     Raises:
         DataError: damaged, or of a kind or compression that is not read.
     """
-    with opened_tiff(path) as tiff:
+    with open_tiff(path) as tiff:
         page = _first(tiff)
         if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB):
             raise DataError(
@@ -94,7 +94,7 @@ def picture(path: Path, image: Image.Image) -> Image.Image:
 
     Pillow cuts pages that are stored without compression and turned by a quarter into rows of the wrong length.
     """
-    with opened_tiff(path) as tiff:
+    with open_tiff(path) as tiff:
         page = _first(tiff)
         if page.compression != COMPRESSION.NONE or orientation_of(page) < SWAPS:
             image.seek(page.index)

@@ -160,7 +160,7 @@ def recognise_coco(root: Path, description: Description, problems: Problems) -> 
     ]
     if projects:
         reasons.append(f"category {', '.join(sorted(projects))} groups the others and is on no image: left out")
-    reasons += _counted(list(read.values()))
+    reasons += _notes(list(read.values()))
     if left_out:
         count = sum(len(files[path].images) for path in left_out)
         said = first_few([path.name for path in left_out])
@@ -217,7 +217,7 @@ def _classes(path: Path, found: Categories) -> tuple[tuple[str, ...], dict[int, 
     return (first, *(names[key] for key in order)), ids, said
 
 
-def _counted(files: list[_File]) -> list[str]:
+def _notes(files: list[_File]) -> list[str]:
     crowds, skipped = sum(file.crowds for file in files), sum(file.skipped for file in files)
     bare = sum(not file.regions.get(image, Regions()).categories for file in files for image in file.images)
     said = []

@@ -24,7 +24,7 @@ from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.formats.read.names import spot
 from fullconv.images.encoded import EncodedFile, EncodedImage
-from fullconv.images.files import IMAGE_SUFFIXES, drawn_size, opened
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size, open_image
 from fullconv.spec import ClassSet
 from fullconv.text import note, parse_json, read_text
 
@@ -277,7 +277,7 @@ class PngMask:
         except ValueError as error:
             raise DataError(f"{where}: a mask that is no base64 ({error}); save it again") from error
         place = cast(Path, EncodedFile(content, f"{where}: a mask's PNG"))
-        with opened(place, most_of_a_mask(size)) as picture:
+        with open_image(place, most_of_a_mask(size)) as picture:
             part = np.asarray(picture).astype(bool)
         left, top = (round(value) for value in self.corner)
         whole = np.zeros(size, bool)

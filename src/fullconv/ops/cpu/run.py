@@ -13,7 +13,7 @@ from torch import Tensor
 from fullconv.geometry import Window
 from fullconv.ops import strips
 from fullconv.ops.cpu.argmax import argmax_task
-from fullconv.ops.cpu.counting import BYTE, count_any, count_bytes, within
+from fullconv.ops.cpu.counts import BYTE, count_any, count_bytes, within
 from fullconv.ops.cpu.grid import Grid, make_grid
 from fullconv.ops.cpu.softmax import softmax_task
 from fullconv.ops.cpu.threads import run_all
