@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import PIL
 import pytest
 from PIL import Image
 
@@ -18,8 +16,6 @@ if shutil.which("nvidia-smi") is None:  # no GPU: Triton's kernels run in its in
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports triton
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-YCBCR = ("YCbCr",) if int(PIL.__version__.partition(".")[0]) >= 13 else ()
-"""A mode that older versions of Pillow write into TIFF files and cannot read from there."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,7 +48,3 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
-
-
-def save_mask(path: Path, values: np.ndarray) -> None:
-    Image.fromarray(values.astype(np.uint8)).save(path)

@@ -17,20 +17,7 @@ from fullconv.model_file import read_header
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter, normalise
 from fullconv.spec import ClassSet, Preprocessing
-
-CLASSES = ClassSet(("ground", "disc", "ring"), ((1, 2, 3), (200, 0, 0), (0, 0, 200)))
-
-
-def make(channels: int = 3, resize: tuple[int, int] | None = None, name: str = "fcn8s") -> Segmenter:
-    torch.manual_seed(0)
-    built = build_model(name, 3, "resnet18", in_channels=channels)
-    for layer in built.network.score.values():
-        nn.init.normal_(layer.weight)
-    return Segmenter(built, CLASSES, Preprocessing.for_channels(channels, resize=resize)).to("cpu", "fp32")
-
-
-def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+from tests.builders.models import CLASSES, make, picture
 
 
 def test_a_file_holds_everything(tmp_path: Path) -> None:

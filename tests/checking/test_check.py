@@ -18,7 +18,7 @@ from fullconv.data import DatasetSpec, Item, Shapes
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset, shapes_dataset
 from fullconv.images.mask_file import MaskFile
-from tests.conftest import save_mask
+from tests.builders.images import save_mask
 
 
 def test_counts_are_those_of_the_masks() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import fullconv
 from fullconv.cli.main import run
-from tests.test_segmenter import make, picture
+from tests.builders.models import make, picture
 
 Make = Callable[..., Path]
 TINY = ["--encoder", "resnet10t", "--model", "fcn16s", "--epochs", "1", "--batch-size", "4", "--workers", "0"]

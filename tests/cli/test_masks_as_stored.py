@@ -12,7 +12,8 @@ import tifffile
 from PIL import Image
 
 from fullconv.cli.main import run
-from tests.cli.test_own_data import MASK, THREE, checked, converted, pairs, picture
+from tests.builders.commands import checked, converted
+from tests.builders.folders import MASK, THREE, pairs, picture
 
 COLOURS = np.array([[10, 200, 30], [200, 10, 30], [30, 10, 200]], np.uint8)
 NAMED = "classes: {grass: [10, 200, 30], roof: [200, 10, 30], water: [30, 10, 200]}\n"

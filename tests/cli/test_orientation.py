@@ -14,7 +14,7 @@ from PIL import Image
 from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.formats.open import open_dataset
-from tests.cli.test_own_data import checked
+from tests.builders.commands import checked
 
 HEIGHT, WIDTH = 24, 40
 BOX = (3, 2, 20, 9)

@@ -10,55 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image, ImageDraw
-from pycocotools import mask as mask_utils
 
 from fullconv.cli.main import run
+from tests.builders.coco import ROOF, roofs
+from tests.builders.commands import checked, converted
+from tests.builders.folders import MASK, THREE, mask, pairs, picture
 
-MASK = np.zeros((32, 32), np.uint8)
-MASK[4:12, 4:20] = 1
-MASK[20:30, 2:30] = 2
-THREE = [616, 128, 280]
 GERMAN = ["Boden", "Straße", "Gebäude"]
-
-
-def picture(path: Path, number: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
-
-
-def mask(path: Path, values: np.ndarray = MASK) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values).save(path)
-
-
-def pairs(root: Path, count: int = 6) -> None:
-    for number in range(count):
-        picture(root / "images" / f"{number}.png", number)
-        mask(root / "masks" / f"{number}.png")
-
-
-def checked(root: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, object]:
-    """What ``fullconv check`` found, as its JSON file has it; its words are under ``printed``."""
-    report = root.parent / "report.json"
-    assert run(["check", str(root), "--json", str(report)]) == code
-    printed = capsys.readouterr()
-    found = json.loads(report.read_text()) if report.is_file() else {}
-    return {**found, "printed": " ".join((printed.out + printed.err).split())}
-
-
-def converted(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[list[int]], str]:
-    """Class names, the pixels of every class in every mask, and the words of ``fullconv convert``."""
-    out = root.parent / f"{root.name}_copy"
-    assert run(["convert", str(root), str(out)]) == 0
-    printed = capsys.readouterr().out
-    classes = yaml.safe_load((out / "dataset.yaml").read_text(encoding="utf-8"))["classes"]
-    counts = []
-    for path in sorted((out / "masks").rglob("*.png")):
-        with Image.open(path) as picture:
-            counts.append(np.bincount(np.asarray(picture).ravel(), minlength=len(classes)).tolist())
-    return list(classes), counts, " ".join(printed.split())
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
@@ -133,27 +92,11 @@ def test_own_data_in_voc_form(tmp_path: Path, lists: bool, capsys: pytest.Captur
     assert converted(root, capsys)[:2] == (["_background_", "emergency_light"], [[616, 408]] * 6)
 
 
-def coco(path: Path, names: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "images": [{"id": k, "file_name": name, "height": 32, "width": 32} for k, name in enumerate(names)],
-        "annotations": [
-            {"id": k + 1, "image_id": k, "category_id": 1, "iscrowd": 0, "segmentation": [[2, 2, 20, 2, 20, 20]]}
-            for k in range(len(names))
-        ],
-        "categories": [{"id": 1, "name": "roof"}],
-    }
-    path.write_text(json.dumps(content))
-
-
-ROOF = int(mask_utils.decode(mask_utils.frPyObjects([[2, 2, 20, 2, 20, 20]], 32, 32)).sum())
-
-
 def test_coco_under_the_name_of_label_studio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "data"
     for number in range(6):
         picture(root / "images" / f"{number}.png", number)
-    coco(root / "result.json", [f"images/{number}.png" for number in range(6)])
+    roofs(root / "result.json", [f"images/{number}.png" for number in range(6)])
     found = checked(root, capsys)
     assert (found["layout"], found["classes"], found["licence"]) == ("coco", ["background", "roof"], "")
     names, counts, _ = converted(root, capsys)
@@ -165,8 +108,8 @@ def test_coco_of_two_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     root = tmp_path / "data"
     for number in range(6):
         picture(root / "images" / f"{number}.png", number)
-    coco(root / "annotations" / "train.json", [f"{number}.png" for number in range(4)])
-    coco(root / "annotations" / "valid.json", [f"{number}.png" for number in (4, 5)])
+    roofs(root / "annotations" / "train.json", [f"{number}.png" for number in range(4)])
+    roofs(root / "annotations" / "valid.json", [f"{number}.png" for number in (4, 5)])
     assert checked(root, capsys)["images"] == {"train": 4, "val": 2}
     assert {tuple(row) for row in converted(root, capsys)[1]} == {(1024 - ROOF, ROOF)}
 

@@ -19,18 +19,10 @@ from fullconv.data import read_sample
 from fullconv.data.grouping import regrouped
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.open import open_dataset
-from tests.formats.read import test_cityscapes, test_coco, test_coco_panoptic
+from tests.builders import cityscapes, coco, coco_panoptic
+from tests.builders.folders import side_by_side
 
 Make = Callable[..., Path]
-
-
-def side_by_side(folder: Path, names: str = "abcdef", ending: str = "_mask", seed: int = 0) -> Path:
-    folder.mkdir(parents=True)
-    random = np.random.default_rng([seed, len(folder.as_posix())])
-    for name in names:
-        Image.fromarray(random.integers(0, 255, (6, 8, 3), np.uint8)).save(folder / f"{name}.jpg")
-        Image.fromarray(random.integers(0, 3, (6, 8), np.uint8)).save(folder / f"{name}{ending}.png")
-    return folder
 
 
 def test_a_folder_above_side_by_side_data_is_not_the_data(tmp_path: Path) -> None:
@@ -78,14 +70,14 @@ def test_what_has_no_mask_or_no_image_side_by_side_is_named(tmp_path: Path) -> N
 
 def test_a_layout_with_train_goes_before_one_with_val_only(tmp_path: Path) -> None:
     root = tmp_path / "coco"
-    test_coco.build(root)
-    test_coco_panoptic.write(root, "val2017", ["000000000139"])
+    coco.build(root)
+    coco_panoptic.write(root, "val2017", ["000000000139"])
     assert open_dataset(root).layout == "coco"
     city = tmp_path / "city"
     for part in ("train", "val"):
-        test_cityscapes.save_image(city, part, "aa_000000_000000")
+        cityscapes.save_image(city, part, "aa_000000_000000")
         for kind in ("gtCoarse", "gtFine") if part == "val" else ("gtCoarse",):
-            test_cityscapes.save_masks(city, kind, part, "aa_000000_000000", "labelIds", test_cityscapes.LABELS)
+            cityscapes.save_masks(city, kind, part, "aa_000000_000000", "labelIds", cityscapes.LABELS)
     spec = open_dataset(city)
     assert list(spec.splits) == ["train", "val"]
     assert any(reason.startswith("gtFine lies beside and is not used") for reason in spec.reasons)
@@ -298,9 +290,9 @@ def test_grey_masks_of_class_dict(make_folder: Make) -> None:
 
 def test_the_same_image_with_other_labels_is_written_twice(make_folder: Make, tmp_path: Path) -> None:
     root = tmp_path / "coco"
-    other = [test_coco.annotation(5, 90, [test_coco.box(0, 0, 4, 4)])]
-    test_coco.write(root / "annotations" / "instances_train2017.json", root / "train2017", (5,))
-    test_coco.write(root / "annotations" / "instances_val2017.json", root / "train2017", (5,), annotations=other)
+    other = [coco.annotation(5, 90, [coco.box(0, 0, 4, 4)])]
+    coco.write(root / "annotations" / "instances_train2017.json", root / "train2017", (5,))
+    coco.write(root / "annotations" / "instances_val2017.json", root / "train2017", (5,), annotations=other)
     shutil.copytree(root / "train2017", root / "val2017")
     spec = open_dataset(root)
     assert run(["convert", str(root), str(tmp_path / "copy")]) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,27 +24,15 @@ from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.pixels import read_image
-
-
-def pair(folder: Path, name: str, value: int, masks: str = "masks", suffix: str = "") -> None:
-    for kind in ("images", masks):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (20, 16), (value * 40, 0, 0)).save(folder / "images" / f"{name}.png")
-    Image.new("L", (20, 16), value).save(folder / masks / f"{name}{suffix}.png")
-
-
-def labelme(root: Path, name: str, label: str, **more: object) -> None:
-    root.mkdir(exist_ok=True)
-    Image.new("RGB", (60, 40)).save(root / f"{name}.png")
-    shape = {"label": label, "shape_type": "rectangle", "points": [[5, 5], [20, 20]]}
-    (root / f"{name}.json").write_text(json.dumps({"shapes": [shape], "imagePath": f"{name}.png", **more}))
+from tests.builders.folders import small_pair
+from tests.builders.labelme import one_box
 
 
 def test_the_cache_tells_splits_of_equal_names_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
     for i in range(3):
-        pair(tmp_path / "data" / "train", str(i), i)
-        pair(tmp_path / "data" / "val", str(i), 2 - i)
+        small_pair(tmp_path / "data" / "train", str(i), i)
+        small_pair(tmp_path / "data" / "val", str(i), 2 - i)
     spec = open_dataset(tmp_path / "data")
     cached = decoded(spec)
     for split in ("train", "val"):
@@ -57,8 +44,8 @@ def test_the_cache_tells_splits_of_equal_names_apart(tmp_path: Path, monkeypatch
 
 def test_names_in_dataset_yaml_rename_and_never_reorder(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    labelme(root, "a", "cat")
-    labelme(root, "b", "dog")
+    one_box(root, "a", "cat")
+    one_box(root, "b", "dog")
     (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["_background_", "dog", "cat"]}))
     with pytest.raises(DataError, match=r"'dog' at another place; this layout \(labelme\) has the 3 classes"):
         open_dataset(root)
@@ -72,10 +59,10 @@ def test_names_in_dataset_yaml_rename_and_never_reorder(tmp_path: Path) -> None:
 
 
 def test_labelme_at_another_size_is_refused(tmp_path: Path) -> None:
-    labelme(tmp_path, "a", "cat", imageHeight=80, imageWidth=120)
+    one_box(tmp_path, "a", "cat", imageHeight=80, imageWidth=120)
     with pytest.raises(DataError, match=r"labelled at 120x80, but a\.png is 60x40"):
         open_dataset(tmp_path)
-    labelme(tmp_path, "a", "cat", imageHeight=40, imageWidth=60)
+    one_box(tmp_path, "a", "cat", imageHeight=40, imageWidth=60)
     (tmp_path / "settings.json").write_text("{ // a comment\n}")
     assert open_dataset(tmp_path).layout == "labelme"
 
@@ -84,7 +71,7 @@ def test_labelme_at_another_size_is_refused(tmp_path: Path) -> None:
 def test_labelme_of_another_form_is_one_line(
     shapes: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labelme(tmp_path, "a", "cat", shapes=shapes)
+    one_box(tmp_path, "a", "cat", shapes=shapes)
     assert run(["check", str(tmp_path)]) == 3
     assert "shapes is not a list of shapes" in capsys.readouterr().err + capsys.readouterr().out
 
@@ -92,7 +79,7 @@ def test_labelme_of_another_form_is_one_line(
 def test_a_converted_mixture_says_what_it_loses(tmp_path: Path) -> None:
     for name, classes in (("a", ["background", "car"]), ("b", ["background", "person"])):
         for i in range(2):
-            pair(tmp_path / name, str(i), i)
+            small_pair(tmp_path / name, str(i), i)
         (tmp_path / name / "dataset.yaml").write_text(yaml.safe_dump({"classes": classes}))
     result = convert(f"{tmp_path / 'a'}+{tmp_path / 'b'}", tmp_path / "out", "cityscapes")
     assert any("which classes each of its data sets labels is not kept" in note for note in result.notes)
@@ -126,15 +113,15 @@ def test_damaged_archives_never_open_as_smaller_ones(
 
 def test_a_val_folder_of_another_form_is_not_dropped(tmp_path: Path) -> None:
     for i in range(3):
-        pair(tmp_path / "train", str(i), i)
-        pair(tmp_path / "val", str(i), i, masks="mask_png")
+        small_pair(tmp_path / "train", str(i), i)
+        small_pair(tmp_path / "val", str(i), i, masks="mask_png")
     with pytest.raises(DataError, match="val: has no folders images and masks, unlike another split"):
         open_dataset(tmp_path)
 
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
-    pair(tmp_path, "0", 0)
-    pair(tmp_path, "1", 1)
+    small_pair(tmp_path, "0", 0)
+    small_pair(tmp_path, "1", 1)
     Image.new("RGB", (20, 16)).save(tmp_path / "images" / "0.jpg")
     with pytest.raises(DataError, match=r"0\.jpg and 0\.png have one name"):
         open_dataset(tmp_path)
@@ -170,7 +157,7 @@ def test_lossless_webp_masks_are_read_and_lossy_ones_refused(tmp_path: Path) -> 
 
 def test_voc_refuses_what_it_could_not_give_back(tmp_path: Path) -> None:
     for i in range(2):
-        pair(tmp_path / "data", f"IMG.rf.{i}", i)
+        small_pair(tmp_path / "data", f"IMG.rf.{i}", i)
     for classes, words in (
         ({"a": [1, 2, 3], "b": [1, 2, 3]}, "two classes have the colour"),
         (["a", "ignored"], "cannot hold a class called 'ignored'"),
@@ -195,7 +182,7 @@ def test_lists_that_lead_outside_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_pairs_on_no_list_are_pairs_whatever_their_ending(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(5):
-        pair(tmp_path, str(i), i % 3, suffix="_mask")
+        small_pair(tmp_path, str(i), i % 3, suffix="_mask")
     (tmp_path / "train.txt").write_text("0\n1\n")
     (tmp_path / "val.txt").write_text("2\n")
     run(["check", str(tmp_path)])
@@ -218,7 +205,7 @@ def test_images_to_predict_without_masks_do_not_stop_the_rest(tmp_path: Path) ->
 
 def test_a_val_that_train_holds_whole_is_taken_out_of_train(tmp_path: Path) -> None:
     for i in range(5):
-        pair(tmp_path / "data", str(i), i)
+        small_pair(tmp_path / "data", str(i), i)
     (tmp_path / "data" / "train.txt").write_text("0\n1\n2\n3\n4\n")
     (tmp_path / "data" / "val.txt").write_text("3\n4\n")
     assert run(["check", str(tmp_path / "data"), "--fix", str(tmp_path / "out")]) == 0
@@ -230,7 +217,7 @@ def test_a_val_that_train_holds_whole_is_taken_out_of_train(tmp_path: Path) -> N
 
 
 def test_of_one_image_nothing_can_be_taken_out(tmp_path: Path) -> None:
-    pair(tmp_path / "one", "a", 0)
+    small_pair(tmp_path / "one", "a", 0)
     report = check(open_dataset(tmp_path / "one"))
     (leak,) = (finding for finding in report.findings if finding.kind == "leak")
     assert leak.fix == "add images: train holds no others"
@@ -240,7 +227,7 @@ def test_of_one_image_nothing_can_be_taken_out(tmp_path: Path) -> None:
 
 def test_masks_exported_empty_are_no_training_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(4):
-        pair(tmp_path, str(i), 0)
+        small_pair(tmp_path, str(i), 0)
     assert run(["check", str(tmp_path)]) == 3
     assert "suspicious: every labelled pixel of the data set is class_0" in capsys.readouterr().out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +18,7 @@ from fullconv.errors import DataError, UsageError
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.spec import Values
-from tests.conftest import save_mask
-
-MASK = np.zeros((32, 32), np.uint8)
-MASK[4:12, 4:20], MASK[20:30, 2:30] = 1, 2
-Draw = Callable[[np.random.Generator], np.ndarray]
-
-
-def folder(root: Path, draw: Draw, count: int = 6, suffix: str = ".tif", **options: object) -> Path:
-    """Images and masks of three classes, image ``k`` by ``draw(generator k)``."""
-    (root / "images").mkdir(parents=True)
-    (root / "masks").mkdir()
-    for k in range(count):
-        write(root / "images" / f"{k}{suffix}", draw(np.random.default_rng(k)), **options)
-        save_mask(root / "masks" / f"{k}.png", MASK)
-    return root
-
-
-def write(path: Path, array: np.ndarray, **options: object) -> None:
-    if path.suffix == ".tif":
-        colours = "rgb" if array.ndim == 3 and array.shape[2] == 3 else "minisblack"
-        tifffile.imwrite(path, array, photometric=colours, **{"planarconfig": "contig", "metadata": None, **options})
-    elif path.suffix == ".npy":
-        np.save(path, array)
-    else:
-        Image.fromarray(array).save(path)
-
-
-def reflectance(random: np.random.Generator) -> np.ndarray:
-    return random.integers(200, 4000, (32, 32, 3)).astype(np.uint16)
+from tests.builders.bands import MASK, Draw, folder, nodata_and_inf, reflectance, write
 
 
 def levels(spec: DatasetSpec) -> int:
@@ -106,14 +77,6 @@ def test_bytes_stored_wider_keep_their_values(tmp_path: Path) -> None:
     assert spec.values == Values(((0, 255),))
     item = spec.splits["train"][0]
     assert np.array_equal(read_sample(spec, item).image, tifffile.imread(item.image))
-
-
-def nodata_and_inf(random: np.random.Generator) -> np.ndarray:
-    array = (random.random((32, 32, 3)) * 0.4).astype(np.float32)
-    array[:3] = -9999
-    array[5, 5] = np.inf
-    array[6, 6, 1] = np.nan
-    return array
 
 
 @pytest.mark.parametrize("stated", ["dataset.yaml", "tag"])

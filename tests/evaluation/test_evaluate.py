@@ -18,7 +18,7 @@ from fullconv.formats.open import open_dataset, shapes_dataset
 from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
-from tests.test_segmenter import make
+from tests.builders.models import make
 
 DATA = shapes_dataset(Shapes(height=40, width=56, train=4, val=5))
 

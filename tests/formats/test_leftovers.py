@@ -14,7 +14,8 @@ from PIL import Image
 from fullconv.cli.main import run
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from tests.formats.read import test_ade20k, test_cityscapes, test_coco, test_coco_panoptic, test_labelme, test_yolo
+from fullconv.formats.read import ADE20K_CLASSES
+from tests.builders import ade20k, cityscapes, coco, coco_panoptic, labelme, yolo
 
 Make = Callable[..., Path]
 
@@ -45,42 +46,37 @@ def voc(root: Path, make_folder: Make) -> None:
     (root / "class_names.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
 
 
-def cityscapes(root: Path, make_folder: Make) -> None:
-    test_cityscapes.save_image(root, "train", "aachen_000000_000000")
-    test_cityscapes.save_masks(root, "gtFine", "train", "aachen_000000_000000", "labelIds", test_cityscapes.LABELS)
+def of_ade20k(root: Path) -> None:
+    ade20k.one(root)
+    (root / "objectInfo150.txt").write_text(ade20k.info(list(ADE20K_CLASSES.names)))
 
 
-def ade20k(root: Path, make_folder: Make) -> None:
-    for kind in ("images", "annotations"):
-        (root / kind / "training").mkdir(parents=True)
-    Image.new("RGB", (4, 2)).save(root / "images" / "training" / "ADE_train_00000001.jpg")
-    Image.fromarray(test_ade20k.RAW).save(root / "annotations" / "training" / "ADE_train_00000001.png")
-    (root / "objectInfo150.txt").write_text(test_ade20k.info(list(test_ade20k.ADE20K_CLASSES.names)))
-
-
-def coco(root: Path, make_folder: Make) -> None:
+def of_coco(root: Path) -> None:
     root.mkdir()
-    test_coco.write(root / "train.json", root / "images", (5, 8))
+    coco.write(root / "train.json", root / "images", (5, 8))
 
 
-def coco_panoptic(root: Path, make_folder: Make) -> None:
-    test_coco_panoptic.write(root, "train2017", ["000000000009"])
-
-
-def labelme(root: Path, make_folder: Make) -> None:
-    test_labelme.write(root, test_labelme.shape("point", (3, 3)))
+def of_labelme(root: Path) -> None:
+    labelme.write(root, labelme.shape("point", (3, 3)))
     (root / "labels.txt").write_text("__ignore__\n_background_\ncat\n")
 
 
-BUILDERS = [folder, class_dict, voc, cityscapes, ade20k, coco, coco_panoptic, labelme]
+BUILDERS: dict[str, Callable[[Path, Make], None]] = {
+    "folder": folder,
+    "class_dict": class_dict,
+    "voc": voc,
+    "cityscapes": lambda root, _: cityscapes.one(root),
+    "ade20k": lambda root, _: of_ade20k(root),
+    "coco": lambda root, _: of_coco(root),
+    "coco_panoptic": lambda root, _: coco_panoptic.write(root, "train2017", ["000000000009"]),
+    "labelme": lambda root, _: of_labelme(root),
+}
 
 
-@pytest.mark.parametrize("build", BUILDERS)
-def test_every_layout_names_what_it_does_not_use(
-    build: Callable[[Path, Make], None], tmp_path: Path, make_folder: Make
-) -> None:
+@pytest.mark.parametrize("layout", list(BUILDERS))
+def test_every_layout_names_what_it_does_not_use(layout: str, tmp_path: Path, make_folder: Make) -> None:
     root = tmp_path / "data"
-    build(root, make_folder)
+    BUILDERS[layout](root, make_folder)
     assert unused(root) == []
     for name in ("README.md", "LICENSE", ".DS_Store", "Thumbs.db", "labels.cache", "__MACOSX/._a.png"):
         (root / name).parent.mkdir(exist_ok=True)
@@ -119,17 +115,17 @@ def test_images_on_no_list_and_other_annotations_are_named_by_both_commands(
 
 
 def test_text_files_of_yolo_without_an_image_are_named(tmp_path: Path) -> None:
-    root = test_yolo.roboflow(tmp_path / "set", test_yolo.SQUARE)
+    root = yolo.roboflow(tmp_path / "set", yolo.SQUARE)
     assert unused(root) == []
-    (root / "train" / "labels" / "lost.txt").write_text(test_yolo.BOX)
+    (root / "train" / "labels" / "lost.txt").write_text(yolo.BOX)
     assert unused(root) == ["not used: 1 .txt in train/labels (lost.txt)"]
 
 
 def test_outlines_members_and_values_that_are_left_out_or_guessed(tmp_path: Path, make_folder: Make) -> None:
     root = tmp_path / "coco"
     root.mkdir()
-    notes = [test_coco.annotation(5, 1, [test_coco.box(0, 0, 3, 3), [1, 1, 2, 2]])]
-    test_coco.write(root / "result.json", root / "images", (5, 8), annotations=notes)
+    notes = [coco.annotation(5, 1, [coco.box(0, 0, 3, 3), [1, 1, 2, 2]])]
+    coco.write(root / "result.json", root / "images", (5, 8), annotations=notes)
     assert "1 outlines of fewer than three points are left out" in open_dataset(root).reasons
     plain = make_folder(3)
     with Image.open(plain / "masks" / "scene_0.png") as picture:

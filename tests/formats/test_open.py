@@ -16,7 +16,7 @@ from fullconv.data import read_sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read.licences import LICENCES
-from tests.conftest import save_mask
+from tests.builders.images import save_mask
 
 Make = Callable[..., Path]
 

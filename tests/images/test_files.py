@@ -14,7 +14,7 @@ from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import ORIENTATION, image_size
 from fullconv.images.masks import read_labels
 from fullconv.images.pixels import read_image
-from tests.conftest import YCBCR
+from tests.builders.images import YCBCR
 
 GRADIENT = np.add.outer(np.arange(20), 3 * np.arange(30)).astype(np.uint8)
 

@@ -17,7 +17,7 @@ from fullconv.images.files import image_size
 from fullconv.images.pixels import read_image, read_pixels
 from fullconv.images.stored import Kind, kind_of, read_wide
 from fullconv.spec import Preprocessing, Values
-from tests.conftest import YCBCR
+from tests.builders.images import YCBCR
 
 RANDOM = np.random.default_rng(0)
 FIVE = RANDOM.integers(0, 4000, (40, 50, 5)).astype(np.uint16)

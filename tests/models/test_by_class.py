@@ -14,7 +14,7 @@ from torch import nn
 import fullconv
 from fullconv.models import build_model
 from fullconv.models.by_class import ClassMatch, transplant_by_class
-from tests.models.test_networks import VARIANTS
+from tests.builders.networks import VARIANTS
 
 NAMES = ("sky", "road", "car", "tree")
 OTHERS = [

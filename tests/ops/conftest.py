@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.builders.backends import choose, device_of
+
 
 @pytest.fixture(params=["strips", "cpu", "triton"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -10,21 +12,6 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return choose(request.param, monkeypatch)
 
 
-def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have a backend run, in the way that the name says, and return its own name."""
-    backend, _, way = name.partition(" by ")
-    if backend == "triton":
-        run = pytest.importorskip("fullconv.ops.triton.run", exc_type=ImportError)
-        monkeypatch.setattr(run, "worthwhile", lambda *_: way == "pieces")
-    monkeypatch.setenv("FULLCONV_OPS", backend)
-    return backend
-
-
 @pytest.fixture
 def device(backend: str) -> torch.device:
     return device_of(backend)
-
-
-def device_of(backend: str) -> torch.device:
-    """Triton runs on a GPU where there is one, else in its interpreter."""
-    return torch.device("cuda" if backend == "triton" and torch.cuda.is_available() else "cpu")

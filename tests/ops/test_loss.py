@@ -25,7 +25,7 @@ from fullconv.ops import (
     upsample_focal,
     upsample_ohem,
 )
-from tests.ops.conftest import choose, device_of
+from tests.builders.backends import choose, device_of
 
 pytestmark = [  # Triton's interpreter is numpy
     pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*"),

@@ -28,12 +28,7 @@ from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
 from fullconv.ops import upsample
 from fullconv.training import fit as fit_module
-
-DATA = shapes_dataset(Shapes(height=64, width=64, train=20, val=3))
-SMALL = {
-    "encoder": "resnet10t", "model": "fcn16s", "epochs": 3, "batch_size": 6, "workers": 0, "ema": 0.9,
-    "optimizer": "adamw", "encoder_args": {"drop_path_rate": 0.2}, "clip_norm": 1.0, "quiet": True,
-}  # fmt: skip
+from tests.builders.runs import DATA, SMALL
 
 
 def weights(run: fullconv.Run) -> dict[str, torch.Tensor]:

@@ -17,9 +17,9 @@ from fullconv.errors import NotFiniteError, UsageError
 from fullconv.models.finite import not_finite
 from fullconv.training import guard as guard_module
 from fullconv.training.state import read_state
-from tests.training.test_waiting import DATA, OPTIONS
+from tests.builders.runs import FEW_STEPS, FOUR_SCENES
 
-FP16 = {**OPTIONS, "precision": "fp16", "ema": 0.0, "epochs": 3}
+FP16 = {**FEW_STEPS, "precision": "fp16", "ema": 0.0, "epochs": 3}
 
 
 def on_a_processor(patch: pytest.MonkeyPatch, scale: float) -> torch.amp.GradScaler:
@@ -40,7 +40,7 @@ def test_gradients_that_overflow_are_left_out(tmp_path: Path, monkeypatch: pytes
     """The first steps overflow: no fault; the factor falls, and a resumed run goes on with it."""
     with monkeypatch.context() as patch:
         scaler = on_a_processor(patch, 2.0**40)
-        run = fullconv.train(DATA, tmp_path / "run", **FP16)
+        run = fullconv.train(FOUR_SCENES, tmp_path / "run", **FP16)
     state = read_state(run)
     assert state is not None
     scale = state["scaler"]["scale"]
@@ -51,7 +51,7 @@ def test_gradients_that_overflow_are_left_out(tmp_path: Path, monkeypatch: pytes
     torch.save(state, run.state)
     with monkeypatch.context() as patch:
         resumed = on_a_processor(patch, 2.0**5)
-        fullconv.train(DATA, run.path, resume=True, quiet=True)
+        fullconv.train(FOUR_SCENES, run.path, resume=True, quiet=True)
     assert resumed.get_scale() in (scale, scale / 2)  # the last step may overflow too
 
 
@@ -59,12 +59,12 @@ def test_steps_that_overflow_for_ever_are_a_fault(tmp_path: Path, monkeypatch: p
     on_a_processor(monkeypatch, 2.0**40)
     monkeypatch.setattr(guard_module, "SMALLEST_SCALE", 2.0**39)
     with pytest.raises(NotFiniteError, match=r"not finite in step 3 .*--precision fp32"):
-        fullconv.train(DATA, tmp_path / "run", **FP16)
+        fullconv.train(FOUR_SCENES, tmp_path / "run", **FP16)
 
 
 def test_fp16_is_refused_without_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="precision fp16 needs a CUDA GPU, found cpu; use bf16 or fp32"):
-        fullconv.train(DATA, tmp_path / "run", **FP16, accelerator="cpu")
+        fullconv.train(FOUR_SCENES, tmp_path / "run", **FP16, accelerator="cpu")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ import torch
 
 import fullconv
 from fullconv.training.memory import kept_bytes
-from tests.training.test_fit import DATA, SMALL
+from tests.builders.runs import DATA, SMALL
 
 
 def test_training_leaves_no_tensors_behind(tmp_path: Path) -> None:

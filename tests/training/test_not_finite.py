@@ -23,7 +23,7 @@ from fullconv.segmenter import Segmenter
 from fullconv.training import fit as fit_module
 from fullconv.training.guard import Guard
 from fullconv.training.state import read_state
-from tests.training.test_fit import DATA, SMALL
+from tests.builders.runs import DATA, SMALL
 
 STEPS = 4  # of an epoch
 BAD = 6  # the first bad step, counted from 1: the second of epoch 2

@@ -21,7 +21,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing, Values
-from tests.data.test_values import MASK, folder, nodata_and_inf
+from tests.builders.bands import MASK, folder, nodata_and_inf
 
 SMALL: dict[str, Any] = {
     "encoder": "resnet10t", "model": "fcn16s", "epochs": 1, "batch_size": 3, "workers": 0, "quiet": True,

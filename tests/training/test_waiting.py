@@ -13,20 +13,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import fullconv
-from fullconv.data import Shapes
-from fullconv.formats.open import shapes_dataset
 from fullconv.geometry import Window
 from fullconv.ops import checks, strips
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.ops.terms import SoftmaxTerms
 from fullconv.training import fit as fit_module
 from fullconv.training import guard as guard_module
+from tests.builders.runs import FEW_STEPS, FOUR_SCENES
 
-DATA = shapes_dataset(Shapes(height=32, width=32, train=4, val=1))
-OPTIONS = {
-    "encoder": "resnet10t", "model": "fcn4s", "epochs": 2, "batch_size": 2, "workers": 0, "ema": 0.9, "check": False,
-    "optimizer": "adamw", "clip_norm": 1.0, "quiet": True, "precision": "fp32", "scale": (1, 1),
-}  # fmt: skip
 KINDS = [
     {"loss": "cross-entropy", "label_smoothing": 0.1, "class_weights": [1.0, 2.0, 1.0, 0.5, 1.0], "clip_norm": 0.0},
     {"loss": "cross-entropy", "reduction": "sum", "rate": 1e-6, "optimizer": "sgd"},
@@ -127,7 +121,7 @@ def _within(mode: NoReading, function: Any, given: Any) -> Any:
 def test_no_step_reads_a_value(kind: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss, gradient, optimiser, moving average, counts, log and the question of Ctrl-C, on two epochs of 2 steps."""
     steps = watch(monkeypatch)
-    run = fullconv.train(DATA, tmp_path / "run", **{**OPTIONS, **kind, "accelerator": "cpu"})
+    run = fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, **kind, "accelerator": "cpu"})
     assert steps == list(range(4))
     assert run.best.is_file()
 
@@ -156,15 +150,15 @@ def test_the_gpu_s_kernels_read_nothing(stride: int, smoothing: float, gamma: fl
 def test_the_watch_sees_what_a_processor_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch(monkeypatch)
     with pytest.raises(Read):
-        fullconv.train(DATA, tmp_path / "run", **{**OPTIONS, "accelerator": "cpu"})
+        fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, "accelerator": "cpu"})
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_log_does_not_depend_on_when_the_loss_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    late = fullconv.train(DATA, tmp_path / "late", **OPTIONS)
+    late = fullconv.train(FOUR_SCENES, tmp_path / "late", **FEW_STEPS)
     for module in (checks, fit_module, guard_module):
         monkeypatch.setattr(module, "waits", lambda device: False)
-    exact = fullconv.train(DATA, tmp_path / "exact", **OPTIONS)
+    exact = fullconv.train(FOUR_SCENES, tmp_path / "exact", **FEW_STEPS)
     first, second = (
         [line.split(",")[:2] for line in (run.path / "log.csv").read_text().splitlines()] for run in (late, exact)
     )
@@ -215,5 +209,5 @@ def test_no_step_on_a_gpu_waits(
             torch.cuda.set_sync_debug_mode("default")
 
     monkeypatch.setattr(fit_module.Loop, "step", step)
-    fullconv.train(DATA, tmp_path / "run", **{**OPTIONS, **kind, "precision": precision})
+    fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, **kind, "precision": precision})
     assert watched == [2, 3]

@@ -10,9 +10,9 @@ from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read import ADE20K_CLASSES
+from tests.builders.ade20k import RAW, info
 
 PARTS = {"training": ("ADE_train_00000001", "ADE_train_00000002"), "validation": ("ADE_val_00000001",)}
-RAW = np.array([[0, 1, 2, 13], [150, 149, 0, 21]], np.uint8)
 IDS = np.array([[255, 0, 1, 12], [149, 148, 255, 20]])
 
 
@@ -26,11 +26,6 @@ def root(tmp_path: Path) -> Path:
             Image.new("RGB", (4, 2), (9, 8, 7)).save(root / "images" / part / f"{name}.jpg")
             Image.fromarray(RAW).save(root / "annotations" / part / f"{name}.png")
     return root
-
-
-def info(names: list[str]) -> str:
-    rows = [f"{index}\t0.1\t10\t1\t{name}\n" for index, name in enumerate(names, 1)]
-    return "Idx\tRatio\tTrain\tVal\tName\n" + "".join(rows)
 
 
 def test_ids_splits_and_classes(root: Path) -> None:

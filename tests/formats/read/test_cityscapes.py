@@ -4,31 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
+from tests.builders.cityscapes import LABELS, save_image, save_masks
 
-LABELS = np.arange(34, dtype=np.uint8).reshape(2, 17)
 TRAINING = {
     7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14, 28: 15,
     31: 16, 32: 17, 33: 18,
 }  # fmt: skip
 IDS = np.vectorize(lambda label: TRAINING.get(label, 255))(LABELS)
 STEMS = {"train": ("aachen_000000_000019", "bochum_000001_000019"), "val": ("munster_000000_000019",)}
-
-
-def save_masks(root: Path, kind: str, part: str, stem: str, encoding: str, values: np.ndarray) -> None:
-    folder = root / kind / part / stem.split("_")[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values.astype(np.uint8)).save(folder / f"{stem}_{kind}_{encoding}.png")
-
-
-def save_image(root: Path, part: str, stem: str) -> None:
-    folder = root / "leftImg8bit" / part / stem.split("_")[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (17, 2)).save(folder / f"{stem}_leftImg8bit.png")
 
 
 @pytest.fixture

@@ -13,18 +13,7 @@ from PIL import Image
 from fullconv.data import Sample, read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-
-HEIGHT, WIDTH = 40, 60
-
-
-def write(root: Path, *shapes: dict[str, Any], name: str = "a") -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (WIDTH, HEIGHT)).save(root / f"{name}.png")
-    (root / f"{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.png", "imageData": None}))
-
-
-def shape(kind: str, *points: tuple[float, float], label: str = "cat", **more: Any) -> dict[str, Any]:
-    return {"label": label, "shape_type": kind, "points": points, **more}
+from tests.builders.labelme import HEIGHT, WIDTH, shape, write
 
 
 def drawn(root: Path, *shapes: dict[str, Any]) -> np.ndarray:

@@ -14,8 +14,8 @@ from fullconv.data import read_sample
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read import ADE20K_CLASSES, VOC_NAMES
 from fullconv.formats.read.coco_json import SOME_CATEGORIES, is_public
-from tests.conftest import save_mask
-from tests.formats.read import test_ade20k, test_cityscapes
+from tests.builders import ade20k, cityscapes
+from tests.builders.images import save_mask
 
 Make = Callable[..., Path]
 
@@ -94,10 +94,8 @@ def test_labelme2voc_without_image_sets(make_folder: Make, tmp_path: Path) -> No
 
 
 def test_other_streets_and_scenes(tmp_path: Path) -> None:
-    test_cityscapes.save_image(tmp_path / "own", "val", "hometown_000000_000000")
-    test_cityscapes.save_masks(
-        tmp_path / "own", "gtFine", "val", "hometown_000000_000000", "labelIds", np.array([[0, 1]])
-    )
+    cityscapes.save_image(tmp_path / "own", "val", "hometown_000000_000000")
+    cityscapes.save_masks(tmp_path / "own", "gtFine", "val", "hometown_000000_000000", "labelIds", np.array([[0, 1]]))
     spec = open_dataset(tmp_path / "own")
     assert (spec.licence, len(spec.classes)) == ("", 19)
     assert any("not named as Cityscapes's own" in line for line in spec.reasons)
@@ -106,9 +104,9 @@ def test_other_streets_and_scenes(tmp_path: Path) -> None:
     assert spec.classes.names == ("grass", "house")
     for kind in ("images", "annotations"):
         (tmp_path / "ade" / kind / "validation").mkdir(parents=True)
-    (tmp_path / "ade" / "objectInfo150.txt").write_text(test_ade20k.info(list(ADE20K_CLASSES.names)))
+    (tmp_path / "ade" / "objectInfo150.txt").write_text(ade20k.info(list(ADE20K_CLASSES.names)))
     Image.new("RGB", (4, 2)).save(tmp_path / "ade" / "images" / "validation" / "mine.jpg")
-    Image.fromarray(test_ade20k.RAW).save(tmp_path / "ade" / "annotations" / "validation" / "mine.png")
+    Image.fromarray(ade20k.RAW).save(tmp_path / "ade" / "annotations" / "validation" / "mine.png")
     assert open_dataset(tmp_path / "ade").licence == ""
 
 

@@ -10,7 +10,7 @@ from fullconv.checking.check import check
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from tests.conftest import save_mask
+from tests.builders.images import save_mask
 
 LISTING = "Pixel Value, Class\n0, background\n1, leaf \n3, stem\n"
 

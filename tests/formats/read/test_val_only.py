@@ -13,39 +13,29 @@ from fullconv.checking.check import check
 from fullconv.cli.main import run
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from tests.formats.read import test_ade20k, test_cityscapes, test_coco_panoptic, test_coco_stuff
+from tests.builders import ade20k, cityscapes, coco_panoptic, coco_stuff
 
 
-def ade20k(root: Path) -> None:
-    for kind in ("images", "annotations"):
-        (root / kind / "validation").mkdir(parents=True)
-    Image.new("RGB", (4, 2)).save(root / "images" / "validation" / "ADE_val_00000001.jpg")
-    Image.fromarray(test_ade20k.RAW).save(root / "annotations" / "validation" / "ADE_val_00000001.png")
-
-
-def cityscapes(root: Path) -> None:
-    test_cityscapes.save_image(root, "val", "aa_000000_000000")
-    test_cityscapes.save_masks(root, "gtFine", "val", "aa_000000_000000", "labelIds", test_cityscapes.LABELS)
-
-
-def coco_panoptic(root: Path) -> None:
-    test_coco_panoptic.write(root, "val2017", ["000000000139"])
-
-
-def coco_stuff(root: Path) -> None:
-    test_coco_stuff.build(root, "images", "stuffthingmaps")
+def val_of_coco_stuff(root: Path) -> None:
+    coco_stuff.build(root, "images", "stuffthingmaps")
     for folder in ("images", "stuffthingmaps"):
         shutil.rmtree(root / folder / "train2017")
 
 
-@pytest.mark.parametrize("build", [ade20k, cityscapes, coco_panoptic, coco_stuff])
-def test_val_alone_opens_as_what_it_is(
-    build: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+VAL_ALONE: dict[str, Callable[[Path], None]] = {
+    "ade20k": lambda root: ade20k.one(root, "validation"),
+    "cityscapes": lambda root: cityscapes.one(root, "val"),
+    "coco_panoptic": lambda root: coco_panoptic.write(root, "val2017", ["000000000139"]),
+    "coco_stuff": val_of_coco_stuff,
+}
+
+
+@pytest.mark.parametrize("layout", list(VAL_ALONE))
+def test_val_alone_opens_as_what_it_is(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "data"
-    build(root)
+    VAL_ALONE[layout](root)
     spec = open_dataset(root)
-    assert (spec.layout, list(spec.splits)) == (build.__name__, ["val"])
+    assert (spec.layout, list(spec.splits)) == (layout, ["val"])
     assert "no split is train, only val: for evaluate and predict, not for training" in spec.reasons
     report = check(spec, ["val"])
     assert not report.problems

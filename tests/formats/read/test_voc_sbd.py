@@ -9,8 +9,8 @@ from PIL import Image
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from tests.conftest import save_mask
-from tests.formats.read.test_sbd import SCENES, write_sbd
+from tests.builders.images import save_mask
+from tests.builders.sbd import SCENES, write_sbd
 
 
 def write_voc(root: Path, train: range, val: range) -> dict[str, np.ndarray]:
