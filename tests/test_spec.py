@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from fullconv.errors import UsageError
-from fullconv.spec import ClassSet, Preprocessing, voc_palette
+from fullconv.palette import distinct_palette, voc_palette
+from fullconv.spec import ClassSet, Preprocessing
 
 
 def test_voc_palette_is_the_published_colour_map() -> None:
@@ -20,7 +21,7 @@ def test_voc_palette_is_the_published_colour_map() -> None:
 
 def test_class_set_round_trip_and_defaults() -> None:
     classes = ClassSet(("a", "b"))
-    assert (classes.ignore_index, classes.palette) == (255, voc_palette(2))
+    assert (classes.ignore_index, classes.palette) == (255, distinct_palette(("a", "b")))
     assert ClassSet.from_dict(classes.to_dict()) == classes
     assert ClassSet(tuple(map(str, range(300)))).ignore_index == 65535
 

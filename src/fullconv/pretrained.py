@@ -13,7 +13,7 @@ from safetensors.torch import save as to_bytes
 
 from fullconv.errors import ModelFileError, UsageError, first_few
 from fullconv.files import cache_folder, replacing
-from fullconv.formats.read import VOC_NAMES
+from fullconv.formats.read import VOC_CLASSES
 from fullconv.models import build_model, download, elsewhere, keras_resnet
 from fullconv.models.arguments import SMP, check_arguments, check_network
 from fullconv.models.classifier import build_classifier
@@ -72,7 +72,7 @@ def from_torchvision(name: str) -> Segmenter:
     if name not in torchvision_names():
         TorchvisionNetwork(name, 21)  # says what is near
     state = download.torchvision_weights(name)
-    built = build_model("torchvision", len(VOC_NAMES), name)
+    built = build_model("torchvision", len(VOC_CLASSES), name)
     try:
         built.network.load_state_dict(TorchvisionNetwork.own_names(state))
     except RuntimeError as error:
@@ -81,7 +81,7 @@ def from_torchvision(name: str) -> Segmenter:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
     source = {"source": f"torchvision {name} {weights.name}"}
-    return Segmenter(built, ClassSet(VOC_NAMES), Preprocessing(tuple(preset.mean), tuple(preset.std)), source)
+    return Segmenter(built, VOC_CLASSES, Preprocessing(tuple(preset.mean), tuple(preset.std)), source)
 
 
 def from_smp(

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fullconv.errors import UsageError, first_few
-
-Colour = tuple[int, int, int]
+from fullconv.palette import Colour, distinct_palette, is_background
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -23,30 +22,13 @@ LARGEST_MEAN = 1e6
 """No mean or deviation is larger, no deviation smaller than its inverse: they are float32 on their way."""
 
 
-def voc_palette(count: int) -> tuple[Colour, ...]:
-    """The PASCAL VOC colour of ids ``0 .. count - 1``: bit ``3k + channel`` of the id is bit ``7 - k`` of the colour.
-
-    Defined up to 256; ids beyond repeat with a shifted hue, so that neighbours still differ.
-    """
-    return tuple(_voc_colour(index % 256, index // 256) for index in range(count))
-
-
-def _voc_colour(index: int, turn: int) -> Colour:
-    channels = [0, 0, 0]
-    for k in range(3):
-        for channel in range(3):
-            channels[channel] |= ((index >> (3 * k + channel)) & 1) << (7 - k)
-    red, green, blue = ((value + 37 * turn) % 256 for value in channels)
-    return red, green, blue
-
-
 @dataclass(frozen=True)
 class ClassSet:
     """The classes of a label map, in id order.
 
     Attributes:
         names: one name per id, unique.
-        palette: one RGB colour (0 to 255) per id; the PASCAL VOC colours when empty.
+        palette: one RGB colour (0 to 255) per id; when empty, :func:`fullconv.palette.distinct_palette`.
         ignore_index: the id of pixels that neither loss nor scores count; never a class.
             255, or 65535 for more than 255 classes, when not given.
     """
@@ -57,7 +39,7 @@ class ClassSet:
 
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.names)
-        palette = tuple((int(r), int(g), int(b)) for r, g, b in self.palette) or voc_palette(len(names))
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in self.palette) or distinct_palette(names)
         unsafe = [name for name in names if any(unicodedata.category(letter) == "Cc" for letter in name)]
         if unsafe:  # messages and tables are lines
             raise UsageError(
@@ -85,6 +67,11 @@ class ClassSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def background(self) -> int | None:
+        """The id of the class that pictures leave see-through, by its name; None where there is none."""
+        return next((index for index, name in enumerate(self.names) if is_background(name)), None)
 
     def ids(self, names: Iterable[str]) -> tuple[int, ...]:
         """The ids of classes by name.

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from fullconv.data import Shapes
-from fullconv.spec import voc_palette
+from fullconv.palette import voc_palette
 from tests.builders.images import save_mask
 
 NAMES = ["ground", "disc", "square", "triangle", "ring"]

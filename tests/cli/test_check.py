@@ -16,7 +16,7 @@ from PIL import Image
 from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.formats.open import open_dataset
-from fullconv.spec import voc_palette
+from fullconv.palette import voc_palette
 from tests.builders.faults import (
     NAMES,
     PALETTE,

@@ -16,6 +16,8 @@ from fullconv.data import read_sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read.licences import LICENCES
+from fullconv.palette import voc_palette
+from fullconv.spec import ClassSet
 from tests.builders.images import save_mask
 
 Make = Callable[..., Path]
@@ -470,7 +472,7 @@ def test_rgb_masks_in_voc_s_colours_and_names_that_are_not_voc_s(make_folder: Ma
     source, root = make_folder(4), tmp_path / "VOC2012"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
-    palette = np.array([*open_dataset(source).classes.palette, (224, 224, 192)], np.uint8)
+    palette = np.array([*voc_palette(5), (224, 224, 192)], np.uint8)
     for index in range(4):
         shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"{index}.png")
         with Image.open(source / "masks" / f"scene_{index}.png") as picture:
@@ -486,6 +488,9 @@ def test_rgb_masks_in_voc_s_colours_and_names_that_are_not_voc_s(make_folder: Ma
     labels = read_sample(spec, spec.split("train")[0]).labels
     assert set(np.unique(labels)) <= {0, 1, 2, 3, 4, 255}
     assert (labels[0] == 255).all()
+    assert spec.classes.palette == voc_palette(5)
+    describe(root, classes=["a", "b", "c", "d", "e"])
+    assert open_dataset(root).classes == ClassSet(tuple("abcde"), voc_palette(5))
 
 
 def test_what_lies_beside_and_cannot_be_opened_is_named(make_folder: Make) -> None:

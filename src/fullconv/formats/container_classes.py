@@ -10,7 +10,7 @@ from pathlib import Path
 from fullconv.errors import DataError
 from fullconv.files import ORIGIN
 from fullconv.formats.description import Description
-from fullconv.formats.mask_classes import names_from_masks
+from fullconv.formats.mask_classes import in_their_colours, names_from_masks
 from fullconv.formats.survey import Contents, contents_of, settle
 from fullconv.images.encoded import Member
 from fullconv.images.encoding import MaskEncoding
@@ -29,7 +29,8 @@ def count_classes(
     encoding = description.encoding(given)
     if given is not None:
         reasons.append("classes from dataset.yaml")
-        return given, settle(_inspect(root, masks), encoding, given, reasons)
+        inspected = _inspect(root, masks)
+        return in_their_colours(given, inspected, encoding), settle(inspected, encoding, given, reasons)
     listing = root / NAMES
     if listing.is_file():
         names = _id2label(listing)
@@ -37,16 +38,17 @@ def count_classes(
         values = {} if list(names) == list(range(len(names))) else {value: i for i, value in enumerate(names)}
         if values:
             reasons.append("its ids are not 0, 1, 2, ...: they are numbered in their order")
-        classes = ClassSet(tuple(names.values()))
         encoding = dataclasses.replace(encoding, values=values)
-        return classes, settle(_inspect(root, masks), encoding, classes, reasons)
+        inspected = _inspect(root, masks)
+        classes = in_their_colours(ClassSet(tuple(names.values())), inspected, encoding)
+        return classes, settle(inspected, encoding, classes, reasons)
     inspected = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // MOST_MASKS)]]
     numbered, encoding = names_from_masks(root, inspected, encoding)
     reasons.append(
         f"class names are not given: {len(numbered)} classes counted from {len(inspected)} of {len(masks)} masks, "
         f"evenly spaced (largest id {len(numbered) - 1})"
     )
-    classes = ClassSet(numbered)
+    classes = in_their_colours(ClassSet(numbered), inspected, encoding)
     return classes, settle(inspected, encoding, classes, reasons)
 
 

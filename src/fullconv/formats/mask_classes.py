@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fullconv.errors import DataError, first_few
 from fullconv.formats.survey import PROBED_MASKS, Contents, inspect_masks, settle
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.masks import asks_about_no_data, no_colours
-from fullconv.spec import ClassSet, Colour
+from fullconv.spec import ClassSet
 from fullconv.text import read_text
 
 MOST_SPARSE = 20
@@ -46,8 +48,7 @@ def classes_from_files(
     if given.void_values is None and encoding.void_values:
         void = ", ".join(str(value) for value in encoding.void_values)
         reasons.append(f"mask value {void} is taken as unlabelled; say otherwise in dataset.yaml (values, ignore)")
-    palette = _palette(inspected)
-    classes = ClassSet(names, palette[: len(names)] if len(palette) >= len(names) else ())
+    classes = in_their_colours(ClassSet(names), inspected, encoding)
     return classes, settle(inspected, encoding, classes, reasons)
 
 
@@ -185,10 +186,25 @@ def _ask(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
         )
 
 
-def _palette(inspected: Sequence[Contents]) -> tuple[Colour, ...]:
-    """The colours of a palette file, so that predictions are shown in the same ones."""
+def in_their_colours(classes: ClassSet, inspected: Sequence[Contents], encoding: MaskEncoding) -> ClassSet:
+    """Classes in the colours that masks are read by, else that their palettes show, as predictions are then too.
+
+    Not where a palette is only grey, as programs write it that never thought of colours, or has one colour twice.
+    """
     tables = [found.mask.palette for found in inspected if found.mask.palette is not None]
+    if encoding.colours:
+        read_by = {index: colour for colour, index in reversed(list(encoding.colours.items()))}
+        known = [read_by[index] for index in range(len(classes)) if index in read_by]
+        return dataclasses.replace(classes, palette=tuple(known)) if len(known) == len(classes) else classes
     if not tables:
-        return ()
-    red, green, blue = max(tables, key=len).T.tolist()
-    return tuple(zip(red, green, blue, strict=True))
+        return classes
+    table = max(tables, key=len)
+    numbers = {index: value for value, index in encoding.values.items()}
+    used = [numbers.get(index, index) for index in range(len(classes))]
+    if not all(0 <= number < len(table) for number in used):
+        return classes
+    colours = table[used]
+    if (colours == colours[:, :1]).all() or len(np.unique(colours, axis=0)) < len(classes):
+        return classes
+    red, green, blue = colours.T.tolist()
+    return dataclasses.replace(classes, palette=tuple(zip(red, green, blue, strict=True)))

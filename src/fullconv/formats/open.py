@@ -18,7 +18,7 @@ from fullconv.formats.container_classes import NAMES
 from fullconv.formats.containers.shards import mirror
 from fullconv.formats.description import FILE_NAME, Description, read_description
 from fullconv.formats.leftovers import leftovers
-from fullconv.formats.mask_classes import ask_about_255, classes_from_files, names_file
+from fullconv.formats.mask_classes import ask_about_255, classes_from_files, in_their_colours, names_file
 from fullconv.formats.problems import Strict
 from fullconv.formats.read import RECOGNISERS, Found, recognise_folder
 from fullconv.formats.read.base import child_folders
@@ -199,6 +199,7 @@ def _complete(root: Path, found: Found, description: Description | None) -> Data
     elif masks:
         inspected = inspect_masks(masks)
         encoding = settle(inspected, encoding, classes, reasons)
+        classes = classes if classes is found.classes else in_their_colours(classes, inspected, encoding)
         if found.classes is None and (not encoding.colours or "grey" in encoding.by_value):
             by_lines = bool(encoding.colours) and not given.values  # a grey mask's numbers are lines of class_dict.csv
             ask_about_255(

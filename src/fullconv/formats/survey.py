@@ -128,7 +128,7 @@ def settle(
                 encoding = dataclasses.replace(encoding, by_value=(*encoding.by_value, kind))
                 reasons.append(
                     f"{kind} masks are read by their numbers, as ids: their colours are not those of the classes "
-                    f"({first.mask.path.name})"
+                    f"({first.mask.path.name}), which are for pictures only then"
                 )
     _refuse_two_meanings(inspected, encoding, classes)
     _refuse_inverted(inspected, encoding)

@@ -26,7 +26,7 @@ from fullconv.formats.read.roboflow_masks import recognise_roboflow_masks
 from fullconv.formats.read.sbd import recognise_sbd
 from fullconv.formats.read.sift_flow import recognise_sift_flow
 from fullconv.formats.read.supervisely import recognise_supervisely
-from fullconv.formats.read.voc import VOC_NAMES, recognise_voc
+from fullconv.formats.read.voc import VOC_CLASSES, VOC_NAMES, recognise_voc
 from fullconv.formats.read.voc_sbd import recognise_voc_sbd
 from fullconv.formats.read.webdataset import recognise_webdataset
 from fullconv.formats.read.yolo import recognise_yolo
@@ -65,6 +65,7 @@ __all__ = [
     "COCO_STUFF_CLASSES",
     "PET_CLASSES",
     "RECOGNISERS",
+    "VOC_CLASSES",
     "VOC_NAMES",
     "Found",
     "image_files",

@@ -18,8 +18,7 @@ from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, lines, listed
-from fullconv.formats.read.voc import VOC_NAMES, is_voc
-from fullconv.spec import ClassSet
+from fullconv.formats.read.voc import VOC_CLASSES, is_voc
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def recognise_sbd(root: Path, description: Description, problems: Problems) -> F
     public = is_voc(root, [item for items in splits.values() for item in items])
     if not public:
         reasons.append(in_form_of("SBD"))
-    return Found("sbd", reasons, splits, ClassSet(VOC_NAMES), public=public)
+    return Found("sbd", reasons, splits, VOC_CLASSES, public=public)
 
 
 def sbd_folder(root: Path) -> Path | None:

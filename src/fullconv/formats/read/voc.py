@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from fullconv.formats.survey import Contents, contents_of
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.mask_file import unpacked
-from fullconv.spec import ClassSet, Colour, voc_palette
+from fullconv.palette import voc_palette
+from fullconv.spec import ClassSet, Colour
 from fullconv.text import head_of
 
 VOC_NAMES = (
@@ -27,7 +29,7 @@ VOC_NAMES = (
 )  # fmt: skip
 
 
-VOC_CLASSES = ClassSet(VOC_NAMES)
+VOC_CLASSES = ClassSet(VOC_NAMES, voc_palette(len(VOC_NAMES)))
 PALETTE = list(voc_palette(255))
 """Colours by VOC's rule, for as many classes as ids of a byte."""
 BORDER = (224, 224, 192)
@@ -117,6 +119,8 @@ def _classes(root: Path, items: Sequence[Item], description: Description) -> tup
     if not colours or not set(colours) <= {*PALETTE[: len(classes)], BORDER}:
         return (classes if classes is VOC_CLASSES else None), MaskEncoding(), said
     ids_of = {colour: index for index, colour in enumerate(PALETTE[: len(classes)])}
+    if classes is not VOC_CLASSES:
+        classes = dataclasses.replace(classes, palette=voc_palette(len(classes)))
     return classes, MaskEncoding(colours=ids_of, void_colours=(BORDER,)), said
 
 

@@ -11,8 +11,7 @@ from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, lines, listed
 from fullconv.formats.read.sbd import sbd_folder, sbd_items
-from fullconv.formats.read.voc import VOC_NAMES, is_voc
-from fullconv.spec import ClassSet
+from fullconv.formats.read.voc import VOC_CLASSES, is_voc
 
 LEAVES = {"img", "cls", "inst", "jpegimages", "annotations", "imagesets", "segmentationclass", "segmentationobject"}
 """Folders of the two data sets that hold files only."""
@@ -55,7 +54,7 @@ def recognise_voc_sbd(root: Path, description: Description, problems: Problems) 
     public = is_voc(voc, list(union.values()))
     if not public:
         reasons.append(in_form_of("PASCAL VOC"))
-    return Found("voc_sbd", reasons, splits, ClassSet(VOC_NAMES), public=public)
+    return Found("voc_sbd", reasons, splits, VOC_CLASSES, public=public)
 
 
 def _is_voc(folder: Path) -> bool:
