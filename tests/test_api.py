@@ -6,7 +6,6 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 import fullconv
 from fullconv.cli.main import app, run
 from fullconv.errors import UsageError
+from tests.builders.folders import Make
 
 FUNCTIONS = {
     "check": fullconv.check, "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
@@ -50,7 +50,7 @@ def test_all_names_are_there_and_in_order() -> None:
 
 
 def test_check_of_a_folder_writes_what_the_command_writes(
-    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_folder(6)
     (root / "masks" / "lonely.png").write_bytes((root / "masks").glob("*.png").__next__().read_bytes())
@@ -67,7 +67,7 @@ def test_check_of_a_folder_writes_what_the_command_writes(
 
 
 def test_predict_evaluate_info_by_name_and_by_object(
-    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_folder(6)
     trained = fullconv.train(

@@ -10,7 +10,7 @@ import pytest
 
 from fullconv.errors import DataError, UsageError
 from fullconv.files import read_yaml
-from fullconv.text import head_of, read_csv, read_text
+from fullconv.text import head_of, parse_json, read_csv, read_text
 
 WORDS = "Boden\nStraße\nGebäude\n"
 
@@ -80,3 +80,8 @@ def test_yaml_and_json_go_through_it(tmp_path: Path) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"classes.txt: cannot be read \(No such file"):
         read_text(tmp_path / "classes.txt")
+
+
+def test_json_that_is_nested_without_end_is_no_json() -> None:
+    with pytest.raises(ValueError, match="too deeply"):
+        parse_json("[" * 100_000)

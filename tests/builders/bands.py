@@ -10,14 +10,11 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from fullconv.data import DatasetSpec, read_sample
 from tests.builders.images import save_mask
 
 MASK = np.zeros((32, 32), np.uint8)
-
-
 MASK[4:12, 4:20], MASK[20:30, 2:30] = 1, 2
-
-
 Draw = Callable[[np.random.Generator], np.ndarray]
 
 
@@ -51,3 +48,12 @@ def nodata_and_inf(random: np.random.Generator) -> np.ndarray:
     array[5, 5] = np.inf
     array[6, 6, 1] = np.nan
     return array
+
+
+def levels(spec: DatasetSpec) -> int:
+    """Of the first channel, over all images of train."""
+    return len(np.unique([read_sample(spec, item).image[..., 0] for item in spec.splits["train"]]))
+
+
+def said(spec: DatasetSpec) -> str:
+    return "\n".join(spec.reasons)

@@ -12,11 +12,7 @@ from pycocotools import mask as coco
 from pycocotools import mask as mask_utils
 
 SIZE = (8, 10)
-
-
 CATEGORIES = [{"id": 90, "name": "toothbrush"}, {"id": 1, "name": "person"}, {"id": 13, "name": "stop sign"}]
-
-
 Box = tuple[int, int, int, int]
 
 

@@ -14,11 +14,7 @@ CATEGORIES: list[dict[str, Any]] = [
     {"id": 1, "name": "person", "isthing": 1, "color": [220, 20, 60]},
     {"id": 13, "name": "stop sign", "isthing": 1, "color": [220, 220, 0]},
 ]
-
-
 SEGMENTS = np.array([[0, 7, 7, 3_000_000], [65_536 * 255 + 256 * 3 + 2, 256, 256, 0]])
-
-
 CATEGORY_OF = {7: 1, 3_000_000: 200, 65_536 * 255 + 256 * 3 + 2: 1, 256: 13}
 
 

@@ -8,8 +8,6 @@ import numpy as np
 from PIL import Image
 
 NAMES = {"train2017": ("000000000009", "000000000025"), "val2017": ("000000000139",)}
-
-
 RAW = np.array([[0, 90, 91], [181, 255, 15]], np.uint8)
 
 

@@ -13,11 +13,7 @@ from fullconv.palette import voc_palette
 from tests.builders.images import save_mask
 
 NAMES = ["ground", "disc", "square", "triangle", "ring"]
-
-
 SIZE = (48, 64)
-
-
 PALETTE = np.array(voc_palette(5), np.uint8)
 
 

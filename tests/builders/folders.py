@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,8 @@ def side_by_side(folder: Path, names: str = "abcdef", ending: str = "_mask", see
 
 
 MASK = np.zeros((32, 32), np.uint8)
-
-
 MASK[4:12, 4:20] = 1
-
-
 MASK[20:30, 2:30] = 2
-
-
 THREE = [616, 128, 280]
 
 
@@ -50,3 +45,7 @@ def pairs(root: Path, count: int = 6) -> None:
     for number in range(count):
         picture(root / "images" / f"{number}.png", number)
         mask(root / "masks" / f"{number}.png")
+
+
+Make = Callable[..., Path]
+"""The fixture ``make_folder``: a plain folder of so many scenes, and its path."""

@@ -6,17 +6,11 @@ from fullconv.data import Shapes
 from fullconv.formats.open import shapes_dataset
 
 DATA = shapes_dataset(Shapes(height=64, width=64, train=20, val=3))
-
-
 SMALL = {
     "encoder": "resnet10t", "model": "fcn16s", "epochs": 3, "batch_size": 6, "workers": 0, "ema": 0.9,
     "optimizer": "adamw", "encoder_args": {"drop_path_rate": 0.2}, "clip_norm": 1.0, "quiet": True,
 }  # fmt: skip
-
-
 FOUR_SCENES = shapes_dataset(Shapes(height=32, width=32, train=4, val=1))
-
-
 FEW_STEPS = {
     "encoder": "resnet10t", "model": "fcn4s", "epochs": 2, "batch_size": 2, "workers": 0, "ema": 0.9, "check": False,
     "optimizer": "adamw", "clip_norm": 1.0, "quiet": True, "precision": "fp32", "scale": (1, 1),

@@ -10,8 +10,6 @@ from PIL import Image
 
 # 10 wide, 8 high; Pillow's polygon holds its outline, so 0.2 .. 0.5 of 10 is columns 2 to 5
 SQUARE = "1 0.2 0.25 0.5 0.25 0.5 0.5 0.2 0.5"
-
-
 BOX = "0 0.75 0.5 0.3 0.5"  # columns 6 to 9, rows 2 to 6
 
 

@@ -18,12 +18,13 @@ from fullconv.checking.check import check
 from fullconv.checking.remembered import check_once
 from fullconv.formats.open import open_dataset
 from fullconv.spec import Values
+from tests.builders.folders import Make
 
 SPLITS = ("train", "val")
 
 
 @pytest.fixture
-def root(make_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(make_folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose files are old enough to be trusted."""
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
     made: Path = make_folder(6)

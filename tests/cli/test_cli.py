@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ from PIL import Image
 
 import fullconv
 from fullconv.cli.main import run
+from tests.builders.folders import Make
 from tests.builders.models import make, picture
 
-Make = Callable[..., Path]
 TINY = ["--encoder", "resnet10t", "--model", "fcn16s", "--epochs", "1", "--batch-size", "4", "--workers", "0"]
 
 

@@ -89,3 +89,18 @@ def test_other_channel_counts(channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 20, channels), dtype=np.uint8)
     out, _ = Augmentation((12, 30), (0.7, 0.7), True, 0.2)(image, image[..., 0], generator(0, 0, 0), 255)
     assert out.shape == (12, 30, channels)
+
+
+def test_brightness_and_contrast_change_in_all_bands_alike() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 9, 5)).astype(np.uint8)
+    image[..., 4] = image[..., 0]
+    augmentation = Augmentation(colour=0.3)
+    labels = np.zeros((8, 9), np.uint8)
+    changed, _ = augmentation(image, labels, np.random.default_rng(3), 255)
+    assert (changed != image).mean() > 0.5
+    assert np.array_equal(changed[..., 4], changed[..., 0])
+    order = np.argsort(image[..., 1].ravel(), kind="stable")
+    assert (np.diff(changed[..., 1].ravel()[order].astype(int)) >= 0).all()  # a rising curve, as for grey
+    grey, _ = augmentation(image[..., :1], labels, np.random.default_rng(3), 255)
+    mean = image.mean() - image[..., 0].mean()
+    assert np.abs(grey[..., 0].astype(int) - changed[..., 0]).max() <= 1 + abs(0.3 * 1.3 * mean)

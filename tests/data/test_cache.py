@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from fullconv.data import Augmentation, DatasetSpec, TrainData, cache, read_samp
 from fullconv.data.cache import decoded
 from fullconv.errors import DataError, FullconvError
 from fullconv.formats.open import open_dataset
+from tests.builders.bands import folder, nodata_and_inf
+from tests.builders.folders import Make, small_pair
 
 
 @pytest.fixture
-def data(make_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(make_folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
     return make_folder(6)
 
@@ -86,3 +87,30 @@ def test_nothing_is_left_of_one_that_failed(data: Path, tmp_path: Path, monkeypa
     with pytest.raises(FullconvError, match=r"GB more, 0\.0 GB are free"):
         decoded(spec)
     assert not list((tmp_path / "cache").glob("decoded/*/*/*"))
+
+
+def test_the_cache_tells_splits_of_equal_names_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    for i in range(3):
+        small_pair(tmp_path / "data" / "train", str(i), i)
+        small_pair(tmp_path / "data" / "val", str(i), 2 - i)
+    spec = open_dataset(tmp_path / "data")
+    cached = decoded(spec)
+    for split in ("train", "val"):
+        for item, other in zip(spec.split(split), cached.split(split), strict=True):
+            ours, theirs = read_sample(spec, item), read_sample(cached, other)
+            np.testing.assert_array_equal(ours.image, theirs.image)
+            np.testing.assert_array_equal(ours.labels, theirs.labels)
+
+
+def test_cache_follows_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    root = folder(tmp_path / "data", nodata_and_inf)
+    for line in ("range: [0, 0.4]\nnodata: -9999\n", "range: [0, 1]\n"):
+        (root / "dataset.yaml").write_text(line)
+        spec = open_dataset(root)
+        kept = decoded(spec)
+        for plain, cached in zip(spec.splits["train"], kept.splits["train"], strict=True):
+            a, b = read_sample(spec, plain), read_sample(kept, cached)
+            assert np.array_equal(a.image, b.image)
+            assert np.array_equal(a.labels, b.labels)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,13 @@ from fullconv.data import read_sample
 from fullconv.data.grouping import regrouped
 from fullconv.errors import UsageError
 from fullconv.formats.open import open_dataset
+from tests.builders.folders import Make
 
 NAMES = ["ground", "disc", "square", "triangle", "ring"]
 
 
 @pytest.fixture
-def folder(make_folder: Callable[..., Path]) -> Path:
+def folder(make_folder: Make) -> Path:
     root = make_folder(6)
     (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": NAMES}))
     return root
@@ -68,7 +68,7 @@ def test_by_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "other").exists()
 
 
-def test_parts_of_a_mixture_keep_what_they_label(make_folder: Callable[..., Path]) -> None:
+def test_parts_of_a_mixture_keep_what_they_label(make_folder: Make) -> None:
     first, second = make_folder(4, name="a"), make_folder(4, name="b")
     (first / "dataset.yaml").write_text(yaml.safe_dump({"classes": NAMES}))
     (second / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "car", "kite", "boat", "ring"]}))
@@ -77,3 +77,15 @@ def test_parts_of_a_mixture_keep_what_they_label(make_folder: Callable[..., Path
     assert grouped.labelled == ((True, True, False), (False, True, True))
     with pytest.raises(UsageError, match="labels some members of 'both' only"):
         regrouped(mixed, "both=disc+car")
+
+
+def test_parts_that_label_none_of_the_chosen_classes_are_left_out(make_folder: Make, tmp_path: Path) -> None:
+    first, second = make_folder(5, name="a"), make_folder(5, name="b")
+    (first / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "car", "kite", "boat", "ring"]}))
+    (second / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "disc", "tree", "house", "ring"]}))
+    mixed = open_dataset(f"{first}+{second}")
+    assert run(["convert", f"{first}+{second}", str(tmp_path / "copy"), "--classes", "car"]) == 0
+    assert sum(len(items) for items in open_dataset(tmp_path / "copy").splits.values()) == 5
+    assert "5 images of parts that label none of them are left out" in regrouped(mixed, "car").reasons[-1]
+    with pytest.raises(UsageError, match=r"write rest=\*"):
+        regrouped(mixed, "car, *")

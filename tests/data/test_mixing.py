@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import yaml
 
 import fullconv
 from fullconv.checking.check import check
+from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.data.loader import EvalData, collate
 from fullconv.data.mixing import renamed
@@ -21,10 +21,11 @@ from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.ops import upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes
+from tests.builders.folders import Make
 
 
 @pytest.fixture
-def both(make_folder: Callable[..., Path]) -> str:
+def both(make_folder: Make) -> str:
     """Two folders: one knows ground, disc, square, triangle, ring; the other Ground, boat, Disc (5 ids, two void)."""
     first, second = make_folder(6, name="a"), make_folder(6, name="b")
     (first / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "disc", "square", "triangle", "ring"]}))
@@ -77,7 +78,7 @@ def test_a_mixture_trains_and_is_scored_within_its_own_classes(both: str, tmp_pa
         fullconv.train(both, tmp_path / "no", **options, loss="dice")
 
 
-def test_shapes_may_be_mixed_and_channels_must_agree(make_folder: Callable[..., Path]) -> None:
+def test_shapes_may_be_mixed_and_channels_must_agree(make_folder: Make) -> None:
     spec = open_dataset("shapes:height=20,width=30,train=3,val=2+shapes:height=20,width=30,train=4,val=1,num_classes=3")
     assert spec.classes.names == ("background", "disc", "square", "triangle", "ring")
     assert [len(spec.split(name)) for name in ("train", "val")] == [7, 3]
@@ -132,7 +133,7 @@ def test_a_converted_mixture_keeps_which_classes_each_part_labels(both: str, to:
     assert any("is not kept" in note for note in convert(mixed, tmp_path / "voc", "voc").notes)
 
 
-def test_a_mixture_may_be_mixed_and_read_by_name_again(both: str, make_folder: Callable[..., Path]) -> None:
+def test_a_mixture_may_be_mixed_and_read_by_name_again(both: str, make_folder: Make) -> None:
     third = make_folder(4, name="c")
     (third / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["ground", "car", "disc", "kite", "house"]}))
     mixed = open_dataset(both)
@@ -149,7 +150,7 @@ def test_a_mixture_may_be_mixed_and_read_by_name_again(both: str, make_folder: C
     assert read.labelled == tuple(row for row in wider.labelled if not row[1])[: len(read.labelled)]
 
 
-def test_a_folder_says_which_of_its_images_are_partly_labelled(make_folder: Callable[..., Path]) -> None:
+def test_a_folder_says_which_of_its_images_are_partly_labelled(make_folder: Make) -> None:
     root = make_folder(11)
     names = ["ground", "disc", "square", "triangle", "ring"]
     describe = {"classes": names, "labelled": {"scene_1": names[:2], "scene_10": names[:3]}}
@@ -166,3 +167,17 @@ def test_a_folder_says_which_of_its_images_are_partly_labelled(make_folder: Call
         (root / "dataset.yaml").write_text(yaml.safe_dump({**describe, "labelled": labelled}))
         with pytest.raises(DataError, match=message):
             open_dataset(root)
+
+
+def test_labels_that_labelled_does_not_name_are_refused(
+    make_folder: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = make_folder(6)
+    names = ["ground", "disc", "square", "triangle", "ring"]
+    (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": names, "labelled": {"scene_2": ["ground"]}}))
+    assert run(["check", str(root)]) == 3
+    assert "which 'labelled' in dataset.yaml does not name for this image" in capsys.readouterr().out.replace("\n", " ")
+    out = tmp_path / "run"
+    options = ["--encoder", "resnet10t", "--epochs", "1", "--workers", "0", "--crop", "32", "32"]
+    assert run(["train", str(root), "--out", str(out), *options]) == 3
+    assert not out.exists()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from fullconv.cli.main import run
 from fullconv.data import DatasetSpec, read_sample
@@ -14,10 +15,14 @@ from fullconv.errors import DataError, UsageError
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import TARGETS
+from tests.builders import coco
+from tests.builders.bands import Draw, folder, nodata_and_inf, said
+from tests.builders.folders import Make, small_pair
+from tests.builders.orientation import pairs, stored
 
 
 @pytest.fixture
-def data(make_folder: Callable[..., Path]) -> Path:
+def data(make_folder: Make) -> Path:
     """Plain folder with void (id 4) and classes of Cityscapes' names."""
     root = make_folder(6)
     (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["background", "road", "Car", "sky"], "ignore": [4]}))
@@ -119,3 +124,101 @@ def test_scenes_and_mixtures_are_written_too(tmp_path: Path) -> None:
     )
     convert("shapes:height=20,width=30,train=2,val=1+shapes:height=20,width=30,train=2,val=1", tmp_path / "both")
     assert len(open_dataset(tmp_path / "both").split("train")) == 4
+
+
+def test_a_converted_mixture_says_what_it_loses(tmp_path: Path) -> None:
+    for name, classes in (("a", ["background", "car"]), ("b", ["background", "person"])):
+        for i in range(2):
+            small_pair(tmp_path / name, str(i), i)
+        (tmp_path / name / "dataset.yaml").write_text(yaml.safe_dump({"classes": classes}))
+    result = convert(f"{tmp_path / 'a'}+{tmp_path / 'b'}", tmp_path / "out", "cityscapes")
+    assert any("which classes each of its data sets labels is not kept" in note for note in result.notes)
+
+
+def test_the_same_image_with_other_labels_is_written_twice(make_folder: Make, tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    other = [coco.annotation(5, 90, [coco.box(0, 0, 4, 4)])]
+    coco.write(root / "annotations" / "instances_train2017.json", root / "train2017", (5,))
+    coco.write(root / "annotations" / "instances_val2017.json", root / "train2017", (5,), annotations=other)
+    shutil.copytree(root / "train2017", root / "val2017")
+    spec = open_dataset(root)
+    assert run(["convert", str(root), str(tmp_path / "copy")]) == 0
+    copy = open_dataset(tmp_path / "copy")
+    for split in ("train", "val"):
+        before, after = (read_sample(one, one.split(split)[0]).labels for one in (spec, copy))
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("draw", "suffix", "targets"),
+    [
+        (nodata_and_inf, ".tif", ("folder", "webdataset", "voc", "coco")),
+        (lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16), ".tif", ("folder", "webdataset")),
+        (lambda r: r.integers(0, 4096, (32, 32)).astype(np.uint16), ".png", ("folder", "voc")),
+    ],
+)
+def test_a_copy_keeps_the_values(draw: Draw, suffix: str, targets: tuple[str, ...], tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", draw, suffix=suffix)
+    if draw is nodata_and_inf:
+        (root / "dataset.yaml").write_text("nodata: [-9999, -9999, -9999]\n")
+    spec = open_dataset(root)
+    for target in targets:
+        again = open_dataset(convert(root, tmp_path / target, target).out)
+        assert (again.values, again.channels) == (spec.values, spec.channels), target
+        assert spec.values is not None
+        assert spec.values.source
+        assert "(stated)" in said(again)
+        for split in ("train", "val"):
+            names = {item.id: item for item in again.splits[split]}
+            for item in spec.splits[split]:
+                a, b = read_sample(spec, item), read_sample(again, names[item.id])
+                assert np.array_equal(a.image, b.image), target
+                if target != "coco":  # has no void
+                    assert np.array_equal(a.labels, b.labels), target
+    with pytest.raises(UsageError, match=r"8 bits|channels"):
+        convert(root, tmp_path / "cityscapes", "cityscapes")
+
+
+def test_a_copy_out_of_a_container_keeps_the_values(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16))
+    convert(root, tmp_path / "shards", "webdataset")
+    convert(tmp_path / "shards", tmp_path / "again", "folder")
+    for item in open_dataset(root).splits["train"]:
+        copy = tmp_path / "again" / "images" / item.image.name
+        assert copy.read_bytes() == item.image.read_bytes()
+
+
+def test_turned_images_are_copied_upright_with_their_values(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 4000, (32, 32, 3)).astype(np.uint16)
+    root = folder(tmp_path / "data", lambda r: array, extratags=[(274, "H", 1, 6, True)])
+    for k in range(6):
+        with Image.open(root / "masks" / f"{k}.png") as mask:
+            mask.load()
+        mask.getexif()[274] = 6
+        mask.save(root / "masks" / f"{k}.png", exif=mask.getexif())
+    spec = open_dataset(root)
+    again = open_dataset(convert(root, tmp_path / "copy", "folder").out)
+    copy = again.splits["train"][0]
+    assert np.array_equal(np.load(copy.image), np.rot90(array, -1))
+    a, b = read_sample(spec, spec.splits["train"][0]), read_sample(again, copy)
+    assert np.array_equal(a.image, b.image)
+    assert np.array_equal(a.labels, b.labels)
+
+
+@pytest.mark.parametrize("target", ["folder", "voc", "coco", "cityscapes", "webdataset"])
+def test_copies_agree_for_programs_that_know_no_exif(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = pairs(tmp_path / "data", 6, stored(), of_mask=6)
+    (root / "dataset.yaml").write_text("classes: [road, car]\n")
+    assert run(["convert", str(root), str(tmp_path / "copy"), "--to", target]) == 0
+    assert "3 images have an EXIF orientation: written upright as PNG" in " ".join(capsys.readouterr().out.split())
+    spec = open_dataset(tmp_path / "copy")
+    for item in (*spec.split("train"), *spec.split("val")):
+        sample = read_sample(spec, item)
+        car = sample.labels == list(spec.classes.names).index("car")
+        assert np.array_equal(car, sample.image[..., 0] > 100)
+        if item.pixels is None:
+            with Image.open(item.image) as picture:
+                assert picture.getexif().get(0x0112, 1) == 1
+                assert (picture.height, picture.width) == car.shape

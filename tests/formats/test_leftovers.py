@@ -16,8 +16,7 @@ from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read import ADE20K_CLASSES
 from tests.builders import ade20k, cityscapes, coco, coco_panoptic, labelme, yolo
-
-Make = Callable[..., Path]
+from tests.builders.folders import Make
 
 
 def unused(root: Path) -> list[str]:

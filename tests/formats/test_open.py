@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ from fullconv.formats.open import open_dataset
 from fullconv.formats.read.licences import LICENCES
 from fullconv.palette import voc_palette
 from fullconv.spec import ClassSet
+from tests.builders import cityscapes, coco, coco_panoptic
+from tests.builders.folders import Make, side_by_side
 from tests.builders.images import save_mask
-
-Make = Callable[..., Path]
 
 
 def describe(root: Path, **fields: object) -> None:
@@ -499,3 +498,46 @@ def test_what_lies_beside_and_cannot_be_opened_is_named(make_folder: Make) -> No
     (second / "masks").mkdir()
     assert any("beside it is left out" in reason and "no masks found" in reason for reason in
                open_dataset(first.parent).reasons)  # fmt: skip
+
+
+def test_a_layout_with_train_goes_before_one_with_val_only(tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    coco.build(root)
+    coco_panoptic.write(root, "val2017", ["000000000139"])
+    assert open_dataset(root).layout == "coco"
+    city = tmp_path / "city"
+    for part in ("train", "val"):
+        cityscapes.save_image(city, part, "aa_000000_000000")
+        for kind in ("gtCoarse", "gtFine") if part == "val" else ("gtCoarse",):
+            cityscapes.save_masks(city, kind, part, "aa_000000_000000", "labelIds", cityscapes.LABELS)
+    spec = open_dataset(city)
+    assert list(spec.splits) == ["train", "val"]
+    assert any(reason.startswith("gtFine lies beside and is not used") for reason in spec.reasons)
+
+
+def test_what_lies_beside_counts_only_if_it_opens(make_folder: Make, tmp_path: Path) -> None:
+    data = make_folder(4, name="above/data")
+    photos = side_by_side(data.parent / "aa_photos", ending="_gt")
+    for path in photos.glob("*_gt.png"):
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".jpg"))  # JPEG masks never open
+        path.unlink()
+    shutil.rmtree(make_folder(2, name="above/ab") / "masks")
+    (data.parent / "ab" / "masks").mkdir()
+    spec = open_dataset(data.parent)
+    assert spec.root == data
+    assert sum("beside it is left out" in reason for reason in spec.reasons) == 2
+    shutil.rmtree(data)
+    with pytest.raises(DataError, match=r"JPEG|no masks"):
+        open_dataset(photos.parent)
+
+
+def test_a_list_of_classes_above_the_data_is_named(make_folder: Make) -> None:
+    root = make_folder(2, name="above/middle/data")
+    for name in ("classes.txt", "class_dict.csv"):
+        (root.parents[1] / name).write_text("a")
+    said = [reason for reason in open_dataset(root.parents[1]).reasons if "lies above the data" in reason]
+    assert [line.split()[0] for line in said] == [
+        str(root.parents[1] / name) for name in ("classes.txt", "class_dict.csv")
+    ]
+    assert not any("lies above" in reason for reason in open_dataset(root).reasons)

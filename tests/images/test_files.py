@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -249,3 +250,15 @@ def test_fast_and_slow_reading_of_byte_masks_agree(encoding: MaskEncoding, tmp_p
         if strange != 1 or encoding.values:
             with pytest.raises(DataError, match=rf"id {strange} at row 3, column 4"):
                 read_labels(tmp_path / "bytes.png", encoding, 3, 255)
+
+
+def test_jpegs_with_stray_bytes_are_read_as_pillow_reads_them(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(buffer, "JPEG")
+    content = buffer.getvalue()
+    (tmp_path / "a.jpg").write_bytes(content[:-2] + bytes(240) + content[-2:])
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(image))
+    (tmp_path / "b.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="damaged or truncated"):
+        read_image(tmp_path / "b.jpg")

@@ -344,3 +344,13 @@ def lzw(array: np.ndarray) -> bytes:
             place = tags[code].valueoffset
             content[place : place + width] = value.to_bytes(width, "little")
     return bytes(content) + strip
+
+
+def test_lossless_webp_masks_are_read_and_lossy_ones_refused(tmp_path: Path) -> None:
+    mask = np.random.default_rng(0).integers(0, 3, (20, 30), dtype=np.uint8)
+    rgb = np.repeat(mask[..., None], 3, 2)
+    Image.fromarray(rgb).save(tmp_path / "a.webp", lossless=True)
+    assert np.array_equal(read_mask(tmp_path / "a.webp").stored[..., 0], mask)
+    Image.fromarray(rgb).save(tmp_path / "b.webp", quality=90)
+    with pytest.raises(DataError, match="compression changes labels"):
+        read_mask(tmp_path / "b.webp")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from fullconv.cli.main import run
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.training.config import TrainConfig
 from fullconv.training.sweep import parse_over
+from tests.builders.folders import Make
 
 SMALL = ["--encoder", "resnet10t", "--epochs", "1", "--batch-size", "4", "--workers", "0", "--crop", "32", "32"]
 
@@ -19,7 +19,7 @@ SMALL = ["--encoder", "resnet10t", "--epochs", "1", "--batch-size", "4", "--work
 def test_runs_a_table_and_a_picture(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    make_folder: Callable[..., Path],
+    make_folder: Make,
 ) -> None:
     out = tmp_path / "study"
     command = ["sweep", str(make_folder(10)), "--over", "rate=1e-3,1e-2", "--out", str(out), *SMALL]
@@ -40,7 +40,7 @@ def test_runs_a_table_and_a_picture(
 
 
 def test_an_option_without_effect_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Callable[..., Path]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Make
 ) -> None:
     command = ["sweep", str(make_folder(6)), "--over", "poly-power=0.5,0.9", "--out", str(tmp_path / "study"), *SMALL]
     assert run(command) == 0  # the schedule is another
@@ -73,16 +73,14 @@ def test_bad_usage_trains_nothing(
     words: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    make_folder: Callable[..., Path],
+    make_folder: Make,
 ) -> None:
     assert run(["sweep", str(make_folder()), "--out", str(tmp_path / "s"), *arguments, *SMALL]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
 
-def test_a_run_that_fails_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Callable[..., Path]
-) -> None:
+def test_a_run_that_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Make) -> None:
     command = ["sweep", str(make_folder()), "--over", "encoder=resnet10t,resnet10x", "--out", str(tmp_path / "s")]
     assert run([*command, *SMALL[2:]]) == 1
     error = capsys.readouterr().err
@@ -97,7 +95,7 @@ def test_dropout_reaches_into_the_encoder() -> None:
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), FullconvError("no")])
 def test_what_stops_one_run_stops_the_sweep(
-    problem: BaseException, tmp_path: Path, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    problem: BaseException, tmp_path: Path, make_folder: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = []
 
@@ -112,7 +110,7 @@ def test_what_stops_one_run_stops_the_sweep(
     assert len(begun) <= 2
 
 
-def test_a_study_goes_on_with_the_same_options_only(tmp_path: Path, make_folder: Callable[..., Path]) -> None:
+def test_a_study_goes_on_with_the_same_options_only(tmp_path: Path, make_folder: Make) -> None:
     data = str(make_folder())
     command = ["sweep", data, "--over", "seed=1", "--out", str(tmp_path / "s"), *SMALL]
     assert run([*command, "--rate", "1e-4"]) == 0

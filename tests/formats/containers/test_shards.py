@@ -23,6 +23,7 @@ from fullconv.formats.containers import shards
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import webdataset as target
+from tests.builders.folders import Make
 
 
 def first_sample(root: Path) -> Sample:
@@ -31,7 +32,7 @@ def first_sample(root: Path) -> Sample:
 
 
 @pytest.fixture
-def written(make_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def written(make_folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Twelve samples in shards of two."""
     monkeypatch.setattr(target, "SHARD_SAMPLES", 2)
     return convert(make_folder(12), tmp_path / "shards", "webdataset").out
@@ -198,7 +199,7 @@ def test_bad_shards_are_refused(written: Path, tmp_path: Path) -> None:
         open_dataset(written)
 
 
-def test_an_archive_beside_its_folder_is_no_shard(make_folder: Callable[..., Path]) -> None:
+def test_an_archive_beside_its_folder_is_no_shard(make_folder: Make) -> None:
     root = make_folder(4)
     with tarfile.open(root / "all-2012.tar", "w") as archive:
         archive.add(root / "images", "images")

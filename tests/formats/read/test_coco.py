@@ -16,16 +16,21 @@ from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read.coco_json import read_json
 from fullconv.formats.read.coco_regions import CocoLabels, runs
+from tests.builders.bombs import little_memory
 from tests.builders.coco import (
     ANNOTATIONS,
     CATEGORIES,
+    ROOF,
     SIZE,
     annotation,
     box,
     build,
     compressed,
+    roofs,
     write,
 )
+from tests.builders.commands import checked, converted
+from tests.builders.folders import picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 """pycocotools 2.0 under numpy 2."""
@@ -341,3 +346,41 @@ def test_masks_beside_the_images_win(tmp_path: Path) -> None:
     for name in (5, 8):
         Image.fromarray(np.zeros(SIZE, np.uint8)).save(root / "masks" / f"{name:012d}.png")
     assert open_dataset(root).layout == "folder"
+
+
+def test_a_size_that_a_list_of_annotations_states_has_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "images" / "a.png")
+    side = 10**9
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": side, "width": side}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 9, 9, 0, 9]]}],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    labels = open_dataset(tmp_path).split("train")[0].labels
+    assert labels is not None
+    with little_memory(), pytest.raises(DataError, match=r"result\.json: image a\.png.*1000000000x1000000000"):
+        labels.read(2, 255)
+
+
+def test_coco_under_the_name_of_label_studio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+    roofs(root / "result.json", [f"images/{number}.png" for number in range(6)])
+    found = checked(root, capsys)
+    assert (found["layout"], found["classes"], found["licence"]) == ("coco", ["background", "roof"], "")
+    names, counts, _ = converted(root, capsys)
+    assert names == ["background", "roof"]
+    assert {tuple(row) for row in counts} == {(1024 - ROOF, ROOF)}
+
+
+def test_coco_of_two_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+    roofs(root / "annotations" / "train.json", [f"{number}.png" for number in range(4)])
+    roofs(root / "annotations" / "valid.json", [f"{number}.png" for number in (4, 5)])
+    assert checked(root, capsys)["images"] == {"train": 4, "val": 2}
+    assert {tuple(row) for row in converted(root, capsys)[1]} == {(1024 - ROOF, ROOF)}

@@ -16,8 +16,10 @@ from fullconv.checking.check import check
 from fullconv.data import Shapes, read_sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.containers.parquet import Cell
+from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.images.encoded import EncodedImage
+from tests.builders.bands import folder, levels
 
 SCENES = Shapes(height=40, width=56)
 Pair = tuple[np.ndarray, np.ndarray]
@@ -174,3 +176,27 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UsageError, match=r"pip install 'fullconv\[parquet\]'"):
         open_dataset(tmp_path)
+
+
+def test_parquet_cells_of_16_bits(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 4000, (32, 32, 5)).astype(np.uint16))
+    cells = [
+        {
+            name: {"bytes": (root / part / f"{k}{suffix}").read_bytes(), "path": None}
+            for name, part, suffix in (("image", "images", ".tif"), ("label", "masks", ".png"))
+        }
+        for k in range(6)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(cells), tmp_path / "train.parquet")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    spec = open_dataset(tmp_path)
+    assert spec.channels == 5
+    assert levels(spec) == 256
+    again = open_dataset(convert(spec, tmp_path / "copy", "folder").out)
+    assert again.splits["train"][0].image.suffix == ".tif"
+    assert np.array_equal(
+        read_sample(spec, spec.splits["train"][0]).image, read_sample(again, again.splits["train"][0]).image
+    )

@@ -15,6 +15,8 @@ from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.read.label_studio_rle import unpack
+from tests.builders.commands import checked, converted
+from tests.builders.folders import picture
 
 HEIGHT, WIDTH = 10, 20
 
@@ -208,3 +210,24 @@ def test_images_lie_where_the_task_says_or_are_named_by_the_upload(tmp_path: Pat
     stated["data"], stated["file_upload"] = {"image": "https://storage.example/object/77"}, "photos/day/a (1).png"
     (tmp_path / "project-1.json").write_text(json.dumps([stated]))
     assert len(open_dataset(tmp_path).split("train")) == 1
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_two_annotators(tmp_path: Path, marked: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+
+    def annotation(side: int, truth: bool) -> dict[str, object]:
+        value = {"points": [[0, 0], [side, 0], [side, side], [0, side]], "polygonlabels": ["car"]}
+        sizes = {"original_width": 32, "original_height": 32, "image_rotation": 0}
+        return {"ground_truth": truth, "result": [{"type": "polygonlabels", **sizes, "value": value}]}
+
+    tasks = []
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+        both = [annotation(50, False), annotation(25, marked)]
+        tasks.append({"id": number, "data": {"image": f"images/{number}.png"}, "annotations": both})
+    (root / "tasks.json").write_text(json.dumps(tasks))
+    said = "the one marked as ground truth" if marked else "the first that is not cancelled (none is marked"
+    assert f"6 tasks have several annotations, of which one counts: 6 {said}" in str(checked(root, capsys)["printed"])
+    car = 9 * 9 if marked else 17 * 17  # a quarter or half of the sides and the outline, as Pillow draws it
+    assert converted(root, capsys)[:2] == (["background", "car"], [[1024 - car, car]] * 6)

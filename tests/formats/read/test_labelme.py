@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from fullconv.cli.main import run
 from fullconv.data import Sample, read_sample
-from fullconv.errors import DataError
+from fullconv.errors import DataError, FullconvError
 from fullconv.formats.open import open_dataset
-from tests.builders.labelme import HEIGHT, WIDTH, shape, write
+from tests.builders.bombs import little_memory, png_bomb
+from tests.builders.commands import checked, converted
+from tests.builders.folders import picture
+from tests.builders.labelme import HEIGHT, WIDTH, one_box, shape, write
 
 
 def drawn(root: Path, *shapes: dict[str, Any]) -> np.ndarray:
@@ -215,3 +219,62 @@ def test_what_is_drawn_thicker_or_left_unlabelled_is_counted(tmp_path: Path) -> 
     assert f"shapes without an inside get one, as LabelMe draws them: 1 line, 2 point ({pen})" in reasons
     assert "1 shapes are labelled __ignore__: unlabelled" in reasons
     assert "what no shape covers is unlabelled: no class is called _background_" in reasons
+
+
+def test_labelme_at_another_size_is_refused(tmp_path: Path) -> None:
+    one_box(tmp_path, "a", "cat", imageHeight=80, imageWidth=120)
+    with pytest.raises(DataError, match=r"labelled at 120x80, but a\.png is 60x40"):
+        open_dataset(tmp_path)
+    one_box(tmp_path, "a", "cat", imageHeight=40, imageWidth=60)
+    (tmp_path / "settings.json").write_text("{ // a comment\n}")
+    assert open_dataset(tmp_path).layout == "labelme"
+
+
+@pytest.mark.parametrize("shapes", [None, [5], "x"])
+def test_labelme_of_another_form_is_one_line(
+    shapes: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_box(tmp_path, "a", "cat", shapes=shapes)
+    assert run(["check", str(tmp_path)]) == 3
+    assert "shapes is not a list of shapes" in capsys.readouterr().err + capsys.readouterr().out
+
+
+def test_a_labelme_file_with_a_png_bomb(tmp_path: Path) -> None:
+    shape = {"label": "a", "points": [[0, 0], [9, 9]], "shape_type": "mask",
+             "mask": base64.b64encode(png_bomb(66_000, 66_000)).decode()}  # fmt: skip
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.jpg")
+    content = {"shapes": [shape], "imagePath": "a.jpg", "imageData": None, "imageHeight": 20, "imageWidth": 20}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    spec = open_dataset(tmp_path)
+    item = next(iter(spec.splits.values()))[0]
+    assert item.labels is not None
+    with little_memory(), pytest.raises(DataError, match="more than the limit of 1600"):
+        item.labels.read(2, 255)
+    (tmp_path / "a.jpg").unlink()
+    content |= {"shapes": [], "imageData": base64.b64encode(png_bomb(66_000, 66_000)).decode()}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with little_memory(), pytest.raises(FullconvError, match="more than the limit of 536870912"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["labels", "annotations"])
+def test_labelme_files_beside_images(tmp_path: Path, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    shape = {
+        "label": "car",
+        "points": [[2, 2], [20, 2], [20, 20]],
+        "group_id": None,
+        "shape_type": "polygon",
+        "flags": {},
+    }
+    size = {"imageHeight": 32, "imageWidth": 32, "imageData": None}
+    (root / folder).mkdir(parents=True)
+    for number in range(6):
+        picture(root / "images" / f"{number}.png", number)
+        content = {"version": "5.4.1", "flags": {}, "shapes": [shape], "imagePath": f"..\\images\\{number}.png", **size}
+        (root / folder / f"{number}.json").write_text(json.dumps(content))
+    assert checked(root, capsys)["layout"] == "labelme"
+    drawn = Image.new("1", (32, 32))
+    ImageDraw.Draw(drawn).polygon([(2, 2), (20, 2), (20, 20)], fill=1, outline=1)
+    car = int(np.asarray(drawn).sum())
+    assert converted(root, capsys)[:2] == (["_background_", "car"], [[1024 - car, car]] * 6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,8 @@ from fullconv.formats.open import open_dataset
 from fullconv.formats.read import ADE20K_CLASSES, VOC_NAMES
 from fullconv.formats.read.coco_json import SOME_CATEGORIES, is_public
 from tests.builders import ade20k, cityscapes
+from tests.builders.folders import Make
 from tests.builders.images import save_mask
-
-Make = Callable[..., Path]
 
 
 def voc(make_folder: Make, names: list[str], root: Path) -> Path:

@@ -10,6 +10,7 @@ from fullconv.checking.check import check
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
+from tests.builders.folders import side_by_side
 from tests.builders.images import save_mask
 
 LISTING = "Pixel Value, Class\n0, background\n1, leaf \n3, stem\n"
@@ -62,3 +63,17 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         open_dataset(tmp_path / "c")
     write(tmp_path / "d", 2, "filename, cat, dog\nphoto_0.jpg, 1, 0\n")  # a classification export
     assert open_dataset(tmp_path / "d").layout == "folder"
+
+
+def test_255_may_be_a_class_of_roboflow(tmp_path: Path) -> None:
+    root = side_by_side(tmp_path / "train")
+    with Image.open(root / "a_mask.png") as picture:
+        values = np.asarray(picture)
+    Image.fromarray(np.where(values == 2, 255, values).astype(np.uint8)).save(root / "a_mask.png")
+    (root / "_classes.csv").write_text("Pixel Value, Class\n0, ground\n1, leaf\n2, root\n255, stem\n")
+    spec = open_dataset(tmp_path)
+    item = next(item for split in spec.splits.values() for item in split if item.id == "a")
+    np.testing.assert_array_equal(read_sample(spec, item).labels == 3, values == 2)
+    (root / "_classes.csv").write_text("Pixel Value, Class\n0, ground\n300, stem\n")
+    with pytest.raises(DataError, match="values from 0 to 300; expected 0 to 255"):
+        open_dataset(tmp_path)

@@ -14,6 +14,7 @@ from fullconv.cli.main import run
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from tests.builders import ade20k, cityscapes, coco_panoptic, coco_stuff
+from tests.builders.folders import Make
 
 
 def val_of_coco_stuff(root: Path) -> None:
@@ -46,7 +47,7 @@ def test_val_alone_opens_as_what_it_is(layout: str, tmp_path: Path, capsys: pyte
 
 
 def test_voc_s_own_test_masks_are_a_split_and_other_masks_are_not_unlisted_files(
-    make_folder: Callable[..., Path], tmp_path: Path
+    make_folder: Make, tmp_path: Path
 ) -> None:
     source, root = make_folder(6), tmp_path / "VOC2007"
     for folder in ("JPEGImages", "SegmentationClass", "SegmentationClassAug", "ImageSets/Segmentation"):

@@ -9,45 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.formats.open import open_dataset
 from tests.builders.commands import checked
-
-HEIGHT, WIDTH = 24, 40
-BOX = (3, 2, 20, 9)
-"""Left, top, right and bottom of the car, in the pixels as they are stored."""
-
-
-def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return {1: array, 3: array[::-1, ::-1], 6: np.rot90(array, -1), 8: np.rot90(array)}[orientation]
-
-
-def stored() -> np.ndarray:
-    picture = np.zeros((HEIGHT, WIDTH), np.uint8)
-    left, top, right, bottom = BOX
-    picture[top:bottom, left:right] = 1
-    return picture
-
-
-def photograph(path: Path, orientation: int) -> None:
-    """Bright where the car is."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.repeat(stored()[..., None] * np.uint8(200), 3, 2)).save(path, exif=exif, quality=95)
-
-
-def corners(orientation: int, upright: bool) -> tuple[list[list[float]], tuple[int, int]]:
-    """The car's outline and the ``(height, width)`` that it was drawn on, as shown or as stored."""
-    shown = turned(stored(), orientation) if upright else stored()
-    rows, columns = np.nonzero(shown)
-    left, top, right, bottom = (float(v) for v in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-    return [[left, top], [right, top], [right, bottom], [left, bottom]], (shown.shape[0], shown.shape[1])
+from tests.builders.orientation import corners, pairs, photograph, stored
 
 
 def labelme(root: Path, points: list[list[float]], size: tuple[int, int], number: int) -> None:
@@ -126,57 +92,6 @@ def test_yolo_outlines_lie_on_the_image_as_it_is_shown(tmp_path: Path, capsys: p
     for item in (*spec.split("train"), *spec.split("val")):
         sample = read_sample(spec, item)
         assert (sample.labels != (sample.image[..., 0] > 100)).sum() <= 2 * (17 + 7 + 2)
-
-
-def pairs(root: Path, orientation: int, mask: np.ndarray, of_mask: int = 1) -> Path:
-    (root / "masks").mkdir(parents=True)
-    exif = Image.Exif()
-    exif[0x0112] = of_mask
-    for number in range(4):
-        photograph(root / "images" / f"{number}.jpg", orientation if number else 1)
-        Image.fromarray(mask if number else stored()).save(
-            root / "masks" / f"{number}.png", **({"exif": exif} if number else {})
-        )
-    return root
-
-
-def test_where_only_the_image_has_an_orientation_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = pairs(tmp_path / "data", 3, turned(stored(), 3))
-    said = str(checked(root, capsys)["printed"])
-    assert "3 of 4 pairs: image has an EXIF orientation, its mask has none: taken as made on the image as it" in said
-    root = pairs(tmp_path / "other", 1, turned(stored(), 3), of_mask=3)
-    assert "3 of 4 pairs: mask has an EXIF orientation, its image has none" in str(checked(root, capsys)["printed"])
-    root = pairs(tmp_path / "both", 6, stored(), of_mask=6)
-    assert "EXIF" not in str(checked(root, capsys)["printed"])
-
-
-def test_sizes_that_disagree_name_the_orientation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = pairs(tmp_path / "data", 6, stored())
-    line = (
-        "is 24x40, but its mask 1.png is 40x24 (sides swapped: the EXIF orientation 6 of the image turns it, the mask"
-    )
-    assert line in str(checked(root, capsys, code=3)["printed"])
-    assert run(["convert", str(root), str(tmp_path / "copy")]) == 3
-    assert "the EXIF orientation 6 of the image turns it, the mask has none" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("target", ["folder", "voc", "coco", "cityscapes", "webdataset"])
-def test_copies_agree_for_programs_that_know_no_exif(
-    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = pairs(tmp_path / "data", 6, stored(), of_mask=6)
-    (root / "dataset.yaml").write_text("classes: [road, car]\n")
-    assert run(["convert", str(root), str(tmp_path / "copy"), "--to", target]) == 0
-    assert "3 images have an EXIF orientation: written upright as PNG" in " ".join(capsys.readouterr().out.split())
-    spec = open_dataset(tmp_path / "copy")
-    for item in (*spec.split("train"), *spec.split("val")):
-        sample = read_sample(spec, item)
-        car = sample.labels == list(spec.classes.names).index("car")
-        assert np.array_equal(car, sample.image[..., 0] > 100)
-        if item.pixels is None:
-            with Image.open(item.image) as picture:
-                assert picture.getexif().get(0x0112, 1) == 1
-                assert (picture.height, picture.width) == car.shape
 
 
 @pytest.mark.parametrize("orientation", [3, 6])

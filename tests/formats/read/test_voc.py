@@ -1,0 +1,54 @@
+"""VOC's folders, as published and with people's own data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.errors import DataError
+from fullconv.formats.open import open_dataset
+from tests.builders.commands import checked, converted
+from tests.builders.folders import MASK, Make, picture
+
+
+def test_voc_with_trainval_alone_is_divided_and_empty_lists_are_refused(make_folder: Make, tmp_path: Path) -> None:
+    source, root = make_folder(5), tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for index in range(5):
+        shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"2007_00000{index}.png")
+        shutil.copy(source / "masks" / f"scene_{index}.png", root / "SegmentationClass" / f"2007_00000{index}.png")
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "trainval.txt").write_text("".join(f"2007_00000{index}\n" for index in range(5)))
+    (root / "SegmentationClass" / "2007_000002.png").write_bytes(b"no picture")
+    assert {split: len(items) for split, items in open_dataset(root).splits.items()} == {"train": 4, "val": 1}
+    for split in ("train", "val", "test"):
+        (lists / f"{split}.txt").write_text("")
+    with pytest.raises(DataError, match="no image is in any split"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_own_data_in_voc_form(tmp_path: Path, lists: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    for number in range(6):
+        picture(root / "JPEGImages" / f"00000{number}.jpg", number)
+        palette = Image.fromarray((MASK > 0).astype(np.uint8))
+        palette.putpalette([0, 0, 0, 128, 0, 0])
+        (root / "SegmentationClass").mkdir(exist_ok=True)
+        palette.save(root / "SegmentationClass" / f"00000{number}.png")
+    (root / "class_names.txt").write_text("_background_\nemergency_light\n")
+    if lists:  # without them, as labelme2voc writes it
+        (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+        for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+            listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+            listing.write_text("".join(f"00000{number}\n" for number in numbers))
+    found = checked(root, capsys)
+    assert found["classes"] == ["_background_", "emergency_light"]
+    assert found["licence"] == ""
+    assert found["images"] == ({"train": 4, "val": 2} if lists else {"train": 5, "val": 1})
+    assert converted(root, capsys)[:2] == (["_background_", "emergency_light"], [[616, 408]] * 6)
