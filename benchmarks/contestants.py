@@ -62,7 +62,7 @@ def ours(name: str, pixels: Tensor, labels: Tensor, model_args: dict[str, Any]) 
     from fullconv.device import choose_precision
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
-    from fullconv.segmenter import normalise
+    from fullconv.runner import normalise
     from fullconv.spec import Preprocessing
     from fullconv.training.config import TrainConfig
     from fullconv.training.memory import keep_freed_memory

@@ -17,6 +17,7 @@ from fullconv.models import download
 from fullconv.models.torchvision_network import torchvision_names
 from fullconv.ops import upsample
 from fullconv.pretrained import from_smp
+from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 
 
@@ -45,7 +46,7 @@ def test_answers_as_torchvision_s_own(name: str, size: tuple[int, int], weights:
     pixels = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
         logits, window = segmenter.coarse_logits(pixels)
-        expected = weights[name](segmenter.normalise(pixels))["out"]
+        expected = weights[name](normalise(pixels, segmenter.preprocessing))["out"]
         torch.testing.assert_close(upsample(logits, size, window), expected, rtol=1e-4, atol=1e-4)
     assert segmenter.classes.names[15] == "person"
     assert "BSD-3-Clause" in segmenter.licence
@@ -112,7 +113,7 @@ def test_answers_as_segmentation_models_own(
     with torch.inference_mode():
         logits, window = segmenter.coarse_logits(pixels)
         found = upsample(logits, (96, 64), window).softmax(1)
-        theirs = network(segmenter.normalise(pixels))
+        theirs = network(normalise(pixels, segmenter.preprocessing))
     expected = theirs.softmax(1)
     if args["classes"] == 1:
         expected = torch.cat([1 - theirs, theirs], 1)

@@ -15,7 +15,8 @@ from fullconv.device import choose_device, choose_precision
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.model_file import read_header
 from fullconv.models import build_model
-from fullconv.segmenter import Segmenter, normalise
+from fullconv.runner import normalise
+from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 from tests.builders.models import CLASSES, make, picture
 
@@ -89,7 +90,7 @@ def test_normalise_is_the_formula() -> None:
 def test_bf16_changes_few_labels() -> None:
     segmenter, image = make(), picture(96, 96)
     exact = segmenter.predict(image).labels
-    segmenter.precision = "bf16"
+    segmenter.to("cpu", "bf16")
     assert (segmenter.predict(image).labels == exact).mean() > 0.9
 
 

@@ -81,7 +81,7 @@ def test_labels_of_tiles_are_those_of_the_whole_image(
     name: str, encoder: str, args: dict[str, Any], encoder_args: dict[str, Any] | None
 ) -> None:
     model = segmenter(name, encoder, args, encoder_args)
-    pixels, exact = model.context
+    pixels, exact = model.runner.context
     assert exact
     assert pixels is not None
     tile = 4 * (pixels + model.network.coarsest_stride) + 7  # no multiple of the stride
@@ -100,7 +100,7 @@ def test_labels_of_tiles_are_those_of_the_whole_image(
 def test_the_context_is_the_receptive_field_of_the_layers() -> None:
     model = segmenter("fcn32s", "vgg16", {}, {"fc_channels": 8})
     field = receptive_field(model.network.encoder.layers)  # type: ignore[union-attr, arg-type]
-    pixels, exact = model.context
+    pixels, exact = model.runner.context
     # a pixel reads the places before and after it, 32 apart
     assert exact
     assert pixels is not None
@@ -139,7 +139,7 @@ def test_a_single_convolution_s_context() -> None:
 )
 def test_networks_that_see_all_of_an_image_say_so(name: str, encoder: str, args: dict[str, Any]) -> None:
     model = segmenter(name, encoder, args)
-    assert model.context == (None, False)
+    assert model.runner.context == (None, False)
     assert "all of an image" in model.sees()
     assert "sees all of an image" in model.predict(picture(40, 300), tile=128).note
     assert model.predict(picture(40, 100), tile=128).note == ""
@@ -152,7 +152,7 @@ def test_the_default_overlap_is_safe_or_half_a_tile() -> None:
     assert choose_overlap(2048, None, 32) == 256
     assert choose_overlap(32, 200, 32) == 0
     model = segmenter("fcn8s", "resnet10t", SHALLOW)
-    pixels = model.context.pixels
+    pixels = model.runner.context.pixels
     assert pixels is not None
     tile = 64
     note = model.predict(picture(30, 200), tile=tile).note
@@ -207,7 +207,7 @@ def test_the_command_line_says_how_far_a_network_sees_and_what_tiles_cost(
     model.save(tmp_path / "m.safetensors")
     Image.fromarray(picture(50, 300)).save(tmp_path / "a.png")
     assert run(["info", str(tmp_path / "m.safetensors")]) == 0
-    pixels = model.context.pixels
+    pixels = model.runner.context.pixels
     assert f"sees {pixels} pixels around each; tiles that overlap by {2 * pixels} give" in capsys.readouterr().out
     command = ["predict", str(tmp_path / "m.safetensors"), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
     assert run([*command, "--tile", "64"]) == 0

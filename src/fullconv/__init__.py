@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from fullconv.formats.convert import convert
     from fullconv.formats.open import open_dataset
     from fullconv.heatmapper import HeatMap, HeatMapper
+    from fullconv.label_map import Prediction
     from fullconv.models import build_model
     from fullconv.models.catalogue import known_weights
     from fullconv.models.synsets import id_to_words, synsets
     from fullconv.prediction.files import predict
     from fullconv.prediction.heat_maps import heatmap
     from fullconv.pretrained import load
-    from fullconv.segmenter import Prediction, Segmenter
+    from fullconv.segmenter import Segmenter
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, train
     from fullconv.training.sweep import sweep
@@ -41,7 +42,7 @@ _HOMES = {
     "ClassSet": "fullconv.spec",
     "HeatMap": "fullconv.heatmapper",
     "HeatMapper": "fullconv.heatmapper",
-    "Prediction": "fullconv.segmenter",
+    "Prediction": "fullconv.label_map",
     "Preprocessing": "fullconv.spec",
     "Run": "fullconv.training.run",
     "Scores": "fullconv.evaluation.metrics",

@@ -19,11 +19,11 @@ from fullconv.data.augment import resize_image
 from fullconv.device import autocast, choose_device, choose_precision
 from fullconv.errors import NotFiniteError, UsageError
 from fullconv.images.pixels import read_image, to_channels
-from fullconv.models.build import BuiltModel
-from fullconv.models.classifier import build_classifier
+from fullconv.models.classifier import Classifier, build_classifier
 from fullconv.models.cpu_bf16 import careful_convolutions
+from fullconv.models.network import place
 from fullconv.models.synsets import Synset, classes_of, find_synset
-from fullconv.segmenter import normalise
+from fullconv.runner import normalise
 from fullconv.spec import Preprocessing
 
 Combination = Literal["geometric", "arithmetic", "max"]
@@ -84,7 +84,7 @@ class HeatMapper:
         model: of :func:`fullconv.models.classifier.build_classifier`.
     """
 
-    def __init__(self, model: BuiltModel) -> None:
+    def __init__(self, model: Classifier) -> None:
         self.network = model.network.eval()
         self.preprocessing = Preprocessing(model.mean, model.std)
         self.precision = "fp32"
@@ -115,7 +115,7 @@ class HeatMapper:
         """Move the network and choose its arithmetic; returns itself."""
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        place(self.network, self.device)
         return self
 
     @torch.inference_mode()

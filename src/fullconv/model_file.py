@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.files import replacing
 from fullconv.text import parse_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT_VERSION = 1
 
@@ -61,3 +67,12 @@ def read_header(path: str | Path) -> dict[str, Any]:
             f"{file}: its fullconv header is damaged (provenance or licence are of another type); save it again"
         )
     return header
+
+
+def write_model(path: str | Path, state: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write weights, and what is to be said of them, into one ``.safetensors`` file, in one step."""
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, {"fullconv": json.dumps(header)}))

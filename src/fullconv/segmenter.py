@@ -2,106 +2,39 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
-from safetensors.torch import save as to_bytes
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from fullconv import draw
 from fullconv.crf import CRF, dense_crf
-from fullconv.device import autocast, choose_device, choose_precision
-from fullconv.errors import DataError, ModelFileError, NotFiniteError, UsageError, first_few
-from fullconv.files import replacing
+from fullconv.errors import ModelFileError, NotFiniteError, UsageError, first_few
 from fullconv.geometry import Window
-from fullconv.images.pixels import read_image, to_channels
-from fullconv.images.stored import WIDE_MODES, Stored
-from fullconv.images.values import to_pixels
-from fullconv.images.write import write_mask
-from fullconv.model_file import FORMAT_VERSION, model_file, read_header
-from fullconv.models.arguments import described, names_widths
-from fullconv.models.build import BuiltModel, build_model
-from fullconv.models.context import Context, context
-from fullconv.models.finite import first_bad_layer, not_finite
+from fullconv.images.given import Given, read_given
+from fullconv.label_map import Prediction
+from fullconv.model_file import FORMAT_VERSION, model_file, read_header, write_model
+from fullconv.models.build import BuiltModel
+from fullconv.models.finite import not_finite
+from fullconv.models.network import SegmentationNetwork
+from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
-from fullconv.ops import upsample, upsample_argmax
-from fullconv.ops.checks import kept, to_device
-from fullconv.spec import ClassSet, Preprocessing, Values
-from fullconv.tiling import TILE, check_tiles, choose_overlap, seam_note, tile_windows
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What :meth:`Segmenter.predict` saw in one image.
-
-    Attributes:
-        labels: the class of every pixel, uint8 (int32 above 256 classes) ``[height, width]``.
-        probabilities: float16 ``[classes, height, width]``, or None where not asked for.
-        classes: names and colours of the ids.
-        image: what was segmented, uint8 ``[height, width, channels]``.
-        note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray | None
-    classes: ClassSet
-    image: np.ndarray
-    note: str = ""
-
-    def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None) -> np.ndarray:
-        """The classes' colours over the image, uint8 ``[height, width, 3]``; those named in ``only`` if it is given."""
-        ids = None if only is None else self.classes.ids(only)
-        return draw.overlay(self.image, self.labels, self.classes, opacity, ids)
-
-    def __repr__(self) -> str:
-        height, width = self.labels.shape
-        shares = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / max(self.labels.size, 1)
-        order = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
-        shown = [f"{self.classes.names[index]} {shares[index]:.1%}" for index in order]
-        return f"Prediction({height}x{width}: {first_few(shown)})"
-
-    def _repr_png_(self) -> bytes:
-        """The overlay, which notebooks show."""
-        buffer = io.BytesIO()
-        Image.fromarray(self.overlay()).save(buffer, format="PNG")
-        return buffer.getvalue()
-
-    def save(self, path: str | Path) -> None:
-        """Write the labels as a palette PNG (16-bit above 255 classes)."""
-        write_mask(path, self.labels, self.classes)
-
-
-class Part(NamedTuple):
-    """Coarse logits ``1 c h w`` or ``n c h w`` of a part of the image(s): pixels ``rows`` x ``columns``."""
-
-    logits: Tensor
-    window: Window
-    rows: slice
-    columns: slice
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-    def probabilities(self) -> Tensor:
-        """Float32 ``n classes height width``, on the CPU."""
-        return upsample(self.logits.float(), self.size, self.window).softmax(1).cpu()
+from fullconv.ops import upsample_argmax
+from fullconv.parts import Part, joined_probabilities, parts_of, resized_part
+from fullconv.runner import RunModel, Runner, TorchRunner
+from fullconv.spec import ClassSet, Preprocessing
+from fullconv.tiling import TILE, check_tiles, choose_overlap, seam_note
 
 
 class Segmenter:
     """Network, classes and preprocessing in one object and one file.
 
     Args:
-        model: the network with the arguments that build it again.
+        model: a network with the arguments that build it again, or what another runner computes.
         classes: what the ids mean.
         preprocessing: how pixels become network input.
         provenance: what is worth knowing of where it comes from, JSON-ready.
@@ -109,23 +42,21 @@ class Segmenter:
 
     def __init__(
         self,
-        model: BuiltModel,
+        model: BuiltModel | RunModel,
         classes: ClassSet,
         preprocessing: Preprocessing,
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        self.network = model.network.eval()
+        self.runner: Runner = model.runner if isinstance(model, RunModel) else TorchRunner(model.network, preprocessing)
         self.config = model.config
         self.licence = model.licence
         self.classes = classes
         self.preprocessing = preprocessing
         self.provenance = dict(provenance or {})
-        self.precision = "fp32"
-        self._context: Context | None = None
 
     def __repr__(self) -> str:
         network = f"{self.config['name']} on {self.config['encoder']}"
-        return f"Segmenter({network}: {first_few(list(self.classes.names))}; {self.precision} on {self.device})"
+        return f"Segmenter({network}: {first_few(list(self.classes.names))}; {self.runner})"
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -134,13 +65,13 @@ class Segmenter:
 
         Raises:
             NotFiniteError: the weights are not; nothing is written.
+            UsageError: another runner computes this model.
         """
-        bad = not_finite(self.network.state_dict())
+        state = self.network.state_dict()
+        bad = not_finite(state)
         if bad:
             raise NotFiniteError(f"{path}: not written, the weights of {first_few(bad)} are not finite")
-        state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        with replacing(path) as temporary:
-            temporary.write_bytes(to_bytes(state, {"fullconv": json.dumps(self.header())}))
+        write_model(path, state, self.header())
 
     def header(self) -> dict[str, Any]:
         """Everything about the model but its weights, JSON-ready; kept in the metadata of its file."""
@@ -179,22 +110,59 @@ class Segmenter:
             raise ModelFileError(f"{file}: its header does not fit its weights ({reason}); save it again") from error
         return segmenter.to(device, precision)
 
+    # -- who computes --------------------------------------------------------------------------------------------
+
+    @property
+    def torch_runner(self) -> TorchRunner:
+        """The runner where it is PyTorch.
+
+        Raises:
+            UsageError: it is another one.
+        """
+        if not isinstance(self.runner, TorchRunner):
+            raise UsageError(
+                f"{self.runner} computes this model, so it cannot be moved, saved or trained; load the .safetensors "
+                "file that it was made from"
+            )
+        return self.runner
+
+    @property
+    def network(self) -> SegmentationNetwork:
+        """The network in PyTorch.
+
+        Raises:
+            UsageError: another runner computes this model.
+        """
+        return self.torch_runner.network
+
+    def with_network(self, network: SegmentationNetwork) -> Segmenter:
+        """The same with another network of this architecture: its moving average."""
+        other = copy.copy(self)
+        other.runner = TorchRunner(network, self.preprocessing, self.precision)
+        return other
+
     def to(self, device: str = "auto", precision: str = "auto") -> Segmenter:
-        """Move the network and choose its arithmetic; returns itself."""
-        chosen = choose_device(device)
-        self.network.eval().to(device=chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision = choose_precision(precision, chosen)
+        """Move the network and choose its arithmetic; returns itself.
+
+        Raises:
+            UsageError: no such device or precision, or another runner computes this model.
+        """
+        self.torch_runner.to(device, precision)
         return self
 
     @property
     def device(self) -> torch.device:
-        return next(self.network.parameters()).device
+        return self.runner.device
+
+    @property
+    def precision(self) -> str:
+        return self.runner.precision
 
     # -- prediction ----------------------------------------------------------------------------------------------
 
     def predict(
         self,
-        image: str | Path | np.ndarray | Image.Image,
+        image: Given,
         *,
         tile: int = TILE,
         overlap: int | None = None,
@@ -218,7 +186,7 @@ class Segmenter:
             UsageError: an image, tile or overlap that cannot be.
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
-        pixels = self._read(image)
+        pixels = read_given(image, self.preprocessing)
         name = str(image) if isinstance(image, (str, Path)) else "the image"
         return self.predict_pixels(pixels, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf, name=name)
 
@@ -264,53 +232,31 @@ class Segmenter:
                 raise self.not_finite_error([name], lambda: list(self.parts(pixels, tile, overlap)))
             yield part
 
-    def not_finite_error(self, images: Sequence[str], forward: Callable[[], Any]) -> NotFiniteError:
+    def not_finite_error(self, images: Sequence[str], forward: Callable[[], object]) -> NotFiniteError:
         """What to raise where logits are not finite: in which images, from which layer on, and what to do.
 
         Args:
             images: names of all such images.
             forward: runs the network on one of them again.
         """
-        bad = not_finite(self.network.state_dict())
-        where = f"the weights of {first_few(bad)}" if bad else "the scores"
-        if not bad and (found := first_bad_layer(self.network, forward)):
-            where = f"the activations of {found[0]}"
-        hint = "use an earlier model" if bad else "use --precision fp32" if self.precision != "fp32" else "retrain it"
-        return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {hint}")
+        where, advice = self.runner.find_not_finite(forward)
+        return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {advice}")
 
     def probabilities(self, parts: Iterable[Part], images: int, size: tuple[int, int]) -> Tensor:
         """The parts of ``images`` of one size -> the probability of every class at every pixel, on the CPU."""
-        result = torch.empty(images, len(self.classes), *size)
-        for part in parts:
-            result[:, :, part.rows, part.columns] = part.probabilities()
-        return result
+        return joined_probabilities(parts, (images, len(self.classes), *size))
 
     def parts(self, pixels: Tensor, tile: int = TILE, overlap: int | None = None) -> Iterator[Part]:
         """Coarse logits of images uint8 ``n c H W``: whole if they fit into a tile, else tile by tile."""
-        height, width = pixels.shape[-2:]
-        resize = self.preprocessing.resize
-        step: Any = self.network.coarsest_stride
         self.check_tiles(tile, overlap)
-        if resize is not None:
-            pixels = _resized(pixels, resize)
-            logits, window = self.coarse_logits(pixels)
-            window = window.scaled(height / resize[0], width / resize[1])
-            yield Part(logits, window, slice(0, height), slice(0, width))
-            return
-        if overlap is None:  # to ask how far the network sees takes a moment
-            overlap = 0 if max(height, width) <= tile else choose_overlap(tile, self.context.pixels, step)
-        for t in tile_windows(height, width, tile, overlap, step):
-            logits, window = self.coarse_logits(pixels[:, :, t.top : t.bottom, t.left : t.right])
-            inner = window._replace(top=window.top + t.keep_top - t.top, left=window.left + t.keep_left - t.left)
-            yield Part(logits, inner, slice(t.keep_top, t.keep_bottom), slice(t.keep_left, t.keep_right))
+        if self.preprocessing.resize is not None:
+            yield resized_part(self.runner, pixels, self.preprocessing.resize)
+        else:
+            yield from parts_of(self.runner, pixels, tile, overlap)
 
-    @property
-    def context(self) -> Context:
-        """How far the network sees; found once, in a second or so."""
-        if self._context is None:
-            network: Any = self.network
-            self._context = context(network, self.preprocessing.channels)
-        return self._context
+    def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
+        """As :meth:`fullconv.runner.Runner.coarse_logits`: of the images as they are, without ``resize``."""
+        return self.runner.coarse_logits(pixels)
 
     def check_tiles(self, tile: int, overlap: int | None) -> None:
         """Refuse tiles that cannot be.
@@ -318,14 +264,13 @@ class Segmenter:
         Raises:
             UsageError: no whole numbers, or no room for a step of the network.
         """
-        step: Any = self.network.coarsest_stride
-        check_tiles(tile, overlap, step)
+        check_tiles(tile, overlap, self.runner.coarsest_stride)
 
     def sees(self) -> str:
         """How far the network sees, in words."""
         if self.preprocessing.resize is not None:
             return "every image whole, at {} x {}: it never goes in tiles".format(*self.preprocessing.resize)
-        return str(self.context)
+        return str(self.runner.context)
 
     def seam_note(self, size: tuple[int, int], tile: int = TILE, overlap: int | None = None) -> str:
         """Where labels of an image of ``(height, width)`` may differ from those of it as a whole; empty: nowhere.
@@ -334,104 +279,14 @@ class Segmenter:
             UsageError: a tile or overlap that cannot be.
         """
         self.check_tiles(tile, overlap)
-        step: Any = self.network.coarsest_stride
+        step = self.runner.coarsest_stride
         if max(size) <= tile or self.preprocessing.resize is not None:
             return ""
-        pixels, exact = self.context
+        pixels, exact = self.runner.context
         chosen = choose_overlap(tile, pixels, step) if overlap is None else overlap
         return seam_note(tile, chosen, pixels, exact, step)
 
-    def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
-        """Raw uint8 pixels ``n c H W`` -> logits ``n classes h w`` and where the image lies in them."""
-        with autocast(self.device, self.precision):
-            logits = self.network(self.normalise(pixels.to(self.device, non_blocking=True)))
-        return logits, self.network.window(logits.shape[-2:], pixels.shape[-2:])  # type: ignore[operator]
 
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 ``n c H W`` -> float32 ``(pixel / 255 - mean) / std``."""
-        return normalise(pixels, self.preprocessing)
-
-    def _read(self, image: str | Path | np.ndarray | Image.Image) -> np.ndarray:
-        channels, values = self.preprocessing.channels, self.preprocessing.values
-        if isinstance(image, (str, Path)):
-            return read_image(Path(image), channels, values=values or Values(fill=self.preprocessing.fill))
-        if isinstance(image, Image.Image):
-            picture = ImageOps.exif_transpose(image)
-            wide = picture.mode in WIDE_MODES
-            array = np.asarray(picture) if wide else to_channels(picture, channels if channels in (1, 3, 4) else 3)
-        elif np.ma.is_masked(image):
-            raise UsageError("expected an array without masked values; give image.filled(NODATA)")
-        else:
-            array = np.asarray(image)
-        if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:
-            raise UsageError(
-                f"expected an array [height, width, {channels}] of numbers, found {array.dtype} {array.shape}"
-            )
-        array = array[..., None] if array.ndim == 2 else array
-        if array.dtype == np.uint8 and array.shape[2] != channels and {channels, array.shape[2]} <= {1, 3, 4}:
-            array = to_channels(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), channels)
-        try:
-            return to_pixels(Stored(array), channels, values or Values(), "the image").image
-        except DataError as error:
-            raise UsageError(str(error)) from error
-
-
-def from_header(header: dict[str, Any], where: str, stored: int | None = None) -> Segmenter:
-    """The segmenter that a header describes, with random weights.
-
-    Args:
-        where: the file, for messages.
-        stored: values in the file, if known: a network that is much larger is refused before memory is taken for it.
-
-    Raises:
-        ModelFileError: the header says more than an architecture, or one that cannot be built.
-    """
-    wanted = described(header["model"], where)
-    classes, preprocessing = _meaning(header, where, wanted)
-    try:
-        if stored is not None and names_widths(wanted):
-            with torch.device("meta"):
-                values = sum(value.numel() for value in build_model(**wanted).network.state_dict().values())
-            if values > 2 * stored:
-                raise ModelFileError(f"{where}: its header describes {values} values, it holds {stored}; save it again")
-        model = build_model(**wanted)
-    except ModelFileError:
-        raise
-    except UsageError as error:
-        raise ModelFileError(f"{where}: {error}") from error
-    model.licence = header.get("weights_licence", "")
-    return Segmenter(model, classes, preprocessing, header["provenance"])
-
-
-def _meaning(header: dict[str, Any], where: str, model: dict[str, Any]) -> tuple[ClassSet, Preprocessing]:
-    """What a header says of classes and pixels, which has to fit its network."""
-    try:
-        classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
-    except (UsageError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ModelFileError(
-            f"{where}: the classes or the preprocessing in its header are damaged ({error}); save it again"
-        ) from error
-    for what, said, own in (
-        ("classes", len(classes), model["num_classes"]),
-        ("channels", preprocessing.channels, model["in_channels"]),
-    ):
-        if said != own:
-            raise ModelFileError(f"{where}: its header names {said} {what} for a network of {own}; save it again")
-    return classes, preprocessing
-
-
-def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """uint8 ``n c H W`` -> float32 ``(pixel / 255 - mean) / std``, channels last in memory."""
-    offset, factor = _offset_and_factor(tuple(preprocessing.mean), tuple(preprocessing.std), pixels.device)
-    return torch.addcmul(offset, pixels.float(), factor).contiguous(memory_format=torch.channels_last)
-
-
-@kept
-def _offset_and_factor(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    middle, width = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
-    return to_device(-middle / width, device), to_device(1 / (255 * width), device)
-
-
-def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, antialiased when shrinking; on the processor, which alone does it on uint8."""
-    return interpolate(pixels.cpu(), size, mode="bilinear", antialias=True)
+def from_header(header: Mapping[str, Any], where: str, stored: int | None = None) -> Segmenter:
+    """The segmenter that a header describes, with random weights; arguments and errors as :func:`rebuild`."""
+    return Segmenter(*rebuild(header, where, stored), header["provenance"])

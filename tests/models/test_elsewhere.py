@@ -26,7 +26,8 @@ from fullconv.models import build_model, read_weights
 from fullconv.models.elsewhere import find_bundle, read_bundle, read_mindspore
 from fullconv.ops import upsample
 from fullconv.pretrained import from_elsewhere
-from fullconv.segmenter import Segmenter, normalise
+from fullconv.runner import normalise
+from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
 
 WIDTHS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))

@@ -20,7 +20,7 @@ from fullconv.errors import FullconvError, ModelFileError, UsageError
 from fullconv.heatmapper import HeatMapper
 from fullconv.models.classifier import build_classifier
 from fullconv.models.keras_resnet import _layer_names, keras_resnet50, read_resnet50
-from fullconv.segmenter import normalise
+from fullconv.runner import normalise
 
 Write = Callable[[Path, dict[str, list[np.ndarray]]], None]
 

@@ -155,7 +155,7 @@ def test_training_scores_a_mixture_as_evaluate_does(tmp_path: Path) -> None:
         check=False, quiet=True, precision="fp32", accelerator="cpu",
     )  # fmt: skip
     segmenter = trained.segmenter("cpu")
-    segmenter.precision = "fp32"
+    segmenter.to("cpu", "fp32")
     scores = fullconv.evaluate(segmenter, data, workers=0)
     kept = trained.scores
     assert (kept["mean_iou"], kept["notes"]) == (pytest.approx(scores.mean_iou), list(scores.notes))

@@ -20,9 +20,10 @@ from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
+from fullconv.parts import Part
 from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
-from fullconv.segmenter import Part, Segmenter
+from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from fullconv.tiling import TILE
 

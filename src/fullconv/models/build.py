@@ -23,6 +23,7 @@ from fullconv.models.fcn import FCN
 from fullconv.models.fpn import FPN
 from fullconv.models.fpn import STRIDES as FPN_STRIDES
 from fullconv.models.hypercolumn import Hypercolumn
+from fullconv.models.network import SegmentationNetwork
 from fullconv.models.relu6 import lean_activations
 from fullconv.models.segnet import PoolingVGG16, SegNet
 from fullconv.models.smp_network import SmpNetwork
@@ -36,22 +37,18 @@ from fullconv.models.wide_fcn import WideFCN
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, sound_mean_and_std
 
 
-@dataclass
-class BuiltModel:
-    """A network with what must be remembered to build it again.
+@dataclass(kw_only=True)
+class Start:
+    """What is to be known of the weights that a network starts with.
 
     Attributes:
-        network: image -> coarse logits.
-        config: arguments of :func:`build_model` that give the same architecture, JSON-ready.
-        mean, std: what the encoder's weights expect.
-        licence: of the encoder's weights, as far as their file says.
+        mean, std: what they expect.
+        licence: of theirs, as far as their file says.
         notes: lines for the user: what was loaded from where.
         listing: the same, parameter by parameter.
         warnings: lines on what may be wrong with them.
     """
 
-    network: nn.Module
-    config: dict[str, Any]
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     licence: str = ""
@@ -65,12 +62,25 @@ class BuiltModel:
         self.listing.append(f"{source}: {report.listing()}")
 
 
+@dataclass(kw_only=True)
+class BuiltModel(Start):
+    """A network with what must be remembered to build it again.
+
+    Attributes:
+        network: image -> coarse logits.
+        config: arguments of :func:`build_model` that give the same architecture, JSON-ready.
+    """
+
+    network: SegmentationNetwork
+    config: dict[str, Any]
+
+
 MakeEncoder = Callable[..., Encoder]
 """``make_encoder(strides, **encoder_args)``; ``own_head=True``: the network has what stands for VGG's fc6 and fc7."""
 
 
-def _fcn(*streams: int) -> Callable[..., nn.Module]:
-    def build(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _fcn(*streams: int) -> Callable[..., SegmentationNetwork]:
+    def build(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
         chosen = tuple(args.pop("streams", streams))
         if list(chosen) != sorted(chosen, reverse=True) or any(a % b for a, b in pairwise(chosen)):
             raise UsageError(f"streams must go from coarse to fine by whole factors, found {chosen}; e.g. 32, 16, 8")
@@ -84,35 +94,35 @@ def _fcn(*streams: int) -> Callable[..., nn.Module]:
     return build
 
 
-def _unet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _unet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
     return UNet(make_encoder(UNET_STRIDES), num_classes, **args)
 
 
-def _fpn(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _fpn(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
     return FPN(make_encoder(FPN_STRIDES), num_classes, **args)
 
 
-def _segnet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _segnet(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
     encoder = make_encoder((32,), pooling_indices=True)
     return SegNet(encoder, num_classes, **args)  # type: ignore[arg-type]
 
 
-def _deeplab(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _deeplab(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
     stride = args.get("output_stride", 8)
     if stride not in (8, 16):
         raise UsageError(f"output_stride must be 8 or 16, found {stride!r}")
     return DeepLab(make_encoder((stride,), output_stride=stride, own_head=True), num_classes, **args)
 
 
-def _dilated(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _dilated(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
     return Dilated(make_encoder((8,), output_stride=8), num_classes, **args)
 
 
-def _hypercolumn(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> nn.Module:
+def _hypercolumn(make_encoder: MakeEncoder, num_classes: int, **args: Any) -> SegmentationNetwork:
     return Hypercolumn(make_encoder(tuple(args.get("strides", (32, 16, 8, 4)))), num_classes, **args)
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
+MODELS: dict[str, Callable[..., SegmentationNetwork]] = {
     "fcn32s": _fcn(32),
     "fcn16s": _fcn(32, 16),
     "fcn8s": _fcn(32, 16, 8),
@@ -160,12 +170,12 @@ def build_model(
         raise UsageError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
     check_network(encoder)
     own_args = check_arguments(taken_by_model(name), model_args or {}, f"model {name}: model_args")
-    built = BuiltModel(nn.Identity(), {})
+    start = Start()
     args = dict(encoder_args or {})
     state: dict[str, torch.Tensor] = {}
     if encoder_weights not in ("imagenet", "none"):
         state, metadata = read_weights(encoder_weights)
-        args = {**stated_arguments(encoder_weights, timm_metadata(metadata), encoder, built), **args}
+        args = {**stated_arguments(encoder_weights, timm_metadata(metadata), encoder, start), **args}
 
     def make_encoder(strides: tuple[int, ...], own_head: bool = False, **more: Any) -> Encoder:
         made: Encoder
@@ -182,21 +192,21 @@ def build_model(
         if missing:
             raise UsageError(f"encoder {encoder} has taps at strides {sorted(made.channels)}, not {missing[0]}")
         if encoder_weights == "imagenet":
-            _load_imagenet(made, encoder, built)
+            _load_imagenet(made, encoder, start)
         elif state:
-            _load_state(made, state, os.fspath(encoder_weights), built)
+            _load_state(made, state, os.fspath(encoder_weights), start)
         return made
 
     try:
-        built.network = MODELS[name](make_encoder, num_classes, **own_args)
+        network = MODELS[name](make_encoder, num_classes, **own_args)
     except (TypeError, ValueError) as error:
         if isinstance(error, FullconvError):
             raise
         raise UsageError(f"model {name} does not take these model_args: {own_args} ({error})") from error
-    quicken_convolutions(built.network)
-    lean_activations(built.network)
-    _probe(built.network, encoder, in_channels, num_classes)
-    built.config = {
+    quicken_convolutions(network)
+    lean_activations(network)
+    _probe(network, encoder, in_channels, num_classes)
+    config = {
         "name": name,
         "num_classes": num_classes,
         "encoder": encoder,
@@ -204,7 +214,7 @@ def build_model(
         "encoder_args": args,
         "model_args": own_args,
     }
-    return built
+    return BuiltModel(network=network, config=config, **vars(start))
 
 
 def _foreign(
@@ -223,7 +233,7 @@ def _foreign(
             "with a model that fullconv saved"
         )
     args = dict(model_args or {})
-    built = (
+    built: SegmentationNetwork = (
         TorchvisionNetwork(network, num_classes) if name == "torchvision" else SmpNetwork(network, num_classes, args)
     )
     quicken_convolutions(built)
@@ -232,7 +242,7 @@ def _foreign(
         "name": name, "num_classes": num_classes, "encoder": network, "in_channels": in_channels,
         "encoder_args": {}, "model_args": args,
     }  # fmt: skip
-    return BuiltModel(built, config)
+    return BuiltModel(network=built, config=config)
 
 
 @torch.no_grad()
@@ -252,7 +262,7 @@ def _probe(network: nn.Module, encoder: str, in_channels: int, num_classes: int)
         raise UsageError(f"encoder {encoder} gives features of an unusual layout; choose a convolutional one")
 
 
-def stated_arguments(path: str, said: dict[str, Any], encoder: str, built: BuiltModel) -> dict[str, Any]:
+def stated_arguments(path: str, said: dict[str, Any], encoder: str, built: Start) -> dict[str, Any]:
     """The architecture arguments that a weights file names in its metadata; mean, std and licence go to ``built``.
 
     Raises:
@@ -290,7 +300,7 @@ def _numbers(said: dict[str, Any], name: str, default: tuple[float, ...], path: 
     return tuple(float(value) for value in values)
 
 
-def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str, built: BuiltModel) -> None:
+def _load_state(encoder: Encoder, state: dict[str, torch.Tensor], origin: str, built: Start) -> None:
     if isinstance(encoder, VGG16 | PoolingVGG16):
         report = _load_vgg(encoder, state, origin)
     else:
@@ -333,7 +343,7 @@ def without_biases(state: dict[str, torch.Tensor], rename: dict[str, str]) -> di
     return moved
 
 
-def _load_imagenet(encoder: Encoder, name: str, built: BuiltModel) -> None:
+def _load_imagenet(encoder: Encoder, name: str, built: Start) -> None:
     if isinstance(encoder, VGG16 | PoolingVGG16):
         state = download.torchvision_weights("vgg16" if isinstance(encoder, VGG16) else "vgg16_bn")
         built.licence = "BSD-3-Clause (torchvision)"

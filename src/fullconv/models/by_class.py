@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.weights import TransplantReport, transplant
@@ -63,9 +63,9 @@ class ClassMatch(NamedTuple):
 
 
 def transplant_by_class(
-    source: nn.Module,
+    source: SegmentationNetwork,
     source_classes: Sequence[str],
-    target: nn.Module,
+    target: SegmentationNetwork,
     target_classes: Sequence[str],
 ) -> TransplantReport:
     """Copy every value of ``source`` that has a place in ``target``; along the classes, to the class of the same name.
@@ -74,8 +74,6 @@ def transplant_by_class(
     that only the target has stay as they are, also where they meet one of the others (a transposed convolution
     between classes). The rest is copied as by :func:`transplant`.
     """
-    assert isinstance(source, SegmentationNetwork)
-    assert isinstance(target, SegmentationNetwork)
     match = ClassMatch.of(source_classes, target_classes)
     values, places = source.state_dict(), target.state_dict()
     apart = {*source.class_axes, *target.class_axes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import download, keras_resnet
 from fullconv.models.arguments import TIMM, check_arguments, check_network
-from fullconv.models.build import BuiltModel, stated_arguments
+from fullconv.models.build import Start, stated_arguments
 from fullconv.models.convolutionalize import convolutionalize
 from fullconv.models.keras_h5 import read_arrays
 from fullconv.models.weights import read_weights, timm_metadata, transplant
@@ -22,9 +23,16 @@ from fullconv.models.weights import read_weights, timm_metadata, transplant
 TORCHVISION = "torchvision/"
 
 
+@dataclass(kw_only=True)
+class Classifier(Start):
+    """A classifier made fully convolutional: images ``n 3 H W`` -> logits ``n classes h w``."""
+
+    network: nn.Module
+
+
 def build_classifier(
     name: str, weights: str = "imagenet", head_weights: str = "", encoder_args: dict[str, Any] | None = None
-) -> BuiltModel:
+) -> Classifier:
     """An ImageNet-1k classifier that scores every place: images ``n 3 H W`` -> logits ``n 1000 h w``.
 
     Args:
@@ -40,14 +48,14 @@ def build_classifier(
         UsageError: no such classifier, weights that cannot be had, or a head that cannot be made convolutional.
         ModelFileError: a weights file that is damaged or does not fit.
     """
-    built = BuiltModel(nn.Identity(), {"name": name})
+    built = Start()
     args = dict(encoder_args or {})
     if name == keras_resnet.NAME:
         check_arguments({}, args, f"classifier {name}: encoder_args")
-        built.network = convolutionalize(_keras(weights, head_weights, built), (224, 224))
+        network = convolutionalize(_keras(weights, head_weights, built), (224, 224))
         if head_weights:
-            _load_head(built.network, head_weights)
-        return built
+            _load_head(network, head_weights)
+        return Classifier(network=network, **vars(built))
     if Path(weights).suffix in (".h5", ".hdf5"):
         raise UsageError(f"{weights}: weights of Keras, which fit its own network; use --encoder {keras_resnet.NAME}")
     state: dict[str, Tensor] = {}
@@ -67,17 +75,17 @@ def build_classifier(
                 f"{weights}: does not fit {name}: {missing} ({why}); give the weights of the same architecture"
             )
         built.notes.append(f"weights from {Path(weights).name}: {report}")
-    built.network = convolutionalize(classifier, size)
+    network = convolutionalize(classifier, size)
     if head_weights:
-        _load_head(built.network, head_weights)
+        _load_head(network, head_weights)
         built.warnings.append(
             f"a last layer fits the body that it was trained on; scores mean little if {Path(head_weights).name} is of "
             f"another than {name} with these weights; if it is of Keras's ResNet-50, use --encoder {keras_resnet.NAME}"
         )
-    return built
+    return Classifier(network=network, **vars(built))
 
 
-def _keras(weights: str, head_weights: str, built: BuiltModel) -> nn.Module:
+def _keras(weights: str, head_weights: str, built: Start) -> nn.Module:
     """Keras's ResNet-50 with the weights of an ``.h5`` file."""
     if weights == "imagenet":
         raise UsageError(
@@ -104,7 +112,7 @@ def _keras(weights: str, head_weights: str, built: BuiltModel) -> nn.Module:
     return network
 
 
-def _timm(name: str, weights: str, args: dict[str, Any], built: BuiltModel) -> tuple[nn.Module, tuple[int, int]]:
+def _timm(name: str, weights: str, args: dict[str, Any], built: Start) -> tuple[nn.Module, tuple[int, int]]:
     if not timm.is_model(check_network(name)):
         near = difflib.get_close_matches(name, timm.list_models(), 3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.models.encoder import Encoder
-from fullconv.models.network import SegmentationNetwork, conv_norm_relu
+from fullconv.models.network import EncoderNetwork, conv_norm_relu
 
 
-class DeepLab(SegmentationNetwork):
+class DeepLab(EncoderNetwork):
     """Scores from one dilated feature map.
 
     Args:
@@ -60,7 +60,7 @@ class DeepLab(SegmentationNetwork):
         return logits
 
 
-class Dilated(SegmentationNetwork):
+class Dilated(EncoderNetwork):
     """A front end at stride 8 and the context module: 3x3 convolutions of growing dilation on the class scores.
 
     The context module starts as the identity on scores above zero, as in the paper; its ReLUs cut off those below. The

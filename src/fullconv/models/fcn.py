@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, Layer
 from fullconv.models.encoder import Encoder
-from fullconv.models.network import SegmentationNetwork, conv_norm_relu
+from fullconv.models.network import EncoderNetwork, conv_norm_relu
 from fullconv.ops import bilinear_kernel
 
 
-class FCN(SegmentationNetwork):
+class FCN(EncoderNetwork):
     """Score layers at several strides, added from coarse to fine.
 
     ``forward(pixels)`` takes normalised ``n c H W`` of any size from 1x1 and returns coarse logits

@@ -35,7 +35,7 @@ def refuse_not_finite(state: Mapping[str, Tensor], origin: object) -> None:
         )
 
 
-def first_bad_layer(network: nn.Module, forward: Callable[[], Any]) -> tuple[str, list[int]] | None:
+def first_bad_layer(network: nn.Module, forward: Callable[[], object]) -> tuple[str, list[int]] | None:
     """The first layer whose output is not finite, by name, and the images of the batch where it is not.
 
     Args:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from fullconv.geometry import same_map
 from fullconv.models.encoder import Encoder
-from fullconv.models.network import SegmentationNetwork, conv_norm_relu, on_the_grid
+from fullconv.models.network import EncoderNetwork, conv_norm_relu, on_the_grid
 
 STRIDES = (32, 16, 8, 4)
 
 
-class FPN(SegmentationNetwork):
+class FPN(EncoderNetwork):
     """A pyramid of equal channels, built from coarse to fine; its levels are brought to stride 4 and added.
 
     Args:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from fullconv.geometry import same_map
 from fullconv.models.encoder import Encoder
-from fullconv.models.network import SegmentationNetwork, conv_norm_relu, on_the_grid
+from fullconv.models.network import EncoderNetwork, conv_norm_relu, on_the_grid
 
 
-class Hypercolumn(SegmentationNetwork):
+class Hypercolumn(EncoderNetwork):
     """Taps of several strides, each brought to ``column_channels``, enlarged to the finest and classified together.
 
     Args:

@@ -1,9 +1,9 @@
-"""What every segmentation network is: an encoder, and coarse logits that know where the image lies in them."""
+"""What every segmentation network is: coarse logits that know where the image lies in them, mostly over an encoder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class SegmentationNetwork(nn.Module):
         class_axes: the axes of each parameter that run over the classes, by its name; :meth:`declare_classes` fills it.
     """
 
-    encoder: Encoder
+    encoder: nn.Module
     stride: int
     coarsest_stride: int
     coordinates: CoordinateMap
@@ -58,13 +58,14 @@ class SegmentationNetwork(nn.Module):
         """Back from :meth:`by_class`."""
         return value
 
-    def __call__(self, pixels: Tensor) -> Any:
+    def __call__(self, pixels: Tensor) -> Tensor:
         # in prediction only maps of a place or two need the care, which costs milliseconds
         large = min(pixels.shape[-2:]) >= 4 * self.coarsest_stride
         with nullcontext() if large and not torch.is_grad_enabled() else careful_convolutions():
-            return super().__call__(pixels)
+            logits: Tensor = super().__call__(pixels)
+            return logits
 
-    def window(self, coarse: tuple[int, int], image: tuple[int, int] | None = None) -> Window:
+    def window(self, coarse: Sequence[int], image: Sequence[int] | None = None) -> Window:
         """Where an image of ``(height, width)`` lies in its coarse logits of ``(h, w)``, enlarged.
 
         Our own networks enlarge by ``stride`` and need no ``image``; those of others may fit their logits to it.
@@ -73,10 +74,24 @@ class SegmentationNetwork(nn.Module):
         start = float((self.stride - 1) / 2 - self.coordinates.offset)
         return Window(start, start, coarse[0] * self.stride, coarse[1] * self.stride)
 
+
+class EncoderNetwork(SegmentationNetwork):
+    """A segmentation network of ours, over an encoder."""
+
+    encoder: Encoder
+
     def features(self, pixels: Tensor) -> dict[int, Tensor]:
         """The encoder's taps of the padded image."""
         taps: dict[int, Tensor] = self.encoder(self.encoder.pad(pixels))
         return taps
+
+
+def place(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, its weights of four dimensions channels last in memory."""
+    network.to(device)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
 
 
 def on_the_grid(encoder: Encoder, name: str) -> None:

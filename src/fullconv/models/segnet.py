@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, same_map
 from fullconv.models.encoder import Encoder
-from fullconv.models.network import SegmentationNetwork, conv_norm_relu
+from fullconv.models.network import EncoderNetwork, conv_norm_relu
 from fullconv.models.vgg import BLOCKS
 
 
@@ -44,7 +44,7 @@ class PoolingVGG16(Encoder):
         return features, indices
 
 
-class SegNet(SegmentationNetwork):
+class SegNet(EncoderNetwork):
     """The mirror of VGG16: every unpooling puts values where the encoder's maxima were, convolutions fill the rest.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.geometry import round_up, same_map
@@ -29,8 +29,6 @@ class SmpNetwork(SegmentationNetwork):
     Raises:
         UsageError: the library is not installed, or knows no such network or arguments.
     """
-
-    encoder: nn.Module  # type: ignore[assignment]
 
     def __init__(self, architecture: str, num_classes: int, args: dict[str, Any]) -> None:
         super().__init__()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.geometry import Window, same_map
@@ -28,8 +29,6 @@ class TorchvisionNetwork(SegmentationNetwork):
         num_classes: channels of the logits.
     """
 
-    encoder: nn.Module  # type: ignore[assignment]
-
     def __init__(self, name: str, num_classes: int) -> None:
         super().__init__()
         if name not in torchvision_names():
@@ -51,7 +50,7 @@ class TorchvisionNetwork(SegmentationNetwork):
         logits: Tensor = self.classifier(features if self.takes_all else features["out"])
         return logits
 
-    def window(self, coarse: tuple[int, int], image: tuple[int, int] | None = None) -> Window:
+    def window(self, coarse: Sequence[int], image: Sequence[int] | None = None) -> Window:
         height, width = image or (8 * coarse[0], 8 * coarse[1])
         return Window(0, 0, height, width)
 

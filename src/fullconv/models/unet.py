@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from fullconv.geometry import same_map
 from fullconv.models.encoder import Encoder
-from fullconv.models.network import SegmentationNetwork, conv_norm_relu, on_the_grid
+from fullconv.models.network import EncoderNetwork, conv_norm_relu, on_the_grid
 
 STRIDES = (32, 16, 8, 4, 2)
 
 
-class UNet(SegmentationNetwork):
+class UNet(EncoderNetwork):
     """An encoder's taps at strides 32 to 2, joined from coarse to fine by doubling and concatenation.
 
     Args:

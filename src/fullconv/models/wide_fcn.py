@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import Enlargement, enlargement, last_enlargement, meet
-from fullconv.models.network import SegmentationNetwork
+from fullconv.models.network import EncoderNetwork
 
 
-class WideFCN(SegmentationNetwork):
+class WideFCN(EncoderNetwork):
     """The coarsest tap is scored; the scores are widened again to each finer tap and added to its raw features.
 
     With VGG16 and strides 32, 16, 8: a 1x1 convolution to the classes, a 4x4 transposed convolution of stride 2 to 512

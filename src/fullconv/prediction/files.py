@@ -17,8 +17,9 @@ from fullconv.files import replacing
 from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
 from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.label_map import Prediction
 from fullconv.pretrained import load
-from fullconv.segmenter import Prediction, Segmenter
+from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
 

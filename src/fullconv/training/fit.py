@@ -24,10 +24,12 @@ from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.evaluation.evaluate import batch_size, default_workers
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.files import replacing
+from fullconv.models.network import place
 from fullconv.ops import add_counts, upsample_argmax
 from fullconv.ops.checks import waits
 from fullconv.ops.partial import mask_unlabelled_classes
-from fullconv.segmenter import Segmenter, normalise
+from fullconv.runner import normalise
+from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, Guard, TooLateError
 from fullconv.training.interrupt import InterruptRequest
@@ -54,9 +56,8 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: dict[st
     """
     network = plan.segmenter.network
     average = _average(plan, fabric.device)
-    watched = copy.copy(plan.segmenter)
-    watched.network = average.average if average else network
-    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    watched = plan.segmenter.with_network(average.average if average else network)
+    place(network, fabric.device)
     if plan.config.sync_batch_norm and fabric.world_size > 1:
         share_statistics(network, fabric.device)
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, plan.config))
@@ -169,7 +170,7 @@ class Loop:
         config, network, step = self.plan.config, self.plan.segmenter.network, self.progress.step
         network.train()
         if config.encoder_rate == 0:  # frozen: its norms keep their statistics too
-            network.encoder.eval()  # type: ignore[union-attr]
+            network.encoder.eval()
         set_rate(self.optimizer, rate_factor(config, step, self.plan.total_steps, self.plan.steps_per_epoch))
         judged = self.guard.judges(step)
         if judged:
@@ -199,7 +200,7 @@ class Loop:
         config, network = self.plan.config, self.plan.segmenter.network
         _seed_step(config.seed, self.progress.step, self.fabric.global_rank)
         logits = self.wrapped(normalise(batch.pixels, self.plan.segmenter.preprocessing))
-        window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])  # type: ignore[operator]
+        window = network.window(logits.shape[-2:], batch.pixels.shape[-2:])
         asked = mask_unlabelled_classes(logits, self.plan.spec.labelled, batch.sources)
         loss = training_loss(
             config, asked, batch.labels, window, self.plan.spec.classes.ignore_index, self.weights,
@@ -210,7 +211,7 @@ class Loop:
     def count(self, logits: Tensor, batch: Batch) -> None:
         """Add what the network, as it was before the step, says of the batch's pixels to the epoch's counts."""
         size = (batch.labels.shape[-2], batch.labels.shape[-1])
-        window = self.plan.segmenter.network.window(logits.shape[-2:], size)  # type: ignore[operator]
+        window = self.plan.segmenter.network.window(logits.shape[-2:], size)
         labels = upsample_argmax(logits, size, crop=window)
         add_counts(self.counts, labels, batch.labels, self.plan.spec.classes.ignore_index)
 
@@ -344,7 +345,7 @@ def _average(plan: Plan, device: torch.device) -> MovingAverage | None:
     if not plan.config.ema:
         return None
     average = copy.deepcopy(plan.segmenter.network).requires_grad_(False)
-    average.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    place(average, device)
     return MovingAverage(plan.segmenter.network, average, plan.config.ema)
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from fullconv.models.network import SegmentationNetwork
 from fullconv.training.config import TrainConfig
 
 WARM_SHARE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4 / 25
@@ -77,7 +78,7 @@ class MovingAverage:
     The decay grows with the steps, ``min(decay, (1 + step) / (10 + step))``, so that the start is soon forgotten.
     """
 
-    def __init__(self, network: nn.Module, average: nn.Module, decay: float) -> None:
+    def __init__(self, network: SegmentationNetwork, average: SegmentationNetwork, decay: float) -> None:
         self.network, self.average, self.decay = network, average, decay
 
     @torch.no_grad()

@@ -80,10 +80,10 @@ def make_plan(
     report = _checked(spec, config, reporter)
     if saved is None:
         segmenter, listing = _new_segmenter(config, spec, reporter)
-        segmenter.precision = choose_precision(config.precision, device)
+        segmenter.torch_runner.precision = choose_precision(config.precision, device)
     else:
         segmenter, listing = from_header(saved["header"], "the saved run"), ""
-        segmenter.precision = saved["precision"]
+        segmenter.torch_runner.precision = saved["precision"]
     if spec.values is not None:
         spec = dataclasses.replace(spec, values=dataclasses.replace(spec.values, fill=segmenter.preprocessing.fill))
     if config.cache:

@@ -1,0 +1,57 @@
+"""What a model says of one image: labels, probabilities, and how they show themselves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fullconv import draw
+from fullconv.errors import first_few
+from fullconv.images.write import write_mask
+from fullconv.spec import ClassSet
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What :meth:`fullconv.Segmenter.predict` saw in one image.
+
+    Attributes:
+        labels: the class of every pixel, uint8 (int32 above 256 classes) ``[height, width]``.
+        probabilities: float16 ``[classes, height, width]``, or None where not asked for.
+        classes: names and colours of the ids.
+        image: what was segmented, uint8 ``[height, width, channels]``.
+        note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray | None
+    classes: ClassSet
+    image: np.ndarray
+    note: str = ""
+
+    def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None) -> np.ndarray:
+        """The classes' colours over the image, uint8 ``[height, width, 3]``; those named in ``only`` if it is given."""
+        ids = None if only is None else self.classes.ids(only)
+        return draw.overlay(self.image, self.labels, self.classes, opacity, ids)
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        shares = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / max(self.labels.size, 1)
+        order = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
+        shown = [f"{self.classes.names[index]} {shares[index]:.1%}" for index in order]
+        return f"Prediction({height}x{width}: {first_few(shown)})"
+
+    def _repr_png_(self) -> bytes:
+        """The overlay, which notebooks show."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.overlay()).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    def save(self, path: str | Path) -> None:
+        """Write the labels as a palette PNG (16-bit above 255 classes)."""
+        write_mask(path, self.labels, self.classes)
