@@ -48,3 +48,12 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The file of a tiny untrained model."""
+    from tests.builders.models import make  # imports torch, and triton with it
+
+    make().save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"

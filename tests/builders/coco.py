@@ -94,3 +94,10 @@ def roofs(path: Path, names: list[str]) -> None:
 
 
 ROOF = int(mask_utils.decode(mask_utils.frPyObjects([[2, 2, 20, 2, 20, 20]], 32, 32)).sum())
+
+FIRST = np.zeros(SIZE, int)
+FIRST[:, :8] = 1
+FIRST[4:, 4:] = 3
+FIRST[1:3, 1:3] = FIRST[6:, :2] = FIRST[:2, 9] = 2
+SECOND = np.zeros(SIZE, int)
+SECOND[6:] = 3

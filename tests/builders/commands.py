@@ -33,3 +33,12 @@ def converted(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[str]
         with Image.open(path) as picture:
             counts.append(np.bincount(np.asarray(picture).ravel(), minlength=len(classes)).tolist())
     return list(classes), counts, " ".join(printed.split())
+
+
+TINY = ["--encoder", "resnet10t", "--model", "fcn16s", "--epochs", "1", "--batch-size", "4", "--workers", "0"]
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fullconv: ")]
+    assert len(lines) == 1, lines
+    return lines[0]

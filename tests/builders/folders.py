@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
+
+Make = Callable[..., Path]
+"""The fixture ``make_folder``: a plain folder of so many scenes, and its path."""
 
 
 def small_pair(folder: Path, name: str, value: int, masks: str = "masks", suffix: str = "") -> None:
@@ -29,6 +33,7 @@ MASK = np.zeros((32, 32), np.uint8)
 MASK[4:12, 4:20] = 1
 MASK[20:30, 2:30] = 2
 THREE = [616, 128, 280]
+"""Pixels of each class in ``MASK``."""
 
 
 def picture(path: Path, number: int) -> None:
@@ -36,7 +41,7 @@ def picture(path: Path, number: int) -> None:
     Image.fromarray(np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
 
 
-def mask(path: Path, values: np.ndarray = MASK) -> None:
+def mask_file(path: Path, values: np.ndarray = MASK) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
 
@@ -44,8 +49,8 @@ def mask(path: Path, values: np.ndarray = MASK) -> None:
 def pairs(root: Path, count: int = 6) -> None:
     for number in range(count):
         picture(root / "images" / f"{number}.png", number)
-        mask(root / "masks" / f"{number}.png")
+        mask_file(root / "masks" / f"{number}.png")
 
 
-Make = Callable[..., Path]
-"""The fixture ``make_folder``: a plain folder of so many scenes, and its path."""
+def describe(root: Path, **fields: object) -> None:
+    (root / "dataset.yaml").write_text(yaml.safe_dump(fields))

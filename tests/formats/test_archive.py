@@ -15,7 +15,7 @@ from fullconv.errors import DataError
 from fullconv.formats.archive import unpack
 from fullconv.formats.open import open_dataset
 from tests.builders.commands import checked
-from tests.builders.folders import Make, mask, picture
+from tests.builders.folders import Make, mask_file, picture
 
 
 @pytest.mark.parametrize("kind", ["", "gz", "xz"])
@@ -76,7 +76,7 @@ def test_an_archive_whose_names_are_utf_8_without_saying_so(tmp_path: Path, caps
     root = tmp_path / "data"
     for number in range(6):
         picture(root / "images" / f"été{number}.png", number)
-        mask(root / "masks" / f"été{number}.png")
+        mask_file(root / "masks" / f"été{number}.png")
     (root / "train.txt").write_text("été0\nété1\nété2\n", encoding="utf-8")
     (root / "val.txt").write_text("été3\n", encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
@@ -90,3 +90,44 @@ def test_an_archive_whose_names_are_utf_8_without_saying_so(tmp_path: Path, caps
     found = checked(tmp_path / "data.zip", capsys)
     assert found["images"] == {"train": 3, "val": 1}
     assert "not used: 2 .png in images (été4.png, été5.png)" in str(found["printed"])
+
+
+def pack_zip(root: Path, path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*")):
+            archive.write(file, Path("top") / file.relative_to(root))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_archives_stand_for_folders(kind: str, make_folder: Make, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    root, path = make_folder(3), tmp_path / f"data.{kind}"
+    if kind == "zip":
+        pack_zip(root, path)
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(root, "top")
+    spec = open_dataset(path)
+    assert len(spec.split("train")) == 2
+    assert open_dataset(path).root == spec.root
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "a/../../evil.png", "C:/evil.png"])
+def test_archives_that_reach_outside_are_refused(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(DataError, match="outside its folder"):
+        open_dataset(tmp_path / "evil.zip")
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "evil.png").exists()
+
+
+def test_links_in_tar_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        link = tarfile.TarInfo("images")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        archive.addfile(link)
+    with pytest.raises(DataError, match="link or device"):
+        open_dataset(tmp_path / "evil.tar")

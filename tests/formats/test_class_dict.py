@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,3 +79,42 @@ def test_grey_masks_of_class_dict(make_folder: Make) -> None:
     (root / "class_dict.csv").write_text("name,r,g,b\nroad,255,0,255\nbackground,0,0,0\n")
     with pytest.raises(DataError, match="is 255 a class or unlabelled"):
         open_dataset(root)
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_masks_beside_each_split_and_class_dict(coloured: bool, make_folder: Make) -> None:
+    source = make_folder(6)
+    palette = {
+        "Sky": (128, 128, 128),
+        "Void": (0, 0, 0),
+        "Road": (128, 64, 128),
+        "Car": (64, 0, 128),
+        "Tree": (9, 9, 0),
+    }
+    rows = "".join(f"{name},{r},{g},{b}\n" for name, (r, g, b) in palette.items())
+    (source / "class_dict.csv").write_text(f"name,r,g,b\n{rows}")
+    colours = np.array(list(palette.values()), np.uint8)
+    for split, indices in (("train", range(4)), ("val", range(4, 6))):
+        (source / split).mkdir()
+        (source / f"{split}_labels").mkdir()
+        for index in indices:
+            (source / "images" / f"scene_{index}.png").rename(source / split / f"scene_{index}.png")
+            with Image.open(source / "masks" / f"scene_{index}.png") as picture:
+                mask = np.asarray(picture)
+            Image.fromarray(colours[mask] if coloured else mask).save(
+                source / f"{split}_labels" / f"scene_{index}_L.png"
+            )
+    raw = {f"scene_{i}": np.asarray(Image.open(source / "masks" / f"scene_{i}.png")) for i in range(6)}
+    shutil.rmtree(source / "images")
+    shutil.rmtree(source / "masks")
+    spec = open_dataset(source)
+    assert spec.classes.names == ("Sky", "Road", "Car", "Tree")
+    assert spec.classes.palette[1] == (128, 64, 128)
+    assert {split: len(items) for split, items in spec.splits.items()} == {"train": 4, "val": 2}
+    for items in spec.splits.values():
+        for item in items:
+            expected = np.array([0, 255, 1, 2, 3])[raw[item.id]]
+            np.testing.assert_array_equal(read_sample(spec, item).labels, expected)
+    (source / "class_dict.csv").write_text("name,r,g,b\nSky,128,128\n")
+    with pytest.raises(DataError, match="expected name,r,g,b"):
+        open_dataset(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fullconv.data import read_sample
 from fullconv.data.grouping import regrouped
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from tests.builders.folders import Make
+from tests.builders.folders import Make, describe
 from tests.builders.labelme import one_box
 
 
@@ -69,3 +70,33 @@ def test_paths_that_lead_outside_are_refused(make_folder: Make) -> None:
         (root / "train.txt").write_text(f"{entry}\n")
         with pytest.raises(DataError, match="leads outside the data's folder; refused"):
             open_dataset(root)
+
+
+def test_dataset_yaml_overrides(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "images").rename(root / "pictures")
+    (root / "masks").rename(root / "truth")
+    names = ["ground", "disc", "square", "triangle", "ring"]
+    describe(root, images="pictures", masks="truth", classes=names, val_fraction=0.5, ignore=[0])
+    spec = open_dataset(root)
+    assert spec.classes.names == tuple(names)
+    assert len(spec.split("val")) == 2
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    assert 0 not in labels
+    assert 255 in labels
+    describe(root, pictures="x")
+    with pytest.raises(DataError, match="field pictures"):
+        open_dataset(root)
+    (root / "dataset.yaml").write_text("a: [")
+    with pytest.raises(DataError, match="not valid YAML"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize("field", ["values: {1: road}", "ignore: [3]"])
+def test_raw_values_are_refused_where_labels_are_outlines(field: str, shared: Path, tmp_path: Path) -> None:
+    root = tmp_path / "labelme"
+    shutil.copytree(shared / "data" / "labelme", root)
+    layout = open_dataset(root).layout
+    (root / "dataset.yaml").write_text(field + "\n")
+    with pytest.raises(DataError, match=rf"{field.split(':')[0]} has no effect here.*\({layout}\)"):
+        open_dataset(root)

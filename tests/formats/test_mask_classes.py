@@ -10,10 +10,12 @@ import yaml
 from PIL import Image
 
 from fullconv.cli.main import run
+from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from tests.builders.commands import checked, converted
-from tests.builders.folders import THREE, Make, pairs
+from tests.builders.folders import THREE, Make, describe, pairs
+from tests.builders.images import save_mask
 
 
 @pytest.mark.parametrize("where", ["dataset.yaml", "classes.txt"])
@@ -55,3 +57,80 @@ def test_class_names_in_cp1252_are_refused_by_name(tmp_path: Path, capsys: pytes
     assert "it is likely cp1252, in which the line is 'Straße'" in said
     assert run(["convert", str(root), str(tmp_path / "copy")]) == 3
     assert not (tmp_path / "copy").exists()
+
+
+def test_rgb_masks_by_named_colours(make_folder: Make) -> None:
+    root = make_folder(3)
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], dtype=np.uint8)
+    ids = {}
+    for mask in (root / "masks").iterdir():
+        ids[mask.stem] = np.array(Image.open(mask))
+        Image.fromarray(colours[ids[mask.stem]]).save(mask)
+    with pytest.raises(DataError, match="no colour is named"):
+        open_dataset(root)
+    describe(root, classes={name: c.tolist() for name, c in zip("abcde", colours, strict=True)})
+    spec = open_dataset(root)
+    assert spec.classes.palette[1] == (255, 0, 0)
+    for item in spec.split("train"):
+        assert np.array_equal(read_sample(spec, item).labels, ids[item.id])
+
+
+def test_binary_masks_ask_and_both_answers_work(make_folder: Make) -> None:
+    root = make_folder(3)
+    for mask in (root / "masks").iterdir():
+        save_mask(mask, (np.array(Image.open(mask)) > 0) * 255)
+    with pytest.raises(DataError, match="only 0 and 255; is 255 a class or unlabelled") as error:
+        open_dataset(root)
+    assert "values: {0: background, 255: foreground}" in str(error.value)
+    (root / "dataset.yaml").write_text("values: {0: background, 255: foreground}\n")
+    spec = open_dataset(root)
+    assert spec.classes.names == ("background", "foreground")
+    assert set(np.unique(read_sample(spec, spec.split("train")[0]).labels)) == {0, 1}
+    (root / "dataset.yaml").write_text("ignore: [255]\n")
+    spec = open_dataset(root)
+    assert set(np.unique(read_sample(spec, spec.split("train")[0]).labels)) == {0, 255}
+
+
+def test_named_classes_do_not_hide_the_question_about_255(make_folder: Make) -> None:
+    root = make_folder(3)
+    for mask in (root / "masks").iterdir():
+        save_mask(mask, (np.array(Image.open(mask)) > 0) * 255)
+    for name, text in (("classes.txt", "background\nperson\n"), ("dataset.yaml", "classes: [background, person]\n")):
+        (root / name).write_text(text)
+        with pytest.raises(DataError, match="is 255 a class or unlabelled"):
+            open_dataset(root)
+        (root / name).unlink()
+
+
+def test_implausible_ids_and_impossible_values_are_refused(make_folder: Make) -> None:
+    root = make_folder(3)
+    for mask in (root / "masks").iterdir():
+        save_mask(mask, np.array(Image.open(mask)) * 60)
+    with pytest.raises(DataError, match="different ids up to 240"):
+        open_dataset(root)
+    describe(root, ignore=["road"])
+    with pytest.raises(DataError, match=r"field ignore: found \['road'\]; expected raw values or RGB colours"):
+        open_dataset(root)
+    describe(root, classes={"a": [0, 0], "b": [1, 1, 1]})
+    with pytest.raises(
+        DataError, match=r"field classes: found \{'a': .*; expected class names in id order, or names with"
+    ):
+        open_dataset(root)
+    describe(root, images="photographs")
+    with pytest.raises(DataError, match="not both there; correct the names"):
+        open_dataset(root)
+    (root / "dataset.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="begins as utf-16, but is damaged"):
+        open_dataset(root)
+
+
+def test_undeclared_16_bit_masks_with_their_own_void(make_folder) -> None:
+    root = make_folder(4)
+    for path in (root / "masks").iterdir():
+        labels = np.asarray(Image.open(path)).astype(np.uint16)
+        labels[:5] = 65535
+        Image.fromarray(labels).save(path)
+    spec = open_dataset(root)
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    assert (labels[:5] == spec.classes.ignore_index).all()
+    assert labels[5:].max() < len(spec.classes)

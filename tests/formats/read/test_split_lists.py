@@ -64,3 +64,18 @@ def test_lists_name_exactly_what_they_say(make_folder: Make) -> None:
     (root / "val.txt").write_text("twice\n")
     with pytest.raises(DataError, match="twice names several images"):
         open_dataset(root)
+
+
+def test_split_lists(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "train.txt").write_text("scene_0\nimages/scene_1.png masks/scene_1.png\n")
+    (root / "val.txt").write_text("scene_2.png\n")
+    spec = open_dataset(root)
+    assert [item.id for item in spec.split("train")] == ["scene_0", "scene_1"]
+    assert [item.id for item in spec.split("val")] == ["scene_2"]
+    (root / "val.txt").write_text("scene_9\n")
+    with pytest.raises(DataError, match=r"1 of 1 entries name no image \(scene_9\)"):
+        open_dataset(root)
+    (root / "val.txt").write_text("")
+    with pytest.raises(DataError, match="split 'val' is empty"):
+        open_dataset(root).split("val")

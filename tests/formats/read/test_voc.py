@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
+from fullconv.palette import voc_palette
+from fullconv.spec import ClassSet
 from tests.builders.commands import checked, converted
-from tests.builders.folders import MASK, Make, picture
+from tests.builders.folders import MASK, Make, describe, picture
 
 
 def test_voc_with_trainval_alone_is_divided_and_empty_lists_are_refused(make_folder: Make, tmp_path: Path) -> None:
@@ -52,3 +55,28 @@ def test_own_data_in_voc_form(tmp_path: Path, lists: bool, capsys: pytest.Captur
     assert found["licence"] == ""
     assert found["images"] == ({"train": 4, "val": 2} if lists else {"train": 5, "val": 1})
     assert converted(root, capsys)[:2] == (["_background_", "emergency_light"], [[616, 408]] * 6)
+
+
+def test_rgb_masks_in_voc_s_colours_and_names_that_are_not_voc_s(make_folder: Make, tmp_path: Path) -> None:
+    source, root = make_folder(4), tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    palette = np.array([*voc_palette(5), (224, 224, 192)], np.uint8)
+    for index in range(4):
+        shutil.copy(source / "images" / f"scene_{index}.png", root / "JPEGImages" / f"{index}.png")
+        with Image.open(source / "masks" / f"scene_{index}.png") as picture:
+            mask = np.asarray(picture).copy()
+        mask[0] = len(palette) - 1
+        Image.fromarray(palette[mask]).save(root / "SegmentationClass" / f"{index}.png")
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("0\n1\n2\n3\n")
+    spec = open_dataset(root)
+    assert (spec.layout, spec.licence) == ("voc", "")
+    assert "RGB masks, in VOC's colours" in spec.reasons
+    assert "its files are not VOC's own: class names and licence are not known" in spec.reasons[0]
+    assert spec.classes.names == tuple(f"class_{index}" for index in range(5))
+    labels = read_sample(spec, spec.split("train")[0]).labels
+    assert set(np.unique(labels)) <= {0, 1, 2, 3, 4, 255}
+    assert (labels[0] == 255).all()
+    assert spec.classes.palette == voc_palette(5)
+    describe(root, classes=["a", "b", "c", "d", "e"])
+    assert open_dataset(root).classes == ClassSet(tuple("abcde"), voc_palette(5))

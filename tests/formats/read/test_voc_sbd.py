@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
+from tests.builders.folders import Make
 from tests.builders.images import save_mask
 from tests.builders.sbd import SCENES, write_sbd
 
@@ -82,3 +84,35 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (voc / "ImageSets" / "Segmentation" / "val.txt").unlink()
     with pytest.raises(DataError, match=r"val\.txt: no such file; VOC's train\.txt and val\.txt are both needed"):
         open_dataset(tmp_path)
+
+
+def test_voc_with_sbd_s_masks(make_folder: Make, tmp_path: Path) -> None:
+    source = make_folder(6)
+    root = tmp_path / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for index in range(6):
+        with Image.open(source / "images" / f"scene_{index}.png") as image:
+            image.save(root / "JPEGImages" / f"p{index}.jpg")
+        mask = source / "masks" / f"scene_{index}.png"
+        if index < 3:
+            shutil.copy(mask, root / "SegmentationClass" / f"p{index}.png")
+        if index != 0:
+            shutil.copy(mask, root / "SegmentationClassAug" / f"p{index}.png")
+    shutil.copy(mask, root / "SegmentationClassAug" / "without_image.png")
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "train.txt").write_text("p0\np1\n")
+    (lists / "val.txt").write_text("p2\n")
+    spec = open_dataset(root)
+    assert [item.id for item in spec.split("train")] == ["p0", "p1", "p3", "p4", "p5"]  # p2 is val's
+    assert [item.mask.parent.name for item in spec.split("train")][:2] == ["SegmentationClass", "SegmentationClassAug"]
+    assert [item.id for item in spec.split("val")] == ["p2"]
+    assert any("1 masks of SegmentationClassAug have no image" in reason for reason in spec.reasons)
+    (lists / "trainaug.txt").write_text("/JPEGImages/p4.jpg /SegmentationClassAug/p4.png\np2\n")
+    assert [item.id for item in open_dataset(root).split("train")] == ["p4"]
+    (lists / "trainaug.txt").write_text("p4\np0\n")
+    assert [item.id for item in open_dataset(root).split("train")] == ["p4", "p0"]
+    (root / "JPEGImages" / "p9.jpg").write_bytes((root / "JPEGImages" / "p4.jpg").read_bytes())
+    (lists / "trainaug.txt").write_text("p9\n")
+    with pytest.raises(DataError, match="p9 has no mask in SegmentationClassAug"):
+        open_dataset(root)

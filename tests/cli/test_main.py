@@ -1,0 +1,116 @@
+"""The commands as a user types them, with their exit codes and their one line of complaint."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fullconv
+from fullconv.cli.main import run
+from tests.builders.commands import TINY, complaint
+from tests.builders.folders import Make
+
+
+def test_help_starts_without_torch() -> None:
+    script = "import sys; from fullconv.cli.main import run; run(['--help']); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    for verb in ("train", "evaluate", "predict", "check", "info", "demo"):
+        assert verb in done.stdout
+
+
+def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = make_folder(6), tmp_path / "run"
+    assert (
+        run(["train", str(data), "--out", str(out), *TINY, "--crop", "32", "64", "--model-args.head-channels", "8"])
+        == 0
+    )
+    assert run(["evaluate", str(out), str(data), "--json", str(tmp_path / "s.json"), "--workers", "0"]) == 0
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["mean_iou"] == pytest.approx(json.loads((out / "scores.json").read_text())["mean_iou"])
+    capsys.readouterr()
+    images = str(data / "images" / "*.png")
+    assert run(["predict", str(out), images, "--out", str(tmp_path / "m"), "--overlay", "--probabilities"]) == 0
+    written = sorted(p.name for p in (tmp_path / "m").iterdir())
+    assert written[:3] == ["scene_0.npz", "scene_0.overlay.png", "scene_0.png"]
+    assert len(written) == 18
+    with Image.open(tmp_path / "m" / "scene_0.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (64, 48))
+    with np.load(tmp_path / "m" / "scene_0.npz") as file:
+        chances = file["probabilities"]
+    assert (chances.dtype, chances.shape) == (np.float16, (5, 48, 64))
+    assert run(["info", str(out)]) == 0
+    assert "fcn16s on resnet10t" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["train", "nowhere"], 2, "no such folder or archive"),
+        (["train", "shapes", "--epochs", "0"], 2, "greater than or equal to 1"),
+        (["train", "shapes", "--epoch", "3"], 2, "--epoch"),
+        (["train", "shapes", "--recipe", "nowhere.yaml"], 2, "no such file; give a YAML file"),
+        (["train", "shapes", "--encoder", "resnet35"], 2, "did you mean"),
+        (["train", "shapes", "--resume", "--out", "nowhere"], 2, "no run to resume"),
+        (["train", "EMPTY"], 3, "no data set recognised"),
+        (["check", "nowhere"], 2, "no such folder"),
+        (["evaluate", "nowhere.safetensors", "shapes"], 2, "no such model"),
+        (["evaluate", "MODEL", "shapes"], 3, "has 5 classes"),
+        (["predict", "MODEL", "nowhere.png", "--out", "OUT"], 2, "no such file, folder or glob"),
+        (["predict", "MODEL", "EMPTY", "--out", "OUT"], 2, "no images in this folder"),
+        (["predict", "MODEL", "--out", "OUT"], 2, "no images given"),
+        (["predict", "MODEL", "MODEL"], 2, "--out"),
+        (["predict", "MODEL", "MODEL", "--out", "OUT", "--tile", "8"], 2, "tile must be a whole number"),
+        (
+            ["predict", "MODEL", "MODEL", "--out", "OUT", "--tile", "64", "--overlap", "64"],
+            2,
+            "0 to 32 with tiles of 64",
+        ),
+        (["predict", "MODEL", "MODEL", "--out", "OUT", "--device", "abacus"], 2, "not available"),
+        (["info", "TEXT"], 2, "not a readable safetensors"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_the_right_code(
+    arguments: list[str], code: int, words: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.safetensors").write_text("hello, this is not a model")
+    places = {
+        "MODEL": model,
+        "EMPTY": tmp_path / "empty",
+        "OUT": tmp_path / "out",
+        "TEXT": tmp_path / "text.safetensors",
+    }
+    assert run([str(places.get(argument, argument)) for argument in arguments]) == code
+    assert words in complaint(capsys)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_bad_file_is_one_line_from_workers_too(workers: str, make_folder: Make, tmp_path: Path, capsys) -> None:
+    data, model = make_folder(6), tmp_path / "m.safetensors"
+    (data / "classes.txt").write_text("ground\ndisc\nring\nd\ne\n")
+    built = fullconv.build_model("fcn32s", 5, "resnet10t")
+    fullconv.Segmenter(built, fullconv.open_dataset(data).classes, fullconv.Preprocessing()).save(model)
+    item = fullconv.open_dataset(data).split("val")[0]
+    item.image.write_bytes(item.image.read_bytes()[:300])
+    assert run(["evaluate", str(model), str(data), "--workers", workers]) == 3
+    assert "damaged or truncated" in complaint(capsys)
+
+
+def test_real_images_of_every_folder(shared: Path, model: Path, tmp_path: Path) -> None:
+    images = [
+        str(shared / "data" / "heatmap" / "twocats.jpg"),
+        str(shared / "data" / "kitti_road" / "data_road" / "testing"),
+    ]
+    assert run(["predict", str(model), *images, "--out", str(tmp_path / "m")]) == 0
+    assert len(list((tmp_path / "m").iterdir())) == 5

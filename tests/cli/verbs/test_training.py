@@ -1,0 +1,43 @@
+"""``train``: its flags are the options of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from fullconv.cli.main import run
+
+
+def test_every_training_option_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    from fullconv.training.config import TrainConfig
+
+    assert run(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    missing = [name for name in TrainConfig.model_fields if f"--{name.replace('_', '-')}" not in text]
+    assert missing == []
+
+
+def test_flags_become_values() -> None:
+    from fullconv.cli.main import app
+
+    words = ["--model-args.head-channels", "8", "--encoder-args.pad-type", "same", "--class-weights", "1,2,0.5"]
+    _, bound, _ = app.parse_args(["train", "shapes", *words, "--crop", "32", "64", "--no-flip"])
+    assert bound.arguments["config"].model_dump(exclude_unset=True) == {
+        "model_args": {"head_channels": 8}, "encoder_args": {"pad_type": "same"}, "class_weights": [1.0, 2.0, 0.5],
+        "crop": (32, 64), "flip": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--loss", "focl"], "loss: Input should be 'cross-entropy', 'focal'"),
+        (["--epochs", "0"], "epochs: Input should be greater"),
+        (["--scale", "2", "1"], "low then high"),
+    ],
+)
+def test_a_bad_option_is_one_plain_line(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "shapes", *flags]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert "validation error" not in error
