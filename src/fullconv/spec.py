@@ -22,6 +22,10 @@ LARGEST_MEAN = 1e6
 """No mean or deviation is larger, no deviation smaller than its inverse: they are float32 on their way."""
 
 
+class ClassesError(UsageError):
+    """Names, colours or an ignored id that no classes can have."""
+
+
 @dataclass(frozen=True)
 class ClassSet:
     """The classes of a label map, in id order.
@@ -42,23 +46,23 @@ class ClassSet:
         palette = tuple((int(r), int(g), int(b)) for r, g, b in self.palette) or distinct_palette(names)
         unsafe = [name for name in names if any(unicodedata.category(letter) == "Cc" for letter in name)]
         if unsafe:  # messages and tables are lines
-            raise UsageError(
+            raise ClassesError(
                 f"a class name is one line without control characters, found {unsafe[0][:60]!r}; rename it"
             )
         if not names:
-            raise UsageError(
+            raise ClassesError(
                 "a class set needs at least one class, found none; name them in dataset.yaml: classes: [...]"
             )
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise UsageError(f"class names must be unique, found {twice[0]!r} more than once; rename one of them")
+            raise ClassesError(f"class names must be unique, found {twice[0]!r} more than once; rename one of them")
         if len(palette) != len(names):
-            raise UsageError(f"expected one colour per class, found {len(palette)} colours for {len(names)} classes")
+            raise ClassesError(f"expected one colour per class, found {len(palette)} colours for {len(names)} classes")
         if any(not 0 <= value <= 255 for colour in palette for value in colour):
-            raise UsageError("palette colours must lie in 0 to 255")
+            raise ClassesError("palette colours must lie in 0 to 255")
         ignore = self.ignore_index if self.ignore_index >= 0 else (255 if len(names) <= 255 else 65535)
         if ignore < len(names):
-            raise UsageError(
+            raise ClassesError(
                 f"ignore_index {ignore} is the id of class {names[ignore]!r}; choose one outside the classes"
             )
         object.__setattr__(self, "names", names)

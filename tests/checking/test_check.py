@@ -10,10 +10,9 @@ from PIL import Image
 
 from fullconv.checking import reading
 from fullconv.checking.check import check
-from fullconv.checking.opening import open_for_check
 from fullconv.data import DatasetSpec, Item, Shapes
 from fullconv.errors import DataError
-from fullconv.formats.open import open_dataset, shapes_dataset
+from fullconv.formats.open import open_as_far_as_it_goes, open_dataset, shapes_dataset
 from tests.builders.folders import Make
 from tests.builders.images import save_mask
 
@@ -92,13 +91,13 @@ def test_the_folder_of_split_folders_is_opened_as_far_as_it_goes(make_folder: Ma
         part = make_folder(3, name=f"set/{split}")
         (part / "masks" / "scene_1.png").unlink()
     root = part.parent
-    spec, found = open_for_check(root)
+    spec, found = open_as_far_as_it_goes(root)
     assert {split: [item.id for item in items] for split, items in spec.splits.items()} == {
         "train": ["scene_0", "scene_2"], "val": ["scene_0", "scene_2"],
     }  # fmt: skip
     assert [finding.kind for finding in found] == ["unpaired", "unpaired"]
     with pytest.raises(DataError, match="no data set recognised"):
-        open_for_check(root / "train" / "images")
+        open_as_far_as_it_goes(root / "train" / "images")
 
 
 @pytest.mark.parametrize("name", ["camvid", "kitti_road", "voc_sample", "labelme"])

@@ -36,7 +36,7 @@ PROBLEMS = [
     (bare_image, "1 of 6 images have no mask (scene_1.png)", "fix: add the masks, or move these images away"),
     (bad_list, "train.txt: 1 of 4 entries name no image with a mask (scene_77)", "take the entries off the list"),
     (only_0_and_255, "the masks hold only 0 and 255", "'values: {0: background, 255: foreground}' (a class)"),
-    (rgb_without_names, "colours, but no colour is named", "class_1: [0, 0, 0]"),
+    (rgb_without_names, "an RGB mask, but no colour is named; the masks hold", "class_1: [0, 0, 0]"),
     (smoothed_rgb, "scene_0.png: smoothed edges: ", "--fix gives each such pixel the nearest colour"),
     (strange_colour, "scene_1.png: colour (10, 250, 250) at row 5, column 5", "fix: add the value or colour"),
     (smoothed_values, "scene_1.png: smoothed edges: ", "--fix gives each such pixel the nearest colour"),

@@ -212,7 +212,7 @@ def test_palettes_in_containers_contradict_each_other_too(tmp_path: Path, capsys
             shard.add(tmp_path / "image.png", f"{number}.png")
             shard.add(tmp_path / "mask.png", f"{number}.seg.png")
     assert run(["check", str(root)]) == 3
-    assert "its palette shows value 0 as (200, 10, 30), that of" in " ".join(capsys.readouterr().err.split())
+    assert "its palette shows value 0 as (200, 10, 30), that of" in " ".join(capsys.readouterr().out.split())
     (root / "dataset.yaml").write_text(NAMED)
     assert pixels(root, capsys) == THREE
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import REFUSED, CheckReport, Finding, SplitItem
+from fullconv.checking.findings import CheckReport, Finding, SplitItem
 from fullconv.checking.judging import Totals, judge
-from fullconv.checking.opening import open_for_check
 from fullconv.checking.reading import FIXES, Inspection, inspect
 from fullconv.checking.values import ValueCounts
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError
 from fullconv.files import write_text
+from fullconv.formats.open import open_as_far_as_it_goes
+from fullconv.formats.problems import Problem
 
 __all__ = ["CheckReport", "Finding", "check"]
 
@@ -34,8 +35,8 @@ def check(
     """Read all of a data set and say what is in it, and what would go wrong in training.
 
     Args:
-        data: whatever :func:`fullconv.open_dataset` takes. A plain folder that it refuses is read as far as it
-            goes, and what is wrong with it is among the findings.
+        data: whatever :func:`fullconv.open_dataset` takes. What that refuses is read as far as it goes, and what is
+            wrong with it is among the findings.
         splits: the splits to read; by default all.
         json: also write the findings to this file.
         html: also write them to this file as a page with pictures; it needs no other file.
@@ -49,10 +50,10 @@ def check(
     from fullconv.checking.fixing import refuse_existing, write_fixed
     from fullconv.checking.page import write_page
 
-    spec, found = open_for_check(data)
+    spec, problems = open_as_far_as_it_goes(data)
     if fix is not None:
         refuse_existing(Path(fix), spec)
-    report = _read_all(spec, splits, found, progress)
+    report = _read_all(spec, splits, problems, progress)
     if json is not None:
         write_text(Path(json), _json.dumps(report.to_dict(), indent=2) + "\n")
     if html is not None:
@@ -65,11 +66,14 @@ def check(
 def _read_all(
     spec: DatasetSpec,
     splits: Iterable[str] | None,
-    found: Iterable[Finding],
+    problems: Iterable[Problem],
     progress: Callable[[int, int], None] | None,
 ) -> CheckReport:
     """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
-    report = CheckReport(spec, findings=list(found))
+    report = CheckReport(spec)
+    for problem in problems:
+        fix = problem.fix + (" (--fix leaves them out)" if problem.kind == "unpaired" else "")
+        report.add(problem.kind, problem.text, fix, problem=True, files=problem.files)
     chosen = list(spec.splits) if splits is None else list(splits)
     places: list[SplitItem] = []
     if splits is None and "train" not in spec.splits:
@@ -96,8 +100,8 @@ def _read_all(
         _add(report, totals, place, result)
         if progress is not None:
             progress(done, len(places))
-    if len(report.problems) > 1:
-        report.findings = [finding for finding in report.findings if finding.kind != REFUSED]
+    explained = {finding.text for finding in report.findings if finding.items}
+    report.findings = [finding for finding in report.findings if finding.items or finding.text not in explained]
     judge(report, chosen, totals)
     return report
 
@@ -131,7 +135,7 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
     """Add one inspection to the totals."""
     split = place[0]
     for fault in result.faults:
-        report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, items=(place,))
+        report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, items=(place,), pixels=fault.pixels)
     if result.encoding:
         report.encodings[result.encoding] += 1
     if result.counts is None or result.fingerprint is None:

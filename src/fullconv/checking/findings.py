@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from fullconv.checking.values import ValueCounts
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError
+from fullconv.formats.problems import OpeningKind
 
-UNDECIDED = "undecided"
-"""The kind of findings that only the owner of the data can settle."""
-REFUSED = "refused"
-"""The kind of the line of ``open_dataset``; it goes where reading the files explains it."""
-
+FaultKind = Literal["unreadable", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
+"""What may be wrong with a pair of files."""
+FindingKind = (
+    OpeningKind
+    | FaultKind
+    | Literal["split", "empty", "one-id", "interpolated", "blank", "absent", "void", "unlearned", "rare", "range"]
+    | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]
+)
 MOST_OF_A_KIND = 3
 
 SplitItem = tuple[str, Item]
@@ -28,20 +33,24 @@ class Finding:
     """One thing that is wrong, or that should be looked at.
 
     Attributes:
-        kind: a short name of the sort of finding, such as ``unreadable`` or ``leak``.
+        kind: a short name of the sort of finding.
         text: one line: what was found, where.
         fix: one line: what to do about it.
         problem: training would go wrong; else it is a note.
         items: the items concerned.
         pairs: pairs of items that are (nearly) the same, the earlier split first.
+        files: files concerned that are no item's.
+        pixels: how many pixels are concerned, where they are counted.
     """
 
-    kind: str
+    kind: FindingKind
     text: str
     fix: str
     problem: bool = False
     items: tuple[SplitItem, ...] = ()
     pairs: tuple[tuple[SplitItem, SplitItem], ...] = ()
+    files: tuple[Path, ...] = ()
+    pixels: int = 0
 
 
 @dataclass
@@ -90,7 +99,7 @@ class CheckReport:
         """One line each; training works, but look at it."""
         return [finding.text for finding in self.findings if not finding.problem]
 
-    def add(self, kind: str, text: str, fix: str, **rest: Any) -> None:
+    def add(self, kind: FindingKind, text: str, fix: str, **rest: Any) -> None:
         """Add a finding; the arguments are its fields."""
         self.findings.append(Finding(kind, text, fix, **rest))
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import UNDECIDED, CheckReport, file_name
+from fullconv.checking.findings import CheckReport, FindingKind, file_name
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.formats.convert import convert
 from fullconv.images.mask_reading import read_mask
 
-LEFT_OUT = {
+LEFT_OUT: dict[FindingKind, str] = {
     "unreadable": "unreadable",
     "jpeg": "with a JPEG mask",
     "size": "with a mask of another size",
@@ -29,6 +29,8 @@ LEFT_OUT = {
     "leak": "also in another split",
 }
 """Kinds of findings whose items are left out, and what is said of them."""
+ONLY_THE_OWNER: tuple[FindingKind, ...] = ("undecided", "classes", "description", "lists")
+"""Kinds of findings that nobody else can settle."""
 LOG = "fixed.txt"
 
 
@@ -74,17 +76,15 @@ class Fixed:
 
 @dataclass(frozen=True)
 class NearestColours:
-    """The labels of a mask with smoothed edges; each read adds ``(name, pixels changed)`` to ``changed``."""
+    """The labels of a mask with smoothed edges, by the nearest colour or value of the classes around each pixel."""
 
     spec: DatasetSpec
-    item: Item
-    changed: list[tuple[str, int]]
+    mask: Path
 
     def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
-        decoded = decode_strays(read_mask(self.item.mask), self.spec)
+        decoded = decode_strays(read_mask(self.mask), self.spec)
         assert decoded is not None  # only masks that could be decoded are called smoothed
-        self.changed.append((file_name(self.spec, self.item), int(decoded.stray.sum())))
         return decoded.nearest().astype(np.uint8 if ignore_index <= 255 else np.int32)
 
 
@@ -112,7 +112,7 @@ def write_fixed(report: CheckReport, out: Path) -> Fixed:
         DataError: only the owner can say what the masks mean, or a split would be empty.
     """
     refuse_existing(out, report.dataset)
-    undecided = [finding for finding in report.findings if finding.kind == UNDECIDED]
+    undecided = [finding for finding in report.findings if finding.kind in ONLY_THE_OWNER]
     if undecided:
         raise DataError(f"{undecided[0].text} --fix cannot know; {undecided[0].fix}")
     fixed = Fixed(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
@@ -129,13 +129,14 @@ def _kept(report: CheckReport, fixed: Fixed) -> DatasetSpec:
     spec = report.dataset
     reasons: dict[tuple[str, int], str] = {}
     smoothed: dict[int, Item] = {}
+    changed: dict[int, int] = {}
     for finding in report.findings:
         for split, item in finding.items:
             if finding.kind in LEFT_OUT:
                 reasons.setdefault((split, id(item)), LEFT_OUT[finding.kind])
             elif finding.kind == "smoothed":
-                source = NearestColours(spec, item, fixed.smoothed)
-                smoothed[id(item)] = dataclasses.replace(item, labels=source)
+                smoothed[id(item)] = dataclasses.replace(item, labels=NearestColours(spec, item.mask))
+                changed[id(item)] = finding.pixels
         if finding.kind == "leak":
             leaked = {id(item) for _, (_, item) in finding.pairs}
             (_, (late, _)), *_ = finding.pairs
@@ -150,6 +151,8 @@ def _kept(report: CheckReport, fixed: Fixed) -> DatasetSpec:
             reason = reasons.get((split, id(item)))
             if reason is None:
                 splits[split].append(smoothed.get(id(item), item))
+                if id(item) in changed:
+                    fixed.smoothed.append((file_name(spec, item), changed.pop(id(item))))
             else:
                 fixed.left_out.setdefault(reason, []).append(report.name((split, item)))
         if not splits[split]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fullconv.checking.findings import UNDECIDED, CheckReport, SplitItem, file_name
+from fullconv.checking.findings import CheckReport, SplitItem, file_name
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.turning import WORDS, turning
 from fullconv.errors import DataError, first_few
@@ -81,7 +81,7 @@ def judge_forms(report: CheckReport, places: Sequence[SplitItem], forms: Sequenc
             f"{len(gaps)} masks have pixels without a number (NaN, or GDAL's no data), which are unlabelled ({names})",
             "nothing, if they are meant so; else give these pixels an id",
         )
-    if any(finding.kind == UNDECIDED for finding in report.findings):
+    if any(finding.kind == "undecided" for finding in report.findings):
         return  # asked already
     shown: dict[int, tuple[Colour, Item]] = {}
     for (_, item), form in zip(places, forms, strict=True):
@@ -89,7 +89,7 @@ def judge_forms(report: CheckReport, places: Sequence[SplitItem], forms: Sequenc
             first, other = shown.setdefault(value, (colour, item))
             if first != colour:
                 line = contradiction(_name(item), colour, value, first, _name(other))
-                report.add(UNDECIDED, line, "only you can know: do what the line says", problem=True)
+                report.add("undecided", line, "only you can know: do what the line says", problem=True)
                 return  # one is enough: the question is the same for all
 
 

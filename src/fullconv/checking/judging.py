@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from fullconv.checking.duplicates import equal_groups, near_pairs
-from fullconv.checking.findings import CheckReport, SplitItem, file_name
+from fullconv.checking.findings import CheckReport, FindingKind, SplitItem, file_name
 from fullconv.checking.forms import Form, judge_forms
 from fullconv.checking.reading import Fingerprint
 from fullconv.checking.values import judge_range
@@ -156,7 +157,7 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], totals: Totals) -> 
             emptied = whole and len({first for first, _ in pairs}) == sum(place[0] == early for place in totals.items)
             fix = f"take them out of {early if whole else split} (--fix does)"
             _add_pairs(
-                report, totals, pairs, "leak",
+                report, totals, pairs, "leak", "=",
                 f"leak: {_plural(len(pairs), 'image')} of {split} {_are(len(pairs))} also in {early}, pixel for pixel",
                 f"the scores on {split} flatter", f"add images: {early} holds no others" if emptied else fix,
             )  # fmt: skip
@@ -165,7 +166,7 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], totals: Totals) -> 
             inside = [place for place in group if totals.items[place][0] == split]
             pairs += [(inside[0], place) for place in inside[1:]]
         _add_pairs(
-            report, totals, pairs, "copies",
+            report, totals, pairs, "copies", "=",
             f"{_plural(len(pairs), 'image')} of {split} {_are(len(pairs))} there before, pixel for pixel",
             "copies count twice", "keep one of each",
         )  # fmt: skip
@@ -188,32 +189,37 @@ def _judge_near(report: CheckReport, splits: Sequence[str], totals: Totals) -> N
         count = len({second for _, second in pairs})
         if early != late:
             _add_pairs(
-                report, totals, pairs, "near-leak",
+                report, totals, pairs, "near-leak", "~",
                 f"leak: {_plural(count, 'image')} of {late} {_are(count)} nearly equal to images of {early}",
                 f"the scores on {late} flatter",
                 "keep images of one scene, and copies of one image, in one split",
             )  # fmt: skip
         else:
             _add_pairs(
-                report, totals, pairs, "near-copies",
+                report, totals, pairs, "near-copies", "~",
                 f"{_plural(count, 'image')} of {early} {_are(count)} nearly equal to others of it",
                 "frames of one scene, or copies", "keep them in one split; fewer of them train as well",
             )  # fmt: skip
 
 
 def _add_pairs(
-    report: CheckReport, totals: Totals, pairs: list[tuple[int, int]], kind: str, text: str, so: str, fix: str
+    report: CheckReport,
+    totals: Totals,
+    pairs: list[tuple[int, int]],
+    kind: FindingKind,
+    sign: Literal["=", "~"],
+    text: str,
+    so: str,
+    fix: str,
 ) -> None:
-    """A finding about pairs: the first few by name, and how many of them are labelled differently."""
+    """A finding about pairs, equal (``=``) or nearly (``~``): first few named, and other labels counted."""
     if not pairs:
         return
     spec = report.dataset
-    shown = [f"{file_name(spec, totals.items[b][1])} = {file_name(spec, totals.items[a][1])}" for a, b in pairs]
-    if kind.startswith("near"):
-        shown = [line.replace(" = ", " ~ ") for line in shown]
+    shown = [f"{file_name(spec, totals.items[b][1])} {sign} {file_name(spec, totals.items[a][1])}" for a, b in pairs]
     text = f"{text} ({first_few(shown)}): {so}"
     prints = totals.fingerprints
-    different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if not kind.startswith("near") else 0
+    different = sum(prints[a].labels != prints[b].labels for a, b in pairs) if sign == "=" else 0
     if different:
         text += f"; labelled differently: {_plural(different, 'pair')}"
     report.add(kind, text, fix, pairs=tuple((totals.items[a], totals.items[b]) for a, b in pairs))
@@ -221,10 +227,8 @@ def _add_pairs(
 
 def _judge_unlisted_files(report: CheckReport) -> None:
     """Files of the data set's folders that belong to no item."""
-    said = [finding.text for finding in report.findings if finding.kind == "unpaired"]
-    for folder, names, what in unlisted_files(report.dataset):
-        if what.startswith("image") and any(text.startswith(f"{folder}: ") for text in said):
-            continue
+    named = {path for finding in report.findings for path in finding.files}
+    for folder, names, what in unlisted_files(report.dataset, named):
         report.add(
             "unpaired",
             f"{folder}: {_plural(len(names), what)} ({first_few(names)})",
@@ -232,8 +236,12 @@ def _judge_unlisted_files(report: CheckReport) -> None:
         )
 
 
-def unlisted_files(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
-    """Folder, file names and what they are: images without a mask, masks without an image, pairs on no list."""
+def unlisted_files(spec: DatasetSpec, named: set[Path]) -> list[tuple[Path, list[str], str]]:
+    """Folder, file names and what they are: images without a mask, masks without an image, pairs on no list.
+
+    Args:
+        named: files of which something is said already.
+    """
     if spec.layout not in ONE_MASK_PER_IMAGE:
         return []
     items = [item for split in spec.splits.values() for item in split if item.labels is None and item.pixels is None]
@@ -257,7 +265,7 @@ def unlisted_files(spec: DatasetSpec) -> list[tuple[Path, list[str], str]]:
             here = [path for path in left[kind] if path.parent == folder]
             if kind == "mask":
                 here = [path for path in here if path.stem not in served]
-            bare = [path.name for path in here if path.stem not in listed[kind]]
+            bare = [path.name for path in here if path.stem not in listed[kind] and path not in named]
             rest = [path.name for path in here if path.stem in listed[kind]]
             if bare:
                 found.append((folder, bare, f"{kind} {words}"))

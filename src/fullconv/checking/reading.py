@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fullconv.checking.duplicates import difference_hash, small_grey
-from fullconv.checking.findings import UNDECIDED
+from fullconv.checking.findings import FaultKind
 from fullconv.checking.forms import Form, form_of
 from fullconv.checking.smoothing import decode_strays, smoothed_share
 from fullconv.checking.values import ValueCounts, read_with_values
@@ -21,22 +21,24 @@ from fullconv.data.mixing import Relabelled
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError
 from fullconv.images.files import open_image
-from fullconv.images.mask_file import UnfitMask
+from fullconv.images.mask_file import LossyMask, UnfitMask
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import MaskQuestion, read_labels
 from fullconv.images.tiff_image import tiff_header
 
-FIXES = {
+FIXES: dict[FaultKind, str] = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
     "jpeg": "export the mask again as PNG: what JPEG changed cannot be told any more (--fix leaves the pair out)",
     "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
     "form": "export the mask as one map of ids, or of colours (--fix leaves the pair out)",
-    UNDECIDED: "write what the line says into dataset.yaml: only you can know",
+    "undecided": "write what the line says into dataset.yaml: only you can know",
     "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or fix the mask "
     "(--fix leaves the pair out)",
     "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
     "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...})",
 }
+KINDS: dict[type[DataError], FaultKind] = {UnfitMask: "form", LossyMask: "jpeg", MaskQuestion: "undecided"}
+"""What is wrong with a mask, by the sort of error that its reader raises."""
 _DEPTHS = {
     "1": "grey, 1 bit",
     "L": "grey, 8 bits",
@@ -48,10 +50,11 @@ _DEPTHS = {
 
 
 class Fault(NamedTuple):
-    """What is wrong with an item: a kind of :data:`FIXES` and a line."""
+    """What is wrong with an item, in a line; the pixels concerned, where they are counted."""
 
-    kind: str
+    kind: FaultKind
     text: str
+    pixels: int = 0
 
 
 class Fingerprint(NamedTuple):
@@ -143,18 +146,17 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
     A mask of another size than the image's (``size``) is that first: no fix of its values would help.
     """
     text = str(error)
+    kind: FaultKind = next((kind for sort, kind in KINDS.items() if isinstance(error, sort)), "unreadable")
     if item.labels is not None:
-        return Fault(UNDECIDED if isinstance(error, MaskQuestion) else "unreadable", text)
+        return Fault(kind, text)
     try:
         mask = read_mask(item.mask)
-    except UnfitMask:
-        return Fault("form", text)
     except DataError:
-        return Fault("jpeg" if "compression changes labels" in text else "unreadable", text)
+        return Fault(kind, text)
     if size is not None and mask.size != size:
         return _size_fault(item, size, mask.size)
-    if isinstance(error, MaskQuestion):
-        return Fault(UNDECIDED, text)
+    if kind == "undecided":
+        return Fault(kind, text)
     decoded = decode_strays(mask, spec)
     if decoded is None:
         return Fault("colours" if mask.kind == "colour" else "form", text)
@@ -170,7 +172,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
         f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} that "
         f"stand for no class, such as {first} at row {row}, column {column}, near those of the classes"
     )
-    return Fault("smoothed", line)
+    return Fault("smoothed", line, count)
 
 
 def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fault:

@@ -10,7 +10,8 @@ from pathlib import Path
 from fullconv.errors import DataError
 from fullconv.files import ORIGIN
 from fullconv.formats.description import Description
-from fullconv.formats.mask_classes import in_their_colours, names_from_masks
+from fullconv.formats.mask_classes import classes_from_masks, in_their_colours
+from fullconv.formats.problems import Problems
 from fullconv.formats.survey import Contents, contents_of, settle
 from fullconv.images.encoded import Member
 from fullconv.images.encoding import MaskEncoding
@@ -22,34 +23,37 @@ NAMES = "id2label.json"
 
 
 def count_classes(
-    root: Path, description: Description, masks: Sequence[Member], reasons: list[str]
+    root: Path, description: Description, masks: Sequence[Member], reasons: list[str], problems: Problems
 ) -> tuple[ClassSet, MaskEncoding]:
     """From ``dataset.yaml``, ``id2label.json``, or counted from at most 1000 masks, evenly spaced."""
     given = description.class_set()
-    encoding = description.encoding(given)
+    encoding = description.encoding(given, problems)
     if given is not None:
         reasons.append("classes from dataset.yaml")
         inspected = _inspect(root, masks)
-        return in_their_colours(given, inspected, encoding), settle(inspected, encoding, given, reasons)
-    listing = root / NAMES
-    if listing.is_file():
-        names = _id2label(listing)
-        reasons.append(f"class names from {listing.name}")
+        return in_their_colours(given, inspected, encoding), settle(inspected, encoding, given, reasons, problems)
+    names = dict[int, str]()
+    if (root / NAMES).is_file():
+        with problems.catching("classes"):
+            names = _id2label(root / NAMES)
+    if names:
+        reasons.append(f"class names from {NAMES}")
         values = {} if list(names) == list(range(len(names))) else {value: i for i, value in enumerate(names)}
         if values:
             reasons.append("its ids are not 0, 1, 2, ...: they are numbered in their order")
-        encoding = dataclasses.replace(encoding, values=values)
-        inspected = _inspect(root, masks)
+        encoding, inspected = dataclasses.replace(encoding, values=values), _inspect(root, masks)
         classes = in_their_colours(ClassSet(tuple(names.values())), inspected, encoding)
-        return classes, settle(inspected, encoding, classes, reasons)
-    inspected = [contents_of(mask.file()) for mask in masks[:: -(-len(masks) // MOST_MASKS)]]
-    numbered, encoding = names_from_masks(root, inspected, encoding)
+        return classes, settle(inspected, encoding, classes, reasons, problems)
+    inspected = list[Contents]()
+    for mask in masks[:: -(-len(masks) // MOST_MASKS)]:
+        with problems.catching("unreadable"):
+            inspected.append(contents_of(mask.file()))
+    classes, encoding = classes_from_masks(root, inspected, encoding, problems)
     reasons.append(
-        f"class names are not given: {len(numbered)} classes counted from {len(inspected)} of {len(masks)} masks, "
-        f"evenly spaced (largest id {len(numbered) - 1})"
+        f"class names are not given: {len(classes)} classes counted from {len(inspected)} of {len(masks)} masks, "
+        f"evenly spaced (largest id {len(classes) - 1})"
     )
-    classes = in_their_colours(ClassSet(numbered), inspected, encoding)
-    return classes, settle(inspected, encoding, classes, reasons)
+    return classes, settle(inspected, encoding, classes, reasons, problems)
 
 
 def _inspect(root: Path, masks: Sequence[Member]) -> list[Contents]:

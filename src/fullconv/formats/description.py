@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from fullconv.data.dataset import VAL_FRACTION
 from fullconv.errors import DataError
 from fullconv.files import leads_outside, read_yaml
+from fullconv.formats.problems import Problems
 from fullconv.images.encoding import UNLABELLED, MaskEncoding
 from fullconv.spec import ClassSet, Colour
 
@@ -21,6 +22,13 @@ RawValue = Annotated[int, Field(ge=-(2**31), lt=2**32)]
 TRANSPARENT_IGNORED = "ignore"
 LONGEST = 100
 """Characters of a wrong field that a message repeats."""
+
+
+def _sound(classes: list[str] | dict[str, Colour]) -> list[str] | dict[str, Colour]:
+    """Names and colours of which classes can be made."""
+    if classes:
+        ClassSet(tuple(classes), tuple(classes.values()) if isinstance(classes, dict) else ())
+    return classes
 
 
 def _inside(place: str) -> str:
@@ -41,7 +49,7 @@ class Description(BaseModel):
     images: RelativePath = Field("", description="folder of the images, relative to dataset.yaml")
     masks: RelativePath = Field("", description="folder of the masks, relative to dataset.yaml")
     mask_suffix: str = Field("", description="what a mask's name has after the image's, for example _mask")
-    classes: list[str] | dict[str, Colour] = Field(
+    classes: Annotated[list[str] | dict[str, Colour], AfterValidator(_sound)] = Field(
         [], description="class names in id order, or names with their RGB colours ({road: [128, 64, 128]})"
     )
     values: dict[RawValue, str] = Field(
@@ -84,65 +92,67 @@ class Description(BaseModel):
         names = list(self.classes) or list(dict.fromkeys(self.values.values()))
         return ClassSet(tuple(names)) if names else None
 
-    def encoding(self, classes: ClassSet | None) -> MaskEncoding:
-        """How masks are read, given the classes they are read into."""
+    def encoding(self, classes: ClassSet | None, problems: Problems) -> MaskEncoding:
+        """How masks are read, given the classes they are read into; what contradicts itself is left out."""
         ids = {name: index for index, name in enumerate(classes.names)} if classes else {}
         strange = [name for name in self.values.values() if name not in ids]
         if strange:
-            raise DataError(
-                f"dataset.yaml: values names class {strange[0]!r}, which classes does not; add it to classes"
-            )
+            text = f"{FILE_NAME}: values names class {strange[0]!r}, which classes does not"
+            problems.report("description", text, "add it to classes")
         colours = {}
         if isinstance(self.classes, dict):
             colours = {colour: ids[name] for name, colour in self.classes.items()}
         if self.transparent not in ("", TRANSPARENT_IGNORED, *ids):
-            raise DataError(
-                f"dataset.yaml: transparent names {self.transparent!r}; expected one of the classes, or "
-                f"{TRANSPARENT_IGNORED!r}"
-            )
+            problems.report(
+                "description", f"{FILE_NAME}: transparent names {self.transparent!r}",
+                f"expected one of the classes, or {TRANSPARENT_IGNORED!r}",
+            )  # fmt: skip
         both = [value for value in self.ignore if value in self.values or value in colours]
         if both:
-            raise DataError(f"dataset.yaml: {both[0]} is both a class and ignored; take it out of one of the two")
+            text = f"{FILE_NAME}: {both[0]} is both a class and ignored"
+            problems.report("description", text, "take it out of one of the two")
         return MaskEncoding(
-            values={value: ids[name] for value, name in self.values.items()},
+            values={value: ids[name] for value, name in self.values.items() if name in ids},
             colours=colours,
             void_values=tuple(
                 int(v) if float(v).is_integer() else v
                 for v in self.ignore
-                if not isinstance(v, tuple) and not math.isnan(v)
+                if not isinstance(v, tuple) and not math.isnan(v) and v not in both
             )
             or (() if 255 in self.values else None),
-            void_colours=tuple(v for v in self.ignore if isinstance(v, tuple)),
+            void_colours=tuple(v for v in self.ignore if isinstance(v, tuple) and v not in both),
             by_value=("grey", "palette") if self.values else (),
             transparent=ids.get(self.transparent, UNLABELLED) if self.transparent else None,
         )
 
 
-def read_description(root: Path) -> Description | None:
-    """The folder's ``dataset.yaml``, or None.
-
-    Raises:
-        DataError: it is not YAML, or has a field that is unknown or of the wrong kind.
-    """
+def read_description(root: Path, problems: Problems) -> Description | None:
+    """The folder's ``dataset.yaml``, or None: what is not YAML, and fields that are unknown or wrong, are left out."""
     path = root / FILE_NAME
     if not path.is_file():
         return None
-    content = read_yaml(path, DataError, "fields such as 'classes: [ground, road]'")
+    try:
+        content = read_yaml(path, DataError, "fields such as 'classes: [ground, road]'")
+    except DataError as error:
+        problems.caught("description", error)
+        return None
     try:
         return Description(**content)
     except ValidationError as error:
-        raise DataError(f"{path}: {_wrong(error, content)}") from error
+        wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
+        for name in wrong:
+            problems.caught("description", DataError(f"{path}: {_wrong(name, error, content)}"))
+        return Description(**{name: value for name, value in content.items() if name not in wrong})
 
 
-def _wrong(error: ValidationError, content: Mapping[str, Any]) -> str:
-    """What is wrong with the first field that is: what was found, what is expected."""
-    first, *more = error.errors()
-    name = str(first["loc"][0])
+def _wrong(name: str, error: ValidationError, content: Mapping[str, Any]) -> str:
+    """What is wrong with a field: what was found, what is expected."""
+    first, *more = [one for one in error.errors() if str(one["loc"][0]) == name]
     if name not in Description.model_fields:
         return f"field {name}: there is none; the fields are {', '.join(Description.model_fields)}"
     if first["type"] == "value_error":
         return f"field {name}: {first['msg'].removeprefix('Value error, ')}"
     found = repr(content[name])
     shown = found if len(found) <= LONGEST else f"{found[:LONGEST]}..."
-    why = "" if any(str(one["loc"][0]) == name for one in more) else f" ({first['msg']})"  # else one of several forms
+    why = "" if more else f" ({first['msg']})"  # else one of several forms
     return f"field {name}: found {shown}; expected {Description.model_fields[name].description}{why}"

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fullconv.errors import DataError, first_few
+from fullconv.errors import first_few
+from fullconv.formats.problems import Problems
 from fullconv.formats.survey import PROBED_MASKS, Contents, inspect_masks, settle
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.masks import asks_about_no_data, no_colours
-from fullconv.spec import ClassSet
+from fullconv.images.mask_file import unpacked
+from fullconv.images.masks import MaskQuestion, asks_about_no_data
+from fullconv.spec import ClassSet, Colour
 from fullconv.text import read_text
 
 MOST_SPARSE = 20
+MOST_VALUES, MOST_PROPOSED = 1000, 40
+"""Classes that are made of values, and of colours, where nobody named them."""
+LEAST_SHARE = 0.001
+"""Of all pixels: rarer colours are not proposed as classes."""
 NAME_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "label_names.txt", "classes.names", "obj.names",
     "labelmap.txt", "label_map.txt",
@@ -28,118 +36,173 @@ def names_file(root: Path) -> Path | None:
 
 
 def classes_from_files(
-    root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str]
+    root: Path, masks: Sequence[Path], encoding: MaskEncoding, reasons: list[str], problems: Problems
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
     listing, given = names_file(root), encoding
-    inspected = inspect_masks(masks, len(masks) if listing is None else PROBED_MASKS, strict=True)
-    seen = values_of(inspected)
-    if listing is not None:
-        names = class_names(listing)
+    inspected = inspect_masks(masks, len(masks) if listing is None else PROBED_MASKS, problems)
+    names = class_names(listing, problems) if listing is not None else ()
+    if names and listing is not None and not coloured(inspected):
+        seen = values_of(inspected)
         if seen:
-            _, encoding = real_ids(root, inspected, encoding)
-        _refuse_ids_from_1(root, seen, encoding, names)
+            _, encoding = real_ids(root, inspected, encoding, problems)
+        if not problems.asked():
+            _ask_about_ids_from_1(root, seen, encoding, names, problems)
         reasons.append(f"class names from {listing.name}")
+        classes = in_their_colours(ClassSet(names), inspected, encoding)
     else:
-        names, encoding = names_from_masks(root, inspected, encoding)
-        reasons.append(
-            f"class names are not given: {len(names)} classes counted from the masks (largest id {len(names) - 1})"
-        )
+        classes, encoding = classes_from_masks(root, inspected, encoding, problems)
+        count = f"{len(classes)} classes counted from the masks (largest id {len(classes) - 1})"
+        reasons += [] if problems.asked() else [f"class names are not given: {count}"]
     if given.void_values is None and encoding.void_values:
         void = ", ".join(str(value) for value in encoding.void_values)
         reasons.append(f"mask value {void} is taken as unlabelled; say otherwise in dataset.yaml (values, ignore)")
-    classes = in_their_colours(ClassSet(names), inspected, encoding)
-    return classes, settle(inspected, encoding, classes, reasons)
+    return classes, settle(inspected, encoding, classes, reasons, problems)
 
 
-def names_from_masks(
-    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding
-) -> tuple[tuple[str, ...], MaskEncoding]:
+def class_names(listing: Path, problems: Problems) -> tuple[str, ...]:
+    """The names of a file of one class a line, for the ids 0, 1, 2, ...; none where it cannot be read.
+
+    An empty line between others, a name twice or one with control characters is a problem; the line keeps its id.
+    """
+    lines = [""]
+    with problems.catching("classes"):
+        lines = [line.strip() for line in read_text(listing).rstrip().splitlines()] or [""]
+        wrong = [_wrong_name(lines, number) for number in range(len(lines))]
+        if any(wrong):
+            problems.report(
+                "classes", f"{listing}: {next(filter(None, wrong))}",
+                "expected a name a line, for the ids 0, 1, 2, ... in order; correct it",
+            )  # fmt: skip
+            lines = [f"line {n + 1}" if wrong[n] else name for n, name in enumerate(lines)] if any(lines) else []
+        return tuple(lines)
+    return ()
+
+
+def _wrong_name(lines: Sequence[str], number: int) -> str:
+    name = lines[number]
+    if name in lines[:number]:
+        return f"names {name!r} twice" if name else f"line {number + 1} is empty"
+    if not name:
+        return f"line {number + 1} is empty"
+    control = any(unicodedata.category(letter) == "Cc" for letter in name)
+    return f"line {number + 1}, {name!r}, holds control characters" if control else ""
+
+
+def classes_from_masks(
+    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems
+) -> tuple[ClassSet, MaskEncoding]:
     """``class_0`` and so on, as many as masks hold, and the encoding with the value that is void.
 
-    Raises:
-        DataError: as :func:`real_ids` and :func:`numbered_names`.
+    Where masks do not say what their classes are, that is a problem, and each value or frequent colour is a class.
     """
+    if coloured(inspected):
+        return _by_colour(inspected, encoding, problems)
     planes = max((found.planes for found in inspected), default=0)
     whole = all(found.covered for found in inspected if found.planes)  # then a map for each class, and no rest
     real = {planes - whole} if planes else set[int]()
-    if values_of(inspected) or not planes:
-        more, encoding = real_ids(root, inspected, encoding)
+    seen = values_of(inspected)
+    if seen or not planes:
+        if _ask(root, seen, encoding, problems):
+            return _by_value(seen, encoding)
+        more, encoding = real_ids(root, inspected, encoding, problems)
         real |= more
-    return numbered_names(root, real), encoding
+    if not real:
+        return ClassSet(("unknown",)), encoding
+    largest = max(real)
+    if largest > MOST_SPARSE and len(real) < largest / 2:
+        problems.report(
+            "undecided",
+            f"{root}: the masks hold {len(real)} different ids up to {largest}; are these classes, instances, or "
+            "smoothed edges?",
+            "Name the classes (and values) in dataset.yaml, such as 'values: {0: ground, 128: road}'",
+        )
+        return _by_value(real, encoding)
+    classes = ClassSet(tuple(f"class_{index}" for index in range(largest + 1)))
+    return in_their_colours(classes, inspected, encoding), encoding
 
 
-def class_names(listing: Path) -> tuple[str, ...]:
-    """The names of a file of one class a line, for the ids 0, 1, 2, ...
-
-    Raises:
-        DataError: an empty line between others, or a name twice.
-    """
-    names = [line.strip() for line in read_text(listing).rstrip().splitlines()] or [""]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if not all(names) or twice:
-        wrong = f"names {twice[0]!r} twice" if all(names) else f"line {names.index('') + 1} is empty"
-        raise DataError(f"{listing}: {wrong}; expected a name a line, for the ids 0, 1, 2, ... in order; correct it")
-    return tuple(names)
+def _by_value(values: set[int], encoding: MaskEncoding) -> tuple[ClassSet, MaskEncoding]:
+    """A class for each value, as far as there are not too many; the others are void."""
+    order = sorted(values)
+    chosen, void = order[:MOST_VALUES], (*(encoding.void_values or ()), *order[MOST_VALUES:])
+    ids = {value: index for index, value in enumerate(chosen)}
+    return ClassSet(tuple(f"value_{value}" for value in chosen)), dataclasses.replace(
+        encoding, values=ids, void_values=void
+    )
 
 
-def ask_about_255(root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, names: Sequence[str] = ()) -> None:
-    """Refuse masks that nobody explained: of 0 and 255, which mean one of two things, or of ids from 1.
+def _by_colour(
+    inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems
+) -> tuple[ClassSet, MaskEncoding]:
+    """Masks in colours that nobody named: a class for each frequent one."""
+    pixels = Counter[Colour]()
+    for found in coloured(inspected):
+        pixels.update(dict(zip(map(unpacked, found.colours or ()), found.pixels, strict=True)))
+    known = set(encoding.void_colours)
+    frequent = [c for c, n in pixels.most_common() if n >= LEAST_SHARE * pixels.total() and c not in known]
+    palette = dict(enumerate(frequent[:MOST_PROPOSED])) or {0: (0, 0, 0)}
+    line = ", ".join(f"class_{index}: {list(colour)}" for index, colour in palette.items())
+    problems.report(
+        "undecided",
+        f"{coloured(inspected)[0].path}: an RGB mask, but no colour is named; the masks hold {len(pixels)} colours, "
+        f"{len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels",
+        f"give the classes' colours in dataset.yaml, with names of yours ('classes: {{{line}}}'), or save index masks",
+    )
+    classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
+    return classes, dataclasses.replace(encoding, colours={colour: index for index, colour in palette.items()})
 
-    Raises:
-        DataError: they hold nothing else, and ``dataset.yaml`` does not say what 255 is; or the ids 1 to N of the N
-            classes ``names``, which are 0 to N - 1 here.
-    """
+
+def ask_about_values(
+    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, names: Sequence[str], problems: Problems
+) -> None:
+    """Ask about masks that nobody explained: of 0 and 255 only, or of the ids 1 to N of the N classes ``names``."""
     seen = {int(value) for found in inspected for value in found.values}
-    _ask(root, seen, encoding)
-    _refuse_ids_from_1(root, seen, encoding, names)
+    if not problems.asked() and not _ask(root, seen, encoding, problems):
+        _ask_about_ids_from_1(root, seen, encoding, names, problems)
 
 
-def values_from_1(seen: set[int], encoding: MaskEncoding, names: Sequence[str]) -> str:
-    """The line of ``dataset.yaml`` for masks that hold the ids 1 to N of N named classes; empty for others.
-
-    Left as they are, the last class would be out of range, and all others one class off.
-    """
+def _ask_about_ids_from_1(
+    root: Path, seen: set[int], encoding: MaskEncoding, names: Sequence[str], problems: Problems
+) -> None:
+    """Left as they are, the last class would be out of range, and all others one class off."""
     ids = seen - {255, 65535} - set(encoding.void_values or ())
     if encoding.values or encoding.colours or not names or not ids or min(ids) < 1 or max(ids) != len(names):
-        return ""
-    return f"values: {{{', '.join(f'{number}: {name}' for number, name in enumerate(names, 1))}}}"
+        return
+    line = f"values: {{{', '.join(f'{number}: {name}' for number, name in enumerate(names, 1))}}}"
+    problems.report(
+        "undecided",
+        f"{root}: the masks hold ids up to {len(names)} and no 0, but the {len(names)} classes are 0 to "
+        f"{len(names) - 1}",
+        f"write '{line}' into {root / 'dataset.yaml'}, or name class 0 first",
+    )
 
 
-def _refuse_ids_from_1(root: Path, seen: set[int], encoding: MaskEncoding, names: Sequence[str]) -> None:
-    line = values_from_1(seen, encoding, names)
-    if line:
-        raise DataError(
-            f"{root}: the masks hold ids up to {len(names)} and no 0, but the {len(names)} classes are 0 to "
-            f"{len(names) - 1}: write '{line}' into {root / 'dataset.yaml'}, or name class 0 first"
-        )
+def coloured(inspected: Sequence[Contents]) -> list[Contents]:
+    """Those that hold colours only, no numbers."""
+    return [found for found in inspected if found.mask.kind == "colour" and not found.values]
 
 
 def values_of(inspected: Sequence[Contents]) -> set[int]:
-    """All raw values of index masks.
-
-    Raises:
-        DataError: one is in colours.
-    """
-    coloured = next((found for found in inspected if found.mask.kind == "colour" and not found.values), None)
-    if coloured is not None:
-        raise DataError(no_colours(coloured.mask.path))
+    """All raw values of index masks."""
     return {int(value) for found in inspected for value in found.values}
 
 
-def real_ids(root: Path, inspected: Sequence[Contents], encoding: MaskEncoding) -> tuple[set[int], MaskEncoding]:
+def real_ids(
+    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems
+) -> tuple[set[int], MaskEncoding]:
     """The ids that are classes, and the encoding with the value that is void.
+
+    A problem is where 255 or GDAL's no-data value may be a class or void, a value below 0, and that every pixel is
+    void.
 
     Args:
         root: the data set, for messages.
         inspected: what its masks hold.
         encoding: what ``dataset.yaml`` says of them.
-
-    Raises:
-        DataError: 255 or GDAL's no-data value may be a class or void, there is a value below 0, or every pixel is void.
     """
     seen = values_of(inspected)
-    _ask(root, seen, encoding)
+    _ask(root, seen, encoding, problems)
     void: set[int | float] = {65535 if max(seen, default=0) > 255 else 255}
     void = void if encoding.void_values is None else set(encoding.void_values)
     if encoding.void_values is None and void & seen:
@@ -148,42 +211,37 @@ def real_ids(root: Path, inspected: Sequence[Contents], encoding: MaskEncoding) 
         empty = found.mask.no_data
         if empty is not None and "no data" in found.has and empty not in void:
             if empty >= 0 and encoding.void_values is None:
-                raise DataError(asks_about_no_data(found.mask.path, empty, f"class_{empty}"))
+                question = MaskQuestion(asks_about_no_data(found.mask.path, empty, f"class_{empty}"))
+                problems.caught("undecided", question)
+                void |= {empty}
+                encoding = dataclasses.replace(encoding, void_values=tuple(void))
             void = void | {empty} if empty < 0 else void
-    real = seen - void
-    if real and min(real) < 0:
-        raise DataError(
-            f"{root}: the masks hold {min(real)}; ids begin at 0: write 'ignore: [{min(real)}]' into "
-            f"{root / 'dataset.yaml'} if these pixels have no label, else name the classes and their values"
-        )
-    if not real:
+    below = sorted(value for value in seen - void if value < 0)
+    if below:
+        problems.report(
+            "undecided", f"{root}: the masks hold {first_few([str(value) for value in below])}; ids begin at 0",
+            f"write 'ignore: {below[:MOST_SPARSE]}' into {root / 'dataset.yaml'} if these pixels have no label, else "
+            "name the classes and their values",
+        )  # fmt: skip
+        void |= set(below)
+        encoding = dataclasses.replace(encoding, void_values=tuple(void))
+    real = {int(value) for value in seen - void}
+    if not real and (inspected or not problems.found):
         shown = first_few([str(value) for value in sorted(seen)])
-        raise DataError(f"{root}: every mask pixel is void ({shown}); name the classes in dataset.yaml")
+        problems.report("undecided", f"{root}: every mask pixel is void ({shown})", "name the classes in dataset.yaml")
     return real, encoding
 
 
-def numbered_names(root: Path, real: set[int]) -> tuple[str, ...]:
-    """``class_0`` and so on, up to the largest id.
-
-    Raises:
-        DataError: the ids are too far apart to be those of classes.
-    """
-    largest = max(real)
-    if largest > MOST_SPARSE and len(real) < largest / 2:
-        raise DataError(
-            f"{root}: the masks hold {len(real)} different ids up to {largest}; are these classes, instances, or "
-            "smoothed edges? Name the classes (and values) in dataset.yaml"
-        )
-    return tuple(f"class_{index}" for index in range(largest + 1))
-
-
-def _ask(root: Path, seen: set[int], encoding: MaskEncoding) -> None:
-    if seen == {0, 255} and not encoding.values and encoding.void_values is None:
-        raise DataError(
-            f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled? Write one of these lines into "
-            f"{root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' (a class), or "
-            "'ignore: [255]' (unlabelled)"
-        )
+def _ask(root: Path, seen: set[int], encoding: MaskEncoding, problems: Problems) -> bool:
+    """Ask what 255 is, where masks hold 0 and 255 only and nobody said it."""
+    if seen != {0, 255} or encoding.values or encoding.void_values is not None:
+        return False
+    problems.report(
+        "undecided", f"{root}: the masks hold only 0 and 255; is 255 a class or unlabelled?",
+        f"write one of these lines into {root / 'dataset.yaml'}: 'values: {{0: background, 255: foreground}}' "
+        "(a class), or 'ignore: [255]' (unlabelled)",
+    )  # fmt: skip
+    return True
 
 
 def in_their_colours(classes: ClassSet, inspected: Sequence[Contents], encoding: MaskEncoding) -> ClassSet:

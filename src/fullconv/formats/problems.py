@@ -77,6 +77,11 @@ class Problems:
         for problem in others.found:
             self.report(problem.kind, problem.text, problem.fix, problem.files)
 
+    def with_end(self, error: DataError) -> DataError:
+        """What to raise where nothing can be opened: the first problem, as :class:`Strict` does, and the others."""
+        first, *others = dict.fromkeys([*(problem.line for problem in self.found), str(error)])
+        return DataError(f"{first} (and: {'; '.join(others)})") if others else error
+
     def asked(self) -> bool:
         """Whether there is a question already that only the owner can answer: one is enough at a time."""
         return any(problem.kind == "undecided" for problem in self.found)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.errors import DataError, first_few
+from fullconv.formats.problems import Problems
 from fullconv.images.encoding import UNLABELLED, Kind, MaskEncoding
 from fullconv.images.mask_file import MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
@@ -88,37 +89,49 @@ def _unique(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
 
 
-def inspect_masks(masks: Sequence[Path], most: int = PROBED_MASKS, strict: bool = False) -> list[Contents]:
+def inspect_masks(masks: Sequence[Path], most: int = PROBED_MASKS, problems: Problems | None = None) -> list[Contents]:
     """What evenly spaced masks hold, at most ``most``.
 
-    Those that cannot be read are left out, for they are named where they are needed; ``strict`` raises for them.
+    Those that cannot be read are left out; they are problems only where they are needed to open the data set.
     """
 
-    def contents(path: Path) -> Contents | None:
+    def contents(path: Path) -> Contents | DataError:
         try:
             return contents_of(path)
-        except DataError:
-            if strict:
-                raise
-            return None
+        except DataError as error:
+            return error
 
-    step = max(1, -(-len(masks) // most))
+    inspected, chosen = list[Contents](), masks[:: max(1, -(-len(masks) // most))]
     with ThreadPoolExecutor() as pool:
-        return [found for found in pool.map(contents, masks[::step]) if found is not None]
+        for path, found in zip(chosen, pool.map(contents, chosen), strict=True):
+            if isinstance(found, Contents):
+                inspected.append(found)
+            elif problems is not None:
+                problems.caught("unreadable", found, [path])
+    return inspected
 
 
 def settle(
-    inspected: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet, reasons: list[str]
+    inspected: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet, reasons: list[str], problems: Problems
 ) -> MaskEncoding:
     """The encoding with what the masks say of themselves: whether colours or numbers count, kind by kind of file.
 
     Where colours are named, they decide for every kind of file. Only grey (or palette) files whose colours are not all
     colours of classes, and whose numbers all are ids or values of classes, are read by their numbers; said in
-    ``reasons``. Where numbers count, palettes must agree.
-
-    Raises:
-        DataError: files contradict each other, or two readings are possible.
+    ``reasons``. Where numbers count, palettes must agree. Files that contradict each other, or that can be read in two
+    ways, are a problem, unless there is a question already; their numbers count then.
     """
+    try:
+        return _settled(inspected, encoding, classes, reasons)
+    except DataError as error:
+        if not problems.asked():
+            problems.caught("undecided", error)
+        return dataclasses.replace(encoding, by_value=("grey", "palette"))
+
+
+def _settled(
+    inspected: Sequence[Contents], encoding: MaskEncoding, classes: ClassSet, reasons: list[str]
+) -> MaskEncoding:
     count, ignore = len(classes), classes.ignore_index
     if encoding.colours:
         for kind in ("grey", "palette"):

@@ -19,6 +19,10 @@ class UnfitMask(DataError):
     """A file that can be read, but is no single map of labels: several pictures, no integers, smoothed edges."""
 
 
+class LossyMask(DataError):
+    """A file whose compression changes labels."""
+
+
 @dataclass(frozen=True)
 class MaskFile:
     """A mask file as it is stored, upright.

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fullconv.errors import DataError
 from fullconv.images.files import frames, open_array, open_image
-from fullconv.images.mask_file import MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
+from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.mask_tiff import mask_from_tiff
 from fullconv.images.orientation import TAG, upright
 from fullconv.images.tiff import is_tiff
@@ -46,7 +46,7 @@ def _from_picture(path: Path) -> MaskFile:
     with open_image(path) as image:
         white = _white(image)  # known until it is decoded
         if image.format in LOSSY_FORMATS or (image.format == "WEBP" and not _lossless(image)):
-            raise DataError(lossy(path, str(image.format)))
+            raise LossyMask(lossy(path, str(image.format)))
         count = frames(image)
         if count > 1:
             raise UnfitMask(

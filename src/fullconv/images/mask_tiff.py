@@ -10,7 +10,7 @@ import numpy as np
 
 from fullconv.errors import DataError
 from fullconv.images.files import refuse_large
-from fullconv.images.mask_file import MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
+from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.tiff import (
     LOSSY,
     MIN_IS_WHITE,
@@ -31,7 +31,7 @@ def mask_from_tiff(path: Path) -> MaskFile:
             raise DataError(f"{path}: holds no picture of full size, only copies; save it again")
         first = pages[0]
         if first.compression in LOSSY:
-            raise DataError(lossy(path, "TIFF with JPEG compression"))
+            raise LossyMask(lossy(path, "TIFF with JPEG compression"))
         refuse_large(path, (first.imagelength * len(pages), first.imagewidth))
         arrays = [page_array(page, path) for page in pages]
         if tiff.is_imagej and len(tiff.series[0].shape) > arrays[0].ndim and len(pages) == 1:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fullconv.errors import DataError
+from fullconv.formats.problems import Strict
 from fullconv.formats.read.names import Names, spot
-from fullconv.formats.read.pairing import pair, paired, paired_within
+from fullconv.formats.read.pairing import paired, paired_within
 from fullconv.formats.read.pairing_rules import Words
 
 
@@ -24,7 +25,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def pairs(root: Path, images: list[str], masks: list[str]) -> list[tuple[str, str]]:
-    items = paired(touch(root / "images", *images), touch(root / "masks", *masks))
+    items = paired(touch(root / "images", *images), touch(root / "masks", *masks), Strict())
     return [(item.image.name, item.mask.name) for item in items]
 
 
@@ -52,7 +53,7 @@ def test_a_word_on_one_side_or_both(tmp_path: Path, image: str, mask: str) -> No
 def test_side_by_side_with_words_on_both(tmp_path: Path) -> None:
     for image, mask in (("{}_sat.jpg", "{}_mask.png"), ("img_{}.jpg", "mask_{}.png")):
         folder = touch(tmp_path / image[:3], *(name.format(n) for n in range(5) for name in (image, mask)))
-        items = paired_within(folder)
+        items = paired_within(folder, Strict())
         assert items is not None
         assert sorted((i.image.name, i.mask.name) for i in items) == [
             (image.format(n), mask.format(n)) for n in range(5)
@@ -62,10 +63,8 @@ def test_side_by_side_with_words_on_both(tmp_path: Path) -> None:
 def test_two_places_are_no_pair(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image has a mask"):
         pairs(tmp_path, ["site1_003.png", "site1_004.png"], ["site2_003.png", "site2_004.png"])
-    assert (
-        paired_within(touch(tmp_path / "photos", *(f"{a}_{n}.jpg" for a in ("left", "right") for n in range(4))))
-        is None
-    )
+    photos = touch(tmp_path / "photos", *(f"{a}_{n}.jpg" for a in ("left", "right") for n in range(4)))
+    assert paired_within(photos, Strict()) is None
 
 
 def test_images_without_a_mask_are_named_whatever_the_rule(tmp_path: Path) -> None:
@@ -74,14 +73,17 @@ def test_images_without_a_mask_are_named_whatever_the_rule(tmp_path: Path) -> No
 
 
 def test_case_decides_only_where_no_name_is_equal(tmp_path: Path) -> None:
-    result = pair(
+    reasons: list[str] = []
+    items = paired(
         touch(tmp_path / "images", "A.png", "b.png", "c.png"),
         touch(tmp_path / "masks", "A.png", "a.png", "B.png", "c.png"),
+        Strict(),
+        reasons=reasons,
     )
-    assert [(item.image.name, item.mask.name) for item in result.items] == [
+    assert [(item.image.name, item.mask.name) for item in items] == [
         ("A.png", "A.png"), ("b.png", "B.png"), ("c.png", "c.png"),
     ]  # fmt: skip
-    assert result.said == ["1 masks are named in another case than expected (b.png: B.png)"]
+    assert reasons == ["1 masks are named in another case than expected (b.png: B.png)"]
     assert Names([("A", 1), ("a", 2)]).get("á") is None
     assert Names([("Ab", 1), ("aB", 2)]).get("ab") is None  # two may be meant
 
@@ -124,9 +126,9 @@ def test_the_folder_of_the_session_is_a_folder(tmp_path: Path, monkeypatch: pyte
     touch(tmp_path / "apart", "images/a/1.png", "masks/a/1_mask.png")
     touch(tmp_path / "beside", "1_sat.jpg", "1_mask.png", "2_sat.jpg", "2_mask.png")
     monkeypatch.chdir(tmp_path / "apart")
-    (item,) = paired(Path("images"), Path("masks"))
+    (item,) = paired(Path("images"), Path("masks"), Strict())
     assert (item.id, item.mask) == ("a/1", Path("masks/a/1_mask.png"))
     monkeypatch.chdir(tmp_path / "beside")
-    items = paired_within(Path())
+    items = paired_within(Path(), Strict())
     assert items is not None
     assert [(item.id, item.mask.name) for item in items] == [("1_sat", "1_mask.png"), ("2_sat", "2_mask.png")]

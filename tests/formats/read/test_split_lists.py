@@ -74,7 +74,7 @@ def test_split_lists(make_folder: Make) -> None:
     assert [item.id for item in spec.split("train")] == ["scene_0", "scene_1"]
     assert [item.id for item in spec.split("val")] == ["scene_2"]
     (root / "val.txt").write_text("scene_9\n")
-    with pytest.raises(DataError, match=r"1 of 1 entries name no image \(scene_9\)"):
+    with pytest.raises(DataError, match=r"1 of 1 entries name no image with a mask \(scene_9\)"):
         open_dataset(root)
     (root / "val.txt").write_text("")
     with pytest.raises(DataError, match="split 'val' is empty"):

@@ -20,13 +20,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from filelock import FileLock
 
 from fullconv.errors import DataError, FullconvError, UsageError
-from fullconv.files import ORIGIN, cache_folder
+from fullconv.files import ORIGIN, cache_folder, leads_outside
 from fullconv.images.encoded import EncodedFile
 from fullconv.text import parse_json, read_text
 
@@ -199,8 +199,7 @@ def _key(name: str) -> str:
 
 def _shard_path(root: Path, name: str, size: int) -> Path:
     """Where a shard of the index lies."""
-    parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts:
+    if leads_outside(name):
         raise DataError(f"{root / INDEX}: names shard {name!r}, outside its folder; refused")
     path = root / name
     if path.is_file() and path.stat().st_size != size:

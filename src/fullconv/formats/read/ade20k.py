@@ -86,7 +86,7 @@ def recognise_ade20k(root: Path, description: Description, problems: Problems) -
             continue
         stems = [path.relative_to(folder) for path in image_files(folder)]
         pairs = [(path.as_posix(), path.with_suffix(".png").as_posix()) for path in stems]
-        splits[split] = listed(pairs, folder, masks / folder.name)
+        splits[split] = listed(pairs, folder, masks / folder.name, problems)
     values = {value: value - 1 for value in range(1, len(ADE20K_NAMES) + 1)}
     public = all(item.id.startswith(FILE_PREFIX) for items in splits.values() for item in items)
     if not public:

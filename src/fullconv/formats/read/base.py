@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fullconv.data.dataset import Item
-from fullconv.errors import DataError, first_few
+from fullconv.errors import first_few
 from fullconv.files import leads_outside
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.names import spot
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
@@ -49,6 +51,11 @@ def lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
+def readings(line: str) -> tuple[str, str]:
+    """What a line of a list may mean: all of it, or its first word, where others say something else."""
+    return line, re.split(r"[\s,]+", line)[0]
+
+
 def files_below(folder: Path) -> Iterator[tuple[str, str]]:
     """Folder and name of every file at any depth; hidden files are passed over, links are followed, once."""
     seen = set[str]()
@@ -79,23 +86,38 @@ def in_form_of(name: str) -> str:
     )
 
 
-def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path) -> list[Item]:
-    """Items of a list, with every named file there."""
-    for name in (part for pair in names for part in pair):
-        if leads_outside(name):
-            raise DataError(f"{images.parent}: a list names {name!r}, outside the data's folder; refused")
+def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path, problems: Problems) -> list[Item]:
+    """Items of a list, as far as its files are there."""
+    inside = [pair for pair in names if not any(map(leads_outside, pair))]
+    report_outside(images.parent, [pair[0] for pair in names if pair not in inside], problems)
     items = [
         Item(Path(image).stem, spot(images / image) or images / image, spot(masks / mask) or masks / mask)
-        for image, mask in names
+        for image, mask in inside
     ]
     for folder, paths in ((images, [item.image for item in items]), (masks, [item.mask for item in items])):
-        missing = [path.name for path in paths if not path.is_file()]
+        missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise DataError(
+            problems.report(
+                "unpaired",
                 f"{folder}: {len(missing)} of {len(items)} listed files are missing "
-                f"({first_few(missing)}); add them, or take them off the list"
+                f"({first_few([path.name for path in missing])})",
+                "add them, or take them off the list",
             )
+            lost = set(missing)
+            items = [item for item in items if item.image not in lost and item.mask not in lost]
     return items
+
+
+def report_outside(where: Path, entries: Sequence[str], problems: Problems) -> None:
+    """Entries of a list are paths below the data's folder: no others are followed."""
+    if entries:
+        leads = "leads" if len(entries) == 1 else "lead"
+        problems.report(
+            "unpaired",
+            f"{where}: a list names {first_few([repr(entry) for entry in entries])}, which {leads} outside the data's "
+            "folder",
+            "refused: write paths from there",
+        )
 
 
 def child_folders(folder: Path) -> list[Path]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from fullconv.errors import DataError
+from fullconv.errors import first_few
+from fullconv.files import leads_outside
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
-from fullconv.formats.read.base import Found, image_files, lines, listed
+from fullconv.formats.read.base import Found, image_files, lines, listed, report_outside
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
@@ -36,13 +37,10 @@ def recognise_camvid(root: Path, description: Description, problems: Problems) -
     for split in present:
         listing = root / f"{split}.txt"
         if listing.is_file():
-            pairs = [line.split() for line in lines(listing)]
-            if any(len(pair) != 2 for pair in pairs):
-                raise DataError(f"{listing}: expected two paths a line, 'image mask'")
-            names = [(PurePosixPath(a).name, PurePosixPath(b).name) for a, b in pairs]
+            names = _names(listing, problems)
         else:
             names = [(path.name, path.name) for path in image_files(root / split)]
-        splits[split] = listed(names, root / split, root / f"{split}annot")
+        splits[split] = listed(names, root / split, root / f"{split}annot", problems)
     items = [item for members in splits.values() for item in members]
     return Found(
         "camvid",
@@ -55,3 +53,17 @@ def recognise_camvid(root: Path, description: Description, problems: Problems) -
         MaskEncoding(void_values=(11, 255)),
         public=all(FRAME.match(item.id) for item in items),
     )
+
+
+def _names(listing: Path, problems: Problems) -> list[tuple[str, str]]:
+    """The file names of the two paths of each line; their folders may lie on another machine, but not climb."""
+    entries = lines(listing)
+    pairs = {entry: entry.split() for entry in entries}
+    wrong = [entry for entry, pair in pairs.items() if len(pair) != 2]
+    if wrong:
+        text = f"{listing}: expected two paths a line, 'image mask', found {first_few(wrong)}"
+        problems.report("lists", text, "correct it")
+    climbing = [entry for entry, pair in pairs.items() if any(leads_outside(path.lstrip("/")) for path in pair)]
+    report_outside(listing, climbing, problems)
+    sound = [pairs[entry] for entry in entries if entry not in {*wrong, *climbing}]
+    return [(PurePosixPath(image).name, PurePosixPath(mask).name) for image, mask in sound]

@@ -114,12 +114,12 @@ def recognise_camvid_original(root: Path, description: Description, problems: Pr
     listing = root / "label_colors.txt"
     if listing.is_file():
         _compare(listing)
-    colours = _colours(description)
+    colours = _colours(description, problems)
     pictures = image_files(images)
     if not pictures:
         raise DataError(f"{images}: no images found; unpack CamVid's 701 frames there")
     pairs = [(path.relative_to(images).as_posix(), f"{path.stem}_L.png") for path in pictures]
-    items = [replace(item, labels=CamvidLabels(item.mask, colours)) for item in listed(pairs, images, masks)]
+    items = [replace(item, labels=CamvidLabels(item.mask, colours)) for item in listed(pairs, images, masks, problems)]
     reasons = [
         f"{images.name} and {masks.name}: CamVid as its authors distribute it, RGB masks",
         "classes and colours from dataset.yaml" if description.classes else
@@ -135,9 +135,9 @@ def recognise_camvid_original(root: Path, description: Description, problems: Pr
     return Found("camvid_original", reasons, splits, classes, handles=handles, public=public)
 
 
-def _colours(description: Description) -> tuple[tuple[Colour, int], ...]:
+def _colours(description: Description, problems: Problems) -> tuple[tuple[Colour, int], ...]:
     if description.classes:
-        encoding = description.encoding(description.class_set())
+        encoding = description.encoding(description.class_set(), problems)
         if not encoding.colours:
             raise DataError("dataset.yaml: classes has no colours; CamVid's masks need them: classes: {Road: [...]}")
         return (*encoding.colours.items(), *((colour, VOID) for colour in encoding.void_colours))

@@ -105,7 +105,7 @@ def recognise_cityscapes(root: Path, description: Description, problems: Problem
     splits: dict[str, list[Item]] = {}
     for split, entries in found.items():
         names = [(f"{part}/{stem}{IMAGE_END}", f"{part}/{stem}_{kind}_{encoding}.png") for part, stem in entries]
-        splits[split] = listed(names, images, root / kind)
+        splits[split] = listed(names, images, root / kind, problems)
     reasons.append(SAID[encoding])
     public = {stem.partition("/")[0] for entries in found.values() for _, stem in entries} <= CITIES
     if not public:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fullconv.errors import DataError, first_few
+from fullconv.data.dataset import Item
+from fullconv.errors import first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, child_folders
@@ -25,88 +26,105 @@ def recognise_folder(root: Path, description: Description, problems: Problems) -
     folders = _pair_folders(root, description)
     split_roots = {split: sub for split, sub in _split_folders(root).items() if _pair_folders(sub, description)}
     if split_roots and ("train" in split_roots or folders is None):
-        return _split_roots(root, split_roots, description)
+        return _split_roots(root, split_roots, description, problems)
     if folders is None:
-        return _beside(root, description) or _together(root, description)
+        return _beside(root, description, problems) or _together(root, description, problems)
     images, masks = folders
-    said = f"folders {images.name}/ and {masks.name}/, paired by name"
     inside = {} if description.splits else _split_folders(images)
     if inside:
-        return _split_inside(images, masks, inside, description)
-    reasons = [said]
-    items = paired(images, masks, description.mask_suffix, reasons)
+        return _split_inside(images, masks, inside, description, problems)
+    reasons = [f"folders {images.name}/ and {masks.name}/, paired by name"]
+    items = paired(images, masks, problems, description.mask_suffix, reasons)
+    return _divided(root, items, description, reasons, problems)
+
+
+def _divided(root: Path, items: list[Item], description: Description, reasons: list[str], problems: Problems) -> Found:
+    """Items that lists divide, if there are any."""
     lists = description.splits or lists_of(root)
-    if lists:
-        return Found("folder", [*reasons, f"split lists {', '.join(lists.values())}"], by_lists(root, items, lists))
-    return Found("folder", reasons, {"": items})
+    if not lists:
+        return Found("folder", reasons, {"": items})
+    reasons.append(f"split lists {', '.join(lists.values())}")
+    return Found("folder", reasons, by_lists(root, items, lists, problems))
 
 
-def _split_roots(root: Path, split_roots: dict[str, Path], description: Description) -> Found:
+def _split_roots(root: Path, split_roots: dict[str, Path], description: Description, problems: Problems) -> Found:
     """``train/images``, ``train/masks``, ``val/images``, ..."""
     if description.splits:
-        raise DataError(
-            f"{root / 'dataset.yaml'}: splits lists images, but {', '.join(sub.name for sub in split_roots.values())} "
-            "are folders of their own; take splits away, or put all images into one folder"
-        )
+        there = ", ".join(sub.name for sub in split_roots.values())
+        problems.report(
+            "description", f"{root / 'dataset.yaml'}: splits lists images, but {there} are folders of their own",
+            "take splits away, or put all images into one folder",
+        )  # fmt: skip
     lost = [sub for split, sub in _split_folders(root).items() if split not in split_roots and split != "test"]
     if lost:
-        raise DataError(f"{lost[0]}: has no folders images and masks, unlike another split; name them so, or move it")
+        text = f"{lost[0]}: has no folders images and masks, unlike another split"
+        problems.report("unpaired", text, "name them so, or move it", lost)
     splits = {}
     reasons = [f"split folders {', '.join(split_roots)}, each with images and masks"]
     for split, sub in split_roots.items():
         folders = _pair_folders(sub, description)
         assert folders
-        splits[split] = paired(*folders, description.mask_suffix, reasons)
+        splits[split] = paired(*folders, problems, description.mask_suffix, reasons)
     return Found("folder", reasons, splits)
 
 
-def _split_inside(images: Path, masks: Path, inside: dict[str, Path], description: Description) -> Found:
+def _split_inside(
+    images: Path, masks: Path, inside: dict[str, Path], description: Description, problems: Problems
+) -> Found:
     """``images/train``, ``masks/train``, ``images/val``, ..."""
-    others = [sub.name for sub in child_folders(images) if sub not in inside.values()]
+    others = [sub for sub in child_folders(images) if sub not in inside.values()]
+    names = first_few([sub.name for sub in others])
     if others and "train" not in inside:
-        raise DataError(
-            f"{images}: holds {first_few(others)} beside {', '.join(sub.name for sub in inside.values())}; call the "
-            "training part train, or list the splits in dataset.yaml"
-        )
+        there = ", ".join(sub.name for sub in inside.values())
+        problems.report(
+            "unpaired", f"{images}: holds {names} beside {there}",
+            "call the training part train, or list the splits in dataset.yaml", others,
+        )  # fmt: skip
     reasons = [f"{images.name}/ and {masks.name}/ with folders {', '.join(inside)}"]
     if others:
-        reasons.append(f"{images.name}/ holds other folders, which are in no split and left out: {first_few(others)}")
+        reasons.append(f"{images.name}/ holds other folders, which are in no split and left out: {names}")
     if holds_images(images):
         reasons.append(f"images in {images.name}/ itself are in no split and left out")
     splits = {}
     for split, sub in inside.items():
         mask_sub = masks / sub.name
         if mask_sub.is_dir():
-            splits[split] = paired(sub, mask_sub, description.mask_suffix, reasons)
+            splits[split] = paired(sub, mask_sub, problems, description.mask_suffix, reasons)
         elif split == "test":
             reasons.append(f"{images.name}/{sub.name} has no masks and is left out")
         else:
-            raise DataError(f"{sub} holds images, but {mask_sub} is missing; give it the masks of that split")
+            text = f"{sub} holds images, but {mask_sub} is missing"
+            problems.report("unpaired", text, "give it the masks of that split", [sub])
     return Found("folder", reasons, splits)
 
 
-def _beside(root: Path, description: Description) -> Found | None:
+def _beside(root: Path, description: Description, problems: Problems) -> Found | None:
     """``train`` with ``train_labels``, ``val`` with ``val_labels``, ..."""
     if description.images or description.masks or description.splits:
         return None
     parts = _split_folders(root)
     there = {sub.name.lower(): sub for sub in child_folders(root)}
-    found = {}
+    found, several = {}, []
     for split, folder in parts.items():
         beside = [there[name] for ending in BESIDE if (name := folder.name.lower() + ending) in there]
         if len(beside) > 1:
-            raise DataError(f"{root}: {beside[0].name} and {beside[1].name} are both masks of {folder.name}; keep one")
-        if beside:
+            several.append((folder, beside))
+        elif beside:
             found[split] = (folder, beside[0])
-    if not found:
+    if not found and not several:
         return None
+    for folder, masks in several:
+        text = f"{root}: {masks[0].name} and {masks[1].name} are both masks of {folder.name}"
+        problems.report("unpaired", text, "keep one", masks)
     said = ", ".join(f"{images.name} and {masks.name}" for images, masks in found.values())
-    reasons = [f"folders {said}, paired by name", *_bare(parts, set(found), f"{next(iter(found.values()))[1].name}")]
+    left = {split: folder for split, folder in parts.items() if folder not in [folder for folder, _ in several]}
+    beside_name = next((masks.name for _, masks in found.values()), "")
+    reasons = [f"folders {said}, paired by name", *_bare(left, set(found), beside_name, problems)]
     suffix = description.mask_suffix
-    return Found("folder", reasons, {s: paired(*folders, suffix, reasons) for s, folders in found.items()})
+    return Found("folder", reasons, {s: paired(*folders, problems, suffix, reasons) for s, folders in found.items()})
 
 
-def _together(root: Path, description: Description) -> Found | None:
+def _together(root: Path, description: Description, problems: Problems) -> Found | None:
     """Images and masks side by side, in one folder or one per split: ``a.jpg`` and ``a_mask.png``."""
     if description.images != description.masks:
         return None
@@ -116,29 +134,24 @@ def _together(root: Path, description: Description) -> Found | None:
     suffix = description.mask_suffix
     parts = {} if description.splits else _split_folders(folder)
     reasons = ["images and masks side by side, paired by name"]
-    splits = {split: items for split, sub in parts.items() if (items := paired_within(sub, suffix, reasons))}
+    splits = {split: items for split, sub in parts.items() if (items := paired_within(sub, problems, suffix, reasons))}
     if splits:
-        return Found("folder", [*reasons, *_bare(parts, set(splits), "masks beside its images")], splits)
-    items = paired_within(folder, suffix, reasons)
-    if not items:
-        return None
-    lists = description.splits or lists_of(folder)
-    if lists:
-        return Found("folder", [*reasons, f"split lists {', '.join(lists.values())}"], by_lists(folder, items, lists))
-    return Found("folder", reasons, {"": items})
+        bare = _bare(parts, set(splits), "masks beside its images", problems)
+        return Found("folder", [*reasons, *bare], splits)
+    items = paired_within(folder, problems, suffix, reasons)
+    return _divided(folder, items, description, reasons, problems) if items else None
 
 
-def _bare(parts: dict[str, Path], found: set[str], what: str) -> list[str]:
-    """What is said of a test split without masks.
-
-    Raises:
-        DataError: another split has none.
-    """
+def _bare(parts: dict[str, Path], found: set[str], what: str, problems: Problems) -> list[str]:
+    """What is said of a test split without masks; another split without any is a problem."""
     bare = [(split, folder) for split, folder in parts.items() if split not in found and holds_images(folder)]
     lost = [folder for split, folder in bare if split != "test"]
     if lost:
-        raise DataError(f"{lost[0]}: holds images, but no masks, unlike the other split ({what}); add them, or move it")
-    return [f"{folder.name} has no masks and is left out" for _, folder in bare]
+        problems.report(
+            "unpaired", f"{lost[0]}: holds images, but no masks, unlike the other split ({what})",
+            "add them, or move it", lost,
+        )  # fmt: skip
+    return [f"{folder.name} has no masks and is left out" for split, folder in bare if split == "test"]
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

@@ -41,7 +41,7 @@ def recognise_hf_datasets(root: Path, description: Description, problems: Proble
     if others:
         reasons.append(f"other columns are not read: {first_few(others, 8)}")
     masks = [Cell(*place, columns[1]) for places in cells.values() for place in places]
-    classes, encoding = count_classes(root, description, masks, reasons)
+    classes, encoding = count_classes(root, description, masks, reasons, problems)
     splits = {split: _items(split, places, columns, encoding) for split, places in cells.items()}
     return Found("hf_datasets", reasons, splits, classes, handles=("values", "ignore"))
 

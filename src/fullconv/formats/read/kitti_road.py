@@ -40,7 +40,7 @@ def recognise_kitti_road(root: Path, description: Description, problems: Problem
     return Found(
         "kitti_road",
         reasons,
-        {"": listed(pairs, images, masks)},
+        {"": listed(pairs, images, masks, problems)},
         ClassSet(("background", kind), ((255, 0, 0), (255, 0, 255))),
         MaskEncoding(colours={(255, 0, 0): 0, (255, 0, 255): 1}, void_colours=((0, 0, 0),)),
         public=public,

@@ -52,7 +52,7 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
     files = [pair for pairs in found.values() for pair in pairs]
     if not files:
         return None
-    names, source = _class_names(root, [path for path, _ in files], [content for _, content in files])
+    names, source = _class_names(root, [path for path, _ in files], [content for _, content in files], problems)
     ids = {name: index for index, name in enumerate(names)}
     skipped: list[str] = []
     splits = {
@@ -129,12 +129,14 @@ def _content(path: Path) -> Any:
         raise DataError(f"{path}: not readable JSON ({error}); save it again") from error
 
 
-def _class_names(root: Path, paths: Sequence[Path], contents: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], str]:
+def _class_names(
+    root: Path, paths: Sequence[Path], contents: Sequence[dict[str, Any]], problems: Problems
+) -> tuple[tuple[str, ...], str]:
     """The classes, and where they come from."""
     places = dict.fromkeys((root, *(path.parent for path in paths), root.parent))
     listing = next((folder / LISTING for folder in places if (folder / LISTING).is_file()), names_file(root))
     if listing is not None:
-        return tuple(name for name in class_names(listing) if name != UNLABELLED), f"those of {listing.name}"
+        return tuple(name for name in class_names(listing, problems) if name != UNLABELLED), f"those of {listing.name}"
     labels = {str(shape.get("label")) for content in contents for shape in content["shapes"]}
     return (BACKGROUND, *sorted(labels - {BACKGROUND, UNLABELLED})), "the labels found, sorted, after the background"
 

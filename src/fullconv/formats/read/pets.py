@@ -69,7 +69,7 @@ def recognise_pets(root: Path, description: Description, problems: Problems) -> 
     for split, name in (("train", "trainval.txt"), ("val", "test.txt")):
         if (notes / name).is_file():
             rows = [line.split() for line in lines(notes / name) if not line.startswith("#")]
-            splits[split] = listed([(f"{row[0]}.jpg", f"{row[0]}.png") for row in rows], images, masks)
+            splits[split] = listed([(f"{row[0]}.jpg", f"{row[0]}.png") for row in rows], images, masks, problems)
             kinds |= {row[0]: (_breed(row[0]), SPECIES.get(row[2], "") if len(row) > 2 else "") for row in rows}
     given = description.class_set()
     by_kind = given is not None and bool({_plain(name) for name in given.names} & set().union(*kinds.values()))

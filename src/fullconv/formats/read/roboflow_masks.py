@@ -29,7 +29,7 @@ def recognise_roboflow_masks(root: Path, description: Description, problems: Pro
                 f"{folder / LISTING}: has other classes than {first / LISTING}; export the two as one version"
             )
     parts = {split: folder for split, folder in folders.items() if holds_images(folder)} or {"": root}
-    splits = {split: items for split, folder in parts.items() if (items := paired_within(folder, SUFFIX))}
+    splits = {split: items for split, folder in parts.items() if (items := paired_within(folder, problems, SUFFIX))}
     if not splits:
         raise DataError(f"{first}: no images found; expected a.jpg and a{SUFFIX}.png beside {LISTING}")
     reasons = [f"{LISTING} beside images and *{SUFFIX}.png: Roboflow's semantic masks, {len(values)} classes"]

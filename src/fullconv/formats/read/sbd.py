@@ -44,7 +44,7 @@ def recognise_sbd(root: Path, description: Description, problems: Problems) -> F
     folder = sbd_folder(root)
     if folder is None:
         return None
-    splits = {split: sbd_items(folder, split) for split in ("train", "val")}
+    splits = {split: sbd_items(folder, split, problems) for split in ("train", "val")}
     where = "img and cls" if folder == root else f"{folder.relative_to(root)}/img and cls"
     reasons = [
         f"{where}, with .mat files: the Semantic Boundaries Dataset, VOC's 21 classes, no pixel is void",
@@ -64,7 +64,7 @@ def sbd_folder(root: Path) -> Path | None:
     return None
 
 
-def sbd_items(folder: Path, split: str) -> list[Item]:
+def sbd_items(folder: Path, split: str, problems: Problems) -> list[Item]:
     """The items of ``train.txt`` or ``val.txt``.
 
     Raises:
@@ -74,5 +74,5 @@ def sbd_items(folder: Path, split: str) -> list[Item]:
     if not listing.is_file():
         raise DataError(f"{listing}: no such file; SBD's lists train.txt and val.txt lie beside img and cls, add them")
     names = [(f"{name}.jpg", f"{name}.mat") for name in lines(listing)]
-    items = listed(names, folder / "img", folder / "cls")
+    items = listed(names, folder / "img", folder / "cls", problems)
     return [replace(item, labels=SbdLabels(item.mask)) for item in items]

@@ -57,9 +57,10 @@ def recognise_sift_flow(root: Path, description: Description, problems: Problems
         raise DataError(f"{images / sets[0]}: no images found; unpack SiftFlowDataset.zip again")
     pairs = [(path.name, f"{path.stem}.mat") for path in pictures]
     items = [
-        replace(item, labels=SiftFlowLabels(item.mask)) for item in listed(pairs, images / sets[0], labels / sets[0])
+        replace(item, labels=SiftFlowLabels(item.mask))
+        for item in listed(pairs, images / sets[0], labels / sets[0], problems)
     ]
-    names = _names(items[0].mask)
+    names = _names(items[0].mask) if items else SIFT_FLOW_NAMES
     reasons = [
         f"Images and SemanticLabels: SIFT Flow, {len(names)} semantic classes as its files name them, 0 is unlabelled",
         f"left out where present, for their label maps are empty: {', '.join(UNANNOTATED)}",

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.data.dataset import Item
-from fullconv.errors import DataError
+from fullconv.errors import DataError, first_few
+from fullconv.files import leads_outside
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
 from fullconv.formats.problems import Problems
-from fullconv.formats.read.base import SPLIT_NAMES, Found, lines, listed
+from fullconv.formats.read.base import SPLIT_NAMES, Found, lines, listed, readings, report_outside
 from fullconv.formats.read.exports import by_subset
 from fullconv.formats.read.names import spot
 from fullconv.formats.survey import Contents, contents_of
@@ -57,23 +58,23 @@ def recognise_voc(root: Path, description: Description, problems: Problems) -> F
     found = {path.stem: path for path in sorted(lists.glob("*.txt"))}
     if not found:
         return None  # a plain folder, as labelme2voc writes it
-    names = {split: _stems(found[split]) for split, _ in SPLIT_NAMES if split in found}
+    names = {split: _stems(found[split], images, problems) for split, _ in SPLIT_NAMES if split in found}
     hidden = "test" in names and not all(spot(masks / f"{name}.png") for name in names["test"])
     if hidden or not names.get("test"):  # VOC keeps the masks of its later test sets
         names.pop("test", None)
     reasons: list[str] = []
     if not names and "trainval" in found:
-        names[""] = _stems(found["trainval"])
+        names[""] = _stems(found["trainval"], images, problems)
     elif not names and not {split for split, _ in SPLIT_NAMES} & set(found):
-        names = {name: _stems(path) for name, path in found.items()}  # default.txt, valid.txt, ...
+        names = {name: _stems(path, images, problems) for name, path in found.items()}  # default.txt, valid.txt, ...
     splits: dict[str, Sequence[Item]] = {
-        split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks)
+        split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks, problems)
         for split, stems in names.items()
     }
     if not {"", "train", "val", "test"} & set(splits):
         splits = by_subset(splits, reasons)
     items = [item for members in splits.values() for item in members]
-    classes, encoding, said = _classes(root, items, description)
+    classes, encoding, said = _classes(root, items, description, problems)
     reasons.insert(0, f"JPEGImages, SegmentationClass and ImageSets/Segmentation: PASCAL VOC{said}")
     if encoding.colours:
         reasons.append("RGB masks, in VOC's colours")
@@ -81,7 +82,9 @@ def recognise_voc(root: Path, description: Description, problems: Problems) -> F
         reasons.append("test.txt is left out: its masks are not there")
     more = root / "SegmentationClassAug"
     if more.is_dir():
-        splits["train"] = _with_sbd(splits.get("train", ()), set(names.get("val", ())), lists, images, more, reasons)
+        listing = next((lists / name for name in AUGMENTED_LISTS if (lists / name).is_file()), None)
+        held_back, own = set(names.get("val", ())), splits.get("train", ())
+        splits["train"] = _with_sbd(own, held_back, listing, images, more, reasons, problems)
     return Found("voc", reasons, splits, classes, encoding, public=classes is VOC_CLASSES)
 
 
@@ -95,7 +98,9 @@ def is_voc(root: Path, items: Sequence[Item]) -> bool:
     return next(root.glob(OWN_LIST), None) is not None or (notes.is_file() and OWN_WORDS in head_of(notes))
 
 
-def _classes(root: Path, items: Sequence[Item], description: Description) -> tuple[ClassSet | None, MaskEncoding, str]:
+def _classes(
+    root: Path, items: Sequence[Item], description: Description, problems: Problems
+) -> tuple[ClassSet | None, MaskEncoding, str]:
     """VOC's classes for VOC's own images and ids; else those of ``dataset.yaml`` or of a list beside; else None.
 
     RGB masks are read by VOC's rule of colours, where all of their colours are that rule's.
@@ -105,7 +110,7 @@ def _classes(root: Path, items: Sequence[Item], description: Description) -> tup
     ids = [value for item in items[:PROBED] for value in _ids(item.mask)]
     if given is not None:
         classes, said = given, f"'s form, {len(given)} classes of dataset.yaml"
-    elif listing is not None and (names := class_names(listing)) != VOC_NAMES:
+    elif listing is not None and (names := class_names(listing, problems)) not in (VOC_NAMES, ()):
         classes, said = ClassSet(names), f"'s form, {len(names)} classes of {listing.name}, licence not known"
     elif is_voc(root, items) and all(value in (*range(len(VOC_NAMES)), 255) for value in ids):
         classes, said = VOC_CLASSES, f", {len(VOC_NAMES)} classes, 255 is void"
@@ -145,33 +150,31 @@ def _colours(mask: Path) -> list[Colour]:
 
 
 def _with_sbd(
-    own: Sequence[Item], val: set[str], lists: Path, images: Path, masks: Path, reasons: list[str]
-) -> list[Item]:
-    """Training items of VOC and SBD together, less VOC's val."""
-    listing = next((lists / name for name in AUGMENTED_LISTS if (lists / name).is_file()), None)
+    own: Sequence[Item], val: set[str], listing: Path | None, images: Path, masks: Path, reasons: list[str],
+    problems: Problems,
+) -> list[Item]:  # fmt: skip
+    """Training items of VOC and SBD together, less VOC's val; by a list of them if there is one."""
     found = {path.stem for path in masks.glob("*.png")}
-    wanted = _stems(listing) if listing else sorted(found | {item.id for item in own})
     by_name = {item.id: item for item in own}
-    items, bare = [], 0
-    for name in wanted:
-        image = images / f"{name}.jpg"
-        if name in val:
-            continue
-        if not image.is_file() and listing is None:
-            bare += 1
-        elif not image.is_file():
-            raise DataError(f"{listing}: {name} has no image in {images.name}; add it, or take it off the list")
-        elif name in found:
-            items.append(Item(name, image, masks / f"{name}.png"))
-        elif name in by_name:
-            items.append(by_name[name])
-        else:
-            raise DataError(f"{listing}: {name} has no mask in {masks.name}; add it, or take it off the list")
+    wanted = _stems(listing, images, problems) if listing else sorted(found | set(by_name))
+    wanted = [name for name in wanted if name not in val]
+    bare = [name for name in wanted if not (images / f"{name}.jpg").is_file()]
+    without = [name for name in wanted if name not in bare and name not in found and name not in by_name]
+    if listing:
+        for missing, what, folder in ((bare, "image", images), (without, "mask", masks)):
+            if missing:
+                text = f"{listing}: {first_few(missing)} has no {what} in {folder.name}"
+                problems.report("unpaired", text, "add it, or take it off the list")
     source = listing.name if listing else "its file names and VOC's train list"
     reasons.append(f"SegmentationClassAug: SBD's masks join training ({source}), less VOC's val")
-    if bare:
-        reasons.append(f"{bare} masks of SegmentationClassAug have no image in JPEGImages and are left out")
-    return items
+    if bare and not listing:
+        reasons.append(f"{len(bare)} masks of SegmentationClassAug have no image in JPEGImages and are left out")
+    left_out = {*bare, *without}
+    return [
+        Item(name, images / f"{name}.jpg", masks / f"{name}.png") if name in found else by_name[name]
+        for name in wanted
+        if name not in left_out
+    ]
 
 
 def _image_name(images: Path, stem: str) -> str:
@@ -180,7 +183,20 @@ def _image_name(images: Path, stem: str) -> str:
     return next((there.name for name in names if (there := spot(images / name)) is not None), f"{stem}.jpg")
 
 
-def _stems(listing: Path) -> list[str]:
-    """Names of a list; of ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` the first one's."""
-    names = [Path(line.split()[0]) for line in lines(listing)]
-    return [name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name for name in names]
+def _stems(listing: Path, images: Path, problems: Problems) -> list[str]:
+    """Names of a list; of ``/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png`` the first one's.
+
+    Of a path only the name counts; it may begin on another machine, but not climb.
+    """
+    entries = list[str]()
+    with problems.catching("lists"):
+        entries = lines(listing)
+    climbing = [entry for entry in entries if leads_outside(entry.lstrip("/"))]
+    report_outside(listing, climbing, problems)
+    stems = []
+    for entry in (entry for entry in entries if entry not in climbing):
+        whole, first = (
+            name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name for name in map(Path, readings(entry))
+        )
+        stems.append(whole if whole == first or spot(images / _image_name(images, whole)) else first)
+    return stems

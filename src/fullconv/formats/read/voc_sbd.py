@@ -32,8 +32,8 @@ def recognise_voc_sbd(root: Path, description: Description, problems: Problems) 
     if sbd is None:
         return None
     voc = max(vocs, key=lambda folder: folder.name)
-    own, val = (_voc_items(voc, split) for split in ("train", "val"))
-    contours = {split: sbd_items(sbd, split) for split in ("train", "val")}
+    own, val = (_voc_items(voc, split, problems) for split in ("train", "val"))
+    contours = {split: sbd_items(sbd, split, problems) for split in ("train", "val")}
     held_back = {item.id for item in val}
     union = {item.id: item for item in (*contours["train"], *contours["val"], *own) if item.id not in held_back}
     taken = {item.id for item in contours["train"]}
@@ -62,12 +62,12 @@ def _is_voc(folder: Path) -> bool:
     return all(part.is_dir() for part in parts)
 
 
-def _voc_items(voc: Path, split: str) -> list[Item]:
+def _voc_items(voc: Path, split: str, problems: Problems) -> list[Item]:
     listing = voc / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not listing.is_file():
         raise DataError(f"{listing}: no such file; VOC's train.txt and val.txt are both needed, unpack VOC again")
     names = [(f"{name}.jpg", f"{name}.png") for name in lines(listing)]
-    return listed(names, voc / "JPEGImages", voc / "SegmentationClass")
+    return listed(names, voc / "JPEGImages", voc / "SegmentationClass", problems)
 
 
 def _below(root: Path) -> list[Path]:

@@ -39,7 +39,7 @@ def recognise_webdataset(root: Path, description: Description, problems: Problem
     samples = [sample for _, rows in shards for sample in rows]
     if not samples:
         raise DataError(f"{root}: its {len(shards)} shards hold no sample; expected <key>.jpg and <key>.seg.png")
-    classes, encoding = count_classes(root, description, [sample.mask for sample in samples], reasons)
+    classes, encoding = count_classes(root, description, [sample.mask for sample in samples], reasons, problems)
     splits: dict[str, list[Item]] = {}
     for number, (split, rows) in enumerate(shards):
         splits.setdefault(split, []).extend(_item(sample, number, encoding) for sample in rows)
