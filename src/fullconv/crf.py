@@ -87,7 +87,7 @@ def dense_crf(probabilities: np.ndarray, image: np.ndarray, crf: CRF | None = No
         ``q_i(l) <- softmax_l(log p_i(l) + sum_m w_m sum_j k~_m(i, j) q_j(l))``
 
     The smoothness kernel is exact. The appearance kernel is exact up to :data:`EXACT_PIXELS` pixels; above, it is
-    filtered on a permutohedral lattice (docs/refine.md gives its measured error).
+    filtered on a permutohedral lattice (docs/crf.md gives its measured error).
 
     Args:
         probabilities: of each class, float ``[classes, height, width]``, 0 to 1.

@@ -31,7 +31,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
     """What a model file says of itself, without reading its weights.
 
     Raises:
-        UsageError, ModelFileError: as :meth:`Segmenter.load`.
+        UsageError, ModelFileError: as :meth:`fullconv.Segmenter.load`.
     """
     from safetensors import SafetensorError, safe_open
 

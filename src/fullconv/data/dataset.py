@@ -68,12 +68,12 @@ class Item:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What :func:`open_dataset` found.
+    """What :func:`fullconv.open_dataset` found.
 
     Attributes:
         name: the folder's name.
         root: where it lies.
-        layout: ``folder``, ``voc``, ``camvid``, ``kitti_road`` or ``shapes``.
+        layout: what it was taken for: a page of docs/layouts, or ``shapes``.
         reasons: why it was taken for that, and every rule that was applied; one line each.
         classes: names, colours and ignored id of its label maps.
         encoding: how its mask files are read.

@@ -76,7 +76,7 @@ class GdalReader:
         return False
 
     def read(self, rows: slice, columns: slice) -> Block:
-        """As :meth:`RasterReader.read`."""
+        """As :meth:`fullconv.images.raster.RasterReader.read`."""
         window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         try:
             with rasterio.Env(GDAL_CACHEMAX=CACHE):

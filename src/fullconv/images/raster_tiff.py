@@ -103,7 +103,7 @@ class TiffReader:
         return all(mapped is not None for mapped in self._mapped)
 
     def read(self, rows: slice, columns: slice) -> Block:
-        """As :meth:`RasterReader.read`."""
+        """As :meth:`fullconv.images.raster.RasterReader.read`."""
         try:
             planes = [self._window(index, rows, columns) for index in range(len(self._pages))]
         except DAMAGE as error:

@@ -35,7 +35,7 @@ def upsample_dice(
     ``(sum(p t) + smooth) / (sum(p) + sum(t) - sum(p t) + smooth)``.
 
     Args:
-        logits, labels, ignore_index, align_corners, crop: as for :func:`upsample_cross_entropy`.
+        logits, labels, ignore_index, align_corners, crop: as for :func:`fullconv.ops.loss.upsample_cross_entropy`.
         jaccard: Jaccard instead of Dice.
         smooth: added above and below, in pixels.
 
@@ -43,7 +43,7 @@ def upsample_dice(
         A scalar, float32 (float64 for float64); 0 with a zero gradient when every pixel is ignored.
 
     Raises:
-        ValueError: as :func:`upsample_cross_entropy`.
+        ValueError: as :func:`fullconv.ops.loss.upsample_cross_entropy`.
 
     Source: Milletari et al., "V-Net", arXiv:1606.04797, with the denominator not squared; Rahman & Wang, "Optimizing
     Intersection-Over-Union in Deep Neural Networks for Image Segmentation" (2016).
