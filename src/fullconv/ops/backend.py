@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from types import ModuleType
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from fullconv.geometry import Window
+from fullconv.ops import reference, strips
+from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 
 VARIABLE = "FULLCONV_OPS"
 NAMES = ("reference", "strips", "cpu", "triton")
 
 
-def backend_for(tensor: Tensor) -> ModuleType:
-    """The module with ``softmax_sums``, ``argmax`` and ``confusion`` for tensors like this one.
+class Backend(Protocol):
+    """What every backend computes; :mod:`fullconv.ops.reference` says it in the plainest PyTorch."""
+
+    def softmax_sums(self, logits: Tensor, labels: Tensor, terms: SoftmaxTerms, /) -> SoftmaxSums:
+        """Summed softmax loss of the enlarged logits and its divisor, and the gradient where ``terms`` asks for it."""
+
+    def argmax(
+        self, logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool, /
+    ) -> tuple[Tensor, Tensor | None]:
+        """Labels ``n H W`` (uint8, or int32 above 256 classes) and, if wanted, the probability of each, float32."""
+
+    def confusion(
+        self, prediction: Tensor, target: Tensor, classes: int, ignore_index: int, /
+    ) -> tuple[Tensor, list[int]]:
+        """int64 counts ``[classes, classes]``, rows the truth, and what lies outside: ``[targets outside, one of them,
+        predictions outside, one of them]``."""
+
+
+def backend_for(tensor: Tensor) -> Backend:
+    """The backend for tensors like this one.
 
     ``triton`` for CUDA, ``cpu`` (numba) for the processor, ``strips`` (PyTorch) for float64 and any other device.
     ``FULLCONV_OPS=reference|strips|cpu|triton`` forces one.
@@ -25,15 +47,15 @@ def backend_for(tensor: Tensor) -> ModuleType:
     name = os.environ.get(VARIABLE) or _natural(tensor)
     if name not in NAMES:
         raise ValueError(f"{VARIABLE} must be one of {', '.join(NAMES)}, found {name!r}; unset it to choose by device")
-    if name == "cpu":
-        import fullconv.ops.cpu.run as module
-    elif name == "triton":
-        import fullconv.ops.triton.run as module  # type: ignore[no-redef]
-    elif name == "strips":
-        import fullconv.ops.strips as module  # type: ignore[no-redef]
-    else:
-        import fullconv.ops.reference as module  # type: ignore[no-redef]
-    return module
+    if name == "cpu":  # each is imported when first wanted: numba and triton take a second
+        from fullconv.ops.cpu import run as cpu
+
+        return cpu
+    if name == "triton":
+        from fullconv.ops.triton import run as triton
+
+        return triton
+    return strips if name == "strips" else reference
 
 
 def _natural(tensor: Tensor) -> str:

@@ -38,7 +38,7 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignor
     if prediction.device != target.device:
         raise ValueError(f"prediction is on {prediction.device}, target on {target.device}; bring them together")
     counts, outside = backend_for(target).confusion(prediction, target, num_classes, ignore_index)
-    for name, number, example in (("target", *outside[:2]), ("prediction", *outside[2:])):
+    for name, (number, example) in (("target", outside[:2]), ("prediction", outside[2:])):
         if number:
             raise ValueError(
                 f"{name} holds id {example} and {number} pixels outside the classes in all; "

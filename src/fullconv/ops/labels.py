@@ -63,5 +63,7 @@ def upsample_argmax(
         raise ValueError(f"size must be (height, width) of at least 1x1, found {tuple(size)}")
     window = full_window(size, crop)
     with torch.autocast(logits.device.type, enabled=False):
-        labels, sure = backend_for(logits).argmax(logits.detach(), tuple(size), window, align_corners, confidence)
-    return (labels, sure) if confidence else labels
+        labels, sure = backend_for(logits).argmax(
+            logits.detach(), (size[0], size[1]), window, align_corners, confidence
+        )
+    return labels if sure is None else (labels, sure)

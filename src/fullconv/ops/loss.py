@@ -108,6 +108,7 @@ def upsample_ohem(
     window = checked(logits, labels, weight, crop)
     terms = SoftmaxTerms(window, align_corners, ignore_index, weight, 0.0, 0.0, gradient=False, pixel_losses=True)
     losses = backend_for(logits).softmax_sums(logits.detach(), labels, terms).pixel_losses
+    assert losses is not None  # they were asked for
     labels = widened(labels)
     counted = (labels != ignore_index).flatten()
     order = torch.where(counted, losses.flatten(), -1).sort(descending=True, stable=True).indices

@@ -20,6 +20,7 @@ import numpy as np
 
 from fullconv.ops.cpu.maths import LN2, LOG2E, LOWEST, exp2, f32, i32, kernel, log2, u64
 from fullconv.ops.cpu.rows import add_row, enlarge, mix, read_row, shrink
+from fullconv.ops.cpu.targets import count_smoothing, pick, read_targets, subtract_smoothing, subtract_targets
 
 SEGMENT = 128  # lanes worked on at once: their exponentials of all classes stay in the first cache
 
@@ -116,71 +117,6 @@ def _fold(both, low, carried):
 
 
 @kernel
-def _read_targets(
-    labels, pixel, first, count, ignore_index, classes, weight, weight_sum, smoothing, target, hard, soft
-):
-    """Each lane's label (-1 where it counts for nothing) and its shares of the loss.
-
-    Returns how many count, the sum of their class weights, and the column of a label outside the classes, or -1.
-    """
-    counted, summed, bad = 0, 0.0, -1
-    rest, spread = f32(1 - smoothing), f32(smoothing / classes) * weight_sum
-    for i in range(count):
-        column = pixel[first + i]
-        target[i], hard[i], soft[i] = i32(-1), f32(0), f32(0)
-        if column < 0:
-            continue
-        label = np.int64(labels[u64(column)])
-        if label == ignore_index:
-            continue
-        if label < 0 or label >= classes:
-            bad = column
-            continue
-        own = weight[u64(label)]
-        target[i], hard[i], soft[i] = i32(label), rest * own, rest * own + spread
-        counted += 1
-        summed += own
-    return counted, summed, bad
-
-
-@kernel
-def _pick(upper, lower, fraction, first, count, target, picked):
-    """The score of each lane's own label."""
-    for i in range(count):
-        picked[i] = f32(0)
-        if target[i] >= 0:
-            label = u64(target[i])
-            picked[i] = (f32(1) - fraction) * upper[label, first + i] + fraction * lower[label, first + i]
-
-
-@kernel
-def _subtract_targets(target, share, fraction, first, count, both, low):
-    """The one-hot part of the gradient."""
-    for i in range(count):
-        if target[i] >= 0:
-            label = u64(target[i])
-            both[label, first + i] -= share[i]
-            low[label, first + i] -= fraction * share[i]
-
-
-@kernel
-def _count_smoothing(target, fraction, smooth, first, count, counted, counted_low):
-    for i in range(count):
-        if target[i] >= 0:
-            counted[first + i] += smooth
-            counted_low[first + i] += fraction * smooth
-
-
-@kernel
-def _subtract_smoothing(weight, counted, counted_low, both, low):
-    """The even part of the smoothed target: the same for all classes but for their weights."""
-    for c in range(both.shape[0]):
-        for i in range(both.shape[1]):
-            both[c, i] -= weight[c] * counted[i]
-            low[c, i] -= weight[c] * counted_low[i]
-
-
-@kernel
 def _write_map(pixel, first, count, loss, row):
     for i in range(count):
         if pixel[first + i] >= 0:
@@ -258,7 +194,7 @@ def softmax_task(
                 f = row_fraction[y]
                 for s in range(0, lanes, SEGMENT):
                     first, count = u64(s), u64(min(SEGMENT, lanes - s))
-                    pixels, summed, bad = _read_targets(
+                    pixels, summed, bad = read_targets(
                         labels[y], pixel[b], first, count, ignore_index, classes, weight, weight_sum, smoothing,
                         target, hard, soft,
                     )  # fmt: skip
@@ -266,7 +202,7 @@ def softmax_task(
                         bad_row, bad_column = y, bad
                     pixel_weight += summed
                     if pixels > 0:
-                        _pick(upper, lower, f, first, count, target, picked)
+                        pick(upper, lower, f, first, count, target, picked)
                         mix(upper_max, lower_max, f, first, count, bound)
                         _exponentials(upper, lower, first, count, f, bound, powers, total)
                         if _count_strange(total, count) > 0:
@@ -280,15 +216,15 @@ def softmax_task(
                             share[:] = hard
                         loss_sum += _sum(loss, count)
                         if wanted:
-                            _subtract_targets(target, share, f, first, count, both, low)
+                            subtract_targets(target, share, f, first, count, both, low)
                             _gather_back(powers, factor, f, first, count, both, low)
                             if smoothing > 0:
-                                _count_smoothing(target, f, smooth, first, count, counted, counted_low)
+                                count_smoothing(target, f, smooth, first, count, counted, counted_low)
                         if mapped:
                             _write_map(pixel[b], first, count, loss, loss_map[y])
             if wanted:
                 if smoothing > 0:
-                    _subtract_smoothing(weight, counted, counted_low, both, low)
+                    subtract_smoothing(weight, counted, counted_low, both, low)
                 _fold(both, low, carried)
                 shrink(carried, fraction[b], left, block, row)
                 if interval == begin:

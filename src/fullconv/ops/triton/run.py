@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward, softmax_forward
 from fullconv.ops.triton.pieces import Pieces, softmax_gradient, worthwhile
 
+P = ParamSpec("P")
 T = TypeVar("T")
 PIXELS, CLASSES, CELLS = 128, 16, 16
 COUNTED, MOST_BINS = 1024, 4096
@@ -55,13 +56,13 @@ class Reads(NamedTuple):
         return cls(axis.low.int(), axis.high.int(), axis.fraction, edges[0], edges[1], longest, pieces)
 
 
-def _on_its_device(function: Callable[..., T]) -> Callable[..., T]:
+def _on_its_device(function: Callable[Concatenate[Tensor, P], T]) -> Callable[Concatenate[Tensor, P], T]:
     """Triton launches on the current GPU; make that the one that holds the tensors."""
 
     @functools.wraps(function)
-    def run(first: Tensor, *others: Any) -> T:
+    def run(first: Tensor, /, *others: P.args, **named: P.kwargs) -> T:
         with torch.cuda.device(first.device) if first.is_cuda else contextlib.nullcontext():
-            return function(first, *others)
+            return function(first, *others, **named)
 
     return run
 
