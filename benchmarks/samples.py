@@ -122,7 +122,7 @@ def measure(files: list[Path] | None, rounds: int) -> dict[str, dict[str, list[f
                 return floats(sample.image), torch.from_numpy(sample.labels.copy()).long()
 
             def theirs(epoch: int, index: int, reference: Reference = reference, items: list = items) -> object:
-                return reference(items[index].image, items[index].mask)
+                return reference(items[index].image.files[0], items[index].annotation.files[0])
 
             contestants: dict[str, Callable[[int, int], object]] = {
                 "fullconv": ours, "fullconv + floats": ours_floats, "fullconv --cache": cached,

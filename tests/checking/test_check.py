@@ -61,7 +61,7 @@ def test_every_item_is_read_once_and_counted(make_folder: Make, monkeypatch: pyt
 
     def counted(spec: DatasetSpec, item: Item) -> Any:
         with lock:
-            seen.append(item.image.stem)
+            seen.append(item.image.path.stem)
         return decode(spec, item)
 
     monkeypatch.setattr(reading, "read_with_values", counted)

@@ -94,7 +94,7 @@ def test_fix_repairs_what_can_be_fixed_and_never_touches_the_input(make_folder: 
     for item in [*spec.split("train")[1:], *spec.split("val")]:
         index = int(item.id.removeprefix("scene_"))
         assert np.array_equal(read_sample(spec, item).labels, truth(index))
-        assert item.image.read_bytes() == (root / "images" / item.image.name).read_bytes()
+        assert item.image.path.read_bytes() == (root / "images" / item.image.path.name).read_bytes()
     smoothed = read_sample(spec, spec.split("train")[0]).labels
     assert (smoothed == truth(0)).mean() > 0.99
     with Image.open(root / "masks" / "scene_0.png") as raw:
@@ -117,7 +117,7 @@ def test_fix_brings_values_to_ids(make_folder: Make, tmp_path: Path) -> None:
             labels = read_sample(spec, item).labels
             wrong = (labels != (truth(int(item.id[-1])) > 0)).mean()
             assert wrong == 0 if item.id != "scene_1" else wrong < 0.02
-            with Image.open(item.mask) as mask:
+            with Image.open(item.annotation.path) as mask:
                 assert set(np.unique(np.asarray(mask))) <= {0, 1}
 
 

@@ -16,7 +16,10 @@ from PIL import Image
 import fullconv.checking.remembered as module
 from fullconv.checking.check import check
 from fullconv.checking.remembered import check_once
+from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage
 from fullconv.formats.open import open_dataset
+from fullconv.formats.read.sbd import SbdLabels
 from fullconv.spec import Values
 from tests.builders.folders import Make
 
@@ -137,11 +140,8 @@ def test_problems_and_damaged_records_are_read_again(root: Path, tmp_path: Path)
     assert not record.exists()
 
 
-def test_labels_in_other_files_count_too(root: Path, tmp_path: Path) -> None:
-    """A source of labels may name a file that is neither the item's image nor its mask."""
-
-    class Source:
-        def __init__(self, path: Path) -> None:
-            self.inner = [{"file": path}]
-
-    assert list(module._paths_in(Source(tmp_path / "a.mat"))) == [tmp_path / "a.mat"]
+def test_labels_in_other_files_count_too(tmp_path: Path) -> None:
+    """An annotation may lie in a file that is no mask."""
+    item = Item("a", FileImage(tmp_path / "img" / "a.jpg"), SbdLabels(tmp_path / "cls" / "a.mat"))
+    files = {tmp_path / "img" / "a.jpg", tmp_path / "img", tmp_path / "cls" / "a.mat", tmp_path / "cls"}
+    assert set(module._files(item)) == files

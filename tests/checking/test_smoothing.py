@@ -20,7 +20,8 @@ def test_nearest_colour_looks_around_first(make_folder: Make) -> None:
     mask[:, 8:12] = (200, 0, 0)
     mask[:, 7], mask[:, 12] = (90, 0, 0), (120, 0, 0)
     mask[:, 25:] = (110, 0, 0)
-    decoded = decode_strays(MaskFile(root, "colour", mask), open_dataset(root))
+    spec = open_dataset(root)
+    decoded = decode_strays(MaskFile(root, "colour", mask), spec.encoding, spec.classes)
     assert decoded is not None
     assert decoded.smoothed()
     assert int(decoded.stray.sum()) == 20

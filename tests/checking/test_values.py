@@ -33,7 +33,7 @@ def test_a_stated_range_wins_and_is_judged(tmp_path: Path) -> None:
         assert all("range: [200, 3999]" in fix for _, fix in judge_range(spec, report.values))
     assert np.array_equal(
         read_sample(spec, spec.splits["val"][0]).image,
-        np.rint(255.0 * tifffile.imread(spec.splits["val"][0].image) / 4000),
+        np.rint(255.0 * tifffile.imread(spec.splits["val"][0].image.path) / 4000),
     )
 
 

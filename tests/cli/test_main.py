@@ -102,7 +102,7 @@ def test_a_bad_file_is_one_line_from_workers_too(workers: str, make_folder: Make
     built = fullconv.build_model("fcn32s", 5, "resnet10t")
     fullconv.Segmenter(built, fullconv.open_dataset(data).classes, fullconv.Preprocessing()).save(model)
     item = fullconv.open_dataset(data).split("val")[0]
-    item.image.write_bytes(item.image.read_bytes()[:300])
+    item.image.path.write_bytes(item.image.path.read_bytes()[:300])
     assert run(["evaluate", str(model), str(data), "--workers", workers]) == 3
     assert "damaged or truncated" in complaint(capsys)
 

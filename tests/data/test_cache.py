@@ -55,8 +55,8 @@ def test_it_is_built_once_and_again_when_a_file_changes(data: Path, tmp_path: Pa
     decoded(spec)
     monkeypatch.undo()
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
-    image = spec.split("train")[0].image
-    shutil.copyfile(spec.split("train")[1].image, image)
+    image = spec.split("train")[0].image.path
+    shutil.copyfile(spec.split("train")[1].image.path, image)
     os.utime(image, ns=(1, 1))
     same(spec, decoded(spec))
     assert len(built(tmp_path)) == 1
@@ -75,7 +75,7 @@ def test_processes_that_ask_at_once_build_one(data: Path, tmp_path: Path, monkey
 
 def test_nothing_is_left_of_one_that_failed(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
     spec = open_dataset(data)
-    image = spec.split("train")[2].image
+    image = spec.split("train")[2].image.path
     whole = image.read_bytes()
     image.write_bytes(whole[:100])
     with pytest.raises(DataError, match="damaged or truncated"):

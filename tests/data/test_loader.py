@@ -69,7 +69,7 @@ def test_evaluation_reads_everything_once_in_order(workers: int) -> None:
     loader = EvalBatches(EvalData(SPEC, SPEC.split("val")), 2, workers)
     batches = list(loader)
     assert [batch.ids for batch in batches] == [["shapes_000010", "shapes_000011"], ["shapes_000012"]]
-    image, labels = SPEC.shapes.draw(11)
+    image, labels = SPEC.splits["val"][1].image.shapes.draw(11)
     assert np.array_equal(batches[0].pixels[1].permute(1, 2, 0), image)
     assert np.array_equal(batches[0].labels[1], labels)
 

@@ -97,7 +97,8 @@ def test_occlusion_noise_and_bands() -> None:
 
 def test_fields_come_from_a_name() -> None:
     spec = open_dataset("shapes:num_classes=12,height=40,width=50,objects=3-6,noise=2.5,train=7")
-    assert spec.shapes == Shapes(num_classes=12, height=40, width=50, objects=(3, 6), noise=2.5, train=7)
+    scene = spec.splits["val"][0].image
+    assert scene.shapes == Shapes(num_classes=12, height=40, width=50, objects=(3, 6), noise=2.5, train=7)
     assert len(spec.classes) == 12
     assert len(spec.split("train")) == 7
     for wrong, words in [

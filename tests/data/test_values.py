@@ -20,7 +20,7 @@ from tests.builders.bands import MASK, Draw, folder, levels, nodata_and_inf, ref
 def test_range_is_percentiles_of_train_alone(tmp_path: Path) -> None:
     root = folder(tmp_path / "data", reflectance)
     spec = open_dataset(root)
-    pooled = [tifffile.imread(item.image).reshape(-1, 3) for item in spec.splits["train"]]
+    pooled = [tifffile.imread(item.image.path).reshape(-1, 3) for item in spec.splits["train"]]
     expected = np.percentile(np.concatenate(pooled), (0.1, 99.9), axis=0).T
     assert spec.values is not None
     assert np.allclose(spec.values.range, expected, rtol=1e-5)
@@ -29,7 +29,7 @@ def test_range_is_percentiles_of_train_alone(tmp_path: Path) -> None:
     assert "percentiles 0.1 and 99.9 of all 5 images of train" in said(spec)
     assert open_dataset(root).values == spec.values
     (val,) = spec.splits["val"]
-    write(val.image, np.full((32, 32, 3), 60_000, np.uint16))
+    write(val.image.path, np.full((32, 32, 3), 60_000, np.uint16))
     assert open_dataset(root).values == spec.values
 
 
@@ -63,7 +63,7 @@ def test_bytes_stored_wider_keep_their_values(tmp_path: Path) -> None:
     spec = open_dataset(folder(tmp_path / "data", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.int32)))
     assert spec.values == Values(((0, 255),))
     item = spec.splits["train"][0]
-    assert np.array_equal(read_sample(spec, item).image, tifffile.imread(item.image))
+    assert np.array_equal(read_sample(spec, item).image, tifffile.imread(item.image.path))
 
 
 @pytest.mark.parametrize("stated", ["dataset.yaml", "tag"])
@@ -105,7 +105,7 @@ def test_nodata_of_8_bit_images(tmp_path: Path) -> None:
 
 def test_mixed_kinds_are_refused_by_name(tmp_path: Path) -> None:
     root = folder(tmp_path / "data", reflectance)
-    names = [item.image for item in open_dataset(root).splits["train"]]
+    names = [item.image.path for item in open_dataset(root).splits["train"]]
     write(names[0], np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(DataError, match=rf"images of different values.*{names[0].name} holds uint8|holds uint16"):
         open_dataset(root)
@@ -138,7 +138,7 @@ def test_a_range_of_bytes_for_bytes_and_no_other(tmp_path: Path) -> None:
     (root / "dataset.yaml").write_text("range: [0, 100]\n")
     spec = open_dataset(root)
     item = spec.splits["train"][0]
-    assert np.array_equal(read_sample(spec, item).image, np.rint(np.asarray(Image.open(item.image)) * 255.0 / 100))
+    assert np.array_equal(read_sample(spec, item).image, np.rint(np.asarray(Image.open(item.image.path)) * 255.0 / 100))
     (root / "dataset.yaml").write_text("range: [0, 4000]\n")
     with pytest.raises(DataError, match="holds 8-bit values, where the range"):
         open_dataset(root)
@@ -147,7 +147,7 @@ def test_a_range_of_bytes_for_bytes_and_no_other(tmp_path: Path) -> None:
 def test_mixture_has_one_range(tmp_path: Path) -> None:
     a, b = folder(tmp_path / "a", reflectance), folder(tmp_path / "b", lambda r: reflectance(r) * 2)
     spec = open_dataset(f"{a}+{b}")
-    pooled = [tifffile.imread(item.image)[..., 0].ravel() for item in spec.splits["train"]]
+    pooled = [tifffile.imread(item.image.path)[..., 0].ravel() for item in spec.splits["train"]]
     assert spec.values is not None
     assert np.allclose(spec.values.range[0], np.percentile(np.concatenate(pooled), (0.1, 99.9)), rtol=1e-5)
     (a / "dataset.yaml").write_text("range: [0, 4000]\n")

@@ -37,7 +37,7 @@ def test_scores_are_those_of_predictions_at_full_resolution(workers: int) -> Non
     scores = fullconv.evaluate(segmenter, DATA, workers=workers)
     truths, guesses, losses = [], [], []
     for item in DATA.split("val"):
-        image, labels = DATA.shapes.draw(item.index)
+        image, labels = item.image.shapes.draw(item.image.index)
         truths.append(labels)
         guesses.append(segmenter.predict(image).labels)
         with torch.no_grad():
@@ -75,7 +75,7 @@ def test_absent_classes_are_named(tmp_path: Path) -> None:
     segmenter.network.score["8"].bias.data[0] = 1e4  # always background
     only = shapes_dataset(Shapes(height=8, width=8, train=1, val=1))
     scores = fullconv.evaluate(segmenter, only, workers=0)
-    present = set(np.unique(only.shapes.draw(1)[1])) | {0}
+    present = set(np.unique(only.splits["val"][0].image.shapes.draw(1)[1])) | {0}
     assert set(scores.absent) == {name for k, name in enumerate(DATA.classes.names) if k not in present}
 
 
@@ -84,7 +84,7 @@ def test_a_crf_refines_what_is_scored_and_what_is_predicted(tmp_path: Path, caps
     scores = fullconv.evaluate(segmenter, DATA, crf=CRF(iterations=3), workers=0)
     matches = []
     for item in DATA.split("val"):
-        image, labels = DATA.shapes.draw(item.index)
+        image, labels = item.image.shapes.draw(item.image.index)
         refined = segmenter.predict(image, crf=CRF(iterations=3), probabilities=True)
         assert refined.probabilities.shape == (5, *labels.shape)
         assert (refined.labels != segmenter.predict(image).labels).any()
@@ -94,7 +94,7 @@ def test_a_crf_refines_what_is_scored_and_what_is_predicted(tmp_path: Path, caps
     assert scores.loss == pytest.approx(plain.loss)
     assert scores.pixel_accuracy != plain.pixel_accuracy
     segmenter.save(tmp_path / "m.safetensors")
-    Image.fromarray(DATA.shapes.draw(0)[0]).save(tmp_path / "a.png")
+    Image.fromarray(DATA.splits["val"][0].image.shapes.draw(0)[0]).save(tmp_path / "a.png")
     model = str(tmp_path / "m.safetensors")
     assert run(["predict", model, str(tmp_path / "a.png"), "--out", str(tmp_path / "plain")]) == 0
     assert run(["predict", model, str(tmp_path / "a.png"), "--crf", "--out", str(tmp_path / "crf")]) == 0

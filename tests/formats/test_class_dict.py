@@ -70,12 +70,12 @@ def test_grey_masks_of_class_dict(make_folder: Make) -> None:
     (root / "class_dict.csv").write_text("name,r,g,b\nroad,255,255,255\nbackground,0,0,0\n")
     spec = open_dataset(root)
     item = spec.split("train")[0]
-    with Image.open(item.mask) as picture:
+    with Image.open(item.annotation.path) as picture:
         road = np.asarray(picture) == 255
     np.testing.assert_array_equal(read_sample(spec, item).labels == 0, road)
-    Image.fromarray(road).save(item.mask)  # one bit
+    Image.fromarray(road).save(item.annotation.path)  # one bit
     np.testing.assert_array_equal(read_sample(open_dataset(root), item).labels == 0, road)
-    Image.fromarray(road.astype(np.uint8) * 255).save(item.mask)
+    Image.fromarray(road.astype(np.uint8) * 255).save(item.annotation.path)
     (root / "class_dict.csv").write_text("name,r,g,b\nroad,255,0,255\nbackground,0,0,0\n")
     with pytest.raises(DataError, match="is 255 a class or unlabelled"):
         open_dataset(root)

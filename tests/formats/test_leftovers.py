@@ -184,5 +184,7 @@ def test_shards_of_no_split_beside_others(
     spec = open_dataset(shards)
     assert said in spec.reasons
     assert {split: len(items) for split, items in spec.splits.items()} == counts
-    first = {item.id for split, items in spec.splits.items() for item in items if "train-0.tar" in str(item.image)}
+    first = {
+        item.id for split, items in spec.splits.items() for item in items if "train-0.tar" in str(item.image.where)
+    }
     assert first == ({"0", "1"} if "train-0.tar" in names else set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_every_format_opens_as_pillow_opens_it(kind: str, tmp_path: Path) -> Non
     values = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     file = tmp_path / "picture"
     Image.fromarray(values).save(file, format=kind)
-    memory = cast(Path, EncodedFile(file.read_bytes(), "memory"))
+    memory = EncodedFile(file.read_bytes(), "memory")
     with Image.open(file) as theirs, open_image(file) as ours, open_image(memory) as inside:
         assert (ours.format, ours.mode, ours.size) == (theirs.format, theirs.mode, theirs.size)
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
@@ -65,7 +65,7 @@ def test_an_array_shorter_than_its_header_takes_no_memory(memory: bool, tmp_path
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (20_000, 20_000, 3)})
     (tmp_path / "a.npy").write_bytes(buffer.getvalue())
-    path = cast(Path, EncodedFile(buffer.getvalue(), "memory", ".npy")) if memory else tmp_path / "a.npy"
+    path = EncodedFile(buffer.getvalue(), "memory", ".npy") if memory else tmp_path / "a.npy"
     with little_memory(), pytest.raises(DataError, match="more than its"):
         open_array(path)
     np.savez(tmp_path / "b.npy.npz", a=np.zeros(3))

@@ -59,8 +59,8 @@ def test_five_bands_are_trained_scored_and_predicted(trained: tuple[Path, fullco
     assert segmenter.preprocessing.values.fill == (114,) * 5  # 255 times the mean of ImageNet's means
     scores = fullconv.evaluate(segmenter, root, workers=0)
     item = spec.splits["val"][0]
-    stored = tifffile.imread(item.image)
-    from_file, from_array = segmenter.predict(item.image), segmenter.predict(stored)
+    stored = tifffile.imread(item.image.path)
+    from_file, from_array = segmenter.predict(item.image.path), segmenter.predict(stored)
     assert np.array_equal(from_file.labels, from_array.labels)
     assert np.array_equal(from_file.image, read_sample(spec, item).image)
     assert np.mean(from_file.labels == MASK) == pytest.approx(scores.pixel_accuracy)

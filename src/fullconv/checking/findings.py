@@ -191,8 +191,8 @@ class CheckReport:
 
 def file_name(spec: DatasetSpec, item: Item) -> str:
     """The item's image relative to the data set's folder; its id where it has no file."""
-    if not item.image.name:
+    if not item.image.files:
         return item.id
-    inside = item.image.is_relative_to(spec.root)
-    name = (item.image.relative_to(spec.root) if inside else item.image).as_posix()
+    path = item.image.files[0]
+    name = (path.relative_to(spec.root) if path.is_relative_to(spec.root) else path).as_posix()
     return name if item.block < 0 else f"{name}: {item.id}"

@@ -15,9 +15,11 @@ import numpy as np
 from fullconv.checking.findings import CheckReport, FindingKind, file_name
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.sources import FileMask
 from fullconv.errors import DataError, FullconvError, UsageError
 from fullconv.formats.convert import convert
 from fullconv.images.mask_reading import read_mask
+from fullconv.spec import ClassSet
 
 LEFT_OUT: dict[FindingKind, str] = {
     "unreadable": "unreadable",
@@ -75,15 +77,14 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class NearestColours:
-    """The labels of a mask with smoothed edges, by the nearest colour or value of the classes around each pixel."""
+class NearestColours(FileMask):
+    """A mask with smoothed edges, by the nearest colour or value of the classes around each pixel."""
 
-    spec: DatasetSpec
-    mask: Path
+    classes: ClassSet = field(kw_only=True)
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
-        decoded = decode_strays(read_mask(self.mask), self.spec)
+        decoded = decode_strays(read_mask(self.path), self.encoding, self.classes)
         assert decoded is not None  # only masks that could be decoded are called smoothed
         return decoded.nearest().astype(np.uint8 if ignore_index <= 255 else np.int32)
 
@@ -135,7 +136,10 @@ def _kept(report: CheckReport, fixed: Fixed) -> DatasetSpec:
             if finding.kind in LEFT_OUT:
                 reasons.setdefault((split, id(item)), LEFT_OUT[finding.kind])
             elif finding.kind == "smoothed":
-                smoothed[id(item)] = dataclasses.replace(item, labels=NearestColours(spec, item.mask))
+                mask = item.annotation
+                assert isinstance(mask, FileMask)  # no other is found smoothed
+                source = NearestColours(mask.path, mask.encoding, classes=spec.classes)
+                smoothed[id(item)] = dataclasses.replace(item, annotation=source)
                 changed[id(item)] = finding.pixels
         if finding.kind == "leak":
             leaked = {id(item) for _, (_, item) in finding.pairs}

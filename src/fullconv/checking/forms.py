@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from fullconv.checking.findings import CheckReport, SplitItem, file_name
 from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.sources import EncodedMask, FileMask
 from fullconv.data.turning import WORDS, turning
 from fullconv.errors import DataError, first_few
 from fullconv.formats.survey import Contents, palettes_count, stated, summed_up
-from fullconv.images.encoded import EncodedLabels
 from fullconv.images.files import open_image
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import contradiction, value_ids
@@ -35,33 +35,29 @@ class Form:
 
 def form_of(spec: DatasetSpec, item: Item) -> Form:
     """What is said of an item that could be read; only masks that may have gaps or palettes are read again."""
-    if spec.shapes is not None:
-        return Form()
-    turned = turning(item)
-    source = item.labels
-    encoding = source.encoding if isinstance(source, EncodedLabels) else spec.encoding
-    if source is not None and not isinstance(source, EncodedLabels):
+    turned, source = turning(item), item.annotation
+    if not isinstance(source, FileMask | EncodedMask):
         return Form(turned)
     try:
-        found = _contents(source, item)
+        found = _contents(source)
     except DataError:
         return Form(turned)
     if found is None:
         return Form(turned)
     shown: Mapping[int, Colour] = {}
-    if palettes_count(encoding) and found.mask.kind == "palette":
-        ids = value_ids(found.mask, encoding, len(spec.classes), spec.classes.ignore_index)
+    if palettes_count(source.encoding) and found.mask.kind == "palette":
+        ids = value_ids(found.mask, source.encoding, len(spec.classes), spec.classes.ignore_index)
         shown = {v: colour for v, colour in stated(found).items() if ids.get(v) != spec.classes.ignore_index}
     return Form(turned, bool(found.has & {"missing", "no data"}), shown)
 
 
-def _contents(source: EncodedLabels | None, item: Item) -> Contents | None:
-    path = source.member.file() if source is not None else item.mask
+def _contents(source: FileMask | EncodedMask) -> Contents | None:
+    path = source.file()
     if not is_tiff(path) and path.suffix.lower() != ".npy":
         with open_image(path) as picture:
             if picture.mode != "P":
                 return None
-        path = source.member.file() if source is not None else item.mask
+        path = source.file()
     return summed_up(read_mask(path))
 
 
@@ -94,4 +90,4 @@ def judge_forms(report: CheckReport, places: Sequence[SplitItem], forms: Sequenc
 
 
 def _name(item: Item) -> str:
-    return str(item.mask if item.labels is None else item.id)
+    return str(item.annotation.where if isinstance(item.annotation, FileMask) else item.id)

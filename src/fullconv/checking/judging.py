@@ -15,6 +15,7 @@ from fullconv.checking.forms import Form, judge_forms
 from fullconv.checking.reading import Fingerprint
 from fullconv.checking.values import judge_range
 from fullconv.data.dataset import DatasetSpec
+from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import first_few
 from fullconv.formats.read.base import SPLIT_NAMES, image_files
 from fullconv.formats.read.pairing_rules import MASK_ENDINGS
@@ -244,9 +245,17 @@ def unlisted_files(spec: DatasetSpec, named: set[Path]) -> list[tuple[Path, list
     """
     if spec.layout not in ONE_MASK_PER_IMAGE:
         return []
-    items = [item for split in spec.splits.values() for item in split if item.labels is None and item.pixels is None]
-    used = {path for item in items for path in (item.image, item.mask)}
-    folders = {"image": sorted({item.image.parent for item in items}), "mask": sorted({i.mask.parent for i in items})}
+    pairs = [
+        (item.image.path, item.annotation.path)
+        for items in spec.splits.values()
+        for item in items
+        if isinstance(item.image, FileImage) and isinstance(item.annotation, FileMask)
+    ]
+    used = {path for pair in pairs for path in pair}
+    folders = {
+        "image": sorted({image.parent for image, _ in pairs}),
+        "mask": sorted({mask.parent for _, mask in pairs}),
+    }
     if set(folders["image"]) & set(folders["mask"]):
         return []
     left = {
@@ -254,7 +263,7 @@ def unlisted_files(spec: DatasetSpec, named: set[Path]) -> list[tuple[Path, list
         for kind, paths in folders.items()
     }
     stems = {kind: {path.stem for path in paths} for kind, paths in left.items()}
-    served = {item.image.stem + ending for item in items for ending in MASK_ENDINGS}  # by another mask of theirs
+    served = {image.stem + ending for image, _ in pairs for ending in MASK_ENDINGS}  # by another mask of theirs
     listed = {
         "image": {stem.removesuffix(ending) for stem in stems["mask"] for ending in MASK_ENDINGS},
         "mask": {stem + ending for stem in stems["image"] for ending in MASK_ENDINGS},

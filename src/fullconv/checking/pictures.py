@@ -10,7 +10,8 @@ from PIL import Image
 
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import read_item_pixels, read_sample
+from fullconv.data.loader import read_sample
+from fullconv.data.sources import FileMask
 from fullconv.draw import as_rgb, colorize, overlay
 from fullconv.errors import DataError
 from fullconv.images.mask_reading import read_mask
@@ -34,7 +35,7 @@ def sample_pictures(spec: DatasetSpec, item: Item) -> list[str]:
 def image_picture(spec: DatasetSpec, item: Item) -> str:
     """The image alone; empty where it cannot be read."""
     try:
-        image = read_sample(spec, item).image if spec.shapes is not None else read_item_pixels(spec, item).image
+        image = item.image.read(spec.channels, 1, spec.values).image
     except DataError:
         return ""
     return data_uri(_small(as_rgb(image)))
@@ -46,17 +47,17 @@ def fault_pictures(spec: DatasetSpec, item: Item) -> list[str]:
 
 
 def _mask_picture(spec: DatasetSpec, item: Item) -> str:
-    ignore = spec.classes.ignore_index
-    if item.labels is not None:
+    ignore, source = spec.classes.ignore_index, item.annotation
+    if not isinstance(source, FileMask):
         try:
-            return data_uri(colorize(_small(item.labels.read(len(spec.classes), ignore)), spec.classes))
+            return data_uri(colorize(_small(source.label_map(len(spec.classes), ignore)), spec.classes))
         except DataError:
             return ""
     try:
-        mask = read_mask(item.mask)
+        mask = read_mask(source.path)
     except DataError:
         return ""
-    decoded = decode_strays(mask, spec)
+    decoded = decode_strays(mask, source.encoding, spec.classes)
     if decoded is None:
         return data_uri(_small(as_rgb(mask.stored))) if mask.kind == "colour" else ""
     labels = _small(np.where(decoded.stray, ignore, decoded.labels))

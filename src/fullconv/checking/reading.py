@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +13,14 @@ from fullconv.checking.findings import FaultKind
 from fullconv.checking.forms import Form, form_of
 from fullconv.checking.smoothing import decode_strays, smoothed_share
 from fullconv.checking.values import ValueCounts, read_with_values
-from fullconv.data.annotations import Drawing
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import read_sample, refuse_unlabelled, void_where
-from fullconv.data.mixing import Relabelled
+from fullconv.data.loader import refuse_unlabelled, void_where
+from fullconv.data.sources import FileMask
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError
-from fullconv.images.files import open_image
 from fullconv.images.mask_file import LossyMask, UnfitMask
 from fullconv.images.mask_reading import read_mask
-from fullconv.images.masks import MaskQuestion, read_labels
-from fullconv.images.tiff_image import tiff_header
+from fullconv.images.masks import MaskQuestion
 
 FIXES: dict[FaultKind, str] = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
@@ -96,7 +92,7 @@ class Inspection:
 def inspect(spec: DatasetSpec, item: Item) -> Inspection:
     """Read an item; never raises for bad data."""
     faults: list[Fault] = []
-    encoding = _stored_as(spec, item)
+    encoding = item.annotation.stored_as()
     image, labels, values = _read_both(spec, item, faults)
     if image is not None and labels is not None and image.shape[:2] != labels.shape:
         faults.append(_size_fault(item, image.shape, labels.shape))
@@ -114,9 +110,6 @@ def _read_both(
     spec: DatasetSpec, item: Item, faults: list[Fault]
 ) -> tuple[np.ndarray | None, np.ndarray | None, ValueCounts | None]:
     """Image and labels, each None where it cannot be read, and the image's values counted."""
-    if spec.shapes is not None:
-        sample = read_sample(spec, item)
-        return sample.image, sample.labels, None
     image = labels = blank = values = None
     try:
         image, blank, values = read_with_values(spec, item)
@@ -124,10 +117,7 @@ def _read_both(
         faults.append(Fault("unreadable", str(error)))
     classes, ignore = len(spec.classes), spec.classes.ignore_index
     try:
-        if item.labels is not None:
-            labels = item.labels.read(classes, ignore)
-        else:
-            labels = read_labels(item.mask, spec.encoding, classes, ignore)
+        labels = item.annotation.label_map(classes, ignore)
     except DataError as error:
         faults.append(_mask_fault(spec, item, error, None if image is None else image.shape[:2]))
         return image, None, values
@@ -145,22 +135,22 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
 
     A mask of another size than the image's (``size``) is that first: no fix of its values would help.
     """
-    text = str(error)
+    text, source = str(error), item.annotation
     kind: FaultKind = next((kind for sort, kind in KINDS.items() if isinstance(error, sort)), "unreadable")
-    if item.labels is not None:
+    if not isinstance(source, FileMask):
         return Fault(kind, text)
     try:
-        mask = read_mask(item.mask)
+        mask = read_mask(source.path)
     except DataError:
         return Fault(kind, text)
     if size is not None and mask.size != size:
         return _size_fault(item, size, mask.size)
     if kind == "undecided":
         return Fault(kind, text)
-    decoded = decode_strays(mask, spec)
+    decoded = decode_strays(mask, source.encoding, spec.classes)
     if decoded is None:
         return Fault("colours" if mask.kind == "colour" else "form", text)
-    if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not spec.encoding.values):
+    if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not source.encoding.values):
         return Fault("ids", text)
     count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
     sorts = len(np.unique(stray, axis=0))
@@ -169,7 +159,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
     row, column = (int(places[0]) for places in np.nonzero(decoded.stray))
     first = tuple(int(value) for value in stray[0]) if coloured else int(stray[0, 0])
     line = (
-        f"{item.mask}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} that "
+        f"{source.path}: smoothed edges: {count:,} pixels ({count / decoded.stray.size:.2%}) of {sorts} {what} that "
         f"stand for no class, such as {first} at row {row}, column {column}, near those of the classes"
     )
     return Fault("smoothed", line, count)
@@ -177,34 +167,6 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
 
 def _size_fault(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> Fault:
     return Fault("size", size_line(item, image, mask))
-
-
-def _stored_as(spec: DatasetSpec, item: Item) -> str:
-    """How an item's labels are stored, in words."""
-    if spec.shapes is not None:
-        return "drawn with the scene"
-    if isinstance(item.labels, Relabelled):  # of a mixture
-        return "drawn with the scene" if item.labels.shapes is not None else _stored_as(spec, item.labels.item)
-    if isinstance(item.labels, Drawing):
-        return f"outlines, drawn as {item.labels.tool} does"
-    if item.labels is not None:
-        return "read by the layout's own rule, not as mask files of ids"
-    return _file_kind(item.mask)
-
-
-def _file_kind(path: Path) -> str:
-    if path.suffix.lower() == ".npy":
-        return "array (.npy)"
-    header = tiff_header(path)
-    if header is not None and not (header.plain and header.pages == 1):
-        many = f"{header.pages} pages" if header.pages > 1 else f"{header.samples} band{'s' * (header.samples > 1)}"
-        return f"{many} of {header.dtype} (TIFF)"
-    try:
-        with open_image(path) as image:
-            depth = "grey, 16 bits" if image.mode.startswith("I") else _DEPTHS.get(image.mode, image.mode)
-            return f"{depth} ({image.format})"
-    except DataError:
-        return "unreadable"
 
 
 def _fingerprint(image: np.ndarray, labels: np.ndarray) -> Fingerprint:

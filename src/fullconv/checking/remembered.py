@@ -36,7 +36,7 @@ def check_once(spec: DatasetSpec, splits: Sequence[str]) -> tuple[CheckReport, s
     program. It is taken only where that is the same. Its findings name no items, and the images'
     values are not counted in it; ``fullconv check`` always reads.
     """
-    if spec.shapes is not None:  # drawn as fast as looked up
+    if not any(item.files for split in splits for item in spec.splits.get(split, ())):  # drawn as fast as looked up
         return check(spec, splits), ""
     started = time.time()
     digest, newest = _digest(spec, splits)
@@ -58,7 +58,7 @@ def _digest(spec: DatasetSpec, splits: Sequence[str]) -> tuple[str, float]:
     chosen = [(split, item) for split in splits for item in spec.splits.get(split, ())]
     rules = (
         [getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "splits"],
-        [(split, item.id, item.source, item.labels, item.pixels) for split, item in chosen],
+        [(split, item.id, item.source, item.image, item.annotation) for split, item in chosen],
     )
     try:
         digest = hashlib.sha256(pickle.dumps((_program(), rules)))
@@ -74,25 +74,9 @@ def _digest(spec: DatasetSpec, splits: Sequence[str]) -> tuple[str, float]:
 
 def _files(item: Item) -> Iterator[Path]:
     """The files that an item is read from, and their folders, which change when files come and go."""
-    for path in (item.image, item.mask, *_paths_in(item.labels), *_paths_in(item.pixels)):
-        if path.name:
-            yield path
-            yield path.parent
-
-
-def _paths_in(value: Any) -> Iterator[Path]:
-    """Every path in a source of labels or pixels."""
-    if isinstance(value, Path):
-        yield value
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _paths_in(entry)
-    elif isinstance(value, dict):
-        yield from _paths_in(list(value.values()))
-    elif hasattr(value, "__dict__") and not isinstance(value, type):
-        yield from _paths_in(list(vars(value).values()))
-    elif dataclasses.is_dataclass(value):  # with slots
-        yield from _paths_in([getattr(value, field.name) for field in dataclasses.fields(value)])
+    for path in item.files:
+        yield path
+        yield path.parent
 
 
 @cache

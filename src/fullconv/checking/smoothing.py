@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.data.dataset import DatasetSpec
 from fullconv.errors import DataError
+from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import MaskFile
 from fullconv.images.masks import by_colour, colour_ids, looked_up, see_through, value_ids
+from fullconv.spec import ClassSet
 
 CLOSE_COLOUR = 24
 """A colour at most this far (Euclid, of 255) from a class's is a blurred version of it, however large its area."""
@@ -79,16 +80,16 @@ class Decoded:
         return labels
 
 
-def decode_strays(mask: MaskFile, spec: DatasetSpec) -> Decoded | None:
-    """A mask by the data set's encoding, unknown pixels marked; None where it is neither colours that are named nor
+def decode_strays(mask: MaskFile, encoding: MaskEncoding, classes: ClassSet) -> Decoded | None:
+    """A mask by its encoding, unknown pixels marked; None where it is neither colours that are named nor
     numbers."""
-    encoding, ignore = spec.encoding, spec.classes.ignore_index
+    ignore = classes.ignore_index
     known: Mapping[Any, int]
     try:
         shown = mask.packed() if by_colour(mask, encoding) else None
         numbers = mask.grey_values() if shown is None else shown
         known = colour_ids(encoding, ignore) if shown is not None else (
-            value_ids(mask, encoding, len(spec.classes), ignore)
+            value_ids(mask, encoding, len(classes), ignore)
         )  # fmt: skip
     except DataError:
         return None

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import read_item_pixels
 from fullconv.data.values import stored_image
 from fullconv.images.values import Band, BoolArray, bands_of, blank_of
 
@@ -112,9 +111,9 @@ def read_with_values(spec: DatasetSpec, item: Item) -> tuple[np.ndarray, BoolArr
         DataError: it cannot be read.
     """
     if spec.values is None or not spec.values.range:
-        image, blank = read_item_pixels(spec, item)
+        image, blank = item.image.read(spec.channels, 1, spec.values)
         return image, blank, _of_bytes(image, blank)
-    bands = list(bands_of(stored_image(item, spec.channels), spec.channels, spec.values, item.image))
+    bands = list(bands_of(stored_image(item, spec.channels), spec.channels, spec.values, item.image.where))
     blank = blank_of(bands)
     image = np.stack([band.shown for band in bands], axis=2)
     return image, blank, _of_bands(bands, blank, spec.values.range)

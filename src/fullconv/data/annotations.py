@@ -115,13 +115,21 @@ class Drawing:
     overlap: Literal["order", "area"] = "order"
     image: Path | None = None
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image, which says how they are turned; the outlines are in memory."""
+        return () if self.image is None else (self.image,)
+
+    def stored_as(self) -> str:
+        return f"outlines, drawn as {self.tool} does"
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
 
         Raises:
             DataError: a mask that cannot be decoded.
         """
-        refuse_large(Path(self.where), self.size)  # it may come from a list, not from the image
+        refuse_large(self.where, self.size)  # it may come from a list, not from the image
         labels = np.full(self.size, _id(self.background, ignore_index), np.int32)
         masks = [(region.label, self.mask(region)) for region in self.regions]
         if self.overlap == "area":

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.dataset import AnnotationSource, DatasetSpec, ImageSource, Item
 from fullconv.data.loader import Sample, read_sample
 from fullconv.errors import FullconvError
 from fullconv.files import ORIGIN, cache_folder
@@ -48,9 +48,21 @@ class CachedArray:
 
 @dataclass(frozen=True)
 class CachedImage:
-    """An image of the cache."""
+    """An image of the cache, decoded from ``of``."""
 
     place: CachedArray
+    of: ImageSource
+
+    @property
+    def where(self) -> Path | str:
+        return self.of.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.place.path,)
+
+    def file(self) -> None:
+        """It is decoded already."""
 
     def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
         """As it was decoded; that a pixel holds nothing is in the labels already."""
@@ -63,11 +75,23 @@ class CachedImage:
 
 @dataclass(frozen=True)
 class CachedLabels:
-    """Labels of the cache."""
+    """Labels of the cache, decoded from ``of``."""
 
     place: CachedArray
+    of: AnnotationSource
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    @property
+    def where(self) -> Path | str:
+        return self.of.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.place.path,)
+
+    def stored_as(self) -> str:
+        return self.of.stored_as()
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """``[height, width]``."""
         return self.place.array()
 
@@ -79,14 +103,14 @@ def decoded(spec: DatasetSpec, progress: Callable[[int, int], None] | None = Non
     an older one of the same data is deleted then. Several processes may ask at once: one builds, the others wait.
 
     Args:
-        spec: any but ``shapes``, which is drawn faster than it is read.
+        spec: any; one without files (``shapes``) is drawn faster than it is read, and comes back as it is.
         progress: called with the items done and all.
 
     Raises:
         DataError: an item that cannot be read.
         FullconvError: the disk is, or would be, full.
     """
-    if spec.shapes is not None:
+    if not any(item.files for split in spec.splits.values() for item in split):
         return spec
     digests = {id(item): _digest(item) for split in spec.splits.values() for item in split}
     unique = {digests[id(item)]: item for split in spec.splits.values() for item in split}  # some are in two splits
@@ -108,8 +132,9 @@ def decoded(spec: DatasetSpec, progress: Callable[[int, int], None] | None = Non
     }
 
     def cached(item: Item) -> Item:
-        image, labels = places[digests[id(item)]]
-        return dataclasses.replace(item, pixels=CachedImage(image), labels=CachedLabels(labels), block=-1)
+        pixels, ids = places[digests[id(item)]]
+        image, labels = CachedImage(pixels, item.image), CachedLabels(ids, item.annotation)
+        return dataclasses.replace(item, image=image, annotation=labels, block=-1)
 
     splits = {name: [cached(item) for item in split] for name, split in spec.splits.items()}
     return dataclasses.replace(spec, splits=splits)
@@ -123,8 +148,8 @@ def _key(spec: DatasetSpec, digests: Iterable[str]) -> str:
 
 def _digest(item: Item) -> str:
     """One item: its names and sources, size and time of its files (not of fetched shards, which come and go)."""
-    digest = hashlib.sha256(pickle.dumps((item.source, item.id, item.labels, item.pixels)))
-    for path in (item.image, item.mask):
+    digest = hashlib.sha256(pickle.dumps((item.source, item.id, item.image, item.annotation)))
+    for path in item.files:
         digest.update(str(path).encode())
         if path.is_file() and not (path.parent / ORIGIN).is_file():
             status = path.stat()

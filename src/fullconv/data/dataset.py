@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from fullconv.data.shapes import Shapes
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.values import Pixels
 from fullconv.spec import ClassSet, Values
@@ -19,21 +19,30 @@ from fullconv.spec import ClassSet, Values
 VAL_FRACTION = 0.2
 
 
-class LabelSource(Protocol):
-    """What an item's labels come from, if not from a mask file: outlines, a table, a container file."""
+class ImageSource(Protocol):
+    """Where an item's image comes from: a file, a member of a container, a scene that is drawn."""
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
+    @property
+    def where(self) -> Path | str:
+        """What messages name."""
         ...
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        ...
 
-class ImageSource(Protocol):
-    """What an item's image comes from, if not from a file of its own."""
+    def file(self) -> ImageFile | None:
+        """The encoded image; None where there is none: drawn, or decoded already."""
+        ...
 
     def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
         """``channels`` channels, of other than 8-bit values by ``values``.
 
         It may be up to ``shrink`` (1, 2, 4, 8) times smaller, rounded up.
+
+        Raises:
+            DataError: it cannot be read.
         """
         ...
 
@@ -42,28 +51,54 @@ class ImageSource(Protocol):
         ...
 
 
+class AnnotationSource(Protocol):
+    """Where an item's annotation comes from: a mask file, outlines, a table, a member of a container, a scene."""
+
+    @property
+    def where(self) -> Path | str:
+        """What messages name."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from; none where it is in memory."""
+        ...
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        ...
+
+    def stored_as(self) -> str:
+        """How the labels are stored, in words."""
+        ...
+
+
 @dataclass(frozen=True)
 class Item:
-    """One image and its labels: two files, or sources that take the place of one or both.
+    """One image and its annotation.
 
-    For ``shapes``, which draws its scenes, ``index`` does.
+    Attributes:
+        id: its name in the data set.
+        image, annotation: where they come from.
+        source: which data set of a mixture it is from.
+        block: which part of a container it lies in (a shard, a row group); those of one block are read one after the
+            other.
     """
 
     id: str
-    image: Path = Path()
-    mask: Path = Path()
-    index: int = -1
-    labels: LabelSource | None = None
-    pixels: ImageSource | None = None
+    image: ImageSource
+    annotation: AnnotationSource
     source: int = 0
-    """Which data set of a mixture it is from."""
     block: int = -1
-    """Which part of a container it lies in (a shard, a row group): those of one block are read one after the other."""
 
     @property
-    def where(self) -> Path:
-        """The file to name in messages about the labels."""
-        return self.mask if self.labels is None else self.image
+    def files(self) -> tuple[Path, ...]:
+        """All that it is read from."""
+        return (*self.image.files, *self.annotation.files)
 
 
 @dataclass(frozen=True)
@@ -76,12 +111,11 @@ class DatasetSpec:
         layout: what it was taken for: a page of docs/layouts, or ``shapes``.
         reasons: why it was taken for that, and every rule that was applied; one line each.
         classes: names, colours and ignored id of its label maps.
-        encoding: how its mask files are read.
+        encoding: how its mask files are read, for who describes them; each of them knows its own.
         splits: items per split, in a fixed order.
         channels: channels of its images.
         values: how other than 8-bit values become bytes, and what holds nothing; None for 8-bit images.
         declared: whether the classes were stated (by the layout or a file), not counted from the masks.
-        shapes: the generator, for ``shapes``.
         labelled: of a mixture, per data set whether it labels each class; None otherwise.
         licence: terms of the public data set that comes in this layout; empty for none.
     """
@@ -95,7 +129,6 @@ class DatasetSpec:
     splits: Mapping[str, Sequence[Item]]
     channels: int = 3
     declared: bool = True
-    shapes: Shapes | None = None
     labelled: tuple[tuple[bool, ...], ...] | None = None
     licence: str = ""
     values: Values | None = None

@@ -88,6 +88,6 @@ def _with_groups(spec: DatasetSpec, groups: dict[str, list[int]]) -> DatasetSpec
     line += f"; {gone} images of parts that label none of them are left out" if gone else ""
     reasons = [*spec.reasons, line]
     return dataclasses.replace(
-        spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True, shapes=None,
+        spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True,
         labelled=rows or None, reasons=tuple(reasons),
     )  # fmt: skip

@@ -16,10 +16,6 @@ from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError, FullconvError, first_few
 from fullconv.images.encoding import UInt8Array
-from fullconv.images.files import image_size
-from fullconv.images.masks import read_labels
-from fullconv.images.pixels import read_pixels
-from fullconv.images.values import Pixels
 from fullconv.processes import raise_if_a_process_is_gone
 
 WINDOW = 8
@@ -70,32 +66,15 @@ def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]
     Raises:
         DataError: a file that cannot be read, or image and mask of different sizes.
     """
-    if spec.shapes is not None:
-        return Sample(item.id, *spec.shapes.draw(item.index))
     classes, ignore = len(spec.classes), spec.classes.ignore_index
-    labels = (
-        item.labels.read(classes, ignore) if item.labels else read_labels(item.mask, spec.encoding, classes, ignore)
-    )
+    labels = item.annotation.label_map(classes, ignore)
     refuse_unlabelled(spec, item, labels)
     factor = shrink((labels.shape[0], labels.shape[1])) if shrink else 1
-    image, blank = read_item_pixels(spec, item, factor)
-    height, width = image.shape[:2]
-    if factor > 1:
-        height, width = item.pixels.size() if item.pixels else image_size(item.image)
+    image, blank = item.image.read(spec.channels, factor, spec.values)
+    height, width = item.image.size() if factor > 1 else image.shape[:2]
     if (height, width) != labels.shape:
         raise DataError(size_line(item, (height, width), labels.shape))
     return Sample(item.id, image, labels if blank is None else void_where(blank, labels, ignore), item.source)
-
-
-def read_item_pixels(spec: DatasetSpec, item: Item, shrink: int = 1) -> Pixels:
-    """An item's image as a network sees it, perhaps ``shrink`` times smaller.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    if item.pixels:
-        return item.pixels.read(spec.channels, shrink, spec.values)
-    return read_pixels(item.image, spec.channels, shrink, spec.values)
 
 
 def void_where(blank: np.ndarray, labels: np.ndarray, ignore_index: int) -> np.ndarray:
@@ -116,8 +95,8 @@ def refuse_unlabelled(spec: DatasetSpec, item: Item, labels: np.ndarray) -> None
     wrong = [spec.classes.names[index] for index in np.flatnonzero((counts > 0) & ~known)]
     if wrong:
         raise DataError(
-            f"{item.where}: shows {first_few(wrong)}, which 'labelled' in dataset.yaml does not name for this image; "
-            "add it there, or make these pixels unlabelled"
+            f"{item.annotation.where}: shows {first_few(wrong)}, which 'labelled' in dataset.yaml does not name for "
+            "this image; add it there, or make these pixels unlabelled"
         )
 
 

@@ -9,52 +9,44 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.shapes import Shapes
+from fullconv.data.dataset import AnnotationSource, DatasetSpec, Item
 from fullconv.data.values import join_values
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.masks import read_labels
-from fullconv.images.values import Pixels
-from fullconv.spec import ClassSet, Values
+from fullconv.spec import ClassSet
 
 
 @dataclass(frozen=True)
 class Relabelled:
-    """An item's labels with its own data set's ids turned into those of the mixture."""
+    """An annotation whose ids are turned into those of a mixture.
 
-    item: Item
-    encoding: MaskEncoding
+    Attributes:
+        annotation: with the ids of its own data set, which has ``own_classes`` classes and void ``own_ignore``.
+        table: the new id of each class.
+    """
+
+    annotation: AnnotationSource
     own_classes: int
     own_ignore: int
     table: tuple[int, ...]
-    shapes: Shapes | None
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    @property
+    def where(self) -> Path | str:
+        return self.annotation.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.annotation.files
+
+    def stored_as(self) -> str:
+        return self.annotation.stored_as()
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]`` of the mixture."""
-        if self.shapes is not None:
-            own = self.shapes.draw(self.item.index)[1]
-        elif self.item.labels is not None:
-            own = self.item.labels.read(self.own_classes, self.own_ignore)
-        else:
-            own = read_labels(self.item.mask, self.encoding, self.own_classes, self.own_ignore)
+        own = self.annotation.label_map(self.own_classes, self.own_ignore)
         table = np.full(self.own_ignore + 1, ignore_index, np.int32)
         table[: self.own_classes] = self.table
         return table[own].astype(np.uint8 if ignore_index <= 255 else np.int32)
-
-
-@dataclass(frozen=True)
-class DrawnScene:
-    """The image of a scene of ``shapes``."""
-
-    shapes: Shapes
-    index: int
-
-    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
-        return Pixels(self.shapes.draw(self.index)[0])
-
-    def size(self) -> tuple[int, int]:
-        return self.shapes.height, self.shapes.width
 
 
 def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
@@ -130,7 +122,7 @@ def renamed(spec: DatasetSpec, classes: ClassSet) -> DatasetSpec | None:
     }
     labelled = _labelled(spec, table, len(order))
     return dataclasses.replace(
-        spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True, shapes=None, labelled=labelled
+        spec, classes=classes, encoding=MaskEncoding(), splits=splits, declared=True, labelled=labelled
     )
 
 
@@ -181,6 +173,5 @@ def _labelled(spec: DatasetSpec, table: Sequence[int], count: int) -> tuple[tupl
 
 def relabelled(item: Item, source: int, spec: DatasetSpec, table: tuple[int, ...], name: str) -> Item:
     """An item of ``spec`` whose class ``i`` becomes ``table[i]``, as ``name`` of part ``source``."""
-    labels = Relabelled(item, spec.encoding, len(spec.classes), spec.classes.ignore_index, table, spec.shapes)
-    pixels = DrawnScene(spec.shapes, item.index) if spec.shapes else item.pixels
-    return dataclasses.replace(item, id=name, labels=labels, pixels=pixels, source=source)
+    annotation = Relabelled(item.annotation, len(spec.classes), spec.classes.ignore_index, table)
+    return dataclasses.replace(item, id=name, annotation=annotation, source=source)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from fullconv.errors import UsageError
-from fullconv.spec import ClassSet, Colour
+from fullconv.errors import DataError, UsageError
+from fullconv.images.values import Pixels
+from fullconv.spec import ClassSet, Colour, Values
 
 OUTLINES = ("disc", "square", "triangle", "ring", "cross", "star", "hexagon", "half_disc")
 COLOURS = ((230, 80, 70), (80, 160, 240), (250, 200, 60), (120, 210, 120))
@@ -181,6 +183,55 @@ class Shapes:
             mix = np.full((1, 3), 1 / 3)
         banded: np.ndarray = (image.astype(np.float32) @ mix.T.astype(np.float32)).round().astype(np.uint8)
         return banded
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene: image and labels, drawn when they are asked for."""
+
+    shapes: Shapes
+    index: int
+
+    @property
+    def where(self) -> str:
+        return f"shapes, scene {self.index}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return ()
+
+    def file(self) -> None:
+        """There is none."""
+
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """uint8 ``[height, width, bands]``, whatever ``shrink`` and ``values``.
+
+        Raises:
+            DataError: other ``channels`` than its bands.
+        """
+        if channels != self.shapes.bands:
+            raise DataError(
+                f"{self.where}: has {self.shapes.bands} channels, {channels} are expected; "
+                f"ask for shapes:bands={channels}"
+            )
+        return Pixels(_drawn(self.shapes, self.index)[0].copy())
+
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return self.shapes.height, self.shapes.width
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
+        return _drawn(self.shapes, self.index)[1].astype(np.uint8 if ignore_index <= 255 else np.int32)
+
+    def stored_as(self) -> str:
+        return "drawn with the scene"
+
+
+@lru_cache(maxsize=1)
+def _drawn(shapes: Shapes, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image and labels of a scene: whoever asks for one asks for the other next."""
+    return shapes.draw(index)
 
 
 SHAPE_CLASSES = Shapes().classes

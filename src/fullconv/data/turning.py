@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 from fullconv.data.annotations import Outlines
-from fullconv.data.dataset import Item, LabelSource
+from fullconv.data.dataset import AnnotationSource, Item
 from fullconv.data.mixing import Relabelled
+from fullconv.data.sources import EncodedMask, FileMask
 from fullconv.errors import DataError
-from fullconv.images.encoded import EncodedImage, EncodedLabels
 from fullconv.images.files import stored_size
 from fullconv.images.orientation import SWAPS
 
@@ -43,7 +43,8 @@ def turning(item: Item) -> str:
 
 def size_line(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> str:
     """The line about an image and labels of different sizes, ``(height, width, ...)``."""
-    line = f"{item.image}: is {image[1]}x{image[0]}, but its mask {item.where.name} is {mask[1]}x{mask[0]}"
+    name = PurePath(item.annotation.where).name
+    line = f"{item.image.where}: is {image[1]}x{image[0]}, but its mask {name} is {mask[1]}x{mask[0]}"
     advice = "export the mask at the image's size"
     if image[:2] == mask[1::-1]:
         of_image, of_mask = _of_image(item), _of_labels(item)
@@ -58,18 +59,15 @@ def size_line(item: Item, image: tuple[int, ...], mask: tuple[int, ...]) -> str:
 
 
 def _of_image(item: Item) -> int:
-    if isinstance(item.pixels, EncodedImage):
-        return stored_size(item.pixels.member.file())[1]
-    return stored_size(item.image)[1] if item.pixels is None and item.image.is_file() else 1
+    file = item.image.file()
+    return 1 if file is None else stored_size(file)[1]
 
 
 def _of_labels(item: Item) -> int | str:
     """The orientation of a mask; of outlines whether they were drawn on the image as stored or as shown."""
-    source: LabelSource | None = item.labels
+    source: AnnotationSource = item.annotation
     while isinstance(source, Relabelled):
-        item, source = source.item, source.item.labels
+        source = source.annotation
     if isinstance(source, Outlines):
         return STORED if source.turn() != 1 else SHOWN
-    if isinstance(source, EncodedLabels):
-        return stored_size(source.member.file())[1]
-    return stored_size(item.mask)[1] if item.mask != Path() and item.mask.is_file() else 1
+    return stored_size(source.file())[1] if isinstance(source, FileMask | EncodedMask) else 1

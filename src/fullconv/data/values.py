@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, FullconvError, UsageError
-from fullconv.images.encoded import EncodedImage
 from fullconv.images.stored import Kind, Stored, kind_of, read_wide
 from fullconv.images.values import bands_of, refuse_other_type
 from fullconv.spec import Values
@@ -41,17 +41,15 @@ def with_values(
     Raises:
         DataError: some images hold bytes and some other values, or none of a sample holds a finite one.
     """
-    if spec.shapes is not None:
-        return spec
     try:
         given = Values(tuple(stated), tuple(nodata))
         kinds = _kinds(spec, channels is not None and not stated)
         if kinds:
             _refuse_other(spec, kinds, given)
             return _described(spec, kinds, channels, given)
-        if (stated or given.nodata) and all(item.pixels for item in _sample(spec)):
+        if (stated or given.nodata) and not any(isinstance(item.image, FileImage) for item in _sample(spec)):
             raise DataError(f"{spec.root}: range and nodata have no effect here: this layout's images are of 8 bits")
-        return _made(spec, channels or 3, given)
+        return _made(spec, channels or spec.channels, given)
     except UsageError as error:
         raise DataError(f"{spec.root / 'dataset.yaml'}: {error}") from error
 
@@ -170,8 +168,9 @@ def join_values(specs: Sequence[DatasetSpec], mixed: DatasetSpec) -> DatasetSpec
 
 def stored_image(item: Item, channels: int) -> Stored:
     """The values of an image that is not read as 8-bit colours, from its file or its place in a container."""
-    source = item.pixels.member.file() if isinstance(item.pixels, EncodedImage) else item.image
-    return read_wide(source, channels)
+    file = item.image.file()
+    assert file is not None  # what is drawn, or decoded already, holds bytes
+    return read_wide(file, channels)
 
 
 def _made(spec: DatasetSpec, channels: int, values: Values, more: str = "") -> DatasetSpec:
@@ -198,15 +197,14 @@ def _kinds(spec: DatasetSpec, told: bool) -> list[tuple[Item, Kind]]:
     """Some images with what their headers say; no image of a container where ``dataset.yaml`` tells (``told``)."""
     found: list[tuple[Item, Kind]] = []
     for item in _sample(spec):
-        encoded = isinstance(item.pixels, EncodedImage)
-        if (item.pixels is not None and not encoded) or (encoded and told):
-            continue  # drawn, or of a layout whose images are bytes
-        if not encoded and item.image.suffix.lower() in EIGHT_BITS:
+        near = isinstance(item.image, FileImage)
+        if near and item.image.files[0].suffix.lower() in EIGHT_BITS:
             found.append((item, Kind("uint8", 3)))
             continue
         try:
-            source = item.pixels.member.file() if isinstance(item.pixels, EncodedImage) else item.image
-            found.append((item, kind_of(source)))
+            file = None if told and not near else item.image.file()
+            if file is not None:  # drawn, or of a layout whose images are bytes
+                found.append((item, kind_of(file)))
         except FullconvError:
             continue  # it is named when it is read
     return found
@@ -228,7 +226,7 @@ def _refuse_other(spec: DatasetSpec, kinds: list[tuple[Item, Kind]], given: Valu
 
 
 def _name(spec: DatasetSpec, item: Item) -> str:
-    return item.id if item.pixels else item.image.name
+    return item.image.path.name if isinstance(item.image, FileImage) else item.id
 
 
 def _values(spec: DatasetSpec, item: Item, given: Values) -> list[np.ndarray] | DataError:
@@ -238,7 +236,7 @@ def _values(spec: DatasetSpec, item: Item, given: Values) -> list[np.ndarray] | 
         stored = stored_image(item, spec.channels)
         rows, columns = (max(1, -(-side // MOST_VALUES)) for side in stored.array.shape[:2])
         few = stored._replace(array=np.ascontiguousarray(stored.array[::rows, ::columns]))
-        bands = list(bands_of(few, spec.channels, open_range, item.image))
+        bands = list(bands_of(few, spec.channels, open_range, item.image.where))
     except DataError as error:
         return error
     return [(band.stored if band.empty is None else band.stored[~band.empty]).ravel() for band in bands]

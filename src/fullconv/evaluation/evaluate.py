@@ -127,10 +127,7 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
     Raises:
         DataError: it has a class that the model does not know.
     """
-    if spec.shapes is None:
-        spec = _with_values_of(segmenter, spec)
-    elif segmenter.preprocessing.channels != spec.channels:
-        raise DataError(f"shapes has 3 channels, the model takes {segmenter.preprocessing.channels}; use its own data")
+    spec = _with_values_of(segmenter, spec)
     if spec.classes.names == segmenter.classes.names:
         return spec
     if not spec.declared and len(spec.classes) <= len(segmenter.classes):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fullconv.data.dataset import DatasetSpec, Item, split_by_hash
 from fullconv.data.mixing import partly_labelled
+from fullconv.data.sources import FileMask, mask_files, with_encoding
 from fullconv.data.values import as_most, with_values
 from fullconv.errors import DataError, first_few
 from fullconv.formats.class_dict import CLASS_DICT, by_class_dict
@@ -39,14 +40,14 @@ def complete(root: Path, found: Found, description: Description | None, problems
         with problems.catching("classes"):
             classes, encoding = by_class_dict(root / CLASS_DICT, encoding, reasons, problems)
     declared = classes is not None or names_file(root) is not None
-    masks = list(dict.fromkeys(item.mask for split in splits.values() for item in split if item.labels is None))
+    masks = mask_files(splits)
     if classes is None:
         classes, encoding = classes_from_files(root, masks, encoding, reasons, problems)
     elif masks:
         classes, encoding = _settled(root, found, masks, classes, encoding, given, reasons, problems)
     spec = DatasetSpec(
-        root.name, root, found.layout, tuple(reasons), classes, encoding, splits, declared=declared,
-        licence=LICENCES.get(found.layout, "") if found.public else "",
+        root.name, root, found.layout, tuple(reasons), classes, encoding, with_encoding(splits, encoding),
+        declared=declared, licence=LICENCES.get(found.layout, "") if found.public else "",
     )  # fmt: skip
     spec = _with_values(spec, given, problems)
     if given.labelled:
@@ -124,7 +125,7 @@ def _list_wins(root: Path, found: Found) -> bool:
 
 
 def _own_labels(found: Found) -> bool:
-    return any(item.labels is not None for items in found.splits.values() for item in items)
+    return any(not isinstance(item.annotation, FileMask) for items in found.splits.values() for item in items)
 
 
 def _refuse_no_effect(root: Path, found: Found, description: Description, problems: Problems) -> None:

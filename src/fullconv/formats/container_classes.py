@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from fullconv.data.sources import Enclosed
 from fullconv.errors import DataError
 from fullconv.files import ORIGIN
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import classes_from_masks, in_their_colours
 from fullconv.formats.problems import Problems
 from fullconv.formats.survey import Contents, contents_of, settle
-from fullconv.images.encoded import Member
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import parse_json, read_text
@@ -23,7 +23,7 @@ NAMES = "id2label.json"
 
 
 def count_classes(
-    root: Path, description: Description, masks: Sequence[Member], reasons: list[str], problems: Problems
+    root: Path, description: Description, masks: Sequence[Enclosed], reasons: list[str], problems: Problems
 ) -> tuple[ClassSet, MaskEncoding]:
     """From ``dataset.yaml``, ``id2label.json``, or counted from at most 1000 masks, evenly spaced."""
     given = description.class_set()
@@ -56,7 +56,7 @@ def count_classes(
     return classes, settle(inspected, encoding, classes, reasons, problems)
 
 
-def _inspect(root: Path, masks: Sequence[Member]) -> list[Contents]:
+def _inspect(root: Path, masks: Sequence[Enclosed]) -> list[Contents]:
     """What the first masks hold: neighbours, which are read together; those that cannot be read are named later.
 
     Nothing is fetched for it: of shards that lie elsewhere it says nothing.

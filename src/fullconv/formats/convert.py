@@ -101,13 +101,13 @@ def _write_all(
     writer: Writer, spec: DatasetSpec, result: Converted, progress: Callable[[int, int], None] | None
 ) -> None:
     names: dict[str, list[str]] = {}
-    written: dict[tuple[object, ...], str] = {}
+    written: dict[bytes, str] = {}
     taken: set[str] = set()
     done, total = 0, sum(len(items) for items in spec.splits.values())
     for split, items in spec.splits.items():
         names[split] = []
         for item in items:
-            key = (item.image, item.index, item.id, item.mask if item.labels is None else pickle.dumps(item.labels))
+            key = pickle.dumps((item.id, item.image, item.annotation))
             fresh = key not in written or not writer.lists
             if key not in written:
                 written[key] = free_name(_name(spec, item), taken)

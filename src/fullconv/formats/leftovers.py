@@ -29,8 +29,7 @@ def leftovers(root: Path, items: Iterable[Item], read: Iterable[Path]) -> list[s
     """
     used = {os.fspath(path) for path in read}
     for item in items:
-        used.add(os.fspath(item.image))
-        used.add(os.fspath(item.mask))
+        used.update(map(os.fspath, item.files))
     used |= {os.path.normpath(path) for path in used if ".." in path}
     places: dict[tuple[str, str], list[str]] = {}
     for folder, name in files_below(root):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.mixing import mix
-from fullconv.data.shapes import Shapes
+from fullconv.data.shapes import Scene, Shapes
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.archive import is_archive, unpack
 from fullconv.formats.class_dict import CLASS_DICT
@@ -168,13 +168,11 @@ def shapes_dataset(shapes: Shapes | None = None) -> DatasetSpec:
     shapes = shapes or Shapes()
     first = {"train": 0, "val": shapes.train}
     count = {"train": shapes.train, "val": shapes.val}
-    splits = {
-        name: [Item(f"shapes_{i:06d}", index=i) for i in range(first[name], first[name] + count[name])]
-        for name in first
-    }
+    scenes = {name: [Scene(shapes, first[name] + i) for i in range(count[name])] for name in first}
+    splits = {name: [Item(f"shapes_{scene.index:06d}", scene, scene) for scene in scenes[name]] for name in first}
     reasons = (f"built-in procedural scenes of {shapes.height}x{shapes.width}, seed {shapes.seed}",)
     return DatasetSpec(
-        "shapes", Path("shapes"), "shapes", reasons, shapes.classes, MaskEncoding(), splits, shapes.bands, shapes=shapes
+        "shapes", Path("shapes"), "shapes", reasons, shapes.classes, MaskEncoding(), splits, shapes.bands
     )
 
 

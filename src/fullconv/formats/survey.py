@@ -12,6 +12,7 @@ import numpy as np
 
 from fullconv.errors import DataError, first_few
 from fullconv.formats.problems import Problems
+from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import UNLABELLED, Kind, MaskEncoding
 from fullconv.images.mask_file import MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
@@ -51,7 +52,7 @@ class Contents:
         return dict(zip(self.values, self.colours, strict=True)) if self.colours is not None else {}
 
 
-def contents_of(path: Path) -> Contents:
+def contents_of(path: ImageFile) -> Contents:
     """What a mask file holds.
 
     Raises:

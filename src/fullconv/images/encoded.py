@@ -1,20 +1,9 @@
-"""Images and masks that are no files of their own: encoded bytes inside a container (parquet cell, tar member)."""
+"""What readers of images take: a file, or the bytes of one that lies in a container (parquet cell, tar member)."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-
-from fullconv.images.encoding import MaskEncoding
-from fullconv.images.files import image_size
-from fullconv.images.masks import read_labels
-from fullconv.images.pixels import read_pixels
-from fullconv.images.values import Pixels
-from fullconv.spec import Values
 
 
 class EncodedFile(io.BytesIO):
@@ -28,40 +17,14 @@ class EncodedFile(io.BytesIO):
         return self.where
 
 
-class Member(Protocol):
-    """Where the bytes of one image lie."""
-
-    def file(self) -> Path:
-        """An :class:`EncodedFile` in the place of a path.
-
-        Raises:
-            DataError: they cannot be read.
-        """
-        ...
+ImageFile = Path | EncodedFile
+"""An encoded image, mask or array: a file of its own, or bytes."""
 
 
-@dataclass(frozen=True)
-class EncodedImage:
-    """An image in a container."""
+def content_of(file: ImageFile) -> bytes:
+    """All of its bytes.
 
-    member: Member
-
-    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
-        """As :func:`fullconv.images.pixels.read_pixels`."""
-        return read_pixels(self.member.file(), channels, shrink, values)
-
-    def size(self) -> tuple[int, int]:
-        """``(height, width)``."""
-        return image_size(self.member.file())
-
-
-@dataclass(frozen=True)
-class EncodedLabels:
-    """A mask in a container."""
-
-    member: Member
-    encoding: MaskEncoding
-
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """uint8 ``[height, width]``, or int32 when ``ignore_index`` needs it."""
-        return read_labels(self.member.file(), self.encoding, num_classes, ignore_index)
+    Raises:
+        OSError: it cannot be read.
+    """
+    return file.getvalue() if isinstance(file, EncodedFile) else file.read_bytes()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import EncodedFile, ImageFile
 from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import TAG, upright_size
 from fullconv.images.tiff import is_tiff, open_tiff, orientation_of, pictures
@@ -22,7 +21,7 @@ ORIENTATION = TAG
 
 
 @contextmanager
-def open_image(path: Path, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_image(path: ImageFile, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Open with Pillow, any fault as a DataError of one line; more than ``most`` pixels are refused from the header."""
     try:
         with identified(path) as image:
@@ -38,13 +37,13 @@ def open_image(path: Path, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
         raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
 
 
-def image_size(path: Path, most: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(path: ImageFile, most: int = MAX_PIXELS) -> tuple[int, int]:
     """``(height, width)`` as it is displayed (EXIF rotation applied), from the header alone."""
     size, orientation = stored_size(path, most)
     return upright_size(size, orientation)
 
 
-def stored_size(path: Path, most: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
+def stored_size(path: ImageFile, most: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
     """``(height, width)`` as it is stored, and how it is to be turned, 1 to 8 as EXIF counts; from the header alone."""
     if path.suffix.lower() == ".npy":
         height, width = open_array(path, most).shape[:2]
@@ -59,7 +58,7 @@ def stored_size(path: Path, most: int = MAX_PIXELS) -> tuple[tuple[int, int], in
         return (image.height, image.width), image.getexif().get(TAG, 1)
 
 
-def drawn_size(path: Path, stated: tuple[object, object]) -> tuple[tuple[int, int], bool]:
+def drawn_size(path: ImageFile, stated: tuple[object, object]) -> tuple[tuple[int, int], bool]:
     """``(height, width)`` of the image that outlines were drawn on, and whether it is the one ``stated``.
 
     That is the image as it is shown; or, where only their size is the one stated, its pixels as stored.
@@ -78,10 +77,10 @@ def frames(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-def open_array(path: Path, most: int = MAX_PIXELS) -> np.ndarray:
+def open_array(path: ImageFile, most: int = MAX_PIXELS) -> np.ndarray:
     """A ``.npy`` file, mapped into memory where it is a file of its own; more than ``most`` pixels are refused."""
     try:
-        if isinstance(path, io.BytesIO):
+        if isinstance(path, EncodedFile):
             _refuse_short(path, len(path.getvalue()))
             array: np.ndarray = np.load(path, allow_pickle=False)
         else:

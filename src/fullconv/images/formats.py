@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import struct
-from pathlib import Path
 from typing import Any
 
 from PIL import (  # each enters its format in Image.OPEN
@@ -20,6 +18,7 @@ from PIL import (  # each enters its format in Image.OPEN
 )
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import EncodedFile, ImageFile
 
 MAX_PIXELS = 1 << 29
 """Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
@@ -27,7 +26,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM")
 """What is read, told by content; no format that starts a program (EPS)."""
 
 
-def identified(path: Path) -> Image.Image:
+def identified(path: ImageFile) -> Image.Image:
     """What ``Image.open`` gives, from the openers that it calls.
 
     ``Image.open`` stops at twice ``Image.MAX_IMAGE_PIXELS``, which belongs to the host program and is left alone; who
@@ -36,9 +35,8 @@ def identified(path: Path) -> Image.Image:
     Raises:
         UnidentifiedImageError: of none of :data:`FORMATS`.
     """
-    memory = path if isinstance(path, io.BytesIO) else None
-    if memory is not None:
-        head = memory.getvalue()[:16]
+    if isinstance(path, EncodedFile):
+        head = path.getvalue()[:16]
     else:
         with path.open("rb") as file:
             head = file.read(16)
@@ -47,8 +45,8 @@ def identified(path: Path) -> Image.Image:
         if accepts is None or accepts(head) is not True:
             continue
         source: Any = path
-        if memory is not None:
-            memory.seek(0)
+        if isinstance(path, EncodedFile):
+            path.seek(0)
         try:
             return make(source, str(path))
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
@@ -56,7 +54,7 @@ def identified(path: Path) -> Image.Image:
     raise UnidentifiedImageError("an unknown format")
 
 
-def refuse_large(path: Path, size: tuple[int, int], most: int = MAX_PIXELS) -> None:
+def refuse_large(where: object, size: tuple[int, int], most: int = MAX_PIXELS) -> None:
     """Refuse what its header says is too large.
 
     Raises:
@@ -64,6 +62,6 @@ def refuse_large(path: Path, size: tuple[int, int], most: int = MAX_PIXELS) -> N
     """
     if size[0] * size[1] > most:
         raise DataError(
-            f"{path}: its header says {size[1]}x{size[0]} pixels, more than the limit of {most}; refused unread (a "
+            f"{where}: its header says {size[1]}x{size[0]} pixels, more than the limit of {most}; refused unread (a "
             "decompression bomb?): cut it into parts"
         )

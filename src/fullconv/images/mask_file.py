@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import Kind, UInt8Array
 
 NO_COLOUR = -1
@@ -43,7 +43,7 @@ class MaskFile:
         orientation: how the file was turned to be upright, as EXIF counts.
     """
 
-    path: Path
+    path: ImageFile
     kind: Kind
     stored: np.ndarray
     white: int = 0
@@ -107,7 +107,7 @@ def unpacked(number: int) -> tuple[int, int, int]:
     return number >> 16, number >> 8 & 255, number & 255
 
 
-def of_numbers(path: Path, array: np.ndarray, **rest: Any) -> MaskFile:
+def of_numbers(path: ImageFile, array: np.ndarray, **rest: Any) -> MaskFile:
     """A grey file; floats become integers, NaN (and infinity, where GDAL calls it no data) is missing.
 
     Raises:
@@ -136,7 +136,7 @@ def of_numbers(path: Path, array: np.ndarray, **rest: Any) -> MaskFile:
     return MaskFile(path, "grey", array, **rest)
 
 
-def of_planes(path: Path, arrays: list[np.ndarray], rest: dict[str, Any]) -> MaskFile:
+def of_planes(path: ImageFile, arrays: list[np.ndarray], rest: dict[str, Any]) -> MaskFile:
     """A 0/1 (or 0/255) map for each class.
 
     Raises:
@@ -163,7 +163,7 @@ def of_planes(path: Path, arrays: list[np.ndarray], rest: dict[str, Any]) -> Mas
     return MaskFile(path, "planes", planes, **rest)
 
 
-def clear_parts(alpha: np.ndarray, path: Path) -> np.ndarray | None:
+def clear_parts(alpha: np.ndarray, path: ImageFile) -> np.ndarray | None:
     """Where a file is transparent; None where it nowhere is. Alpha of one value says nothing, but for 0.
 
     Raises:
@@ -182,5 +182,5 @@ def clear_parts(alpha: np.ndarray, path: Path) -> np.ndarray | None:
     return clear if clear.any() else None
 
 
-def lossy(path: Path, form: str) -> str:
+def lossy(path: ImageFile, form: str) -> str:
     return f"{path}: a mask stored as {form}, whose compression changes labels; export the masks again as PNG"

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile
 from fullconv.images.files import frames, open_array, open_image
 from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.mask_tiff import mask_from_tiff
 from fullconv.images.orientation import TAG, upright
 from fullconv.images.tiff import is_tiff
+from fullconv.images.tiff_image import tiff_header
 
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "AVIF")
 GREY_BITS = {"L;2": 2, "L;4": 4}
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
 """The palette of a grey file."""
+_DEPTHS = {
+    "1": "grey, 1 bit",
+    "L": "grey, 8 bits",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGB with alpha",
+}
 
 
-def read_mask(path: Path) -> MaskFile:
+def read_mask(path: ImageFile) -> MaskFile:
     """A mask file as it is stored.
 
     Raises:
@@ -41,7 +50,7 @@ def read_mask(path: Path) -> MaskFile:
     return mask
 
 
-def _from_picture(path: Path) -> MaskFile:
+def _from_picture(path: ImageFile) -> MaskFile:
     """All but TIFF and arrays."""
     with open_image(path) as image:
         white = _white(image)  # known until it is decoded
@@ -69,7 +78,7 @@ def _from_picture(path: Path) -> MaskFile:
     )
 
 
-def _of_mode(path: Path, image: Image.Image, white: int) -> MaskFile:
+def _of_mode(path: ImageFile, image: Image.Image, white: int) -> MaskFile:
     mode, key = image.mode, image.info.get("transparency")
     if mode == "1":
         return MaskFile(path, "grey", np.array(image).astype(np.uint8), white=1)
@@ -134,3 +143,19 @@ def _lossless(image: Image.Image) -> bool:
     head: bytes = file.read(1 << 12)
     file.seek(0)
     return b"VP8L" in head and b"VP8 " not in head
+
+
+def stored_form(path: ImageFile) -> str:
+    """How a mask file stores its labels, in words, from its header."""
+    if path.suffix.lower() == ".npy":
+        return "array (.npy)"
+    header = tiff_header(path)
+    if header is not None and not (header.plain and header.pages == 1):
+        many = f"{header.pages} pages" if header.pages > 1 else f"{header.samples} band{'s' * (header.samples > 1)}"
+        return f"{many} of {header.dtype} (TIFF)"
+    try:
+        with open_image(path) as image:
+            depth = "grey, 16 bits" if image.mode.startswith("I") else _DEPTHS.get(image.mode, image.mode)
+            return f"{depth} ({image.format})"
+    except DataError:
+        return "unreadable"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile
 from fullconv.images.files import refuse_large
 from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.tiff import (
@@ -24,7 +24,7 @@ from fullconv.images.tiff import (
 )
 
 
-def mask_from_tiff(path: Path) -> MaskFile:
+def mask_from_tiff(path: ImageFile) -> MaskFile:
     with open_tiff(path) as tiff:
         pages = pictures(tiff)
         if not pages:
@@ -63,7 +63,7 @@ def mask_from_tiff(path: Path) -> MaskFile:
     return _bands(path, array, first, rest)
 
 
-def _grey_tiff(path: Path, array: np.ndarray, page: Any, rest: dict[str, Any]) -> MaskFile:
+def _grey_tiff(path: ImageFile, array: np.ndarray, page: Any, rest: dict[str, Any]) -> MaskFile:
     inverted = page.photometric == MIN_IS_WHITE
     if array.dtype == bool or page.bitspersample == 1:
         shown = array.astype(bool) ^ inverted
@@ -72,7 +72,7 @@ def _grey_tiff(path: Path, array: np.ndarray, page: Any, rest: dict[str, Any]) -
     return replace(of_numbers(path, array, **rest), white=white, inverted=inverted)
 
 
-def _bands(path: Path, array: np.ndarray, page: Any, rest: dict[str, Any]) -> MaskFile:
+def _bands(path: ImageFile, array: np.ndarray, page: Any, rest: dict[str, Any]) -> MaskFile:
     """One page of several bands: colours, grey with alpha, or a map for each class."""
     alphas = [int(kind) in (1, 2) for kind in page.extrasamples]  # associated, unassociated
     colours = array.shape[2] - len(alphas)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from fullconv.errors import DataError, first_few
+from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import UNLABELLED, MaskEncoding, UInt8Array
 from fullconv.images.mask_file import NO_COLOUR, MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
@@ -24,7 +24,7 @@ class MaskQuestion(DataError):
     """A file that may mean one thing or another: only its owner can say, in ``dataset.yaml``."""
 
 
-def read_labels(path: Path, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
+def read_labels(path: ImageFile, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
     """A mask file as labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it; perhaps read-only.
 
     Raises:
@@ -56,7 +56,7 @@ def by_colour(mask: MaskFile, encoding: MaskEncoding) -> bool:
     return bool(encoding.colours) and shown and mask.kind not in encoding.by_value
 
 
-def no_colours(path: Path) -> str:
+def no_colours(path: ImageFile) -> str:
     """The line about colours that nobody named."""
     return (
         f"{path}: an RGB mask, but no colour is named; give the classes' colours in dataset.yaml "
@@ -64,7 +64,7 @@ def no_colours(path: Path) -> str:
     )
 
 
-def asks_about_no_data(path: Path, value: float, name: str) -> str:
+def asks_about_no_data(path: ImageFile, value: float, name: str) -> str:
     """The question what GDAL's no-data value means where it is an id, too."""
     return (
         f"{path}: GDAL's no-data value is {value}, which is {name} too; write 'ignore: [{value}]' into dataset.yaml "
@@ -213,7 +213,7 @@ def contradiction(first: str, colour: tuple[int, ...], value: int, other: tuple[
     )
 
 
-def _strange(path: Path, raw: np.ndarray, stray: np.ndarray, mapping: Mapping[int | float, int]) -> str:
+def _strange(path: ImageFile, raw: np.ndarray, stray: np.ndarray, mapping: Mapping[int | float, int]) -> str:
     values = [value.item() for value in np.unique(raw[stray])]
     row, column = (int(place) for place in np.argwhere(stray)[0])
     return (

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile, content_of
 from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import ORIENTATION, frames, open_image
 from fullconv.images.stored import Stored, is_wide, read_wide
@@ -21,12 +20,12 @@ from fullconv.spec import Values
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def read_image(path: Path, channels: int = 3, shrink: int = 1, values: Values | None = None) -> UInt8Array:
+def read_image(path: ImageFile, channels: int = 3, shrink: int = 1, values: Values | None = None) -> UInt8Array:
     """The pixels of :func:`read_pixels` alone, uint8 ``[height, width, channels]``."""
     return read_pixels(path, channels, shrink, values).image
 
 
-def read_pixels(path: Path, channels: int = 3, shrink: int = 1, values: Values | None = None) -> Pixels:
+def read_pixels(path: ImageFile, channels: int = 3, shrink: int = 1, values: Values | None = None) -> Pixels:
     """An image as uint8 ``[height, width, channels]``, and which of its pixels hold nothing.
 
     A JPEG may be read ``shrink`` (2, 4, 8) times smaller, sides rounded up, by decoding fewer frequencies of its
@@ -52,7 +51,7 @@ def read_pixels(path: Path, channels: int = 3, shrink: int = 1, values: Values |
     return to_pixels(read_wide(path, channels), channels, values or Values(), path)
 
 
-def _read_bytes(path: Path, image: Image.Image, channels: int, shrink: int) -> UInt8Array:
+def _read_bytes(path: ImageFile, image: Image.Image, channels: int, shrink: int) -> UInt8Array:
     """An open file of 8 bits."""
     if channels not in _MODES:
         raise DataError(
@@ -70,9 +69,9 @@ def _read_bytes(path: Path, image: Image.Image, channels: int, shrink: int) -> U
     return to_channels(ImageOps.exif_transpose(image), channels)
 
 
-def _read_jpeg(path: Path, size: tuple[int, int], channels: int, shrink: int) -> UInt8Array:
+def _read_jpeg(path: ImageFile, size: tuple[int, int], channels: int, shrink: int) -> UInt8Array:
     """The pixels that Pillow decodes, without its copies."""
-    content = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
+    content = content_of(path)
     height, width = (-(-side // shrink) for side in size)
     colours = "RGB" if channels == 3 else "GRAY"
     return np.asarray(simplejpeg.decode_jpeg(content, colours, min_height=height, min_width=width, min_factor=1))

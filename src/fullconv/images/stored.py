@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile, content_of
 from fullconv.images.files import MAX_PIXELS, ORIENTATION, open_array, open_image
 from fullconv.images.formats import refuse_large
 from fullconv.images.orientation import upright
@@ -50,7 +49,7 @@ class Stored(NamedTuple):
     nodata: float | None = None
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: ImageFile) -> Kind:
     """From the header alone.
 
     Raises:
@@ -87,7 +86,7 @@ def _raw_mode(image: Image.Image) -> str:
     return str(raw[0] if isinstance(raw, tuple) and raw else raw)
 
 
-def read_wide(path: Path, channels: int) -> Stored:
+def read_wide(path: ImageFile, channels: int) -> Stored:
     """The values of a file that is not read as 8-bit colours.
 
     Args:
@@ -112,7 +111,7 @@ def read_wide(path: Path, channels: int) -> Stored:
         return _wide_png(path, turn)
 
 
-def _array(path: Path) -> Stored:
+def _array(path: ImageFile) -> Stored:
     array = open_array(path)
     if array.ndim not in (2, 3) or array.dtype.kind not in "buif" or not array.size:
         raise DataError(f"{path}: holds {array.dtype} {list(array.shape)}; expected numbers [height, width, channels]")
@@ -120,7 +119,7 @@ def _array(path: Path) -> Stored:
     return Stored(array[..., None] if array.ndim == 2 else array)
 
 
-def _tiff(path: Path, header: TiffHeader, channels: int) -> Stored:
+def _tiff(path: ImageFile, header: TiffHeader, channels: int) -> Stored:
     refuse_large(path, header.size)
     if math.prod(header.size) * header.samples * header.pages > MOST_VALUES:
         raise DataError(
@@ -140,7 +139,7 @@ def _tiff(path: Path, header: TiffHeader, channels: int) -> Stored:
     return Stored(array, header.alpha, header.nodata)
 
 
-def _wide_png(path: Path, orientation: int) -> Stored:
+def _wide_png(path: ImageFile, orientation: int) -> Stored:
     """A PNG of 16 bits and several channels: decoded twice, for the high and for the low byte of each sample."""
     bytes_of = []
     for order in ("B", "L"):
@@ -175,9 +174,9 @@ def _pnm_depth(image: Image.Image) -> int:
     return int(head.group(4)) if head else 0
 
 
-def _pnm(path: Path) -> np.ndarray:
+def _pnm(path: ImageFile) -> np.ndarray:
     """A binary PGM or PPM of 16 bits, unscaled."""
-    content = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
+    content = content_of(path)
     head = PNM.match(content)
     if head is None or head.group(1) in b"23":
         raise DataError(f"{path}: numbers as text, of more than 8 bits; save it as a 16-bit PNG")

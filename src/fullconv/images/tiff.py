@@ -9,12 +9,12 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import tifffile
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import EncodedFile, ImageFile
 from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import upright
 
@@ -39,7 +39,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # our own line 
 
 
 @contextmanager
-def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+def open_tiff(path: ImageFile) -> Iterator[tifffile.TiffFile]:
     """Open with tifffile, any fault as a DataError of one line."""
     if isinstance(path, io.IOBase):
         path.seek(0)  # tifffile takes the present place for the beginning
@@ -54,10 +54,10 @@ def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
         raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
 
 
-def is_tiff(path: Path) -> bool:
+def is_tiff(path: ImageFile) -> bool:
     """By its first bytes, whatever its name; False for a file that cannot be opened."""
     try:
-        if isinstance(path, io.BytesIO):
+        if isinstance(path, EncodedFile):
             head = path.getvalue()[:4]
         else:
             with path.open("rb") as file:
@@ -82,7 +82,7 @@ def is_reduced(page: tifffile.TiffPage) -> bool:
     return bool(page.subfiletype & REDUCED) or (old is not None and old.value == OLD_REDUCED)
 
 
-def validity(tiff: tifffile.TiffFile, path: Path) -> np.ndarray | None:
+def validity(tiff: tifffile.TiffFile, path: ImageFile) -> np.ndarray | None:
     """GDAL's mask inside the file, bool ``[height, width]``: where there are data; None without one."""
     masks = [page for page in _pages(tiff) if page.subfiletype & MASK and not is_reduced(page)]
     return page_array(masks[0], path) > 0 if masks else None
@@ -114,7 +114,7 @@ def colours_of(page: tifffile.TiffPage) -> np.ndarray | None:
     return (table if table.max(initial=0) < 256 else table >> 8).astype(np.uint8)
 
 
-def page_array(page: tifffile.TiffPage, path: Path, most: int = MAX_PIXELS) -> np.ndarray:
+def page_array(page: tifffile.TiffPage, path: ImageFile, most: int = MAX_PIXELS) -> np.ndarray:
     """The values of a page as they are stored, ``[height, width]`` or ``[height, width, bands]``, turned upright.
 
     Raises:
@@ -141,7 +141,7 @@ def lacks_codec(error: Exception) -> bool:
     return isinstance(error, ImportError) or "imagecodecs" in str(error) or "not supported" in str(error)
 
 
-def _by_pillow(page: tifffile.TiffPage, path: Path) -> np.ndarray:
+def _by_pillow(page: tifffile.TiffPage, path: ImageFile) -> np.ndarray:
     """What Pillow's libtiff decodes (LZW, CCITT, ...), upright, as the file's own values."""
     try:
         with identified(path) as image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile
 from fullconv.images.orientation import SWAPS, upright, upright_size
 from fullconv.images.tiff import (
     SUFFIXES,
@@ -51,7 +51,7 @@ class TiffHeader(NamedTuple):
     plain: bool
 
 
-def tiff_header(path: Path) -> TiffHeader | None:
+def tiff_header(path: ImageFile) -> TiffHeader | None:
     """The header; None where it is no TIFF (by name, or as bytes of a container), or one that cannot be read."""
     if not (path.suffix.lower() in SUFFIXES or not path.suffix) or not is_tiff(path):
         return None
@@ -62,7 +62,7 @@ def tiff_header(path: Path) -> TiffHeader | None:
         return None  # Pillow's own line says what is wrong
 
 
-def read_tiff(path: Path, header: TiffHeader) -> np.ndarray:
+def read_tiff(path: ImageFile, header: TiffHeader) -> np.ndarray:
     """The samples ``[height, width, samples]`` as they are stored, upright; of several pages, a page is a band.
 
     Raises:
@@ -89,7 +89,7 @@ def read_tiff(path: Path, header: TiffHeader) -> np.ndarray:
     return array
 
 
-def picture(path: Path, image: Image.Image) -> Image.Image:
+def picture(path: ImageFile, image: Image.Image) -> Image.Image:
     """An open TIFF file of 8 bits as its first page that is no smaller copy, upright.
 
     Pillow cuts pages that are stored without compression and turned by a quarter into rows of the wrong length.
@@ -109,7 +109,7 @@ def picture(path: Path, image: Image.Image) -> Image.Image:
     return Image.fromarray(255 - array if page.photometric == PHOTOMETRIC.MINISWHITE else array)
 
 
-def _decoded(page: TiffPage, path: Path) -> np.ndarray:
+def _decoded(page: TiffPage, path: ImageFile) -> np.ndarray:
     try:
         array = page_array(page, path) if page.samplesperpixel == 1 else _bands(page)
     except (ValueError, ImportError) as error:  # ImportError: zstd, which Python itself has from 3.14 on

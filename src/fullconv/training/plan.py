@@ -23,7 +23,6 @@ from fullconv.errors import DataError, UsageError, first_few
 from fullconv.files import cache_folder
 from fullconv.formats.open import open_dataset
 from fullconv.geometry import round_up
-from fullconv.images.files import image_size
 from fullconv.model_file import read_header
 from fullconv.models import build_model
 from fullconv.models.arguments import described
@@ -155,7 +154,7 @@ def _new_segmenter(config: TrainConfig, spec: DatasetSpec, reporter: Reporter) -
                 f"values: its range was {before or 'that of 8 bits'}, here it is {spec.values or 'that of 8 bits'}; "
                 "'range' in dataset.yaml sets another"
             )
-    elif config.encoder_weights == "none" and spec.shapes is None:
+    elif config.encoder_weights == "none" and spec.layout != "shapes":
         built.notes.append("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
     for note in built.notes:
         reporter.say(note)
@@ -214,9 +213,7 @@ def _default_crop(
 
 
 def _size(spec: DatasetSpec, item: Item) -> tuple[int, int]:
-    if spec.shapes:
-        return spec.shapes.height, spec.shapes.width
-    return item.pixels.size() if item.pixels else image_size(item.image)
+    return item.image.size()
 
 
 def _padded(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:

@@ -149,7 +149,7 @@ def sweep(
 def _seen(spec: DatasetSpec, item: Item, segmenters: Sequence[Segmenter]) -> tuple[np.ndarray, ...]:
     """A sample's image, its labels, and those of each model, which sees its own mean where the image holds nothing."""
     own = [dataclasses.replace(spec, values=model.preprocessing.values) for model in segmenters]
-    samples = [read_sample(one, item) for one in (own if spec.shapes is None else [spec] * len(segmenters))]
+    samples = [read_sample(one, item) for one in own]
     labels = (m.predict_pixels(s.image).labels for m, s in zip(segmenters, samples, strict=True))
     return samples[0].image, samples[0].labels, *labels
 

@@ -117,16 +117,16 @@ def test_a_few_blended_pixels_are_void_and_many_are_refused(tmp_path: Path) -> N
     mask[3, 4:6] = (26, 26, 26)
     Image.fromarray(mask).save(path)
     source = CamvidLabels(path, (((128, 128, 128), 0), ((0, 0, 0), -1)))
-    labels = source.read(11, 255)
+    labels = source.label_map(11, 255)
     assert (labels[3, 4:6] == 255).all()
     assert (labels == 0).sum() == labels.size - 2
     mask[3, 6] = (1, 2, 3)
     Image.fromarray(mask).save(path)
     with pytest.raises(DataError, match=r"first \(26, 26, 26\) at row 3, column 4; save it without smoothing"):
-        source.read(11, 255)
+        source.label_map(11, 255)
     Image.fromarray(np.full((4, 4), 9, np.uint8)).save(path)
     with pytest.raises(DataError, match=r"100.0% of its pixels have none of CamVid's colours, first \(9, 9, 9\)"):
-        source.read(11, 255)
+        source.label_map(11, 255)
 
 
 def test_missing_masks_and_contradicting_colours(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 def stems(root: Path) -> dict[str, list[str]]:
     return {
-        name: [item.image.name.removesuffix("_leftImg8bit.png") for item in items]
+        name: [item.image.path.name.removesuffix("_leftImg8bit.png") for item in items]
         for name, items in open_dataset(root).splits.items()
     }
 

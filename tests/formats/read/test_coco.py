@@ -91,7 +91,7 @@ def test_paths_of_another_machine_and_images_without_a_size(tmp_path: Path) -> N
     images = [{"id": 5, "file_name": "C:\\data\\000000000005.jpg"}, {"id": 8, "file_name": "/data/000000000008.jpg"}]
     write(root / "annotations.json", root / "images", (5, 8), images=images)
     spec = open_dataset(root)
-    items = {item.image.stem: item for split in spec.splits for item in spec.split(split)}
+    items = {item.image.path.stem: item for split in spec.splits for item in spec.split(split)}
     np.testing.assert_array_equal(read_sample(spec, items["000000000005"]).labels, FIRST)
     np.testing.assert_array_equal(read_sample(spec, items["000000000008"]).labels, SECOND)
 
@@ -173,8 +173,8 @@ def test_the_real_sample_agrees_with_voc_s_masks(shared: Path) -> None:
     agreement = {}
     for split in spec.splits:
         for item in spec.split(split):
-            voc = np.array(Image.open(masks / f"{item.image.stem}.png"))
-            agreement[item.image.stem] = (read_sample(spec, item).labels == voc)[voc != 255].mean()
+            voc = np.array(Image.open(masks / f"{item.image.path.stem}.png"))
+            agreement[item.image.path.stem] = (read_sample(spec, item).labels == voc)[voc != 255].mean()
     assert agreement["2011_000003"] > 0.999
     assert agreement["2011_000025"] > 0.979  # a bus whose outline was drawn a little larger
     assert agreement["2011_000006"] > 0.984

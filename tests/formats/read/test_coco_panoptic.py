@@ -37,9 +37,9 @@ def test_segments_become_classes(root: Path) -> None:
     for split in spec.splits:
         for item in spec.split(split):
             np.testing.assert_array_equal(read_sample(spec, pickle.loads(pickle.dumps(item))).labels, IDS)
-    labels = spec.split("val")[0].labels
+    labels = spec.split("val")[0].annotation
     assert labels is not None
-    wide = labels.read(300, 65_535)
+    wide = labels.label_map(300, 65_535)
     assert wide.dtype == np.int32
     np.testing.assert_array_equal(wide, np.where(IDS == 255, 65_535, IDS))
 

@@ -58,11 +58,11 @@ def test_every_region_is_as_pycocotools_draws_it(shared: Path) -> None:
     source = shared / "data" / "coco_polygons"
     theirs = COCO(str(source / "annotations.json"))
     spec = open_dataset(source)
-    items = {item.image.name: item for split in spec.splits for item in spec.split(split)}
+    items = {item.image.path.name: item for split in spec.splits for item in spec.split(split)}
     assert len(items) == 3
     regions = 0
     for image in theirs.dataset["images"]:
-        labels = items[Path(image["file_name"]).name].labels
+        labels = items[Path(image["file_name"]).name].annotation
         assert isinstance(labels, CocoLabels)
         drawing = labels.drawing()
         notes = theirs.imgToAnns[image["id"]]
@@ -83,7 +83,7 @@ def test_a_size_that_a_list_of_annotations_states_has_a_limit(tmp_path: Path) ->
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 9, 9, 0, 9]]}],
     }
     (tmp_path / "result.json").write_text(json.dumps(content))
-    labels = open_dataset(tmp_path).split("train")[0].labels
+    labels = open_dataset(tmp_path).split("train")[0].annotation
     assert labels is not None
     with little_memory(), pytest.raises(DataError, match=r"result\.json: image a\.png.*1000000000x1000000000"):
-        labels.read(2, 255)
+        labels.label_map(2, 255)

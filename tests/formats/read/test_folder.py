@@ -65,7 +65,7 @@ def test_a_folder_above_side_by_side_data_is_not_the_data(tmp_path: Path) -> Non
 
 def test_what_has_no_mask_or_no_image_side_by_side_is_named(tmp_path: Path) -> None:
     root = side_by_side(tmp_path / "faces", [*"abcdefg", "face_mask"])  # type: ignore[arg-type]
-    assert {item.image.stem for split in open_dataset(root).splits.values() for item in split} == {
+    assert {item.image.path.stem for split in open_dataset(root).splits.values() for item in split} == {
         *"abcdefg", "face_mask",
     }  # fmt: skip
     (root / "a.jpg").unlink()
@@ -196,7 +196,7 @@ def test_images_and_masks_side_by_side(make_folder: Make) -> None:
     spec = open_dataset(source)
     assert "images and masks side by side, paired by name" in spec.reasons
     item = spec.split("train")[0]
-    assert item.mask.name == f"{item.image.stem}_mask.png"
+    assert item.annotation.path.name == f"{item.image.path.stem}_mask.png"
     for path in source.glob("*_mask.png"):
         path.rename(path.with_name(path.name.replace("_mask", ".extra")))
     with pytest.raises(DataError, match="no data set recognised"):

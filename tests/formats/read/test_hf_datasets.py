@@ -14,11 +14,11 @@ from PIL import Image
 
 from fullconv.checking.check import check
 from fullconv.data import Shapes, read_sample
+from fullconv.data.sources import EncodedImage
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.containers.parquet import Cell
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
-from fullconv.images.encoded import EncodedImage
 from tests.builders.bands import folder, levels
 
 SCENES = Shapes(height=40, width=56)
@@ -64,8 +64,7 @@ def test_rows_of_all_shards_and_groups(label: str, tmp_path: Path) -> None:
             sample = read_sample(spec, pickle.loads(pickle.dumps(item)))
             np.testing.assert_array_equal(sample.image, image)
             np.testing.assert_array_equal(sample.labels, labels)
-            assert item.pixels is not None
-            assert item.pixels.size() == (40, 56)
+            assert item.image.size() == (40, 56)
     report = check(spec)
     assert report.problems == []
     assert not any("in train and in val" in note for note in report.notes)
@@ -196,7 +195,7 @@ def test_parquet_cells_of_16_bits(tmp_path: Path) -> None:
     assert spec.channels == 5
     assert levels(spec) == 256
     again = open_dataset(convert(spec, tmp_path / "copy", "folder").out)
-    assert again.splits["train"][0].image.suffix == ".tif"
+    assert again.splits["train"][0].image.path.suffix == ".tif"
     assert np.array_equal(
         read_sample(spec, spec.splits["train"][0]).image, read_sample(again, again.splits["train"][0]).image
     )

@@ -206,7 +206,7 @@ def test_images_lie_where_the_task_says_or_are_named_by_the_upload(tmp_path: Pat
     make(tmp_path, stated)
     shutil.rmtree(tmp_path / "images")
     spec = open_dataset(tmp_path)
-    assert spec.split("train")[0].image == tmp_path / "photos" / "day" / "a (1).png"
+    assert spec.split("train")[0].image.path == tmp_path / "photos" / "day" / "a (1).png"
     stated["data"], stated["file_upload"] = {"image": "https://storage.example/object/77"}, "photos/day/a (1).png"
     (tmp_path / "project-1.json").write_text(json.dumps([stated]))
     assert len(open_dataset(tmp_path).split("train")) == 1

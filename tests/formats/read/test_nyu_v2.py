@@ -44,8 +44,7 @@ def test_images_labels_and_names(tmp_path: Path) -> None:
         np.testing.assert_array_equal(sample.image, images[index])
         expected = np.where(labels[index] == 0, 65535, labels[index].astype(int) - 1)
         np.testing.assert_array_equal(sample.labels, expected)
-        assert item.pixels is not None
-        assert item.pixels.size() == (24, 32)
+        assert item.image.size() == (24, 32)
     assert any("test images are val" in reason for reason in spec.reasons)
     report = check(spec)
     assert report.problems == []
@@ -61,7 +60,7 @@ def test_the_mapping_file_merges_the_classes(tmp_path: Path) -> None:
     spec = open_dataset(tmp_path)
     assert spec.classes.names == tuple(few[0])
     item = spec.split("train")[0]
-    own = labels[item.index].astype(int)
+    own = labels[item.image.index].astype(int)
     expected = np.full(own.shape, 255)
     for row, column in np.argwhere(own > 0):
         expected[row, column] = numbers[0, own[row, column] - 1] - 1

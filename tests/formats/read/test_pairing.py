@@ -26,7 +26,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 def pairs(root: Path, images: list[str], masks: list[str]) -> list[tuple[str, str]]:
     items = paired(touch(root / "images", *images), touch(root / "masks", *masks), Strict())
-    return [(item.image.name, item.mask.name) for item in items]
+    return [(item.image.path.name, item.annotation.path.name) for item in items]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_side_by_side_with_words_on_both(tmp_path: Path) -> None:
         folder = touch(tmp_path / image[:3], *(name.format(n) for n in range(5) for name in (image, mask)))
         items = paired_within(folder, Strict())
         assert items is not None
-        assert sorted((i.image.name, i.mask.name) for i in items) == [
+        assert sorted((i.image.path.name, i.annotation.path.name) for i in items) == [
             (image.format(n), mask.format(n)) for n in range(5)
         ]
 
@@ -80,7 +80,7 @@ def test_case_decides_only_where_no_name_is_equal(tmp_path: Path) -> None:
         Strict(),
         reasons=reasons,
     )
-    assert [(item.image.name, item.mask.name) for item in items] == [
+    assert [(item.image.path.name, item.annotation.path.name) for item in items] == [
         ("A.png", "A.png"), ("b.png", "B.png"), ("c.png", "c.png"),
     ]  # fmt: skip
     assert reasons == ["1 masks are named in another case than expected (b.png: B.png)"]
@@ -127,8 +127,11 @@ def test_the_folder_of_the_session_is_a_folder(tmp_path: Path, monkeypatch: pyte
     touch(tmp_path / "beside", "1_sat.jpg", "1_mask.png", "2_sat.jpg", "2_mask.png")
     monkeypatch.chdir(tmp_path / "apart")
     (item,) = paired(Path("images"), Path("masks"), Strict())
-    assert (item.id, item.mask) == ("a/1", Path("masks/a/1_mask.png"))
+    assert (item.id, item.annotation.path) == ("a/1", Path("masks/a/1_mask.png"))
     monkeypatch.chdir(tmp_path / "beside")
     items = paired_within(Path(), Strict())
     assert items is not None
-    assert [(item.id, item.mask.name) for item in items] == [("1_sat", "1_mask.png"), ("2_sat", "2_mask.png")]
+    assert [(item.id, item.annotation.path.name) for item in items] == [
+        ("1_sat", "1_mask.png"),
+        ("2_sat", "2_mask.png"),
+    ]

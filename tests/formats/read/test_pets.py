@@ -52,7 +52,7 @@ def test_oxford_pets(make_folder: Make, tmp_path: Path) -> None:
         assert by_kind.classes.names == tuple(names)
         background = names.index("background")
         for item, animal in zip(by_kind.split("train"), animals, strict=True):
-            with Image.open(item.mask) as mask:
+            with Image.open(item.annotation.path) as mask:
                 trimap = np.asarray(mask) - 1
             expected = np.select([trimap == 0, trimap == 1], [animal, background], 255)
             np.testing.assert_array_equal(read_sample(by_kind, item).labels, expected)

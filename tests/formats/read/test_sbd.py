@@ -40,25 +40,25 @@ def test_bad_mat_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     labels = SbdLabels(path)
     with pytest.raises(DataError, match="no such file"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)
     path.write_bytes(b"not a mat file" * 100)
     with pytest.raises(DataError, match=r"damaged or not a \.mat file"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)
     savemat(path, {"GTcls": {"Segmentation": np.arange(4000).reshape(40, 100)}}, do_compression=True)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"damaged or not a \.mat file"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)
     savemat(path, {"GTinst": {"Segmentation": np.zeros((4, 4))}})
     with pytest.raises(DataError, match="holds no variable GTcls"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)
     savemat(path, {"GTcls": {"Boundaries": np.zeros((4, 4))}})
     with pytest.raises(DataError, match="GTcls has no field Segmentation"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)
     ids = np.zeros((4, 5), np.uint8)
     ids[2, 3] = 255
     savemat(path, {"GTcls": {"Segmentation": ids}})
     with pytest.raises(DataError, match="class 255 at row 2, column 3; expected 0 to 20"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)
     savemat(path, {"GTcls": {"Segmentation": ids / 2}})
     with pytest.raises(DataError, match=r"holds float64 \[4, 5\]; expected class numbers"):
-        labels.read(21, 255)
+        labels.label_map(21, 255)

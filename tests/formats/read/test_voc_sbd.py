@@ -105,7 +105,10 @@ def test_voc_with_sbd_s_masks(make_folder: Make, tmp_path: Path) -> None:
     (lists / "val.txt").write_text("p2\n")
     spec = open_dataset(root)
     assert [item.id for item in spec.split("train")] == ["p0", "p1", "p3", "p4", "p5"]  # p2 is val's
-    assert [item.mask.parent.name for item in spec.split("train")][:2] == ["SegmentationClass", "SegmentationClassAug"]
+    assert [item.annotation.path.parent.name for item in spec.split("train")][:2] == [
+        "SegmentationClass",
+        "SegmentationClassAug",
+    ]
     assert [item.id for item in spec.split("val")] == ["p2"]
     assert any("1 masks of SegmentationClassAug have no image" in reason for reason in spec.reasons)
     (lists / "trainaug.txt").write_text("/JPEGImages/p4.jpg /SegmentationClassAug/p4.png\np2\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.archive import LARGE, refuse_bomb
@@ -21,20 +21,27 @@ class Cell:
     row: int
     column: str
 
-    def file(self) -> Path:
-        """Its bytes, in the place of a path.
+    @property
+    def where(self) -> str:
+        return f"{self.path} row group {self.group} row {self.row} {self.column}"
+
+    @property
+    def container(self) -> Path:
+        return self.path
+
+    def file(self) -> EncodedFile:
+        """Its bytes.
 
         Raises:
             DataError: a damaged shard, or a cell without bytes.
         """
-        where = f"{self.path} row group {self.group} row {self.row} {self.column}"
         content = _group(self.path, self.group, self.column)[self.row].as_py()
         if not content or not content.get("bytes"):
             raise DataError(
-                f"{where}: holds no bytes, only the path of a file; write the parquet files again with the images in "
-                "them (datasets: .with_format('arrow').map(datasets.table.embed_table_storage, batched=True))"
+                f"{self.where}: holds no bytes, only the path of a file; write the parquet files again with the images "
+                "in them (datasets: .with_format('arrow').map(datasets.table.embed_table_storage, batched=True))"
             )
-        return cast(Path, EncodedFile(content["bytes"], where))
+        return EncodedFile(content["bytes"], self.where)
 
 
 def open_parquet(path: Path) -> Any:

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
@@ -50,18 +50,25 @@ class Member:
     offset: int
     size: int
 
-    def file(self) -> Path:
-        """Its bytes, in the place of a path."""
-        where = f"{self.shard}: {self.name}"
+    @property
+    def where(self) -> str:
+        return f"{self.shard}: {self.name}"
+
+    @property
+    def container(self) -> Path:
+        return self.shard
+
+    def file(self) -> EncodedFile:
+        """Its bytes."""
         try:
             with _open(self.shard) as shard:
                 shard.seek(self.offset)
                 content = shard.read(self.size)
         except (OSError, ValueError) as error:
-            raise DataError(f"{where}: cannot be read ({error}); fetch the shard again") from error
+            raise DataError(f"{self.where}: cannot be read ({error}); fetch the shard again") from error
         if len(content) < self.size:
-            raise DataError(f"{where}: the shard ends before it; fetch it again")
-        return cast(Path, EncodedFile(content, where, Path(self.name).suffix))
+            raise DataError(f"{self.where}: the shard ends before it; fetch it again")
+        return EncodedFile(content, self.where, Path(self.name).suffix)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fullconv.data.dataset import Item
+from fullconv.data.dataset import AnnotationSource, Item
+from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import first_few
 from fullconv.files import leads_outside
 from fullconv.formats.problems import Problems
@@ -86,26 +87,26 @@ def in_form_of(name: str) -> str:
     )
 
 
-def listed(names: Sequence[tuple[str, str]], images: Path, masks: Path, problems: Problems) -> list[Item]:
-    """Items of a list, as far as its files are there."""
+def listed(
+    names: Sequence[tuple[str, str]], images: Path, masks: Path, problems: Problems,
+    labels: Callable[[Path], AnnotationSource] = FileMask,
+) -> list[Item]:  # fmt: skip
+    """Items of a list, as far as its files are there; ``labels`` reads the files of ``masks``."""
     inside = [pair for pair in names if not any(map(leads_outside, pair))]
     report_outside(images.parent, [pair[0] for pair in names if pair not in inside], problems)
-    items = [
-        Item(Path(image).stem, spot(images / image) or images / image, spot(masks / mask) or masks / mask)
-        for image, mask in inside
-    ]
-    for folder, paths in ((images, [item.image for item in items]), (masks, [item.mask for item in items])):
-        missing = [path for path in paths if not path.is_file()]
+    pairs = [(spot(images / image) or images / image, spot(masks / mask) or masks / mask) for image, mask in inside]
+    for place, folder in enumerate((images, masks)):
+        missing = [pair[place] for pair in pairs if not pair[place].is_file()]
         if missing:
             problems.report(
                 "unpaired",
-                f"{folder}: {len(missing)} of {len(items)} listed files are missing "
+                f"{folder}: {len(missing)} of {len(pairs)} listed files are missing "
                 f"({first_few([path.name for path in missing])})",
                 "add them, or take them off the list",
             )
             lost = set(missing)
-            items = [item for item in items if item.image not in lost and item.mask not in lost]
-    return items
+            pairs = [pair for pair in pairs if not lost & set(pair)]
+    return [Item(image.stem, FileImage(image), labels(mask)) for image, mask in pairs]
 
 
 def report_outside(where: Path, entries: Sequence[str], problems: Problems) -> None:

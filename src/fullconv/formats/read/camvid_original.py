@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import LabelFile
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -67,18 +68,16 @@ DRIVE = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_f?(\d+)")
 
 
 @dataclass(frozen=True)
-class CamvidLabels:
+class CamvidLabels(LabelFile):
     """Labels of one RGB mask.
 
     Attributes:
-        path: the mask.
         colours: each colour with its class id, or :data:`VOID`.
     """
 
-    path: Path
     colours: tuple[tuple[Colour, int], ...]
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """uint8 ``[height, width]``.
 
         Raises:
@@ -119,7 +118,7 @@ def recognise_camvid_original(root: Path, description: Description, problems: Pr
     if not pictures:
         raise DataError(f"{images}: no images found; unpack CamVid's 701 frames there")
     pairs = [(path.relative_to(images).as_posix(), f"{path.stem}_L.png") for path in pictures]
-    items = [replace(item, labels=CamvidLabels(item.mask, colours)) for item in listed(pairs, images, masks, problems)]
+    items = listed(pairs, images, masks, problems, lambda path: CamvidLabels(path, colours))
     reasons = [
         f"{images.name} and {masks.name}: CamVid as its authors distribute it, RGB masks",
         "classes and colours from dataset.yaml" if description.classes else

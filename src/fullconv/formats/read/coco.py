@@ -7,11 +7,13 @@ under Flickr's terms. Class names come from the file. Colours are PASCAL VOC's r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -100,7 +102,7 @@ class _File:
             given = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
             size = (height, width) if given else image_size(path)
             labels = self.regions.pop(image, Regions()).pack(str(self.path), name, size, ids, path)
-            items.append(Item(Path(name).with_suffix("").as_posix(), path, labels=labels))
+            items.append(Item(Path(name).with_suffix("").as_posix(), FileImage(path), labels))
         return items
 
     def _image(self, entry: Any) -> None:
@@ -195,8 +197,8 @@ def _read(path: Path) -> _File | None:
 def _refuse_twice(root: Path, splits: Mapping[str, Sequence[Item]]) -> None:
     """Two files that label one image cannot both be right; two splits may, which a check reports."""
     for items in splits.values():
-        seen: dict[Path, Item] = {}
-        twice = [item.image.name for item in items if seen.setdefault(item.image, item) is not item]
+        names = Counter(path for item in items for path in item.image.files)
+        twice = [path.name for path, count in names.items() if count > 1]
         if twice:
             raise DataError(
                 f"{root}: {len(twice)} images are named twice, in one JSON file or in two ({first_few(twice)}); keep "

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage, LabelFile
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -29,28 +30,26 @@ IDS = 2**24
 """Segments are three bytes."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class PanopticLabels:
-    """The segments of one image.
+@dataclass(frozen=True, eq=False)
+class PanopticLabels(LabelFile):
+    """The segments of one image; a pixel's is R + 256 G + 65536 B.
 
     Attributes:
-        mask: the PNG; a pixel's segment is R + 256 G + 65536 B.
         segments: int32 ``[2, segments]``: ids, rising, and the class of each.
     """
 
-    mask: Path
     segments: np.ndarray
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it; segment 0 is ignored.
 
         Raises:
             DataError: not an RGB PNG, or one with a segment that the JSON file does not list.
         """
-        mask = read_mask(self.mask)
+        mask = read_mask(self.path)
         shown = mask.packed() if mask.kind in ("colour", "palette") else None
         if shown is None:
-            raise DataError(f"{self.mask}: a panoptic map without colours; expected RGB, unpack it again")
+            raise DataError(f"{self.path}: a panoptic map without colours; expected RGB, unpack it again")
         pixels = (shown >> 16) + (shown & 0xFF00) + ((shown & 0xFF) << 16)
         ids, classes = np.append(self.segments[0], np.int32(IDS)), np.append(self.segments[1], np.int32(0))
         place = np.searchsorted(ids, pixels)
@@ -58,7 +57,7 @@ class PanopticLabels:
         if not (known | void).all():
             strange = [str(number) for number in np.unique(pixels[~(known | void)])]
             raise DataError(
-                f"{self.mask}: holds segments that the JSON file does not list for it ({first_few(strange)}); "
+                f"{self.path}: holds segments that the JSON file does not list for it ({first_few(strange)}); "
                 "take the JSON file and the PNGs of one release"
             )
         labels = np.where(void, np.int32(ignore_index), classes[place])
@@ -113,7 +112,7 @@ class _File:
                 )
             classes = np.array([ids[category] for category in segments[1].tolist()], np.int32)
             labels = PanopticLabels(mask, np.stack([segments[0], classes]))
-            items.append(Item(Path(name).with_suffix("").as_posix(), image, mask, labels=labels))
+            items.append(Item(Path(name).with_suffix("").as_posix(), FileImage(image), labels))
         return items
 
 

@@ -58,15 +58,27 @@ class CocoLabels:
             )
             for region, label in enumerate(self.labels.tolist())
         ]
-        return Drawing(f"{self.source}: image {self.name}", self.size, tuple(regions), "coco", 0, "area", self.image)
+        return Drawing(self.where, self.size, tuple(regions), "coco", 0, "area", self.image)
 
     def turn(self) -> int:
         """How they are turned to be upright, as EXIF counts."""
         return turn_of(self.size, self.image)
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """Labels ``[height, width]``; see :meth:`fullconv.data.annotations.Drawing.read`."""
-        return self.drawing().read(num_classes, ignore_index)
+    @property
+    def where(self) -> str:
+        return f"{self.source}: image {self.name}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image, which says how they are turned; the regions are in memory."""
+        return () if self.image is None else (self.image,)
+
+    def stored_as(self) -> str:
+        return "outlines, drawn as coco does"
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``; see :meth:`fullconv.data.annotations.Drawing.label_map`."""
+        return self.drawing().label_map(num_classes, ignore_index)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -63,7 +64,7 @@ def recognise_cvat_mask(root: Path, description: Description, problems: Problems
     if bare:
         reasons.append(f"{len(bare)} listed images have no mask and are left out ({first_few(sorted(bare))})")
     items = {
-        subset: [Item(name, pictures[name], of_name[name]) for name in names if name not in bare]
+        subset: [Item(name, FileImage(pictures[name]), FileMask(of_name[name])) for name in names if name not in bare]
         for subset, names in subsets.items()
     }
     return Found("cvat_mask", reasons, by_subset(items, reasons), classes, encoding)

@@ -15,6 +15,7 @@ import numpy as np
 
 from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, most_of_a_mask, ring, turned
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -172,7 +173,7 @@ def _item(
     layers.sort(key=lambda layer: layer[0])
     regions = tuple(region for _, region in layers)
     key = inside(name).with_suffix("").as_posix()
-    return Item(key, place, labels=Drawing(where, size, regions, "coco", background, image=place))
+    return Item(key, FileImage(place), Drawing(where, size, regions, "coco", background, image=place))
 
 
 def _region(shape: ET.Element, label: int) -> Region | None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import EncodedImage, EncodedMask
 from fullconv.errors import DataError, first_few
 from fullconv.formats.container_classes import count_classes
 from fullconv.formats.containers.parquet import Cell, open_parquet
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child
-from fullconv.images.encoded import EncodedImage, EncodedLabels
 from fullconv.images.encoding import MaskEncoding
 
 IMAGE_COLUMNS = ("image", "pixel_values", "img")
@@ -52,10 +52,8 @@ def _items(split: str, places: list[RowAddress], columns: tuple[str, str], encod
     return [
         Item(
             f"{split}_{index:06d}",
-            place[0],
-            index=index,
-            labels=EncodedLabels(Cell(*place, label), encoding),
-            pixels=EncodedImage(Cell(*place, image)),
+            EncodedImage(Cell(*place, image)),
+            EncodedMask(Cell(*place, label), encoding),
             block=blocks[place[:2]],
         )
         for index, place in enumerate(places)

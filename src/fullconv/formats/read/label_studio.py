@@ -16,6 +16,7 @@ import numpy as np
 
 from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -240,7 +241,8 @@ def _item(
             left_out[f"{kind} without a label or an inside" if kind in DRAWN else kind] += 1
         else:
             regions.append(region)
-    return Item(image.stem, image, labels=Drawing(where, size, tuple(regions), "labelme", background, image=image))
+    drawing = Drawing(where, size, tuple(regions), "labelme", background, image=image)
+    return Item(image.stem, FileImage(image), drawing)
 
 
 def _region(result: dict[str, Any], label: int, size: tuple[int, int], where: str) -> Region | None:

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from fullconv.data.annotations import IGNORED, Drawing, Region, most_of_a_mask, ring
-from fullconv.data.dataset import Item
+from fullconv.data.dataset import ImageSource, Item
+from fullconv.data.sources import EncodedImage, FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
@@ -23,7 +24,7 @@ from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS
 from fullconv.formats.read.names import spot
-from fullconv.images.encoded import EncodedFile, EncodedImage
+from fullconv.images.encoded import EncodedFile
 from fullconv.images.files import IMAGE_SUFFIXES, drawn_size, open_image
 from fullconv.spec import ClassSet
 from fullconv.text import note, parse_json, read_text
@@ -143,14 +144,18 @@ def _class_names(
 
 def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], skipped: list[str]) -> Item:
     image = _image(root, path, str(content["imagePath"]))
-    pixels = EncodedImage(ImageInJson(path)) if image is None and content.get("imageData") else None
-    if image is None and pixels is None:
+    pixels: ImageSource
+    if image is not None:
+        pixels = FileImage(image)
+    elif content.get("imageData"):
+        pixels = EncodedImage(ImageInJson(path))
+    else:
         raise DataError(f"{path}: its image {content['imagePath']} is missing; put it beside, or correct imagePath")
     stated = (content.get("imageHeight"), content.get("imageWidth"))
     if image is not None:
         size, same = drawn_size(image, stated)
     else:
-        size = pixels.size() if pixels else (0, 0)
+        size = pixels.size()
         same = None in stated or stated == size
     if not same:
         raise DataError(
@@ -172,7 +177,7 @@ def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], 
             regions.append(region)
     background = ids.get(BACKGROUND, IGNORED)
     drawing = Drawing(str(path), size, tuple(regions), "labelme", background, image=image)
-    return Item(path.stem, image or path, labels=drawing, pixels=pixels)
+    return Item(path.stem, pixels, drawing)
 
 
 def _image(root: Path, path: Path, stated: str) -> Path | None:
@@ -203,8 +208,16 @@ class ImageInJson:
 
     path: Path
 
-    def file(self) -> Path:
-        """Its bytes, in the place of a path.
+    @property
+    def where(self) -> str:
+        return f"{self.path} imageData"
+
+    @property
+    def container(self) -> Path:
+        return self.path
+
+    def file(self) -> EncodedFile:
+        """Its bytes.
 
         Raises:
             DataError: they are no base64.
@@ -213,7 +226,7 @@ class ImageInJson:
             content = base64.b64decode(parse_json(read_text(self.path))["imageData"], validate=True)
         except (ValueError, TypeError) as error:
             raise DataError(f"{self.path}: imageData is no base64 ({error}); put the image beside") from error
-        return cast(Path, EncodedFile(content, f"{self.path} imageData"))
+        return EncodedFile(content, self.where)
 
 
 def _region(shape: dict[str, Any], label: int) -> Region | None:
@@ -278,7 +291,7 @@ class PngMask:
             content = base64.b64decode(self.text)
         except ValueError as error:
             raise DataError(f"{where}: a mask that is no base64 ({error}); save it again") from error
-        place = cast(Path, EncodedFile(content, f"{where}: a mask's PNG"))
+        place = EncodedFile(content, f"{where}: a mask's PNG")
         with open_image(place, most_of_a_mask(size)) as picture:
             part = np.asarray(picture).astype(bool)
         left, top = (round(value) for value in self.corner)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import LabelFile
 from fullconv.errors import DataError
 from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
@@ -38,6 +39,17 @@ class NyuImage:
     path: Path
     index: int
 
+    @property
+    def where(self) -> str:
+        return f"{self.path} image {self.index + 1}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+    def file(self) -> None:
+        """Its pixels are not encoded."""
+
     def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
         """uint8 ``[height, width, channels]``."""
         pixels = _entry(self.path, "images", self.index)  # MATLAB's order, reversed: [3, width, height]
@@ -50,23 +62,25 @@ class NyuImage:
 
 
 @dataclass(frozen=True)
-class NyuLabels:
+class NyuLabels(LabelFile):
     """Labels of image ``index``; 0 in the file is unlabelled, class ``k`` there is id ``k - 1``.
 
     ``merged`` holds the id that each class of the file becomes; empty: each is its own.
     """
 
-    path: Path
     index: int
     merged: tuple[int, ...] = ()
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    @property
+    def where(self) -> str:
+        return f"{self.path} image {self.index + 1}"
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """int32 ``[height, width]`` (uint8 where there are no more than 255 classes)."""
         numbers = _entry(self.path, "labels", self.index).T
-        where = f"{self.path} image {self.index + 1}"
         if not self.merged:
-            return labels_from(numbers, where, num_classes, ignore_index, first=1)
-        own = labels_from(numbers, where, len(self.merged), len(self.merged), first=1)
+            return labels_from(numbers, self.where, num_classes, ignore_index, first=1)
+        own = labels_from(numbers, self.where, len(self.merged), len(self.merged), first=1)
         return np.array([*self.merged, ignore_index], np.uint8 if ignore_index <= 255 else np.int32)[own]
 
 
@@ -100,8 +114,7 @@ def recognise_nyu_v2(root: Path, description: Description, problems: Problems) -
         names = classes
     else:
         reasons.append(f"{MAPPING_NAME} is not there: the file's own classes, not the 40 that papers use")
-    items = [Item(f"{i + 1:04d}", path, index=i, labels=NyuLabels(path, i, merged), pixels=NyuImage(path, i))
-             for i in range(count)]  # fmt: skip
+    items = [Item(f"{i + 1:04d}", NyuImage(path, i), NyuLabels(path, i, merged)) for i in range(count)]
     splits_file = root / SPLITS_NAME
     if not splits_file.is_file():
         return Found("nyu_v2", [*reasons, f"{SPLITS_NAME} is not there"], {"": items}, ClassSet(names), public=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import first_few
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import image_files
@@ -50,7 +51,7 @@ def paired(
         name = rule.image(key)
         mask = None if name is None else known.get(name)
         if mask is not None and name is not None:
-            items.append(Item(key, path, mask))
+            items.append(Item(key, FileImage(path), FileMask(mask)))
             if name not in known.exact:
                 other_case.append(f"{path.name}: {mask.name}")
     said = [rule.said] if rule.said else []
@@ -58,7 +59,7 @@ def paired(
         said.append(f"{len(other_case)} masks are named in another case than expected ({first_few(other_case)})")
     if reasons is not None:
         reasons += [line for line in said if line not in reasons]
-    paired_images = {item.image for item in items}
+    paired_images = {path for item in items for path in item.image.files}
     bare = [path for path in pictures.values() if path not in paired_images]
     if bare and items:
         _report_bare(images, bare, len(pictures), "", problems)
@@ -112,7 +113,7 @@ def paired_within(
     if reasons is not None and masks and rule.said and rule.said not in reasons:
         reasons.append(rule.said)
     pairs = sorted((key, mask) for key, mask in masks.items() if not several & {key, mask})
-    return [Item(key, files[key], files[mask]) for key, mask in pairs]
+    return [Item(key, FileImage(files[key]), FileMask(files[mask])) for key, mask in pairs]
 
 
 def _rule(pictures: list[str], files: Mapping[str, Path], suffix: str) -> Rule:

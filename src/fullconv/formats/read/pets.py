@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import LabelFile
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -34,19 +35,17 @@ SPECIES = {"1": "cat", "2": "dog"}
 
 
 @dataclass(frozen=True)
-class KindOfPet:
+class KindOfPet(LabelFile):
     """A trimap whose animal has a class of its own; the border is void, and an animal of no class too.
 
     Attributes:
-        path: the trimap.
         animal, background: ids of classes, or None.
     """
 
-    path: Path
     animal: int | None
     background: int | None
 
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """uint8 ``[height, width]``."""
         ids = [ignore_index if place is None else place for place in (self.animal, self.background)]
         trimap = read_labels(self.path, TRIMAP, len(PET_CLASSES), PET_CLASSES.ignore_index)
@@ -96,7 +95,7 @@ def recognise_pets(root: Path, description: Description, problems: Problems) -> 
     kinds_ids = {stem: next((ids[kind] for kind in names if kind in ids), None) for stem, names in kinds.items()}
 
     def labelled(item: Item) -> Item:
-        return replace(item, labels=KindOfPet(item.mask, kinds_ids[item.id], ids.get("background")))
+        return replace(item, annotation=KindOfPet(item.annotation.files[0], kinds_ids[item.id], ids.get("background")))
 
     found = {split: [labelled(item) for item in items] for split, items in splits.items()}
     return Found("pets", reasons, found, given, public=public)

@@ -7,12 +7,13 @@ use they fall under; the download page names no licence for the annotations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import LabelFile
 from fullconv.errors import DataError
 from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
@@ -22,12 +23,10 @@ from fullconv.formats.read.voc import VOC_CLASSES, is_voc
 
 
 @dataclass(frozen=True)
-class SbdLabels:
+class SbdLabels(LabelFile):
     """Labels of one ``cls/*.mat``: ``GTcls.Segmentation``."""
 
-    path: Path
-
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """uint8 ``[height, width]``; SBD has no unlabelled pixels.
 
         Raises:
@@ -74,5 +73,4 @@ def sbd_items(folder: Path, split: str, problems: Problems) -> list[Item]:
     if not listing.is_file():
         raise DataError(f"{listing}: no such file; SBD's lists train.txt and val.txt lie beside img and cls, add them")
     names = [(f"{name}.jpg", f"{name}.mat") for name in lines(listing)]
-    items = listed(names, folder / "img", folder / "cls", problems)
-    return [replace(item, labels=SbdLabels(item.mask)) for item in items]
+    return listed(names, folder / "img", folder / "cls", problems, SbdLabels)

@@ -7,11 +7,12 @@ are LabelMe's. The geometric labels (``GeoLabels``) are not read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
+from fullconv.data.sources import LabelFile
 from fullconv.errors import DataError, first_few
 from fullconv.formats.containers.matlab import labels_from, read_mat
 from fullconv.formats.description import Description
@@ -32,12 +33,10 @@ UNANNOTATED = ("highway_bost181", "street_urb506")
 
 
 @dataclass(frozen=True)
-class SiftFlowLabels:
+class SiftFlowLabels(LabelFile):
     """Labels of one file of ``SemanticLabels``: ``S``, 0 unlabelled, class ``k`` is id ``k - 1``."""
 
-    path: Path
-
-    def read(self, num_classes: int, ignore_index: int) -> np.ndarray:
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """uint8 ``[height, width]``."""
         return labels_from(read_mat(self.path, "S"), str(self.path), num_classes, ignore_index, first=1)
 
@@ -56,11 +55,8 @@ def recognise_sift_flow(root: Path, description: Description, problems: Problems
     if not pictures:
         raise DataError(f"{images / sets[0]}: no images found; unpack SiftFlowDataset.zip again")
     pairs = [(path.name, f"{path.stem}.mat") for path in pictures]
-    items = [
-        replace(item, labels=SiftFlowLabels(item.mask))
-        for item in listed(pairs, images / sets[0], labels / sets[0], problems)
-    ]
-    names = _names(items[0].mask) if items else SIFT_FLOW_NAMES
+    items = listed(pairs, images / sets[0], labels / sets[0], problems, SiftFlowLabels)
+    names = _names(items[0].annotation.files[0]) if items else SIFT_FLOW_NAMES
     reasons = [
         f"Images and SemanticLabels: SIFT Flow, {len(names)} semantic classes as its files name them, 0 is unlabelled",
         f"left out where present, for their label maps are empty: {', '.join(UNANNOTATED)}",

@@ -36,8 +36,9 @@ def by_lists(
     """
     known: dict[str, list[Item]] = {}
     for item in items:
-        place = PurePosixPath(item.id).with_name(item.image.name).as_posix()
-        for name in {composed(name) for name in (item.id, item.image.name, item.image.stem, place)}:
+        image = item.image.files[0]
+        place = PurePosixPath(item.id).with_name(image.name).as_posix()
+        for name in {composed(name) for name in (item.id, image.name, image.stem, place)}:
             known.setdefault(name, []).append(item)
     splits: dict[str, Sequence[Item]] = {}
     for split, name in lists.items():

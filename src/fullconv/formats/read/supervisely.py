@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from fullconv.data.annotations import Drawing, Region, ring
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -185,7 +186,8 @@ def _item(
             regions.append(region)
     name = image.relative_to(root).with_suffix("").as_posix()
     key = name.replace("img/", "") if name.startswith("img/") else name.replace("/img/", "/")
-    return Item(key, image, labels=Drawing(str(path), size, tuple(regions), "labelme", background, image=image))
+    drawing = Drawing(str(path), size, tuple(regions), "labelme", background, image=image)
+    return Item(key, FileImage(image), drawing)
 
 
 def _region(kind: str, shape: Annotation, label: int) -> Region | None:

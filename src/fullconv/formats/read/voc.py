@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
 from fullconv.formats.description import Description
@@ -106,8 +107,8 @@ def _classes(
     RGB masks are read by VOC's rule of colours, where all of their colours are that rule's.
     """
     listing, given = names_file(root), description.class_set()
-    colours = [colour for item in items[:PROBED] for colour in _colours(item.mask)]
-    ids = [value for item in items[:PROBED] for value in _ids(item.mask)]
+    colours = [colour for item in items[:PROBED] for colour in _colours(item.annotation.files[0])]
+    ids = [value for item in items[:PROBED] for value in _ids(item.annotation.files[0])]
     if given is not None:
         classes, said = given, f"'s form, {len(given)} classes of dataset.yaml"
     elif listing is not None and (names := class_names(listing, problems)) not in (VOC_NAMES, ()):
@@ -115,7 +116,7 @@ def _classes(
     elif is_voc(root, items) and all(value in (*range(len(VOC_NAMES)), 255) for value in ids):
         classes, said = VOC_CLASSES, f", {len(VOC_NAMES)} classes, 255 is void"
     else:
-        more = {colour for item in items[PROBED:] if colours for colour in _colours(item.mask)}
+        more = {colour for item in items[PROBED:] if colours for colour in _colours(item.annotation.files[0])}
         places = [PALETTE.index(colour) for colour in {*colours, *more} if colour in PALETTE]
         said = "'s form; its files are not VOC's own: class names and licence are not known"
         if not places:
@@ -171,7 +172,9 @@ def _with_sbd(
         reasons.append(f"{len(bare)} masks of SegmentationClassAug have no image in JPEGImages and are left out")
     left_out = {*bare, *without}
     return [
-        Item(name, images / f"{name}.jpg", masks / f"{name}.png") if name in found else by_name[name]
+        Item(name, FileImage(images / f"{name}.jpg"), FileMask(masks / f"{name}.png"))
+        if name in found
+        else by_name[name]
         for name in wanted
         if name not in left_out
     ]

@@ -10,13 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 from fullconv.data.dataset import Item
+from fullconv.data.sources import EncodedImage, EncodedMask
 from fullconv.errors import DataError, first_few
 from fullconv.formats.container_classes import count_classes
 from fullconv.formats.containers.shards import INDEX, ShardSample, index_of, is_shard, scan
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found
-from fullconv.images.encoded import EncodedImage, EncodedLabels
 from fullconv.images.encoding import MaskEncoding
 from fullconv.text import head_of
 
@@ -49,9 +49,8 @@ def recognise_webdataset(root: Path, description: Description, problems: Problem
 def _item(sample: ShardSample, block: int, encoding: MaskEncoding) -> Item:
     return Item(
         sample.key,
-        sample.image.shard,
-        labels=EncodedLabels(sample.mask, encoding),
-        pixels=EncodedImage(sample.image),
+        EncodedImage(sample.image),
+        EncodedMask(sample.mask, encoding),
         block=block,
     )
 

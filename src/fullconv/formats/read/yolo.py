@@ -13,6 +13,7 @@ import numpy as np
 
 from fullconv.data.annotations import Drawing, Region, box_ring, ring
 from fullconv.data.dataset import Item
+from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.files import read_yaml
 from fullconv.formats.description import Description
@@ -171,4 +172,5 @@ def _item(
         outline = ring(points)
         assert outline is not None
         regions.append(Region(ids[int(row[0])], (outline,)))
-    return Item(key, image, labels=Drawing(str(label_file), size, tuple(regions), "labelme", background, image=image))
+    drawing = Drawing(str(label_file), size, tuple(regions), "labelme", background, image=image)
+    return Item(key, FileImage(image), drawing)

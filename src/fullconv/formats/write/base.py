@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import yaml
@@ -15,9 +15,10 @@ from PIL import Image
 
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.loader import Sample
+from fullconv.data.sources import FileImage
 from fullconv.data.values import stored_image
 from fullconv.errors import UsageError
-from fullconv.images.encoded import EncodedFile, EncodedImage
+from fullconv.images.encoded import EncodedFile
 from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import stored_size
 
@@ -60,9 +61,9 @@ class Writer(ABC):
 
     def copied(self, item: Item) -> bool:
         """Whether an image's own file can be taken: it has one, and it is upright, as label maps are."""
-        if item.pixels is not None or not item.image.is_file():
+        if not isinstance(item.image, FileImage):
             return False
-        upright = stored_size(item.image)[1] == 1
+        upright = stored_size(item.image.path)[1] == 1
         self.turned += not upright
         return upright
 
@@ -81,8 +82,8 @@ class Writer(ABC):
         """An image's own file where it is upright, else its pixels as PNG (or ``.npy``): a label map has no EXIF that
         would turn it along. And its suffix.
         """
-        if self.copied(item):
-            return item.image.read_bytes(), item.image.suffix.lower()
+        if isinstance(item.image, FileImage) and self.copied(item):
+            return item.image.path.read_bytes(), item.image.path.suffix.lower()
         if self.spec.values is not None and self.spec.values.range:
             return self._values(item)
         if sample.image.shape[2] in (1, 3, 4):
@@ -91,9 +92,9 @@ class Writer(ABC):
 
     def _values(self, item: Item) -> tuple[bytes, str]:
         """An image of other than 8 bits: its file's bytes out of a container, else its values."""
-        if isinstance(item.pixels, EncodedImage):
-            file = item.pixels.member.file()
-            content, upright = cast(EncodedFile, file).getvalue(), stored_size(file)[1] == 1
+        file = item.image.file()
+        if isinstance(file, EncodedFile):
+            content, upright = file.getvalue(), stored_size(file)[1] == 1
             suffix = next((end for magic, end in MAGIC.items() if content.startswith(magic)), "")
             if upright and suffix:
                 return content, suffix

@@ -1,0 +1,189 @@
+"""Images and masks from encoded files: files of their own, or members of containers."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fullconv.data.dataset import Item
+from fullconv.images.encoded import EncodedFile
+from fullconv.images.encoding import MaskEncoding
+from fullconv.images.files import image_size
+from fullconv.images.mask_reading import stored_form
+from fullconv.images.masks import read_labels
+from fullconv.images.pixels import read_pixels
+from fullconv.images.values import Pixels
+from fullconv.spec import Values
+
+OWN_RULE = "read by the layout's own rule, not as mask files of ids"
+
+
+@dataclass(frozen=True)
+class FileImage:
+    """An image file."""
+
+    path: Path
+
+    @property
+    def where(self) -> Path:
+        return self.path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+    def file(self) -> Path:
+        """The file itself."""
+        return self.path
+
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """As :func:`fullconv.images.pixels.read_pixels`."""
+        return read_pixels(self.path, channels, shrink, values)
+
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return image_size(self.path)
+
+
+@dataclass(frozen=True)
+class LabelFile(ABC):
+    """Labels that lie in a file, and are read by a rule of their layout."""
+
+    path: Path
+
+    @property
+    def where(self) -> Path | str:
+        return self.path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+    def stored_as(self) -> str:
+        return OWN_RULE
+
+    @abstractmethod
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
+
+
+@dataclass(frozen=True)
+class FileMask(LabelFile):
+    """A mask file; its encoding is known when the data set is open (:func:`with_encoding`)."""
+
+    encoding: MaskEncoding = field(default_factory=MaskEncoding)
+
+    def file(self) -> Path:
+        """The file itself."""
+        return self.path
+
+    def stored_as(self) -> str:
+        return stored_form(self.path)
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """As :func:`fullconv.images.masks.read_labels`."""
+        return read_labels(self.path, self.encoding, num_classes, ignore_index)
+
+
+class Enclosed(Protocol):
+    """One encoded image in a container: a cell of a table, a member of an archive, a field of a JSON file."""
+
+    @property
+    def where(self) -> str:
+        """Container and entry, for messages."""
+        ...
+
+    @property
+    def container(self) -> Path:
+        """The file that it lies in."""
+        ...
+
+    def file(self) -> EncodedFile:
+        """Its bytes.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image in a container."""
+
+    member: Enclosed
+
+    @property
+    def where(self) -> str:
+        return self.member.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.member.container,)
+
+    def file(self) -> EncodedFile:
+        """Its bytes."""
+        return self.member.file()
+
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """As :func:`fullconv.images.pixels.read_pixels`."""
+        return read_pixels(self.member.file(), channels, shrink, values)
+
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return image_size(self.member.file())
+
+
+@dataclass(frozen=True)
+class EncodedMask:
+    """A mask in a container."""
+
+    member: Enclosed
+    encoding: MaskEncoding
+
+    @property
+    def where(self) -> str:
+        return self.member.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.member.container,)
+
+    def file(self) -> EncodedFile:
+        """Its bytes."""
+        return self.member.file()
+
+    def stored_as(self) -> str:
+        return OWN_RULE
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """As :func:`fullconv.images.masks.read_labels`."""
+        return read_labels(self.member.file(), self.encoding, num_classes, ignore_index)
+
+
+def with_encoding(splits: Mapping[str, Sequence[Item]], encoding: MaskEncoding) -> dict[str, Sequence[Item]]:
+    """The same items, whose mask files are read by ``encoding``."""
+
+    def read_so(item: Item) -> Item:
+        mask = item.annotation
+        if not isinstance(mask, FileMask):
+            return item
+        return dataclasses.replace(item, annotation=dataclasses.replace(mask, encoding=encoding))
+
+    once = {id(item): read_so(item) for items in splits.values() for item in items}
+    return {split: [once[id(item)] for item in items] for split, items in splits.items()}
+
+
+def mask_files(splits: Mapping[str, Sequence[Item]]) -> list[Path]:
+    """The mask files of all splits, each once."""
+    return list(
+        dict.fromkeys(
+            item.annotation.path for items in splits.values() for item in items if isinstance(item.annotation, FileMask)
+        )
+    )
