@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fullconv.evaluation.evaluate import default_workers
-from fullconv.machine import free_memory, usable_cores
+from fullconv.machine import default_workers, free_memory, usable_cores
 
 
 @pytest.fixture
@@ -92,6 +91,6 @@ def test_what_cannot_be_read_limits_nothing(system: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (4, 3), (64, 8)])
 def test_workers_leave_a_core_for_the_step(cores: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fullconv.evaluation.evaluate.usable_cores", lambda: cores)
+    monkeypatch.setattr("fullconv.machine.usable_cores", lambda: cores)
     assert default_workers(None) == workers
     assert default_workers(0) == 0

@@ -23,6 +23,13 @@ def usable_cores(system: Path = SYSTEM) -> int:
     return max(1, min([count or 1, *(math.ceil(share) for share in _shares(system))]))
 
 
+def default_workers(workers: int | None) -> int:
+    """One reading process per core that this process may use beyond the first, at most 8."""
+    if workers is not None:
+        return workers
+    return min(8, max(1, usable_cores() - 1))
+
+
 def free_memory(system: Path = SYSTEM) -> int | None:
     """Bytes that this process can still take, within the limits of its groups; None where the system does not say."""
     info = system / "proc" / "meminfo"

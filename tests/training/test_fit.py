@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 import signal
@@ -28,6 +29,8 @@ from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
 from fullconv.ops import upsample
 from fullconv.training import fit as fit_module
+from fullconv.training.learner import Learner
+from fullconv.training.state import Checkpoint
 from tests.builders.runs import DATA, SMALL
 
 
@@ -101,16 +104,16 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(
 def test_train_scores_are_those_of_the_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each as the network saw it: against scikit-learn on logits enlarged by PyTorch."""
     seen: list[tuple[np.ndarray, np.ndarray]] = []
-    forward = fit_module.Loop.forward
+    forward = Learner.forward
 
-    def watch(self: fit_module.Loop, batch: Any) -> Any:
-        logits, loss = forward(self, batch)
+    def watch(self: Learner, step: int, batch: Any) -> Any:
+        logits, loss = forward(self, step, batch)
         window = self.plan.segmenter.network.window(logits.shape[-2:], batch.pixels.shape[-2:])
         full = upsample(logits.detach().float(), batch.labels.shape[-2:], window)
         seen.append((batch.labels.numpy().copy(), full.argmax(1).numpy()))
         return logits, loss
 
-    monkeypatch.setattr(fit_module.Loop, "forward", watch)
+    monkeypatch.setattr(Learner, "forward", watch)
     run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 2, "precision": "fp32"})
     with (run.path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -179,10 +182,11 @@ def test_the_latest_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     options = {**SMALL, "epochs": 2}
     run = fullconv.train(DATA, **options)
     (run.path / "log.csv").unlink()
-    state = torch.load(run.state, weights_only=True)
-    state["progress"]["step"] -= 1  # as if stopped before the last step
-    state["progress"]["history"].pop()
-    torch.save(state, run.state)
+    state = Checkpoint.read(run)
+    assert state is not None
+    state.progress.step -= 1  # as if stopped before the last step
+    state.progress.history.pop()
+    state.write(run)
     again = fullconv.train(DATA, resume=True, quiet=True)
     assert again.path.resolve() == run.path.resolve()
     assert Path("runs/latest").resolve() == run.path.resolve()
@@ -191,13 +195,13 @@ def test_the_latest_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_run_goes_on_in_the_arithmetic_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1, "precision": "auto"})
-    state = torch.load(run.state, weights_only=True)
-    assert state["precision"] == choose_precision("auto", torch.device("cpu"))
-    state["precision"] = "fp32"
-    torch.save(state, run.state)
+    state = Checkpoint.read(run)
+    assert state is not None
+    assert state.precision == choose_precision("auto", torch.device("cpu"))
+    dataclasses.replace(state, precision="fp32").write(run)
     seen: list[Any] = []
     monkeypatch.setattr(
-        "fullconv.training.start.Fabric", lambda **given: seen.append(given["precision"]) or Fabric(**given)
+        "fullconv.training.devices.Fabric", lambda **given: seen.append(given["precision"]) or Fabric(**given)
     )
     fullconv.train(DATA, run.path, resume=True, quiet=True)
     assert seen == ["32-true"]

@@ -16,7 +16,7 @@ from fullconv.device import choose_precision
 from fullconv.errors import NotFiniteError, UsageError
 from fullconv.models.finite import not_finite
 from fullconv.training import guard as guard_module
-from fullconv.training.state import read_state
+from fullconv.training.state import Checkpoint
 from tests.builders.runs import FEW_STEPS, FOUR_SCENES
 
 FP16 = {**FEW_STEPS, "precision": "fp16", "ema": 0.0, "epochs": 3}
@@ -30,8 +30,8 @@ def on_a_processor(patch: pytest.MonkeyPatch, scale: float) -> torch.amp.GradSca
         assert given.pop("precision") == "16-mixed"
         return Fabric(**given, plugins=MixedPrecision("16-mixed", "cpu", scaler))
 
-    patch.setattr("fullconv.training.start.Fabric", fabric)
-    for module in ("start", "plan"):
+    patch.setattr("fullconv.training.devices.Fabric", fabric)
+    for module in ("devices", "plan"):
         patch.setattr(f"fullconv.training.{module}.choose_precision", lambda name, device: "fp16")
     return scaler
 
@@ -41,14 +41,15 @@ def test_gradients_that_overflow_are_left_out(tmp_path: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         scaler = on_a_processor(patch, 2.0**40)
         run = fullconv.train(FOUR_SCENES, tmp_path / "run", **FP16)
-    state = read_state(run)
+    state = Checkpoint.read(run)
     assert state is not None
-    scale = state["scaler"]["scale"]
+    assert state.scaler is not None
+    scale = state.scaler["scale"]
     assert 2.0**10 < scale == scaler.get_scale() < 2.0**40
     assert not not_finite(load_file(run.last))
-    state["progress"]["step"] -= 1  # as if stopped before the last step
-    state["progress"]["history"].pop()
-    torch.save(state, run.state)
+    state.progress.step -= 1  # as if stopped before the last step
+    state.progress.history.pop()
+    state.write(run)
     with monkeypatch.context() as patch:
         resumed = on_a_processor(patch, 2.0**5)
         fullconv.train(FOUR_SCENES, run.path, resume=True, quiet=True)

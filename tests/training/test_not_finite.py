@@ -21,8 +21,10 @@ from fullconv.models.finite import not_finite
 from fullconv.prediction.files import predict_files
 from fullconv.segmenter import Segmenter
 from fullconv.training import fit as fit_module
+from fullconv.training import learner as learner_module
 from fullconv.training.guard import Guard
-from fullconv.training.state import read_state
+from fullconv.training.learner import Learner
+from fullconv.training.state import Checkpoint
 from tests.builders.runs import DATA, SMALL
 
 STEPS = 4  # of an epoch
@@ -49,11 +51,11 @@ def without_time(run: fullconv.Run) -> list[str]:
 
 def inject(patch: pytest.MonkeyPatch, where: str, step: int = BAD, value: float = float("nan")) -> None:
     """Make one number of a step (also when it is repeated) not finite."""
-    forward, step_of = fit_module.Loop.forward, fit_module.Loop.step
+    forward, step_of = Learner.forward, Learner.step
 
-    def bad_forward(self: fit_module.Loop, batch: Any) -> Any:
-        if self.progress.step != step - 1:
-            return forward(self, batch)
+    def bad_forward(self: Learner, at: int, batch: Any) -> Any:
+        if at != step - 1:
+            return forward(self, at, batch)
         network: Any = self.plan.segmenter.network
         if where == "activations":  # of one image of the batch
             layer = network.encoder.body.layer2
@@ -61,10 +63,10 @@ def inject(patch: pytest.MonkeyPatch, where: str, step: int = BAD, value: float 
                 lambda _, given: given[0].index_put((torch.tensor(1),), given[0][1] + value)
             )
             try:
-                return forward(self, batch)
+                return forward(self, at, batch)
             finally:
                 handle.remove()
-        logits, loss = forward(self, batch)
+        logits, loss = forward(self, at, batch)
         if where == "loss":
             return logits, loss + value
         if where == "gradient":
@@ -72,17 +74,17 @@ def inject(patch: pytest.MonkeyPatch, where: str, step: int = BAD, value: float 
             loss = loss + (weight - weight.detach()).abs().sqrt().sum()  # 0, its slope infinite
         return logits, loss
 
-    def bad_step(self: fit_module.Loop, batch: Any) -> Any:
-        result = step_of(self, batch)
-        if self.progress.step == step - 2:
+    def bad_step(self: Learner, at: int, batch: Any) -> Any:
+        result = step_of(self, at, batch)
+        if at == step - 2:
             if where == "weights":
                 self.plan.segmenter.network.score["32"].bias.data[0] = value  # type: ignore[union-attr]
             if where == "average" and self.average:
                 self.average.average.score["32"].bias.data[0] = value  # type: ignore[union-attr]
         return result
 
-    patch.setattr(fit_module.Loop, "forward", bad_forward)
-    patch.setattr(fit_module.Loop, "step", bad_step)
+    patch.setattr(Learner, "forward", bad_forward)
+    patch.setattr(Learner, "step", bad_step)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_run_stops_and_keeps_what_was_good(
         inject(patch, where)
         if late:
             patch.setattr(fit_module, "EXACT_STEPS", 0)
-            patch.setattr(fit_module, "Guard", Late)
+            patch.setattr(learner_module, "Guard", Late)
         with pytest.raises(NotFiniteError, match=words) as caught:
             fullconv.train(DATA, tmp_path / "run", **SMALL)
     assert "keeps its models up to epoch 1; go on from them with --init-from" in str(caught.value)
@@ -117,10 +119,10 @@ def test_a_run_stops_and_keeps_what_was_good(
     # the models are those of epoch 1, the state is from before the fault
     for file in (run.best, run.last):
         assert not not_finite(load_file(file))
-    state = read_state(run)
+    state = Checkpoint.read(run)
     assert state is not None
-    assert state["progress"]["step"] == kept
-    assert not not_finite(state["network"])
+    assert state.progress.step == kept
+    assert not not_finite(state.network)
     # and a run goes on from it as if nothing had been
     again = fullconv.train(DATA, run.path, resume=True, quiet=True)
     for name, value in load_file(whole.last).items():
@@ -132,7 +134,7 @@ def test_a_fault_of_the_first_epoch_leaves_nothing(tmp_path: Path, monkeypatch: 
     for guard in (Guard, Late):
         with monkeypatch.context() as patch:
             patch.setattr(fit_module, "EXACT_STEPS", 0)
-            patch.setattr(fit_module, "Guard", guard)
+            patch.setattr(learner_module, "Guard", guard)
             inject(patch, "loss", step=3)
             with pytest.raises(NotFiniteError, match=r"step 3.*no epoch was finished, nothing is kept; try a smaller"):
                 fullconv.train(DATA, tmp_path / "run", **SMALL)
@@ -147,24 +149,24 @@ def test_the_state_is_saved_within_long_epochs(tmp_path: Path, monkeypatch: pyte
         inject(patch, "weights", step=4)
         with pytest.raises(NotFiniteError, match="the weights of"):
             fullconv.train(DATA, tmp_path / "run", **SMALL)
-    state = read_state(fullconv.Run(tmp_path / "run"))
+    state = Checkpoint.read(fullconv.Run(tmp_path / "run"))
     assert state is not None
-    assert state["progress"]["step"] == 2
+    assert state.progress.step == 2
 
 
 def test_val_scores_that_are_not_finite_stop_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An overflow that training's batch norm hides: the running statistics of validation do not."""
-    step_of = fit_module.Loop.step
+    step_of = Learner.step
 
-    def bad_step(self: fit_module.Loop, batch: Any) -> Any:
-        result = step_of(self, batch)
-        if self.progress.step == 2 * STEPS - 1:
+    def bad_step(self: Learner, at: int, batch: Any) -> Any:
+        result = step_of(self, at, batch)
+        if at == 2 * STEPS - 1:
             for network in (self.plan.segmenter.network, self.watched.network):
                 network.score["32"].weight.data.fill_(3e38)  # type: ignore[union-attr]
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module.Loop, "step", bad_step)
+        patch.setattr(Learner, "step", bad_step)
         with pytest.raises(NotFiniteError, match=r"shapes_\d+.*the activations of score\.32 are not finite"):
             fullconv.train(DATA, tmp_path / "run", **SMALL)
     run = fullconv.Run(tmp_path / "run")

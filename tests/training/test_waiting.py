@@ -89,7 +89,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def step(self: fit_module.Loop, batch: Any) -> Any:
         steps.append(self.progress.step)
-        counters = [state["step"] for state in self.optimizer.state.values() if "step" in state]
+        counters = [state["step"] for state in self.learner.optimizer.state.values() if "step" in state]
         mode.on_host = {counter.data_ptr() for counter in counters}  # torch's optimisers keep them there
         with mode.switched(self.progress.step > 0):  # the first step copies constants, once
             return step_of(self, batch)

@@ -2,80 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import torch
-
-from fullconv.crf import CRF, dense_crf
-from fullconv.data import Batch, DatasetSpec, EvalData
+from fullconv.crf import CRF
+from fullconv.data import DatasetSpec, EvalData
 from fullconv.data.loader import EvalBatches
-from fullconv.data.mixing import renamed
-from fullconv.errors import DataError, NotFiniteError, first_few
-from fullconv.evaluation.metrics import ConfusionMatrix, Scores
+from fullconv.evaluation.matching import with_classes_of
+from fullconv.evaluation.measure import batch_size, measure
+from fullconv.evaluation.metrics import Scores
 from fullconv.formats.open import open_dataset
-from fullconv.machine import usable_cores
-from fullconv.ops import upsample_argmax, upsample_cross_entropy
-from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
-from fullconv.parts import Part
+from fullconv.machine import default_workers
 from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
 from fullconv.segmenter import Segmenter
-from fullconv.spec import Values
 from fullconv.tiling import TILE
-
-
-@dataclass
-class Measured:
-    """What adds up over images, ranks and machines.
-
-    Attributes:
-        matrix: counts of (true, predicted) pixels.
-        outside: int64 ``[classes]``: labelled pixels predicted as a class that their image's data set does not label.
-        labelled: whether any part of the data labels the class; None: all of them, in every image.
-        restricted: whether each image was asked about its own data set's classes only.
-        seams: the segmenter's note on tiles, where there were any.
-    """
-
-    matrix: ConfusionMatrix
-    outside: torch.Tensor
-    labelled: tuple[tuple[bool, ...], ...] | None = None
-    restricted: bool = False
-    loss_sum: float = 0.0
-    loss_pixels: int = 0
-    images: int = 0
-    seams: str = ""
-
-    def scores(self) -> Scores:
-        """Of what was counted; without a labelled pixel every one of them, the loss too, is nan."""
-        known = None if self.labelled is None else [any(parts) for parts in zip(*self.labelled, strict=True)]
-        loss = self.loss_sum / self.loss_pixels if self.loss_pixels else math.nan
-        outside = tuple(self.outside.tolist())
-        return self.matrix.scores(
-            loss, self.images, known, outside=outside, notes=(*self._notes(outside), *filter(None, [self.seams]))
-        )
-
-    def _notes(self, outside: tuple[int, ...]) -> tuple[str, ...]:
-        """How classes that the data do not label were treated; nothing where all are labelled everywhere."""
-        if self.labelled is None or all(map(all, self.labelled)):
-            return ()
-        if self.restricted:
-            return (
-                "restricted: the class of each pixel was chosen among those that its data set labels; the masks that "
-                "predict writes may show others",
-            )
-        named = [f"{name} {n:,}" for name, n in zip(self.matrix.classes.names, outside, strict=True) if n]
-        total = int(self.matrix.counts.sum())
-        share = f"{sum(outside):,} of {total:,} labelled pixels ({sum(outside) / max(total, 1):.2%})"
-        if not named:
-            return ("no labelled pixel is predicted as a class that its data set does not label",)
-        return (
-            f"{share} are predicted as a class that their data set does not label, and count as errors: "
-            f"{', '.join(named)}; with restrict such classes are not chosen",
-        )
 
 
 def evaluate(
@@ -119,151 +60,3 @@ def evaluate(
         pin_memory=segmenter.device.type == "cuda",
     )  # fmt: skip
     return measure(segmenter, spec, batches, progress, crf, restrict, restrict, tile, overlap).scores()
-
-
-def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
-    """The data set read with the model's classes and channels.
-
-    Raises:
-        DataError: it has a class that the model does not know.
-    """
-    spec = _with_values_of(segmenter, spec)
-    if spec.classes.names == segmenter.classes.names:
-        return spec
-    if not spec.declared and len(spec.classes) <= len(segmenter.classes):
-        return dataclasses.replace(spec, classes=segmenter.classes)
-    by_name = renamed(spec, segmenter.classes)
-    if by_name is not None:
-        return by_name
-    ours, theirs = segmenter.classes.names, spec.classes.names
-    raise DataError(
-        f"{spec.root}: has {len(theirs)} classes ({first_few(list(theirs))}), the model knows {len(ours)} "
-        f"({first_few(list(ours))}); evaluate on data whose classes, by name, are among the model's"
-    )
-
-
-def _with_values_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
-    """The data set's images as the model was trained to see them, whatever range the data set has itself.
-
-    Raises:
-        DataError: it has 8-bit images and the model was trained on others, or the other way round.
-    """
-    channels, ours, theirs = segmenter.preprocessing.channels, segmenter.preprocessing.values, spec.values
-    ranged = theirs is not None and bool(theirs.range)
-    if ours is not None and not ours.bytes_fit and not ranged:
-        raise DataError(
-            f"{spec.root}: has 8-bit images, the model was trained on values of the range {ours}; give the images with "
-            "their own values, or a model of 8-bit images"
-        )
-    if ranged and not (ours is not None and ours.range):
-        raise DataError(
-            f"{spec.root}: has images of values of the range {theirs}, the model was trained on 8-bit ones; save the "
-            "images with 8 bits, or train on such values"
-        )
-    values = ours
-    if theirs is not None and theirs.nodata and not (ours and ours.nodata):
-        values = dataclasses.replace(ours or Values(fill=segmenter.preprocessing.fill), nodata=theirs.nodata)
-    return dataclasses.replace(spec, channels=channels, values=values)
-
-
-def other_range(segmenter: Segmenter, spec: DatasetSpec) -> str:
-    """A line where the data set's own range of values is not the model's, whose range is used; else empty."""
-    ours, theirs = segmenter.preprocessing.values, spec.values
-    if ours is None or theirs is None or ours.range == theirs.range:
-        return ""
-    return f"values are read by the model's range {ours}; the data's own would be {theirs}"
-
-
-@torch.inference_mode()
-def measure(
-    segmenter: Segmenter,
-    spec: DatasetSpec,
-    batches: Iterable[Batch],
-    progress: Callable[[int], None] | None = None,
-    crf: CRF | None = None,
-    restrict: bool = False,
-    partial_loss: bool = False,
-    tile: int = TILE,
-    overlap: int | None = None,
-) -> Measured:
-    """Counts and summed loss over ``batches`` of ``spec``; ``progress`` may raise to stop early.
-
-    ``restrict``: labels, and ``partial_loss``: the loss, are among the classes that an image's data set labels, as
-    training's own loss is.
-
-    Raises:
-        NotFiniteError: logits or losses are nan or infinite.
-    """
-    device = segmenter.device
-    ignore = spec.classes.ignore_index
-    matrix = ConfusionMatrix(spec.classes, device)
-    result = Measured(matrix, torch.zeros(len(spec.classes), dtype=torch.int64, device=device), spec.labelled, restrict)
-    for batch in batches:
-        target = batch.labels.to(device, non_blocking=True)
-        size = (batch.labels.shape[1], batch.labels.shape[2])
-        result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
-        parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
-        if restrict:
-            parts = (_asked(part, spec, batch) for part in parts)
-        if crf is not None:
-            parts = list(parts)
-            _count(result, _refined(segmenter, parts, batch, crf).to(device), target, batch)
-        for part in parts:
-            truth = target[:, part.rows, part.columns]
-            if crf is None:
-                _count(result, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
-            logits = _asked(part, spec, batch).logits if partial_loss and not restrict else part.logits
-            loss = upsample_cross_entropy(logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
-            result.loss_sum += float(loss)
-            if not math.isfinite(result.loss_sum):
-                raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {float(loss)}; use --precision fp32")
-            result.loss_pixels += int((truth != ignore).sum())
-        result.images += len(batch.ids)
-        if progress is not None:
-            progress(result.images)
-    return result
-
-
-def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int | None) -> Iterator[Part]:
-    """The parts of a batch, refused where their logits are not finite: argmax would make labels of them."""
-    for part in segmenter.parts(batch.pixels, tile, overlap):
-        finite = part.logits.isfinite().flatten(1).all(1)
-        if not bool(finite.all()):
-            bad = [name for name, good in zip(batch.ids, finite.tolist(), strict=True) if not good]
-            raise segmenter.not_finite_error(bad, lambda: list(segmenter.parts(batch.pixels, tile, overlap)))
-        yield part
-
-
-def batch_size(device: torch.device) -> int:
-    """Images at a time. One on a CPU: it is as fast there, and rounding is then that of ``predict``."""
-    return 8 if device.type == "cuda" else 1
-
-
-def _asked(part: Part, spec: DatasetSpec, batch: Batch) -> Part:
-    return part._replace(logits=mask_unlabelled_classes(part.logits, spec.labelled, batch.sources))
-
-
-def _count(result: Measured, prediction: torch.Tensor, truth: torch.Tensor, batch: Batch) -> None:
-    """Add a batch's label maps; those of classes that an image's data set does not label also apart."""
-    result.matrix.update(prediction, truth)
-    if result.labelled is None:
-        return
-    unknown = unlabelled(result.labelled, batch.sources, truth.device)
-    found = unknown.gather(1, prediction.flatten(1).long()) & (truth != result.matrix.classes.ignore_index).flatten(1)
-    result.outside.index_add_(0, prediction.flatten().long(), found.flatten().long())
-
-
-def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF) -> torch.Tensor:
-    """The label maps ``n H W`` of a batch after the CRF."""
-    height, width = batch.labels.shape[1:]
-    chances = segmenter.probabilities(parts, len(batch.ids), (height, width)).numpy()
-    images = batch.pixels.permute(0, 2, 3, 1).numpy()
-    pairs = zip(chances, images, strict=True)
-    return torch.stack([torch.from_numpy(dense_crf(some, image, crf).argmax(0)) for some, image in pairs])
-
-
-def default_workers(workers: int | None) -> int:
-    """One reading process per core that this process may use beyond the first, at most 8."""
-    if workers is not None:
-        return workers
-    return min(8, max(1, usable_cores() - 1))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops import label_weight, upsample_cross_entropy, upsample_dice, upsample_focal, upsample_ohem
 from fullconv.training.config import TrainConfig
+from fullconv.training.ranks import Ranks
 
 
 def training_loss(
@@ -19,8 +18,7 @@ def training_loss(
     window: Window,
     ignore_index: int,
     weight: Tensor | None,
-    mean_over_ranks: Callable[[Tensor], Tensor],
-    ranks: int = 1,
+    ranks: Ranks,
 ) -> Tensor:
     """The loss of one rank's batch, so that its mean over ranks is that of the whole batch.
 
@@ -33,8 +31,10 @@ def training_loss(
         labels: ids ``n H W``.
         window: where the labels lie in the enlarged logits.
         weight: one factor per class, or None.
-        mean_over_ranks: of a number.
-        ranks: how many there are; gradients are averaged over them.
+        ranks: gradients are averaged over them.
+
+    Returns:
+        A scalar, float32 (float64 for float64 logits); 0 where no pixel is labelled.
     """
     if config.loss == "ohem":
         return upsample_ohem(logits, labels, crop=window, ignore_index=ignore_index, weight=weight)
@@ -48,8 +48,8 @@ def training_loss(
             label_smoothing=config.label_smoothing,
         )  # fmt: skip
     if config.reduction == "sum":
-        return loss * ranks
-    share = mean_over_ranks(label_weight(labels, ignore_index, weight))
+        return loss * ranks.count
+    share = ranks.mean(label_weight(labels, ignore_index, weight))
     loss = loss / torch.where(share > 0, share, 1)
     if config.loss == "cross-entropy+dice":
         loss = loss + upsample_dice(logits, labels, crop=window, ignore_index=ignore_index)

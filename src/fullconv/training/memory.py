@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from fullconv.device import autocast, free_bytes
 from fullconv.errors import UsageError
+from fullconv.segmenter import Segmenter
 
 PROBES = (64, 128)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -50,6 +52,23 @@ def freed_memory_kept() -> Iterator[None]:
 def _glibc() -> ctypes.CDLL | None:
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
+
+
+def check_memory(segmenter: Segmenter, crop: tuple[int, int], batch: int, device: torch.device) -> None:
+    """Move a network to its device, and refuse crops or batches that cannot fit there, before anything is written.
+
+    Args:
+        crop: ``(height, width)``.
+        batch: images of a step on this device.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        refuse_if_too_large(
+            segmenter.network.to(device), crop, batch, segmenter.preprocessing.channels, device, segmenter.precision
+        )
 
 
 def refuse_if_too_large(

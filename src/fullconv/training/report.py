@@ -1,24 +1,18 @@
-"""What a user sees of a run while it goes: a progress bar, one line per epoch, pictures, curves, tensorboard."""
+"""What a user sees of a run while it goes: a progress bar, one line per epoch, tensorboard."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from fullconv import draw
-from fullconv.data import DatasetSpec, Item, read_sample
-from fullconv.segmenter import Segmenter
-from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run
-
-SHEET_SAMPLES = 4
 
 
 class Reporter:
-    """Shows a run on the terminal and draws it into its folder; silent with ``console=None`` (other ranks)."""
+    """Shows a run on the terminal; silent with ``console=None`` (other ranks)."""
 
     def __init__(self, console: Console | None) -> None:
         self.console = console
@@ -59,22 +53,20 @@ class Reporter:
 
     # -- epochs --------------------------------------------------------------------------------------------------
 
-    def epoch(self, run: Run, history: Sequence[Mapping[str, Any]], config: TrainConfig, best: bool) -> None:
-        """One log line, ``log.csv``, ``curves.png`` and tensorboard events."""
-        row = history[-1]
-        self.say(
-            f"epoch {row['epoch']:3d}/{config.epochs}  train: loss {row['train_loss']:.4f}  "
-            f"pixel acc {row['train_pixel_accuracy']:.4f}  mean acc {row['train_mean_accuracy']:.4f}  "
-            f"mean IoU {row['train_mean_iou']:.4f}  val: loss {row['val_loss']:.4f}  "
-            f"pixel acc {row['pixel_accuracy']:.4f}  mean acc {row['mean_accuracy']:.4f}  "
-            f"mean IoU {row['mean_iou']:.4f}  fw IoU {row['fw_iou']:.4f}  rate {row['rate']:.2e}  "
-            f"{row['seconds']:.1f} s{'  *' if best else ''}"
-        )
-        run.write_log(history)
-        run.write_picture("curves.png", draw.curves(history, config.loss_in_words))
+    def epoch(self, run: Run, row: Mapping[str, float], figures: str, epochs: int, best: bool) -> None:
+        """One line, and tensorboard's events.
+
+        Args:
+            row: the epoch's figures; all but its number become events.
+            figures: those of them that the line shows, beside rate and time.
+            epochs: of the whole run.
+            best: whether no epoch before was as good.
+        """
+        rest = f"rate {row['rate']:.2e}  {row['seconds']:.1f} s{'  *' if best else ''}"
+        self.say(f"epoch {row['epoch']:3d}/{epochs}  {figures}  {rest}")
         self._write_events(run, row)
 
-    def _write_events(self, run: Run, row: Mapping[str, Any]) -> None:
+    def _write_events(self, run: Run, row: Mapping[str, float]) -> None:
         if self._events is None:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -89,17 +81,3 @@ class Reporter:
             if name != "epoch":
                 self._events.add_scalar(name, value, row["epoch"])
         self._events.flush()
-
-
-def contact_sheet(run: Run, epoch: int, segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item]) -> None:
-    """``pictures/epoch_NNN.png``: image | truth | prediction of the same few val samples every epoch."""
-    rows = []
-    for item in sheet_items(items):
-        sample = read_sample(spec, item)
-        rows.append((sample.image, sample.labels, segmenter.predict_pixels(sample.image).labels))
-    run.write_picture(f"pictures/epoch_{epoch:03d}.png", draw.contact_sheet(rows, spec.classes))
-
-
-def sheet_items(items: Sequence[Item]) -> list[Item]:
-    """The few that are drawn, spread over all."""
-    return [items[i * len(items) // SHEET_SAMPLES] for i in range(min(SHEET_SAMPLES, len(items)))]

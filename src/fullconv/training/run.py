@@ -25,13 +25,6 @@ from fullconv.machine import usable_cores
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 
-LOG_FIELDS = (
-    "epoch", "train_loss", "train_pixel_accuracy", "train_mean_accuracy", "train_mean_iou",
-    "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
-)  # fmt: skip
-"""What ``log.csv`` has of an epoch. The train scores are of the augmented crops as the network saw them, each before
-its step and with dropout on; the others of the whole val images after the epoch."""
-
 
 class Run:
     """A run folder.
@@ -122,9 +115,10 @@ class Run:
         }
         write_text(self.path / "environment.json", json.dumps(content, indent=2) + "\n")
 
-    def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
+    def write_log(self, history: Sequence[Mapping[str, float]]) -> None:
+        """``log.csv``: a row an epoch, the first one's names as columns; they are the objective's."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, LOG_FIELDS, extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
         writer.writeheader()
         for row in history:
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})

@@ -1,23 +1,24 @@
-"""The saved state of a run: what ``--resume`` goes on from."""
+"""The saved state of a run: what ``--resume`` goes on from. Written and read here alone."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullconv.data import DatasetSpec, Item
-from fullconv.errors import NotFiniteError, UsageError, first_few
+from fullconv.errors import UsageError, first_few
 from fullconv.files import replacing
-from fullconv.models.finite import not_finite
-from fullconv.training.optimisation import MovingAverage
 from fullconv.training.run import Run
+
+VERSION = 1
+"""Of the file; raised whenever a field changes its meaning, comes or goes."""
 
 
 @dataclass
@@ -25,44 +26,41 @@ class Progress:
     """Where a run is: the step, the epochs so far, and the running sums of the present one.
 
     Attributes:
-        loss_sum: as it was when the state was saved or the epoch ended.
-        counts: of the present epoch's training batches, int64 ``[classes, classes]`` as in a confusion matrix; over
-            all ranks when it is saved.
+        step: steps done, from 0.
+        history: a row of ``log.csv`` for each finished epoch.
+        loss_sum: of the epoch's steps, as it was when the state was saved or the epoch ended.
+        loss_steps: how many they are.
+        seconds: that they took.
     """
 
     step: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_steps: int = 0
     seconds: float = 0.0
-    counts: Tensor | None = None
 
     def add(self) -> None:
         """Count a step; its loss is summed on the device."""
         self.step += 1
         self.loss_steps += 1
 
-    def end_epoch(self, row: dict[str, Any]) -> None:
+    @property
+    def mean_loss(self) -> float:
+        return self.loss_sum / max(self.loss_steps, 1)
+
+    def end_epoch(self, row: dict[str, float]) -> None:
         """Keep an epoch's figures, and begin the next one's sums."""
         self.history.append(row)
-        self.loss_sum, self.loss_steps, self.seconds, self.counts = 0.0, 0, 0.0, None
+        self.loss_sum, self.loss_steps, self.seconds = 0.0, 0, 0.0
 
-    @property
-    def best(self) -> float:
-        return max((_standing(row["mean_iou"]) for row in self.history), default=-math.inf)
+    def is_best(self, score: str) -> bool:
+        """Whether the last epoch has a higher value in column ``score`` than all before it; the first one has."""
+        return self.epochs_since_best(score) == 0
 
-    def is_best(self, mean_iou: float) -> bool:
-        """Whether an epoch with this score is better than all before it."""
-        return _standing(mean_iou) > self.best
-
-    def epochs_since_best(self) -> int:
-        standings = [_standing(row["mean_iou"]) for row in self.history]
-        return len(standings) - 1 - standings.index(max(standings)) if standings else 0
-
-
-def _standing(mean_iou: float) -> float:
-    """The order of epochs; one without any score (nan) is the worst."""
-    return -1.0 if math.isnan(mean_iou) else mean_iou
+    def epochs_since_best(self, score: str) -> int:
+        """Epochs after the first one with the highest value in column ``score``; nan is below every number."""
+        values = [-math.inf if math.isnan(row[score]) else row[score] for row in self.history]
+        return len(values) - 1 - values.index(max(values)) if values else 0
 
 
 def fingerprint(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -> str:
@@ -75,82 +73,86 @@ def fingerprint(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-@dataclass
-class State:
-    """Weights, optimiser, average and progress in one file.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run between two steps, in one file (``resume/state.pt``, version :data:`VERSION`).
 
     Attributes:
+        network: its parameters and buffers.
+        optimizer: moments and settings, as :meth:`torch.optim.Optimizer.state_dict` gives them.
+        average: parameters and buffers of the moving average, where there is one.
+        scaler: of the loss in fp16, where there is one (:meth:`torch.amp.GradScaler.state_dict`).
+        objective: what it gathered of the present epoch (:meth:`fullconv.training.objective.Objective.state`).
+        progress: where the run is.
         header: of the segmenter (:meth:`fullconv.segmenter.Segmenter.header`), so that a run goes on without the
             files that its first weights came from.
         data: the :func:`fingerprint` of the data.
         precision: the arithmetic, which must not change on the way.
-        scaler: of the loss in fp16 (:class:`torch.amp.GradScaler`), else None.
     """
 
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: MovingAverage | None
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    average: dict[str, Tensor] | None
+    scaler: dict[str, Any] | None
+    objective: dict[str, Tensor]
+    progress: Progress
     header: dict[str, Any]
     data: str
     precision: str
-    scaler: Any = None
 
-    def save(self, run: Run, progress: Progress) -> None:
-        """Write ``resume/state.pt`` in one step.
+    kinds: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        "network": dict, "optimizer": dict, "average": (dict, type(None)), "scaler": (dict, type(None)),
+        "objective": dict, "progress": dict, "header": dict, "data": str, "precision": str,
+    }  # fmt: skip
 
-        Raises:
-            NotFiniteError: weights, average or optimiser hold nan or inf; nothing is written.
-        """
-        bad = self.not_finite()
-        if bad:
-            raise NotFiniteError(f"{run.state}: not written, {first_few(bad)} are not finite")
-        content = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.average.state_dict() if self.average else None,
-            "scaler": self.scaler.state_dict() if self.scaler else None,
-            "progress": vars(progress),
-            "header": self.header,
-            "data": self.data,
-            "precision": self.precision,
-        }
+    def write(self, run: Run) -> None:
+        """Take the place of the run's saved state, in one step."""
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         buffer = io.BytesIO()
-        torch.save(content, buffer)
+        torch.save({"version": VERSION, **content, "progress": vars(self.progress)}, buffer)
         with replacing(run.state) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
-    def not_finite(self) -> list[str]:
-        """Which weights, averaged weights and tensors of the optimiser hold nan or inf."""
-        bad = not_finite(self.network.state_dict())
-        if self.average:
-            bad += [f"the moving average of {name}" for name in not_finite(self.average.average.state_dict())]
-        kept = self.optimizer.state_dict()["state"]
-        moments = {f"{key} {i}": v for i, row in kept.items() for key, v in row.items() if isinstance(v, Tensor)}
-        return bad + [f"the optimiser's {name}" for name in not_finite(moments)]
+    @classmethod
+    def read(cls, run: Run) -> Checkpoint | None:
+        """The saved state of a run, its tensors on the CPU; None if the run was stopped before its first save.
 
-    def restore(self, saved: dict[str, Any]) -> Progress:
-        """Take over what :func:`read_state` read."""
-        self.network.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        if self.average:
-            self.average.average.load_state_dict(saved["average"])
-        if self.scaler:
-            self.scaler.load_state_dict(saved["scaler"])
-        return Progress(**saved["progress"])
+        Raises:
+            UsageError: the file is damaged, of another version, or a field is missing, unknown or of a wrong type.
+        """
+        if not run.state.is_file():
+            return None
+        try:
+            content = torch.load(run.state, map_location="cpu", weights_only=True)
+        except Exception as error:  # on damaged bytes torch.load raises almost anything
+            raise _refused(run, f"damaged ({str(error).splitlines()[0][:100]})") from error
+        version = content.pop("version", None) if isinstance(content, dict) else None
+        if version != VERSION:
+            found = "no version" if version is None else f"version {version!r}"
+            raise _refused(
+                run, f"expected the state of a run of version {VERSION}, found {found}: it is not this fullconv's"
+            )
+        _check_fields(run, "", content, cls.kinds)
+        _check_fields(run, "progress.", content["progress"], dict.fromkeys(vars(Progress()), object))
+        return cls(**{**content, "progress": Progress(**content["progress"])})
 
 
-def read_state(run: Run) -> dict[str, Any] | None:
-    """The saved state of a run, or None if it was stopped before its first save.
+def _check_fields(run: Run, where: str, content: Mapping[str, object], kinds: Mapping[str, Any]) -> None:
+    """Refuse another set of fields, or a field of another type.
 
     Raises:
-        UsageError: the file is damaged.
+        UsageError: it is.
     """
-    if not run.state.is_file():
-        return None
-    try:
-        content: dict[str, Any] = torch.load(run.state, map_location="cpu", weights_only=True)
-    except Exception as error:  # on damaged bytes torch.load raises almost anything
-        raise UsageError(
-            f"{run.state}: damaged ({str(error).splitlines()[0][:100]}); start a new run with --init-from {run.path}"
-        ) from error
-    return content
+    if missing := [where + name for name in kinds if name not in content]:
+        raise _refused(run, f"{first_few(missing)} missing")
+    if unknown := [where + str(name) for name in content if name not in kinds]:
+        raise _refused(run, f"{first_few(unknown)} unknown to this fullconv")
+    if wrong := [where + name for name, kind in kinds.items() if not isinstance(content[name], kind)]:
+        raise _refused(run, f"{first_few(wrong)} of a wrong type")
+
+
+def _refused(run: Run, problem: str) -> UsageError:
+    """What is wrong with a run's saved state, and how to go on without it."""
+    if run.last.is_file():
+        return UsageError(f"{run.state}: {problem}; start a new run with --init-from {run.path}")
+    return UsageError(f"{run.state}: {problem}; no epoch was finished, so remove {run.path} and start again")

@@ -27,7 +27,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
-from fullconv.training.report import sheet_items
+from fullconv.training.pictures import sheet_items
 from fullconv.training.run import Run
 
 COLUMNS = ("value", "mean_train_loss", "last_train_loss", "last_val_loss", "best_mean_iou", "best_epoch", "seconds")

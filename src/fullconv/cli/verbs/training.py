@@ -134,7 +134,7 @@ def evaluate(
     from fullconv.cli.tables import score_table
     from fullconv.crf import CRF
     from fullconv.evaluation.evaluate import evaluate as score
-    from fullconv.evaluation.evaluate import other_range
+    from fullconv.evaluation.matching import other_range
     from fullconv.files import write_text
     from fullconv.formats.open import open_dataset
     from fullconv.pretrained import load

@@ -1,0 +1,64 @@
+"""A data set as a model reads it: with its classes, its channels and its range of values."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fullconv.data import DatasetSpec
+from fullconv.data.mixing import renamed
+from fullconv.errors import DataError, first_few
+from fullconv.segmenter import Segmenter
+from fullconv.spec import Values
+
+
+def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
+    """The data set read with the model's classes and channels.
+
+    Raises:
+        DataError: it has a class that the model does not know.
+    """
+    spec = _with_values_of(segmenter, spec)
+    if spec.classes.names == segmenter.classes.names:
+        return spec
+    if not spec.declared and len(spec.classes) <= len(segmenter.classes):
+        return dataclasses.replace(spec, classes=segmenter.classes)
+    by_name = renamed(spec, segmenter.classes)
+    if by_name is not None:
+        return by_name
+    ours, theirs = segmenter.classes.names, spec.classes.names
+    raise DataError(
+        f"{spec.root}: has {len(theirs)} classes ({first_few(list(theirs))}), the model knows {len(ours)} "
+        f"({first_few(list(ours))}); evaluate on data whose classes, by name, are among the model's"
+    )
+
+
+def _with_values_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
+    """The data set's images as the model was trained to see them, whatever range the data set has itself.
+
+    Raises:
+        DataError: it has 8-bit images and the model was trained on others, or the other way round.
+    """
+    channels, ours, theirs = segmenter.preprocessing.channels, segmenter.preprocessing.values, spec.values
+    ranged = theirs is not None and bool(theirs.range)
+    if ours is not None and not ours.bytes_fit and not ranged:
+        raise DataError(
+            f"{spec.root}: has 8-bit images, the model was trained on values of the range {ours}; give the images with "
+            "their own values, or a model of 8-bit images"
+        )
+    if ranged and not (ours is not None and ours.range):
+        raise DataError(
+            f"{spec.root}: has images of values of the range {theirs}, the model was trained on 8-bit ones; save the "
+            "images with 8 bits, or train on such values"
+        )
+    values = ours
+    if theirs is not None and theirs.nodata and not (ours and ours.nodata):
+        values = dataclasses.replace(ours or Values(fill=segmenter.preprocessing.fill), nodata=theirs.nodata)
+    return dataclasses.replace(spec, channels=channels, values=values)
+
+
+def other_range(segmenter: Segmenter, spec: DatasetSpec) -> str:
+    """A line where the data set's own range of values is not the model's, whose range is used; else empty."""
+    ours, theirs = segmenter.preprocessing.values, spec.values
+    if ours is None or theirs is None or ours.range == theirs.range:
+        return ""
+    return f"values are read by the model's range {ours}; the data's own would be {theirs}"

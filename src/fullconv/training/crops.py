@@ -1,0 +1,59 @@
+"""The size of training crops, and which images are smaller than it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fullconv.checking.findings import CheckReport
+from fullconv.data import DatasetSpec, Item
+from fullconv.errors import DataError
+from fullconv.geometry import round_up
+from fullconv.training.config import TrainConfig
+
+LARGEST_DEFAULT_CROP = 512
+"""Pixels a side."""
+ASKED = 200
+"""Images whose sizes are asked for, where no check of the data has read them all."""
+
+
+def choose_crop(config: TrainConfig, spec: DatasetSpec, report: CheckReport | None) -> tuple[int, int]:
+    """``(height, width)``: the option; else the resize size; else the most common image size, its sides rounded to
+    multiples of 32, at most 512.
+    """
+    if config.crop or config.resize:
+        return config.crop or config.resize  # type: ignore[return-value]
+    if report:
+        height, width = report.sizes.most_common(1)[0][0]
+    else:
+        sizes = Counter(item.image.size() for item in spec.split("train")[:ASKED])
+        height, width = sizes.most_common(1)[0][0]
+    return min(round_up(height, 32), LARGEST_DEFAULT_CROP), min(round_up(width, 32), LARGEST_DEFAULT_CROP)
+
+
+def padded_line(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:
+    """How the crop was found, and how many images it is larger than."""
+    how = "given" if config.crop else "the resize" if config.resize else "by the most common size, at most 512 a side"
+    sizes = {config.resize or size: 0 for size in report.sizes}
+    for size, count in report.sizes.items():
+        sizes[config.resize or size] += count
+    small = sum(count for (h, w), count in sizes.items() if h < crop[0] or w < crop[1])
+    line = f"crops of {crop[0]}x{crop[1]} ({how})"
+    return f"{line}; {small} of {sum(sizes.values())} images are smaller and are padded" if small else line
+
+
+def large_enough(config: TrainConfig, spec: DatasetSpec, split: str, crop: tuple[int, int]) -> Sequence[Item]:
+    """The images of a split that are no smaller than the crop.
+
+    Raises:
+        DataError: there are none.
+    """
+    items = spec.split(split)
+    sizes = [config.resize or item.image.size() for item in items]
+    kept = [item for item, (h, w) in zip(items, sizes, strict=True) if h >= crop[0] and w >= crop[1]]
+    if not kept:
+        raise DataError(
+            f"{spec.root}: filter_small leaves no {split} image of at least {crop[0]}x{crop[1]}, the largest is "
+            f"{max(h for h, _ in sizes)} high or {max(w for _, w in sizes)} wide; use a smaller --crop"
+        )
+    return kept

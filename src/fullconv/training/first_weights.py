@@ -1,0 +1,79 @@
+"""The network of a new run with the weights it starts from: random, an encoder's, or another model's."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fullconv.data import DatasetSpec
+from fullconv.errors import UsageError
+from fullconv.model_file import read_header
+from fullconv.models import build_model
+from fullconv.models.arguments import described
+from fullconv.models.build import FOREIGN, BuiltModel
+from fullconv.models.by_class import transplant_by_class
+from fullconv.segmenter import Segmenter
+from fullconv.spec import Preprocessing
+from fullconv.training.config import TrainConfig
+
+
+def new_segmenter(config: TrainConfig, spec: DatasetSpec) -> tuple[Segmenter, BuiltModel]:
+    """The network on the CPU with the data's classes, and how it was built: its notes and the listing of its weights.
+
+    Raises:
+        UsageError: ``init_from`` is no model, or one on another encoder; no such network, encoder or weights file.
+    """
+    start = _start(config)
+    encoder_args, model_args = config.encoder_args, config.model_args
+    if start is not None:
+        encoder_args = {**start["model"]["encoder_args"], **encoder_args}
+        if config.model in FOREIGN and start["model"]["name"] == config.model:
+            model_args = {**start["model"]["model_args"], **model_args}
+    built = build_model(
+        config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
+        encoder_args, model_args,
+    )  # fmt: skip
+    if start is not None:
+        _take_over(config.init_from, start, spec, built)
+    elif config.encoder_weights == "none" and spec.layout != "shapes":
+        built.notes.append("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
+    if config.input_range == "unit":
+        built.mean, built.std = (0.0,), (1.0,)
+    preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)
+    if spec.values is not None:
+        values = dataclasses.replace(spec.values, fill=preprocessing.fill)
+        preprocessing = dataclasses.replace(preprocessing, values=values)
+    return Segmenter(built, spec.classes, preprocessing), built
+
+
+def _start(config: TrainConfig) -> dict[str, Any] | None:
+    """The header of the model that ``init_from`` names.
+
+    Raises:
+        UsageError: it is no model, or one on another encoder.
+    """
+    if not config.init_from:
+        return None
+    start = read_header(config.init_from)
+    start["model"] = described(start["model"], config.init_from)
+    if start["model"]["encoder"] != config.encoder:
+        raise UsageError(
+            f"--init-from {config.init_from}: its encoder is {start['model']['encoder']}, not {config.encoder}; "
+            f"use --encoder {start['model']['encoder']}"
+        )
+    return start
+
+
+def _take_over(path: str, start: dict[str, Any], spec: DatasetSpec, built: BuiltModel) -> None:
+    """The other model's parameters, score layers by the classes' names, and what it says of its encoder's weights."""
+    source = Segmenter.load(path, "cpu", "fp32")
+    report = transplant_by_class(source.network, source.classes.names, built.network, spec.classes.names)
+    built.note(f"start from {path}", report)
+    built.mean, built.std = (tuple(start["preprocessing"][name]) for name in ("mean", "std"))
+    built.licence = start.get("weights_licence", "")
+    before = Preprocessing.from_dict(start["preprocessing"]).values
+    if before != spec.values and (before and before.range) != (spec.values and spec.values.range):
+        built.notes.append(
+            f"values: its range was {before or 'that of 8 bits'}, here it is {spec.values or 'that of 8 bits'}; "
+            "'range' in dataset.yaml sets another"
+        )

@@ -1,0 +1,193 @@
+"""The objective of label maps: one class for every pixel, learned from masks and scored by mean IoU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fullconv import draw
+from fullconv.data import Batch, DatasetSpec, EvalData, Item
+from fullconv.data.loader import EvalBatches
+from fullconv.errors import NotFiniteError, UsageError, first_few
+from fullconv.evaluation.measure import Measured, batch_size, measure
+from fullconv.evaluation.metrics import ConfusionMatrix
+from fullconv.geometry import Window
+from fullconv.machine import default_workers
+from fullconv.ops import add_counts, upsample_argmax
+from fullconv.ops.partial import mask_unlabelled_classes
+from fullconv.runner import normalise
+from fullconv.segmenter import Segmenter
+from fullconv.training.config import TrainConfig
+from fullconv.training.loss import training_loss
+from fullconv.training.objective import Row, Validation
+from fullconv.training.pictures import contact_sheet
+from fullconv.training.ranks import Ranks
+from fullconv.training.run import Run
+
+
+class LabelMaps:
+    """Cross-entropy, focal loss, OHEM or Dice over the labelled pixels; the best epoch has the highest val mean IoU.
+
+    Columns of ``log.csv``: ``train_loss`` (the mean over steps), ``train_pixel_accuracy``, ``train_mean_accuracy`` and
+    ``train_mean_iou`` are of the augmented crops as the network saw them, each before its step and with dropout on;
+    ``val_loss`` (cross-entropy per pixel), ``pixel_accuracy``, ``mean_accuracy``, ``mean_iou`` and ``fw_iou`` of the
+    whole val images after the epoch. In a mixture of data sets the losses are over the classes that an image's data set
+    labels, the scores over all (:mod:`fullconv.ops.partial`).
+
+    Args:
+        config: its loss, reduction, label smoothing and workers are asked for here.
+        spec: the data.
+        train_items, val_items: of it.
+        segmenter: the network that is trained.
+        class_weights: one factor per class, or None.
+
+    Raises:
+        UsageError: as :meth:`refuse`.
+    """
+
+    score = "mean_iou"
+    score_in_words = "val mean IoU"
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        spec: DatasetSpec,
+        train_items: Sequence[Item],
+        val_items: Sequence[Item],
+        segmenter: Segmenter,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        self.refuse(config, spec)
+        self.config, self.spec, self.segmenter = config, spec, segmenter
+        self.train_items, self.val_items = train_items, val_items
+        self.class_weights = class_weights
+
+    @staticmethod
+    def refuse(config: TrainConfig, spec: DatasetSpec) -> None:
+        """What can be refused before the data is read.
+
+        Raises:
+            UsageError: a loss that has no form for classes which not every image labels.
+        """
+        if spec.labelled and (config.label_smoothing or "dice" in config.loss):
+            raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
+
+    def opening(self) -> list[str]:
+        if self.class_weights is None:
+            return []
+        named = list(zip(self.spec.classes.names, self.class_weights, strict=True))
+        lines = ["class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named)]
+        if none := [name for name, weight in named if weight == 0]:
+            lines.append(f"  weight 0, so their pixels teach nothing: {first_few(none, 25)}")
+        return lines
+
+    def start(self, ranks: Ranks, run: Run) -> None:
+        self.ranks, self.run = ranks, run
+        weights = self.class_weights
+        self.weights = None if weights is None else torch.tensor(weights, device=ranks.device)
+        mine = EvalData(self.spec, self.val_items[ranks.index :: ranks.count])
+        self.val_batches = EvalBatches(
+            mine, batch_size(ranks.device), default_workers(self.config.workers), keep=True,
+            pin_memory=ranks.device.type == "cuda",
+        )  # fmt: skip
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.matrix = ConfusionMatrix(self.spec.classes, self.ranks.device)
+        if "counts" in state and self.ranks.first:  # they are those of all ranks
+            self.matrix.counts += state["counts"].to(self.ranks.device)
+
+    def state(self) -> dict[str, Tensor]:
+        """``counts``: of the epoch's training batches so far, int64 ``[classes, classes]`` as in a confusion matrix."""
+        return {"counts": self.ranks.sum(self.matrix.counts.clone()).cpu()}
+
+    def items(self, epoch: int, segmenter: Segmenter) -> tuple[Sequence[Item], int]:
+        return self.train_items, self.config.epochs
+
+    def forward(self, network: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        logits = network(normalise(batch.pixels, self.segmenter.preprocessing))
+        asked = mask_unlabelled_classes(logits, self.spec.labelled, batch.sources)
+        ignore = self.spec.classes.ignore_index
+        window = self.window(logits, batch)
+        return logits, training_loss(self.config, asked, batch.labels, window, ignore, self.weights, self.ranks)
+
+    def count(self, output: Tensor, batch: Batch) -> None:
+        size = (batch.labels.shape[-2], batch.labels.shape[-1])
+        labels = upsample_argmax(output, size, crop=self.window(output, batch))
+        add_counts(self.matrix.counts, labels, batch.labels, self.spec.classes.ignore_index)
+
+    def window(self, logits: Tensor, batch: Batch) -> Window:
+        """Where the batch's images lie in their coarse logits, enlarged."""
+        return self.segmenter.network.window(logits.shape[-2:], batch.pixels.shape[-2:])
+
+    # -- epochs --------------------------------------------------------------------------------------------------
+
+    def trained(self, loss: float) -> Row:
+        train = ConfusionMatrix(self.spec.classes)
+        train.counts = self.state()["counts"]
+        scores = train.scores()
+        self.matrix.counts.zero_()
+        return {
+            "train_loss": loss if train.counts.any() else math.nan,
+            "train_pixel_accuracy": scores.pixel_accuracy,
+            "train_mean_accuracy": scores.mean_accuracy,
+            "train_mean_iou": scores.mean_iou,
+        }
+
+    def validate(self, segmenter: Segmenter, between: Callable[[int], None]) -> Validation:
+        """Each rank measures its share; the counts add up exactly."""
+        error = None
+        try:
+            result = measure(segmenter, self.spec, self.val_batches, between, partial_loss=True)
+        except NotFiniteError as problem:
+            error = problem
+        if self.ranks.any(error is not None):  # they leave together
+            raise error or NotFiniteError("another process found scores that are not finite; its line says where")
+        if self.ranks.count > 1:
+            self._add_over_ranks(result)
+        scores = result.scores()
+        columns = {
+            "val_loss": scores.loss,
+            "pixel_accuracy": scores.pixel_accuracy,
+            "mean_accuracy": scores.mean_accuracy,
+            "mean_iou": scores.mean_iou,
+            "fw_iou": scores.fw_iou,
+        }
+        return Validation(columns, scores.to_dict())
+
+    def _add_over_ranks(self, result: Measured) -> None:
+        numbers = [result.loss_sum, result.loss_pixels, result.images]
+        loss, pixels, images = self.ranks.sum(torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device))
+        result.matrix.counts = self.ranks.sum(result.matrix.counts.clone())
+        result.outside = self.ranks.sum(result.outside.clone())
+        result.loss_sum, result.loss_pixels, result.images = float(loss), int(pixels), int(images)
+
+    def line(self, row: Row) -> str:
+        return (
+            f"train: loss {row['train_loss']:.4f}  pixel acc {row['train_pixel_accuracy']:.4f}  "
+            f"mean acc {row['train_mean_accuracy']:.4f}  mean IoU {row['train_mean_iou']:.4f}  "
+            f"val: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  "
+            f"mean acc {row['mean_accuracy']:.4f}  mean IoU {row['mean_iou']:.4f}  fw IoU {row['fw_iou']:.4f}"
+        )
+
+    def draw(self, history: Sequence[Row], segmenter: Segmenter) -> None:
+        """``pictures/epoch_NNN.png``, image | truth | prediction of a few val samples, and ``curves.png``."""
+        sheet = contact_sheet(segmenter, self.spec, self.val_items)
+        self.run.write_picture(f"pictures/epoch_{int(history[-1]['epoch']):03d}.png", sheet)
+        self.run.write_picture("curves.png", draw.curves(history, self.config.loss_in_words))
+
+    def summary(self, scores: Mapping[str, Any], model: Path) -> list[str]:
+        """The best epoch's score, with what is left out of its mean."""
+        epoch = scores["epoch"]
+        if scores["mean_iou"] is None:
+            return [f"no mean IoU (val has no labelled pixel); the model of epoch {epoch}: {model}"]
+        absent = scores["absent"]
+        over = f" over {len(scores['classes']) - len(absent)} classes, without {first_few(absent)}" if absent else ""
+        notes = [f"  {note}" for note in scores.get("notes", ())]
+        return [f"best mean IoU {scores['mean_iou']:.4f}{over} at epoch {epoch}: {model}", *notes]
