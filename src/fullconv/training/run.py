@@ -172,6 +172,8 @@ def existing_run(out: str | os.PathLike[str] | None) -> Run:
     run = Run(path.resolve() if path.is_symlink() else path)  # the link itself moves to the run that goes on
     if not run.config.is_file():
         raise UsageError(f"{run.path}: no run to resume (no config.yaml); train without --resume, or give --out RUN")
+    if not run.config.stat().st_size:  # killed between taking the folder and writing there
+        raise UsageError(f"{run.path}: no run to resume (config.yaml is empty); remove the folder and start again")
     return run
 
 
