@@ -115,7 +115,8 @@ def write_fixed(report: CheckReport, out: Path) -> Fixed:
     refuse_existing(out, report.dataset)
     undecided = [finding for finding in report.findings if finding.kind in ONLY_THE_OWNER]
     if undecided:
-        raise DataError(f"{undecided[0].text} --fix cannot know; {undecided[0].fix}")
+        question = undecided[0].text if undecided[0].text.endswith("?") else f"{undecided[0].text};"
+        raise DataError(f"{question} --fix cannot know; {undecided[0].fix}")
     fixed = Fixed(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
     kept = _kept(report, fixed)
     with _folder_beside(out) as folder:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from fullconv.data.dataset import VAL_FRACTION
 from fullconv.errors import DataError
 from fullconv.files import leads_outside, read_yaml
-from fullconv.formats.problems import Problems
+from fullconv.formats.problems import SEE_LINE, Problems
 from fullconv.images.encoding import UNLABELLED, MaskEncoding
 from fullconv.spec import ClassSet, Colour
 
@@ -141,18 +141,20 @@ def read_description(root: Path, problems: Problems) -> Description | None:
     except ValidationError as error:
         wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
         for name in wrong:
-            problems.caught("description", DataError(f"{path}: {_wrong(name, error, content)}"))
+            text, expected = _wrong(name, error, content)
+            problems.report("description", f"{path}: field {name}: {text}", expected)
         return Description(**{name: value for name, value in content.items() if name not in wrong})
 
 
-def _wrong(name: str, error: ValidationError, content: Mapping[str, Any]) -> str:
-    """What is wrong with a field: what was found, what is expected."""
+def _wrong(name: str, error: ValidationError, content: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong with a field: what was found, and what is expected."""
     first, *more = [one for one in error.errors() if str(one["loc"][0]) == name]
     if name not in Description.model_fields:
-        return f"field {name}: there is none; the fields are {', '.join(Description.model_fields)}"
+        return "there is none", f"the fields are {', '.join(Description.model_fields)}"
     if first["type"] == "value_error":
-        return f"field {name}: {first['msg'].removeprefix('Value error, ')}"
+        text, _, fix = first["msg"].removeprefix("Value error, ").partition("; ")
+        return text, fix or SEE_LINE
     found = repr(content[name])
     shown = found if len(found) <= LONGEST else f"{found[:LONGEST]}..."
     why = "" if more else f" ({first['msg']})"  # else one of several forms
-    return f"field {name}: found {shown}; expected {Description.model_fields[name].description}{why}"
+    return f"found {shown}", f"expected {Description.model_fields[name].description}{why}"

@@ -65,26 +65,22 @@ def class_names(listing: Path, problems: Problems) -> tuple[str, ...]:
 
     An empty line between others, a name twice or one with control characters is a problem; the line keeps its id.
     """
-    lines = [""]
+    names = list[str]()
     with problems.catching("classes"):
-        lines = [line.strip() for line in read_text(listing).rstrip().splitlines()] or [""]
-        wrong = [_wrong_name(lines, number) for number in range(len(lines))]
-        if any(wrong):
-            problems.report(
-                "classes", f"{listing}: {next(filter(None, wrong))}",
-                "expected a name a line, for the ids 0, 1, 2, ... in order; correct it",
-            )  # fmt: skip
-            lines = [f"line {n + 1}" if wrong[n] else name for n, name in enumerate(lines)] if any(lines) else []
-        return tuple(lines)
-    return ()
+        names = [line.strip() for line in read_text(listing).rstrip().splitlines()] or [""]
+    wrong = [_wrong_name(names, number) for number in range(len(names))]
+    for line in filter(None, wrong):
+        fix = "expected a name a line, for the ids 0, 1, 2, ... in order; correct it"
+        problems.report("classes", f"{listing}: {line}", fix)
+    return tuple(f"line {n + 1}" if wrong[n] else name for n, name in enumerate(names)) if any(names) else ()
 
 
 def _wrong_name(lines: Sequence[str], number: int) -> str:
     name = lines[number]
-    if name in lines[:number]:
-        return f"names {name!r} twice" if name else f"line {number + 1} is empty"
     if not name:
         return f"line {number + 1} is empty"
+    if name in lines[:number]:
+        return f"names {name!r} twice"
     control = any(unicodedata.category(letter) == "Cc" for letter in name)
     return f"line {number + 1}, {name!r}, holds control characters" if control else ""
 

@@ -49,12 +49,14 @@ class Problems:
         self.found: list[Problem] = []
 
     def report(self, kind: OpeningKind, text: str, fix: str, files: Sequence[Path] = ()) -> None:
-        """Take up a problem.
+        """Take up a problem, once.
 
         Raises:
             DataError: of :class:`Strict`: ``text; fix``.
         """
-        self.found.append(Problem(kind, text, fix, tuple(files)))
+        problem = Problem(kind, text, fix, tuple(files))
+        if problem not in self.found:
+            self.found.append(problem)
 
     def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:
         """Take up an error that says itself what to do.
@@ -62,7 +64,7 @@ class Problems:
         Raises:
             DataError: of :class:`Strict`: the same.
         """
-        self.found.append(Problem(kind, str(error), SEE_LINE, tuple(files)))
+        Problems.report(self, kind, str(error), SEE_LINE, files)
 
     @contextmanager
     def catching(self, kind: OpeningKind) -> Iterator[None]:

@@ -95,6 +95,7 @@ def listed(
     inside = [pair for pair in names if not any(map(leads_outside, pair))]
     report_outside(images.parent, [pair[0] for pair in names if pair not in inside], problems)
     pairs = [(spot(images / image) or images / image, spot(masks / mask) or masks / mask) for image, mask in inside]
+    lost = set[Path]()
     for place, folder in enumerate((images, masks)):
         missing = [pair[place] for pair in pairs if not pair[place].is_file()]
         if missing:
@@ -104,9 +105,8 @@ def listed(
                 f"({first_few([path.name for path in missing])})",
                 "add them, or take them off the list",
             )
-            lost = set(missing)
-            pairs = [pair for pair in pairs if not lost & set(pair)]
-    return [Item(image.stem, FileImage(image), labels(mask)) for image, mask in pairs]
+        lost.update(missing)
+    return [Item(image.stem, FileImage(image), labels(mask)) for image, mask in pairs if not lost & {image, mask}]
 
 
 def report_outside(where: Path, entries: Sequence[str], problems: Problems) -> None:
@@ -116,8 +116,8 @@ def report_outside(where: Path, entries: Sequence[str], problems: Problems) -> N
         problems.report(
             "unpaired",
             f"{where}: a list names {first_few([repr(entry) for entry in entries])}, which {leads} outside the data's "
-            "folder",
-            "refused: write paths from there",
+            "folder; refused",
+            "write paths from there",
         )
 
 

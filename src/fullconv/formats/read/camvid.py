@@ -57,7 +57,9 @@ def recognise_camvid(root: Path, description: Description, problems: Problems) -
 
 def _names(listing: Path, problems: Problems) -> list[tuple[str, str]]:
     """The file names of the two paths of each line; their folders may lie on another machine, but not climb."""
-    entries = lines(listing)
+    entries = list[str]()
+    with problems.catching("lists"):
+        entries = lines(listing)
     pairs = {entry: entry.split() for entry in entries}
     wrong = [entry for entry, pair in pairs.items() if len(pair) != 2]
     if wrong:
