@@ -182,7 +182,7 @@ def _of_a_file(path: Path) -> str:
     if path.suffix == ".safetensors" and "fullconv" in read_safetensors(path)[1]:
         return "a model of fullconv already; use it as it is"
     return (
-        "weights without the network that they are of; start from them: fullconv train DATA --encoder NAME "
+        "weights without their network; start from them: fullconv train DATA --encoder NAME "
         "--encoder-weights FILE; a network of segmentation_models.pytorch is saved by its save_pretrained"
     )
 

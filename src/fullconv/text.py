@@ -78,7 +78,9 @@ def read_text(path: Path, error: type[FullconvError] = DataError) -> str:
             "save it as UTF-8"
         ) from problem
     if "\0" in text:
-        raise error(f"{path}: holds zero bytes; it is likely {_likely(content)} without a mark: save it as UTF-8")
+        raise error(
+            f"{path}: holds zero bytes; it is likely {_likely(content)} without a byte order mark: save it as UTF-8"
+        )
     return unicodedata.normalize("NFC", text)
 
 

@@ -20,5 +20,5 @@ def test_masks_much_larger_than_their_image_are_refused() -> None:
     runs = np.array([0, 10**12], np.int64)
     with little_memory(), pytest.raises(DataError, match="1000000x1000000 in an image of 10x10"):
         BoxRuns(runs, 0, 0, 10**6, 10**6).decode((10, 10), "annotations.xml: image a")
-    with pytest.raises(DataError, match="no base64"):
+    with pytest.raises(DataError, match="not base64"):
         PngMask("ä", (0, 0)).decode((10, 10), "x.json shape 0")

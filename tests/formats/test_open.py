@@ -98,7 +98,7 @@ def test_a_layout_with_train_goes_before_one_with_val_only(tmp_path: Path) -> No
             cityscapes.save_masks(city, kind, part, "aa_000000_000000", "labelIds", cityscapes.LABELS)
     spec = open_dataset(city)
     assert list(spec.splits) == ["train", "val"]
-    assert any(reason.startswith("gtFine lies beside and is not used") for reason in spec.reasons)
+    assert any(reason.startswith("gtFine is also there and not used") for reason in spec.reasons)
 
 
 def test_what_lies_beside_counts_only_if_it_opens(make_folder: Make, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_weights_file_names_architecture_only(build: Callable[[str], Any], can
             with pytest.raises(ModelFileError, match=name):
                 build(str(file))
     save_file(state, file, {"timm": json.dumps({"architecture": f"local-dir:{tmp_path}"})})
-    with pytest.raises(ModelFileError, match="no network's name"):
+    with pytest.raises(ModelFileError, match="not a network's name"):
         build(str(file))
     save_file(state, file, {"timm": json.dumps({"args": {"drop_path_rate": 0.1}})})
     build(str(file))
@@ -168,7 +168,7 @@ def test_a_recipe_names_architecture_only(canary: Path, tmp_path: Path) -> None:
                 fullconv.train("shapes:train=1,val=1", tmp_path / "run", recipe=recipe, quiet=True)
     for encoder in (f"local-dir:{tmp_path}", "hf-hub:a/b"):
         recipe.write_text(yaml.safe_dump({**base, "encoder": encoder}))
-        with pytest.raises(UsageError, match="no network's name"):
+        with pytest.raises(UsageError, match="not a network's name"):
             fullconv.train("shapes:train=1,val=1", tmp_path / "run", recipe=recipe, quiet=True)
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "ran").exists()

@@ -269,7 +269,7 @@ def test_mindspore_s_fcn8s_becomes_a_model_file(tmp_path: Path, capsys: pytest.C
     assert "26 copied" in built.notes[0]
     del part["conv3.1.beta"]
     (tmp_path / "vgg.ckpt").write_bytes(mindspore_file(part))
-    with pytest.raises(ModelFileError, match=r"conv3\.1 is not whole"):
+    with pytest.raises(ModelFileError, match=r"conv3\.1 is incomplete"):
         read_weights(tmp_path / "vgg.ckpt")
 
 

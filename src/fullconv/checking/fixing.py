@@ -25,7 +25,7 @@ LEFT_OUT: dict[FindingKind, str] = {
     "unreadable": "unreadable",
     "jpeg": "with a JPEG mask",
     "size": "with a mask of another size",
-    "form": "with a mask that is no single map of labels",
+    "form": "with a mask that is not a single map of labels",
     "ids": "with ids or colours of no class",
     "colours": "with colours of no class",
     "leak": "also in another split",

@@ -75,7 +75,7 @@ def judge_forms(report: CheckReport, places: Sequence[SplitItem], forms: Sequenc
         report.add(
             "gaps",
             f"{len(gaps)} masks have pixels without a number (NaN, or GDAL's no data), which are unlabelled ({names})",
-            "nothing, if they are meant so; else give these pixels an id",
+            "nothing, if that is intended; else give these pixels an id",
         )
     if any(finding.kind == "undecided" for finding in report.findings):
         return  # asked already

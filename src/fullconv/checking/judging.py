@@ -80,7 +80,7 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) ->
             "interpolated",
             f"suspicious: {totals.between / totals.borders:.0%} of the border pixels have an id between those of their "
             "neighbours, as in masks that were resized or smoothed with interpolation",
-            "export the masks again, resized by nearest neighbour only: which ids are real cannot be told any more; or "
+            "export the masks again, resized by nearest neighbour only: which ids are real is lost; or "
             "name the real ones in dataset.yaml (values)",
             problem=not spec.declared,
         )
@@ -106,7 +106,7 @@ def _judge_classes(report: CheckReport, split: str) -> None:
         report.add(
             "void",
             f"{report.void_share(split):.0%} of the pixels of {split} are ignored",
-            "see whether the ignored values are meant so (ignore in dataset.yaml); the loss sees the rest only",
+            "check that the ignored values are intended (ignore in dataset.yaml); the loss sees the rest only",
         )
 
 
@@ -168,7 +168,7 @@ def _judge_equal(report: CheckReport, splits: Sequence[str], totals: Totals) -> 
             pairs += [(inside[0], place) for place in inside[1:]]
         _add_pairs(
             report, totals, pairs, "copies", "=",
-            f"{_plural(len(pairs), 'image')} of {split} {_are(len(pairs))} there before, pixel for pixel",
+            f"{_plural(len(pairs), 'image')} of {split} {_are(len(pairs))} a copy of an earlier one, pixel for pixel",
             "copies count twice", "keep one of each",
         )  # fmt: skip
 
@@ -199,7 +199,7 @@ def _judge_near(report: CheckReport, splits: Sequence[str], totals: Totals) -> N
             _add_pairs(
                 report, totals, pairs, "near-copies", "~",
                 f"{_plural(count, 'image')} of {early} {_are(count)} nearly equal to others of it",
-                "frames of one scene, or copies", "keep them in one split; fewer of them train as well",
+                "frames of one scene, or copies", "keep them in one split; fewer of them train just as well",
             )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from fullconv.images.masks import MaskQuestion
 
 FIXES: dict[FaultKind, str] = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
-    "jpeg": "export the mask again as PNG: what JPEG changed cannot be told any more (--fix leaves the pair out)",
+    "jpeg": "export the mask again as PNG: what JPEG changed is lost (--fix leaves the pair out)",
     "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
     "form": "export the mask as one map of ids, or of colours (--fix leaves the pair out)",
     "undecided": "write what the line says into dataset.yaml: only you can know",

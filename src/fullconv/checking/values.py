@@ -189,7 +189,7 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
     found = []
     used = [band for band in range(len(counts.levels)) if counts.levels[band].any()]
     span = [(counts.lowest[band], counts.highest[band]) for band in used]
-    better = f"write 'range: {_suggested(span)}' into dataset.yaml, or take range away to have percentiles found"
+    better = f"write 'range: {_suggested(span)}' into dataset.yaml, or remove range to have percentiles found"
     few = [band for band in used if counts.spread(band) < FEWEST_LEVELS and counts.highest[band] > counts.lowest[band]]
     if few:
         band = few[0]
@@ -209,7 +209,7 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
                 f"{share:.2%} of band {band + 1} are {_short(value)}, far from all others, which lie in {rest} of 256 "
                 "levels" + (f" (so do {len(apart) - 1} more bands)" if len(apart) > 1 else ""),
                 f"if these pixels hold nothing, write 'nodata: {_short(value)}' into dataset.yaml"
-                + (", and take range away to have percentiles found" if not spec.values.source else ""),
+                + (", and remove range to have percentiles found" if not spec.values.source else ""),
             )
         )
     cut = [band for band in used if counts.clipped(band) > MOST_CLIPPED]

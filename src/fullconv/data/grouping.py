@@ -52,7 +52,7 @@ def regrouped(spec: DatasetSpec, text: str) -> DatasetSpec:
 def _with_groups(spec: DatasetSpec, groups: dict[str, list[int]]) -> DatasetSpec:
     empty = [name for name, members in groups.items() if not members]
     if empty:
-        raise UsageError(f"--classes: nothing is left for {empty[0]!r}; take it away")
+        raise UsageError(f"--classes: nothing is left for {empty[0]!r}; remove it")
     for row in spec.labelled or ():
         for name, members in groups.items():
             if len({row[index] for index in members}) > 1:

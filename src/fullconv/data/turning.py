@@ -15,15 +15,15 @@ from fullconv.images.orientation import SWAPS
 IMAGE, MASK, BOTH, STORED, SHOWN = "image", "mask", "both", "stored", "shown"
 WORDS = {
     IMAGE: ("image has an EXIF orientation, its mask has none: taken as made on the image as it is shown",
-            "see them one over the other (--html); masks of the pixels as stored need images without the orientation"),
+            "look at them overlaid (--html); masks of the pixels as stored need images without the orientation"),
     MASK: ("mask has an EXIF orientation, its image has none: the mask is turned, the image is not",
-           "see them one over the other (--html), and save both upright"),
+           "look at them overlaid (--html), and save both upright"),
     BOTH: ("image and its mask have different EXIF orientations: each is turned by its own",
-           "see them one over the other (--html), and save both upright"),
+           "look at them overlaid (--html), and save both upright"),
     STORED: ("image with an EXIF orientation was labelled as stored, by the size that its file of outlines states: "
-             "the outlines are turned with it", "nothing, if they lie right (--html)"),
+             "the outlines are turned with it", "nothing, if they fit the image (--html)"),
     SHOWN: ("image with an EXIF orientation: its outlines are taken as drawn on the image as it is shown",
-            "see them one over the other (--html); outlines of the pixels as stored need images without it"),
+            "look at them overlaid (--html); outlines of the pixels as stored need images without it"),
 }  # fmt: skip
 """What is said of pairs whose EXIF orientations are not the same, and what to do."""
 

@@ -136,9 +136,9 @@ def _refuse_no_effect(root: Path, found: Found, description: Description, proble
     if no_effect:
         problems.report(
             "description",
-            f"{root / FILE_NAME}: {no_effect[0]} has no effect here, for the labels of this layout ({found.layout}) "
-            "are not raw values of mask files",
-            "take it away, or convert the data and describe the copy",
+            f"{root / FILE_NAME}: {no_effect[0]} has no effect here, because the labels of this layout "
+            f"({found.layout}) are not raw values of mask files",
+            "remove it, or convert the data and describe the copy",
         )
 
 

@@ -143,7 +143,7 @@ def _by_colour(
         "undecided",
         f"{coloured(inspected)[0].path}: an RGB mask, but no colour is named; the masks hold {len(pixels)} colours, "
         f"{len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels",
-        f"give the classes' colours in dataset.yaml, with names of yours ('classes: {{{line}}}'), or save index masks",
+        f"give the classes' colours in dataset.yaml, with your own names ('classes: {{{line}}}'), or save index masks",
     )
     classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
     return classes, dataclasses.replace(encoding, colours={colour: index for index, colour in palette.items()})

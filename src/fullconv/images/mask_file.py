@@ -148,8 +148,8 @@ def of_planes(path: ImageFile, arrays: list[np.ndarray], rest: dict[str, Any]) -
         if array.ndim != 2 or len(values) > 2 or values[0] not in (0, values[-1]) or values[-1] not in (0, 1, 255):
             held = f"{array.shape[2]} bands" if array.ndim != 2 else f"values {', '.join(f'{v:g}' for v in values)}"
             raise UnfitMask(
-                f"{path}: holds {len(arrays)} {name}s, and {name} {number} holds {held}: they are no 0/1 maps, one for "
-                f"each class; save the {name} that is meant alone"
+                f"{path}: holds {len(arrays)} {name}s, and {name} {number} holds {held}: they are not 0/1 maps, one "
+                f"for each class; save the {name} that is meant"
             )
     planes = np.stack([array > 0 for array in arrays])
     twice = planes.sum(0) > 1

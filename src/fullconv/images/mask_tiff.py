@@ -43,7 +43,7 @@ def mask_from_tiff(path: ImageFile) -> MaskFile:
     sizes = [array.shape[:2] for array in arrays]
     if len(set(sizes)) > 1:
         shown = ", ".join(f"page {number} {size[1]}x{size[0]}" for number, size in enumerate(sizes, 1))
-        raise UnfitMask(f"{path}: holds pages of different sizes ({shown}); a mask is one picture: save its page alone")
+        raise UnfitMask(f"{path}: holds pages of different sizes ({shown}); a mask is one picture: save only its page")
     rest: dict[str, Any] = {"orientation": turned, "missing": None if valid is None else ~valid, "no_data": empty}
     if len(arrays) > 1:
         return of_planes(path, arrays, rest)

@@ -128,7 +128,7 @@ def check_network(name: Any, where: str = "", error: type[FullconvError] = Usage
     """
     if not isinstance(name, str) or not _NETWORK.fullmatch(name):
         found = f"{where}: " if where else ""
-        raise error(f"{found}{str(name)[:60]!r} is no network's name; expected letters, digits and _ - + . only")
+        raise error(f"{found}{str(name)[:60]!r} is not a network's name; expected letters, digits and _ - + . only")
     return name
 
 

@@ -315,7 +315,7 @@ def _load_vgg(encoder: VGG16 | PoolingVGG16, state: dict[str, torch.Tensor], ori
     norms = any(name.endswith("running_mean") for name in state)
     if isinstance(encoder, VGG16):
         if "features.1.running_mean" in state:
-            raise UsageError(f"{origin}: a VGG16 with norms, which this one has not; give torchvision's vgg16")
+            raise UsageError(f"{origin}: a VGG16 with norms, which this one does not have; give torchvision's vgg16")
         rename = {} if own else torchvision_names(list(state))
     else:
         rename = {} if own else torchvision_names_with_norms(list(state))

@@ -36,7 +36,7 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int, ignor
         if ids.is_floating_point() or ids.is_complex():
             raise ValueError(f"{name} must be integer labels, found {ids.dtype}; take argmax(1) of scores first")
     if prediction.device != target.device:
-        raise ValueError(f"prediction is on {prediction.device}, target on {target.device}; bring them together")
+        raise ValueError(f"prediction is on {prediction.device}, target on {target.device}; move them to one device")
     counts, outside = backend_for(target).confusion(prediction, target, num_classes, ignore_index)
     for name, (number, example) in (("target", outside[:2]), ("prediction", outside[2:])):
         if number:

@@ -178,7 +178,7 @@ def checked(logits: Tensor, labels: Tensor, weight: Tensor | None, crop: Window 
     if not logits.is_floating_point() or labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"expected floating-point logits and integer labels, found {logits.dtype} and {labels.dtype}")
     if logits.device != labels.device:
-        raise ValueError(f"logits are on {logits.device}, labels on {labels.device}; bring them together")
+        raise ValueError(f"logits are on {logits.device}, labels on {labels.device}; move them to one device")
     if 0 in logits.shape or 0 in labels.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must not be empty")
     if crop is None and (labels.shape[1] < logits.shape[2] or labels.shape[2] < logits.shape[3]):

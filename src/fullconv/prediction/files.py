@@ -150,7 +150,7 @@ def predict_files(
     result = Predicted()
     others = other_files(inputs)
     if others:
-        result.notes.append(f"left out, being no images: {len(others)} of the files ({first_few(others)})")
+        result.notes.append(f"left out, not images: {len(others)} of the files ({first_few(others)})")
     for path in paths:
         error = ""
         try:

@@ -50,6 +50,6 @@ def _fabric(config: TrainConfig) -> Fabric:
             )  # fmt: skip
     except Exception as error:  # lightning has exceptions of its own, of no common kind
         raise UsageError(
-            f"{config.devices} devices of {config.accelerator}: not available here ({str(error).splitlines()[0]}); "
-            "use --devices auto and --accelerator auto, or cpu"
+            f"{config.devices} devices of {config.accelerator}: not available on this machine "
+            f"({str(error).splitlines()[0]}); use --devices auto and --accelerator auto, or cpu"
         ) from error

@@ -123,7 +123,7 @@ def test_what_was_fetched_is_used_when_its_server_is_away(served: str, written: 
             read_sample(near, item)
     (written / "index.json").unlink()
     spec = open_dataset(served + "/index.json")
-    assert "is not reached (there is no such file): what was fetched before is used" in spec.reasons[0]
+    assert "cannot be reached (there is no such file): what was fetched before is used" in spec.reasons[0]
     read_sample(spec, spec.split("train")[0])
 
 
@@ -191,7 +191,7 @@ def test_bad_shards_are_refused(written: Path, tmp_path: Path) -> None:
     last = sorted(written.glob("train*.tar"))[-1]
     whole = last.read_bytes()
     last.write_bytes(whole[:700])
-    with pytest.raises(DataError, match="not a whole, uncompressed tar"):
+    with pytest.raises(DataError, match="not a complete, uncompressed tar"):
         open_dataset(written)
     with tarfile.open(last, "w") as shard:
         shard.addfile(tarfile.TarInfo("a.jpg"))

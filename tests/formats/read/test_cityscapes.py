@@ -77,7 +77,7 @@ def test_coarse_masks(root: Path) -> None:
             save_image(root, part, stem)
             save_masks(root, "gtCoarse", part, stem, "labelIds", LABELS[:, ::-1])
     spec = open_dataset(root)
-    assert any("gtCoarse lies beside and is not used" in reason for reason in spec.reasons)
+    assert any("gtCoarse is also there and not used" in reason for reason in spec.reasons)
     np.testing.assert_array_equal(read_sample(spec, spec.split("train")[0]).labels, IDS)
     (root / "gtFine").rename(root / "fine")
     assert stems(root) == {"train": [*STEMS["train"], "augsburg_000000_000001"], "val": list(STEMS["val"])}

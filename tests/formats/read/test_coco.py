@@ -113,9 +113,9 @@ def test_paths_of_another_machine_and_images_without_a_size(tmp_path: Path) -> N
         ({"annotations": [annotation(5, 1, {"size": [8, 10]})]}, "annotation 7 has a segmentation that is neither"),
         (
             {"annotations": [annotation(5, 1, [[0, 0, 9e9, 0, 9, 9]])]},
-            "coordinate that is no number, or beyond 1000000",
+            "coordinate that is not a number, or beyond 1000000",
         ),
-        ({"annotations": [annotation(5, 1, [[0, 0, float("nan"), 0, 9, 9]])]}, "coordinate that is no number"),
+        ({"annotations": [annotation(5, 1, [[0, 0, float("nan"), 0, 9, 9]])]}, "coordinate that is not a number"),
         (
             {"annotations": [annotation(5, 1, {"size": [4, 4], "counts": [3, 13]})]},
             "000000000005.jpg of 10x8 has a mask of 4x4",

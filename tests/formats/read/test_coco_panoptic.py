@@ -106,7 +106,7 @@ def test_packed_maps_are_asked_for(root: Path) -> None:
     instances.write_text(json.dumps({"images": images, "annotations": [note], "categories": CATEGORIES}))
     spec = open_dataset(root)
     assert spec.layout == "coco_panoptic"
-    assert any("instances_*.json lie beside and are not used" in reason for reason in spec.reasons)
+    assert any("instances_*.json are also there and not used" in reason for reason in spec.reasons)
     for part in ("train2017", "val2017"):
         (root / "annotations" / f"panoptic_{part}").rename(root / f"packed_{part}")
     assert open_dataset(root).layout == "coco"

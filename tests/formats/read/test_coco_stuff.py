@@ -21,7 +21,7 @@ def test_values_are_ids(tmp_path: Path, images: str, masks: str) -> None:
     (root / "annotations" / "instances_train2017.json").write_text("not read")
     spec = open_dataset(root)
     assert spec.layout == "coco_stuff"
-    assert any(reason.startswith("instances files lie beside and are not used") for reason in spec.reasons)
+    assert any(reason.startswith("instances files are also there and not used") for reason in spec.reasons)
     assert {name: [item.id for item in items] for name, items in spec.splits.items()} == {
         "train": list(NAMES["train2017"]),
         "val": list(NAMES["val2017"]),

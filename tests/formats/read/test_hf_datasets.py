@@ -144,7 +144,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     path = path.rename(path.with_name("train-00000-of-00001.parquet"))
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="not a whole parquet file"):
+    with pytest.raises(DataError, match="not a complete parquet file"):
         open_dataset(tmp_path)
     path.write_bytes(content)
     for bad in ("[]", '{"a": "b"}', '{"0": "x", "1": "x"}', "{"):

@@ -149,7 +149,7 @@ def test_the_image_is_found_by_the_file_s_own_name_or_inside_it(tmp_path: Path) 
     (tmp_path / "a.png").unlink()
     np.testing.assert_array_equal(first_sample(tmp_path).image, pixels)
     path.write_text(json.dumps({**content, "imageData": "no base64!"}))
-    with pytest.raises(DataError, match="imageData is no base64"):
+    with pytest.raises(DataError, match="imageData is not base64"):
         open_dataset(tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_what_is_drawn_thicker_or_left_unlabelled_is_counted(tmp_path: Path) -> 
     (tmp_path / "labels.txt").write_text("__ignore__\ncat\n")
     reasons = open_dataset(tmp_path).reasons
     pen = "lines 10 pixels wide, points 5 around"
-    assert f"shapes without an inside get one, as LabelMe draws them: 1 line, 2 point ({pen})" in reasons
+    assert f"shapes without an area get one, as LabelMe draws them: 1 line, 2 point ({pen})" in reasons
     assert "1 shapes are labelled __ignore__: unlabelled" in reasons
     assert "what no shape covers is unlabelled: no class is called _background_" in reasons
 

@@ -42,7 +42,7 @@ def test_lists_in_dataset_yaml_count_where_there_are_split_folders(make_folder: 
         open_dataset(root)
     shutil.copytree(make_folder(2, name="more"), tmp_path / "parts" / "train")
     (tmp_path / "parts" / "dataset.yaml").write_text("splits: {train: a.txt}")
-    with pytest.raises(DataError, match="are folders of their own; take splits away"):
+    with pytest.raises(DataError, match="are folders of their own; remove splits"):
         open_dataset(tmp_path / "parts")
 
 

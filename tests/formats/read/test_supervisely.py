@@ -96,7 +96,7 @@ def test_what_has_no_inside_is_counted(tmp_path: Path) -> None:
     drawn(tmp_path, point, point, polygon("road", [[1, 1], [2, 2]]), shape("line", "road", points={"exterior": []}))
     reasons = open_dataset(tmp_path).reasons
     assert "what has no inside is left out: 1 line, 2 point, 1 polygon of fewer than 3 points" in reasons
-    assert "1 classes of a shape without an inside are no classes" in reasons
+    assert "1 classes of a shape without an area are not classes" in reasons
 
 
 def test_folders_and_tags_are_splits(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_bitmaps_that_cannot_be_drawn_are_refused(tmp_path: Path, wrong: str) ->
         content = bytes(1 << 24) if wrong == "bomb" else b"text"
         data = base64.b64encode(zlib.compress(content)).decode()
         entry = shape("bitmap", "car", bitmap={"data": data, "origin": [0, 0]})
-    with pytest.raises(DataError, match="leads out of the image" if wrong == "outside" else "no packed PNG"):
+    with pytest.raises(DataError, match="leads out of the image" if wrong == "outside" else "not a packed PNG"):
         drawn(tmp_path, entry)
 
 

@@ -62,7 +62,7 @@ def open_parquet(path: Path) -> Any:
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path}: not a whole parquet file ({reason}); fetch it again (with git lfs, if it has 3 lines)"
+            f"{path}: not a complete parquet file ({reason}); fetch it again (with git lfs, if it has 3 lines)"
         ) from error
 
 

@@ -137,7 +137,8 @@ def scan(path: Path, others: Counter[str] | None = None) -> list[ShardSample]:
                     keys.setdefault(key, {})[member.name[len(key) :].lower()] = found
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(
-            f"{path}: not a whole, uncompressed tar ({error}); samples are read by offset: unpack .gz, fetch it again"
+            f"{path}: not a complete, uncompressed tar ({error}); samples are read by offset: unpack .gz, "
+            "fetch it again"
         ) from error
     samples = [ShardSample(key, *_pair(path, key, endings)) for key, endings in keys.items()]
     if others is not None:
@@ -182,7 +183,7 @@ def mirror(address: str, names: Sequence[str]) -> tuple[Path, str]:
         _fetch(f"{address}/{INDEX}", index)
     except Unreachable as error:
         if before:
-            return folder, f"{address} is not reached ({error}): what was fetched before is used"
+            return folder, f"{address} cannot be reached ({error}): what was fetched before is used"
         raise UsageError(
             f"{address}/{INDEX}: cannot be fetched ({error}); give the address of a folder of shards with their index, "
             "as fullconv convert DATA OUT --to webdataset writes it"

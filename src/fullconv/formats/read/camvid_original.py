@@ -154,7 +154,7 @@ def _compare(listing: Path) -> None:
         colour = (int(words[0]), int(words[1]), int(words[2]))
         if colour not in names:
             raise DataError(f"{listing}: {words[3]} has colour {colour}, which CamVid's 32 classes do not; correct it,"
-                            " or name classes with colours in dataset.yaml and take the file away")  # fmt: skip
+                            " or name classes with colours in dataset.yaml and remove the file")  # fmt: skip
         if words[3] in CAMVID_32 and words[3] != names[colour]:
             raise DataError(f"{listing}: {words[3]} has colour {colour}, in CamVid that is {names[colour]}; correct it")
 

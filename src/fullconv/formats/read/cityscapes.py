@@ -89,7 +89,7 @@ def recognise_cityscapes(root: Path, description: Description, problems: Problem
     reasons = [f"leftImg8bit/{part} and {kind}/{part}: Cityscapes, {len(CITYSCAPES_CLASSES)} training classes"]
     if len({kind for kind, _ in there}) > 1:
         other = next(name for name, _ in there if name != kind)
-        reasons.append(f"{other} lies beside and is not used; put leftImg8bit and {other} alone in a folder to use it")
+        reasons.append(f"{other} is also there and not used; put leftImg8bit and {other} alone in a folder to use it")
     parts = {"train": ["train"], "val": ["val"]}
     if kind == "gtCoarse" and (images / "train_extra").is_dir() and (root / kind / "train_extra").is_dir():
         parts["train"].append("train_extra")

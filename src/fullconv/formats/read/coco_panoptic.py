@@ -150,7 +150,7 @@ def recognise_coco_panoptic(root: Path, description: Description, problems: Prob
         names = first_few([path.name for path in left_out])
         reasons.append(f"{names}: of no split by its name, and left out: another file is named train")
     if next(notes.glob("instances_*.json"), None):
-        reasons.append("instances_*.json lie beside and are not used; move the panoptic files away to use them")
+        reasons.append("instances_*.json are also there and not used; move the panoptic files away to use them")
     bare = sum(len(file.images) - len(file.maps) for file in read.values())
     if bare:
         reasons.append(f"{bare} images that the files list without an annotation are left out")

@@ -177,8 +177,8 @@ class Regions:
         numbers = np.array(self.numbers, np.float64)
         if not np.all(np.abs(numbers) < FARTHEST):  # also for nan
             raise DataError(
-                f"{source}: image {name} has an outline with a coordinate that is no number, or beyond {FARTHEST:.0f} "
-                "pixels; correct it, or take the annotation out"
+                f"{source}: image {name} has an outline with a coordinate that is not a number, or beyond "
+                f"{FARTHEST:.0f} pixels; correct it, or take the annotation out"
             )
         other = next((mask for mask in self.masks.values() if mask[:2] != size), None)
         if other:

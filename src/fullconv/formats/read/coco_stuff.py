@@ -80,7 +80,7 @@ def recognise_coco_stuff(root: Path, description: Description, problems: Problem
     ]
     beside = [kind for kind in ("instances", "panoptic") if next((root / "annotations").glob(f"{kind}_*.json"), None)]
     if beside:
-        reasons.append(f"{' and '.join(beside)} files lie beside and are not used; move the maps away to use them")
+        reasons.append(f"{' and '.join(beside)} files are also there and not used; move the maps away to use them")
     listing = names_file(root)
     public = listing is None or "person" in read_text(listing)  # labels.txt is COCO-Stuff's own
     return Found("coco_stuff", reasons, splits, COCO_STUFF_CLASSES, MaskEncoding(void_values=(255,)), public=public)

@@ -75,7 +75,7 @@ def recognise_cvat_xml(root: Path, description: Description, problems: Problems)
         counts = ", ".join(f"{count} {tag}" for tag, count in sorted(left_out.items()))
         reasons.append(f"what has no inside is left out: {counts}")
     if tracks := len(tree.findall("track")):
-        reasons.append(f"{tracks} tracks beside the images are left out: they are of a video")
+        reasons.append(f"{tracks} tracks beside the images are left out: they belong to a video")
     return Found("cvat_xml", reasons, by_subset(subsets, reasons), classes)
 
 
@@ -106,7 +106,7 @@ def _labels(tree: ET.Element, images: list[ET.Element], reasons: list[str]) -> t
     every = [label for label in tree.iterfind("meta/*/labels/label") if not label.findtext("parent")]
     stated = [label for label in every if label.findtext("type") not in WITHOUT_INSIDE]
     if len(stated) < len(every):
-        reasons.append(f"{len(every) - len(stated)} labels of a type without an inside are no classes")
+        reasons.append(f"{len(every) - len(stated)} labels of a type without an area are not classes")
     if not stated:
         return sorted({shape.get("label", "") for image in images for shape in image if shape.tag in DRAWN}), []
     colours = [_colour(label.findtext("color") or "") for label in stated]

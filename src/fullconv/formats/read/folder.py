@@ -53,7 +53,7 @@ def _split_roots(root: Path, split_roots: dict[str, Path], description: Descript
         there = ", ".join(sub.name for sub in split_roots.values())
         problems.report(
             "description", f"{root / 'dataset.yaml'}: splits lists images, but {there} are folders of their own",
-            "take splits away, or put all images into one folder",
+            "remove splits, or put all images into one folder",
         )  # fmt: skip
     lost = [sub for split, sub in _split_folders(root).items() if split not in split_roots and split != "test"]
     if lost:

@@ -83,7 +83,7 @@ def recognise_label_studio(root: Path, description: Description, problems: Probl
         )
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
-        reasons.append(f"results that are no labelled region are left out: {counts}")
+        reasons.append(f"results that are not labelled regions are left out: {counts}")
     return Found("label_studio", reasons, splits, classes)
 
 

@@ -66,7 +66,7 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
     thin = Counter(kind for shape in shapes if (kind := str(shape.get("shape_type"))) in THIN)
     if thin:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(thin.items()))
-        reasons.append(f"shapes without an inside get one, as LabelMe draws them: {counts} ({PEN})")
+        reasons.append(f"shapes without an area get one, as LabelMe draws them: {counts} ({PEN})")
     ignored = sum(shape.get("label") == UNLABELLED for shape in shapes)
     if ignored:
         reasons.append(f"{ignored} shapes are labelled {UNLABELLED}: unlabelled")
@@ -150,7 +150,9 @@ def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], 
     elif content.get("imageData"):
         pixels = EncodedImage(ImageInJson(path))
     else:
-        raise DataError(f"{path}: its image {content['imagePath']} is missing; put it beside, or correct imagePath")
+        raise DataError(
+            f"{path}: its image {content['imagePath']} is missing; put it beside the file, or correct imagePath"
+        )
     stated = (content.get("imageHeight"), content.get("imageWidth"))
     if image is not None:
         size, same = drawn_size(image, stated)
@@ -220,12 +222,12 @@ class ImageInJson:
         """Its bytes.
 
         Raises:
-            DataError: they are no base64.
+            DataError: they are not base64.
         """
         try:
             content = base64.b64decode(parse_json(read_text(self.path))["imageData"], validate=True)
         except (ValueError, TypeError) as error:
-            raise DataError(f"{self.path}: imageData is no base64 ({error}); put the image beside") from error
+            raise DataError(f"{self.path}: imageData is not base64 ({error}); put the image beside") from error
         return EncodedFile(content, self.where)
 
 
@@ -290,7 +292,7 @@ class PngMask:
         try:
             content = base64.b64decode(self.text)
         except ValueError as error:
-            raise DataError(f"{where}: a mask that is no base64 ({error}); save it again") from error
+            raise DataError(f"{where}: a mask that is not base64 ({error}); save it again") from error
         place = EncodedFile(content, f"{where}: a mask's PNG")
         with open_image(place, most_of_a_mask(size)) as picture:
             part = np.asarray(picture).astype(bool)

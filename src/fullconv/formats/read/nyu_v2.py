@@ -145,7 +145,7 @@ def _mapping(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple
         raise DataError(
             f"{path}: maps {len(numbers)} classes, {len(set(known) - set(names))} of them of other names, to "
             f"{len(classes)}; expected the {len(names)} of {FILE_NAME} in its order, each with a number from 1 to "
-            f"{len(classes)}; take the file away, or download both again"
+            f"{len(classes)}; remove the file, or download both again"
         )
     return classes, tuple(number - 1 for number in numbers)
 

@@ -75,7 +75,7 @@ def recognise_pets(root: Path, description: Description, problems: Problems) -> 
     reasons = [
         "images and annotations/trimaps: Oxford-IIIT Pet, "
         + ("animals of the classes in dataset.yaml" if by_kind else "trimaps 1, 2, 3 are pet, background, border"),
-        "train is trainval.txt; val is test.txt, for there is no other: choosing an epoch on it flatters the score",
+        "train is trainval.txt; val is test.txt, because there is no other: choosing an epoch on it flatters the score",
     ]
     public = {stem.rpartition("_")[0].casefold() for stem in kinds} <= BREEDS
     if not public:

@@ -59,7 +59,7 @@ def recognise_sift_flow(root: Path, description: Description, problems: Problems
     names = _names(items[0].annotation.files[0]) if items else SIFT_FLOW_NAMES
     reasons = [
         f"Images and SemanticLabels: SIFT Flow, {len(names)} semantic classes as its files name them, 0 is unlabelled",
-        f"left out where present, for their label maps are empty: {', '.join(UNANNOTATED)}",
+        f"left out where present, because their label maps are empty: {', '.join(UNANNOTATED)}",
     ]
     public = sets[0] == SET
     if not public:

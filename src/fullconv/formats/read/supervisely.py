@@ -74,7 +74,7 @@ def recognise_supervisely(root: Path, description: Description, problems: Proble
     if missing:
         raise DataError(
             f"{root}: {len(missing)} of {len(read)} annotations have no image in img/ ({first_few(missing)}); add the "
-            "images, or take the annotations away"
+            "images, or remove the annotations"
         )
     empty = sum(not content["objects"] for content in read.values())
     if empty:
@@ -117,7 +117,7 @@ def _labels(meta: Annotation, contents: list[Annotation], reasons: list[str]) ->
     every = [entry for entry in meta.get("classes") or [] if isinstance(entry, dict) and "title" in entry]
     stated = [entry for entry in every if str(entry.get("shape", "")) in SHAPES]
     if len(stated) < len(every):
-        reasons.append(f"{len(every) - len(stated)} classes of a shape without an inside are no classes")
+        reasons.append(f"{len(every) - len(stated)} classes of a shape without an area are not classes")
     if not stated:
         drawn = [o for content in contents for o in content["objects"] if isinstance(o, dict) and _kind(o) in DRAWN]
         return sorted({str(shape.get("classTitle")) for shape in drawn}), []
@@ -250,7 +250,7 @@ class Bitmap:
                 alpha = "A" in picture.getbands()
                 part = np.asarray(picture.getchannel("A") if alpha else picture.convert("L")) > 0
         except (zlib.error, OSError, SyntaxError) as error:
-            raise DataError(f"{where}: a bitmap that is no packed PNG ({error}); export it again") from error
+            raise DataError(f"{where}: a bitmap that is not a packed PNG ({error}); export it again") from error
         mask = np.zeros(size, bool)
         mask[self.top : self.top + height, self.left : self.left + width] = part
         return mask

@@ -100,7 +100,7 @@ def fcn8s_from_mindspore(parameters: Mapping[str, Tensor], where: str) -> tuple[
         if ours.startswith("score."):
             state[f"{ours}.bias"] = parameters.get(f"{theirs}.bias", torch.zeros(len(weight)))
         elif f"{theirs}.bias" in parameters:
-            raise ModelFileError(f"{where}: {theirs} has a bias, which our enlargement has not")
+            raise ModelFileError(f"{where}: {theirs} has a bias, which our enlargement does not have")
     return state, [name for name in encoder if name in parameters and name.rpartition(".")[0] not in _SCORES]
 
 
@@ -113,7 +113,7 @@ def _without_norm(parameters: Mapping[str, Tensor], name: str, norm: str, where:
         return weight, bias
     gamma, beta, mean, variance = (part if part is not None else torch.empty(0) for part in parts)
     if any(part.shape != bias.shape for part in (gamma, beta, mean, variance)):
-        raise ModelFileError(f"{where}: the batch norm {norm.rstrip('.')} is not whole; save the checkpoint again")
+        raise ModelFileError(f"{where}: the batch norm {norm.rstrip('.')} is incomplete; save the checkpoint again")
     factor = gamma.double() / (variance.double() + MINDSPORE_EPSILON).sqrt()
     shifted = beta.double() + (bias.double() - mean.double()) * factor
     return (weight.double() * factor.view(-1, 1, 1, 1)).float(), shifted.float()
