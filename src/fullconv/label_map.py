@@ -12,8 +12,12 @@ from PIL import Image
 
 from fullconv import draw
 from fullconv.errors import first_few
+from fullconv.images.picture import write_picture
 from fullconv.images.write import write_mask
 from fullconv.spec import ClassSet
+
+NOTEBOOK_SIDE = 1600
+"""Pixels of a picture's longer side in a notebook, at most."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,19 @@ class Prediction:
     image: np.ndarray
     note: str = ""
 
-    def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None) -> np.ndarray:
-        """The classes' colours over the image, uint8 ``[height, width, 3]``; those named in ``only`` if it is given."""
+    def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None, legend: bool = True) -> np.ndarray:
+        """The classes' colours over the image, outlined, uint8 ``[height, width, 3]``; those in ``only`` if given.
+
+        A class called background is see-through. ``legend``: the names and colours of the classes that are there, below
+        the image, which make the picture higher (and a narrow one wider).
+        """
         ids = None if only is None else self.classes.ids(only)
-        return draw.overlay(self.image, self.labels, self.classes, opacity, ids)
+        return draw.overlay(self.image, self.labels, self.classes, opacity, ids, legend)
+
+    def save_overlay(self, path: str | Path, opacity: float = 0.5, only: Iterable[str] | None = None) -> None:
+        """Write :meth:`overlay` as a PNG, a few rows at a time: without a copy of the picture in memory."""
+        ids = None if only is None else self.classes.ids(only)
+        write_picture(path, *draw.overlay_strips(self.image, self.labels, self.classes, opacity, ids, with_legend=True))
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
@@ -47,9 +60,11 @@ class Prediction:
         return f"Prediction({height}x{width}: {first_few(shown)})"
 
     def _repr_png_(self) -> bytes:
-        """The overlay, which notebooks show."""
+        """The overlay, which notebooks show; of large images every few pixels."""
+        step = -(-max(self.labels.shape) // NOTEBOOK_SIDE)
+        image, labels = self.image[::step, ::step], self.labels[::step, ::step]
         buffer = io.BytesIO()
-        Image.fromarray(self.overlay()).save(buffer, format="PNG")
+        Image.fromarray(draw.overlay(image, labels, self.classes, with_legend=True)).save(buffer, format="PNG")
         return buffer.getvalue()
 
     def save(self, path: str | Path) -> None:

@@ -76,7 +76,7 @@ def test_an_overlay_of_some_classes(model: Path, tmp_path: Path, capsys: pytest.
     for shown, painted in ((name, labels == labels[0, 0]), (f"disc, {name}", (labels == labels[0, 0]) | (labels == 1))):
         assert run([*command, "--overlay-classes", shown]) == 0
         with Image.open(tmp_path / "m" / "a.overlay.png") as file:
-            changed = (np.asarray(file) != picture(40, 60)).any(2)
+            changed = (np.asarray(file)[:40, :60] != picture(40, 60)).any(2)
         assert not changed[~painted].any()
         assert changed[painted].mean() > 0.9
     capsys.readouterr()

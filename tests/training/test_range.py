@@ -64,7 +64,7 @@ def test_five_bands_are_trained_scored_and_predicted(trained: tuple[Path, fullco
     assert np.array_equal(from_file.labels, from_array.labels)
     assert np.array_equal(from_file.image, read_sample(spec, item).image)
     assert np.mean(from_file.labels == MASK) == pytest.approx(scores.pixel_accuracy)
-    assert from_file.overlay().shape == (32, 32, 3)
+    assert from_file.overlay(legend=False).shape == (32, 32, 3)
     assert command(["predict", str(run.path), str(root / "images"), "--out", str(tmp_path), "--overlay"]) == 0
     assert len(list(tmp_path.glob("?.png"))) == 6
 

@@ -33,7 +33,7 @@ def test_runs_a_table_and_a_picture(
     assert TrainConfig.load(out / "rate-0.01" / "config.yaml", {}).rate == 0.01
     assert TrainConfig.load(out / "rate-0.001" / "config.yaml", {}).seed == 0
     with Image.open(out / "sweep.png") as picture:
-        assert picture.width == 4 * 246 + 6  # image, truth, two runs
+        assert picture.width == 6 * 248 + 8  # image, truth, two runs and their errors
     before = (out / "rate-0.01" / "best.safetensors").stat().st_mtime_ns
     assert run(command) == 0  # nothing is left to do
     assert (out / "rate-0.01" / "best.safetensors").stat().st_mtime_ns == before

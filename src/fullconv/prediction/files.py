@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fullconv.crf import CRF
 from fullconv.errors import DataError, NotFiniteError, UsageError, first_few
@@ -115,7 +114,7 @@ def predict_files(
     """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
 
     Args:
-        overlay: also write ``<stem>.overlay.png``, the colours over the image.
+        overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
         overlay_classes: paint these classes alone there, by name.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
         tile, overlap: as for :meth:`Segmenter.predict`.
@@ -171,8 +170,7 @@ def _write(prediction: Prediction, base: Path, overlay: bool, only: Sequence[str
     mask = base.with_name(base.name + ".png")
     prediction.save(mask)
     if overlay:
-        with replacing(base.with_name(base.name + ".overlay.png")) as temporary:
-            Image.fromarray(prediction.overlay(only=only)).save(temporary, format="PNG")
+        prediction.save_overlay(base.with_name(base.name + ".overlay.png"), only=only)
     if prediction.probabilities is not None:
         with replacing(base.with_name(base.name + ".npz")) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, probabilities=prediction.probabilities)

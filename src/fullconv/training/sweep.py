@@ -27,7 +27,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
-from fullconv.training.pictures import sheet_items
+from fullconv.training.pictures import sheet_items, sheet_row
 from fullconv.training.run import Run
 
 COLUMNS = ("value", "mean_train_loss", "last_train_loss", "last_val_loss", "best_mean_iou", "best_epoch", "seconds")
@@ -146,12 +146,12 @@ def sweep(
     return swept
 
 
-def _seen(spec: DatasetSpec, item: Item, segmenters: Sequence[Segmenter]) -> tuple[np.ndarray, ...]:
-    """A sample's image, its labels, and those of each model, which sees its own mean where the image holds nothing."""
+def _seen(spec: DatasetSpec, item: Item, segmenters: Sequence[Segmenter]) -> draw.Row:
+    """A sample and the labels of each model, which sees its own mean where the image holds nothing."""
     own = [dataclasses.replace(spec, values=model.preprocessing.values) for model in segmenters]
     samples = [read_sample(one, item) for one in own]
-    labels = (m.predict_pixels(s.image).labels for m, s in zip(segmenters, samples, strict=True))
-    return samples[0].image, samples[0].labels, *labels
+    labels = [m.predict_pixels(s.image).labels for m, s in zip(segmenters, samples, strict=True)]
+    return sheet_row(item.id, samples[0], labels, spec.classes)
 
 
 def _train(data: str | os.PathLike[str], run: Run, config: dict[str, Any], jobs: int) -> None:

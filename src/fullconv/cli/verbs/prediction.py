@@ -39,7 +39,7 @@ def predict(
     out
         The folder for the masks.
     overlay
-        Also write STEM.overlay.png, the classes' colours over the image.
+        Also write STEM.overlay.png, the classes' colours over the image and a legend below it.
     overlay_classes
         Paint these classes alone there: road,sidewalk.
     probabilities

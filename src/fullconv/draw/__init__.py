@@ -1,0 +1,21 @@
+"""Arrays -> pictures."""
+
+from fullconv.draw.curves import VAL_LOSS, curves, curves_figure
+from fullconv.draw.heat import heat_maps, heat_overlay
+from fullconv.draw.overlays import Picture, as_rgb, colorize, overlay, overlay_strips
+from fullconv.draw.sheets import Row, contact_sheet
+
+__all__ = [
+    "VAL_LOSS",
+    "Picture",
+    "Row",
+    "as_rgb",
+    "colorize",
+    "contact_sheet",
+    "curves",
+    "curves_figure",
+    "heat_maps",
+    "heat_overlay",
+    "overlay",
+    "overlay_strips",
+]

@@ -1,0 +1,140 @@
+"""Contact sheets: images beside what is known and what is predicted of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from fullconv.draw.legend import SMALLEST_TEXT, Entry, Font, font, legend, shortened, stripes
+from fullconv.draw.overlays import Picture, as_rgb, overlay, present
+from fullconv.spec import ClassSet
+
+WRONG = (214, 39, 40)
+GAP, CAPTION = 8, 20
+OPACITY = 0.75
+HIGHEST = 3
+"""A picture is drawn at most so many times as high as wide."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a contact sheet.
+
+    Attributes:
+        name: of the image.
+        image: uint8 ``[h, w, c]``.
+        truth: labels ``[h, w]``; ids that are no class are void.
+        predictions: labels ``[h, w]`` of each model.
+        scores: the mean IoU in this image of each of them; nan where none of it is labelled.
+        note: why it is shown, such as ``worst``.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    predictions: tuple[np.ndarray, ...]
+    scores: tuple[float, ...]
+    note: str = ""
+
+
+@dataclass
+class _Panel:
+    picture: Picture
+    caption: str = ""
+
+
+def contact_sheet(
+    rows: Sequence[Row], classes: ClassSet, width: int = 320, titles: Sequence[str] = ("prediction",)
+) -> Picture:
+    """A row for each image: image | truth | prediction | errors, and the classes that are there below.
+
+    Errors are where prediction and truth differ, in red over the image in grey; pixels without a label are striped.
+    With several models, whose ``titles`` are given, every prediction has its errors beside it.
+    """
+    heads = ["image", "truth"]
+    for title in titles:
+        heads += [title, "errors" if len(titles) == 1 else f"errors of {title}"]
+    panels = [_panels(row, classes, width) for row in rows]
+    words = [*heads, *(panel.caption for row in panels for panel in row)]
+    letters = font(SMALLEST_TEXT, "".join(words))
+    bands = [_text(heads, width, letters)]
+    for row in panels:
+        bands.append(_pasted([panel.picture for panel in row], width))
+        bands.append(_text([panel.caption for panel in row], width, letters, GAP))
+    total = GAP + len(heads) * (width + GAP)
+    bands.append(legend(_entries(rows, classes), total, 0))
+    sheet = Image.new("RGB", (total, sum(band.height for band in bands)), "white")
+    top = 0
+    for band in bands:
+        sheet.paste(band, (0, top))
+        top += band.height
+    return np.asarray(sheet)
+
+
+def _panels(row: Row, classes: ClassSet, width: int) -> list[_Panel]:
+    height = row.truth.shape[0]
+    scale = min(width / row.truth.shape[1], HIGHEST * width / height)
+    size = max(1, round(scale * row.truth.shape[1])), max(1, round(scale * height))
+    image = np.asarray(Image.fromarray(np.ascontiguousarray(as_rgb(row.image))).resize(size, Image.Resampling.BILINEAR))
+    void = row.truth >= len(classes)
+    hidden = _share(void, size) > 0.5
+    truth = overlay(image, _nearest(row.truth, size), classes, OPACITY)
+    truth[hidden] = stripes(*hidden.shape)[hidden]
+    result = [_Panel(image, f"{row.note}: {row.name}" if row.note else row.name), _Panel(truth)]
+    for predicted, score in zip(row.predictions, row.scores, strict=True):
+        wrong = (predicted != row.truth) & ~void
+        shown = overlay(image, _nearest(predicted, size), classes, OPACITY)
+        result.append(_Panel(shown, "nothing is labelled" if math.isnan(score) else f"mean IoU {score:.3f}"))
+        labelled = max(1, void.size - int(void.sum()))
+        result.append(_Panel(_errors(image, _share(wrong, size), hidden), f"{wrong.sum() / labelled:.1%} wrong"))
+    return result
+
+
+def _errors(image: Picture, wrong: np.ndarray, void: np.ndarray) -> Picture:
+    """The image in light grey, red by the share of each pixel that is wrong, striped where nothing is labelled."""
+    grey = np.asarray(Image.fromarray(image).convert("L"))[..., None] * 0.6 + 90
+    picture = (grey + wrong[..., None] * (np.array(WRONG) - grey)).round().astype(np.uint8)
+    picture[void] = stripes(*void.shape)[void]
+    return picture
+
+
+def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    columns, rows = ((np.arange(n) + 0.5) * have / n for n, have in zip(size, labels.shape[::-1], strict=True))
+    return labels[rows.astype(int)[:, None], columns.astype(int)]
+
+
+def _share(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """How much of each pixel of a smaller picture ``size`` (width, height) is in the mask, 0 to 1."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) / 255
+
+
+def _entries(rows: Sequence[Row], classes: ClassSet) -> list[Entry]:
+    there = {i for row in rows for labels in (row.truth, *row.predictions) for i in present(labels, len(classes))}
+    entries = [
+        Entry(classes.names[i], None if i == classes.background else classes.palette[i], f"class {i}")
+        for i in sorted(there)
+    ]
+    entries.append(Entry("wrong", WRONG))
+    if any((row.truth >= len(classes)).any() for row in rows):
+        entries.append(Entry("not labelled", None, striped=True))
+    return entries
+
+
+def _text(words: Sequence[str], width: int, letters: Font, below: int = 0) -> Image.Image:
+    """A line of text for every picture of a row."""
+    band = Image.new("RGB", (GAP + len(words) * (width + GAP), CAPTION + below), "white")
+    pen = ImageDraw.Draw(band)
+    for column, word in enumerate(words):
+        pen.text((GAP + column * (width + GAP), 2), shortened(word, letters, width), fill="black", font=letters)
+    return band
+
+
+def _pasted(pictures: Sequence[Picture], width: int) -> Image.Image:
+    band = Image.new("RGB", (GAP + len(pictures) * (width + GAP), pictures[0].shape[0]), "white")
+    for column, picture in enumerate(pictures):
+        band.paste(Image.fromarray(picture), (GAP + column * (width + GAP), 0))
+    return band
