@@ -20,7 +20,7 @@ def launch(config: TrainConfig) -> Fabric:
     """Start the processes of a run; every one of them returns from here.
 
     Raises:
-        UsageError: such devices are not available here, or there are more processes than images in a batch.
+        UsageError: no such devices on this machine, or more processes than images in a batch.
     """
     for name in ("lightning.fabric", "lightning.pytorch"):  # both announce the precision, which our own line says
         logging.getLogger(name).setLevel(logging.WARNING)
