@@ -90,14 +90,14 @@ class ImageTags:
         self.right.zero_()
         return {"train_loss": loss, "train_tag_accuracy": share}
 
-    def validate(self, segmenter: Segmenter, between: Callable[[int], None]) -> Validation:
+    def validate(self, segmenter: Segmenter, between: Callable[[int, int], None]) -> Validation:
         right = total = 0
         with torch.inference_mode():
             for done, batch in enumerate(self.val_batches, 1):
                 tags = torch.cat([part.logits.float() for part in segmenter.parts(batch.pixels)]).amax((0, 2, 3))
                 right += int(((tags > 0) == self.truth(batch)[0].bool()).sum())
                 total += len(tags)
-                between(done)
+                between(done, len(self.val_items))
         return Validation({"tag_accuracy": right / total}, {"tag_accuracy": right / total})
 
     def line(self, row: Row) -> str:

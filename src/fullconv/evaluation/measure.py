@@ -90,7 +90,6 @@ def measure(
         NotFiniteError: logits or losses are nan or infinite.
     """
     device = segmenter.device
-    ignore = spec.classes.ignore_index
     matrix = ConfusionMatrix(spec.classes, device)
     result = Measured(matrix, torch.zeros(len(spec.classes), dtype=torch.int64, device=device), spec.labelled, restrict)
     for batch in batches:
@@ -107,16 +106,25 @@ def measure(
             truth = target[:, part.rows, part.columns]
             if crf is None:
                 _count(result, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
-            logits = _asked(part, spec, batch).logits if partial_loss and not restrict else part.logits
-            loss = upsample_cross_entropy(logits, truth, ignore_index=ignore, crop=part.window, reduction="sum")
-            result.loss_sum += float(loss)
-            if not math.isfinite(result.loss_sum):
-                raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {float(loss)}; use --precision fp32")
-            result.loss_pixels += int((truth != ignore).sum())
+            _add_loss(result, _asked(part, spec, batch) if partial_loss and not restrict else part, truth, batch)
         result.images += len(batch.ids)
         if progress is not None:
             progress(result.images)
     return result
+
+
+def _add_loss(result: Measured, part: Part, truth: torch.Tensor, batch: Batch) -> None:
+    """Add the cross-entropy of a part's labelled pixels.
+
+    Raises:
+        NotFiniteError: it is nan or infinite.
+    """
+    ignore = result.matrix.classes.ignore_index
+    loss = float(upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum"))
+    result.loss_sum += loss
+    if not math.isfinite(result.loss_sum):
+        raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {loss}; use --precision fp32")
+    result.loss_pixels += int((truth != ignore).sum())
 
 
 def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int | None) -> Iterator[Part]:

@@ -21,8 +21,8 @@ def choose_crop(config: TrainConfig, spec: DatasetSpec, report: CheckReport | No
     """``(height, width)``: the option; else the resize size; else the most common image size, its sides rounded to
     multiples of 32, at most 512.
     """
-    if config.crop or config.resize:
-        return config.crop or config.resize  # type: ignore[return-value]
+    if given := config.crop or config.resize:
+        return given
     if report:
         height, width = report.sizes.most_common(1)[0][0]
     else:

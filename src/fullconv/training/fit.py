@@ -22,6 +22,7 @@ from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.machine import default_workers
 from fullconv.ops.checks import waits
+from fullconv.training.events import Events
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.learner import BadStepError, Learner
@@ -53,11 +54,12 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         loop.restore(saved)
         if saved is not None:
             reporter.say(f"resuming {run.path} at step {loop.progress.step} of {plan.total_steps}")
-        reporter.start(plan.total_steps, loop.progress.step)
+        reporter.start(plan.total_steps, plan.steps_per_epoch, loop.progress.step)
         try:
             loop.go()
         finally:
             reporter.stop()
+            loop.events.close()
 
 
 @dataclass
@@ -70,6 +72,9 @@ class Loop:
     ranks: Ranks
     learner: Learner
     interrupt: InterruptRequest
+
+    def __post_init__(self) -> None:
+        self.events = Events(self.run.path / "tensorboard")
 
     def restore(self, saved: Checkpoint | None) -> None:
         """Take up a saved state; without one, stand before the first step."""
@@ -115,9 +120,8 @@ class Loop:
             if read:
                 self.shown = f"  loss {float(loss):.3f}"
             now = time.monotonic()
+            self.reporter.step(progress.step, self.where(), now - started)
             progress.seconds, started = progress.seconds + now - started, now
-            epoch = 1 + (progress.step - 1) // plan.steps_per_epoch
-            self.reporter.step(progress.step, f"epoch {epoch}/{plan.config.epochs}{self.shown}")
             if progress.step % CHECK_EVERY == 0:
                 self.learner.guard.check()
                 if self.ranks.any(time.monotonic() - self.saved_at > SAVE_SECONDS):
@@ -127,8 +131,14 @@ class Loop:
                 self.finish_epoch()
                 self.save()
                 started = time.monotonic()
+                self.reporter.validated(started - now)
             if ends or self.ranks.count == 1 or not waits(self.ranks.device) or progress.step % ASK_EVERY == 0:
                 self.leave_if_asked()
+
+    def where(self) -> str:
+        """The epoch of the last step, and the last loss that was read."""
+        epoch = 1 + (self.progress.step - 1) // self.plan.steps_per_epoch
+        return f"epoch {epoch}/{self.plan.config.epochs}{self.shown}"
 
     def batches(self) -> Iterator[Batch]:
         """Of every step that is left, read ahead; read anew from each epoch on that has other items."""
@@ -190,7 +200,8 @@ class Loop:
         watched.network.eval()
         self.ranks.copy_first(list(watched.network.buffers()))  # each has its own statistics; the first's are saved
 
-        def between(done: int) -> None:
+        def between(done: int, of: int) -> None:
+            self.reporter.validating(self.progress.step, self.where(), done, of)
             if self.ranks.count == 1:  # ranks have unequal numbers of batches: they leave together afterwards
                 self.leave_if_asked()
 
@@ -212,7 +223,9 @@ class Loop:
             with replacing(run.best) as temporary:
                 shutil.copyfile(run.last, temporary)
             run.write_scores({**validation.report, "epoch": row["epoch"], "split": "val"})
-        self.reporter.epoch(run, row, objective.line(row), self.plan.config.epochs, best)
+        self.reporter.epoch(row, objective.line(row), self.plan.config.epochs, best)
+        if note := self.events.write(row):
+            self.reporter.say(note)
         run.write_log(history)
         objective.draw(history, watched)
 

@@ -91,6 +91,7 @@ class LabelMaps:
         weights = self.class_weights
         self.weights = None if weights is None else torch.tensor(weights, device=ranks.device)
         mine = EvalData(self.spec, self.val_items[ranks.index :: ranks.count])
+        self.mine = len(mine)
         self.val_batches = EvalBatches(
             mine, batch_size(ranks.device), default_workers(self.config.workers), keep=True,
             pin_memory=ranks.device.type == "cuda",
@@ -140,11 +141,13 @@ class LabelMaps:
             "train_mean_iou": scores.mean_iou,
         }
 
-    def validate(self, segmenter: Segmenter, between: Callable[[int], None]) -> Validation:
+    def validate(self, segmenter: Segmenter, between: Callable[[int, int], None]) -> Validation:
         """Each rank measures its share; the counts add up exactly."""
         error = None
         try:
-            result = measure(segmenter, self.spec, self.val_batches, between, partial_loss=True)
+            result = measure(
+                segmenter, self.spec, self.val_batches, lambda done: between(done, self.mine), partial_loss=True
+            )
         except NotFiniteError as problem:
             error = problem
         if self.ranks.any(error is not None):  # they leave together

@@ -107,12 +107,13 @@ class Objective(Protocol):
         """
         ...
 
-    def validate(self, segmenter: Segmenter, between: Callable[[int], None]) -> Validation:
+    def validate(self, segmenter: Segmenter, between: Callable[[int, int], None]) -> Validation:
         """Measure the network, or its moving average, on val. Every rank calls it.
 
         Args:
             segmenter: in evaluation mode.
-            between: to be called with the number of this rank's images done so far; it may raise to leave early.
+            between: to be called with the number of this rank's images done so far, and of all of them; it may raise,
+                to leave early.
 
         Raises:
             NotFiniteError: scores are nan or infinite, on every rank alike.

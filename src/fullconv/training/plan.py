@@ -74,14 +74,8 @@ def make_plan(
     Raises:
         UsageError, DataError: what is wrong with the options or the data.
     """
-    spec = open_dataset(data)
-    counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
-    reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {counts}")
-    for reason in spec.reasons:
-        reporter.say(f"  {reason}")
+    spec = _opened(data, reporter)
     LabelMaps.refuse(config, spec)
-    for split in ("train", "val"):
-        spec.split(split)
     report = _checked(spec, config, reporter)
     segmenter, listing = _segmenter(config, spec, device, reporter, saved)
     spec = _as_read(config, spec, segmenter, reporter)
@@ -94,10 +88,8 @@ def make_plan(
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.encoder.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
-    if config.filter_small:
-        segmenter.provenance["val_images"] = len(val_items)
-    if spec.licence:
-        segmenter.provenance["data_licence"] = spec.licence
+    segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
+    segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
     weights = _class_weights(config, report, len(spec.classes))
     objective = LabelMaps(config, spec, train_items, val_items, segmenter, weights)
     parameters = sum(p.numel() for p in segmenter.network.parameters())
@@ -108,6 +100,18 @@ def make_plan(
     for line in objective.opening():
         reporter.say(line)
     return Plan(config, spec, train_items, val_items, crop, segmenter, objective, listing)
+
+
+def _opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:
+    """The data set with train and val images; it says what was found, and by which rules."""
+    spec = open_dataset(data)
+    counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
+    reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {counts}")
+    for reason in spec.reasons:
+        reporter.say(f"  {reason}")
+    for split in ("train", "val"):
+        spec.split(split)  # refuses one that is missing or empty
+    return spec
 
 
 def _segmenter(

@@ -1,14 +1,14 @@
-"""What a user sees of a run while it goes: a progress bar, one line per epoch, tensorboard."""
+"""What a user sees of a run while it goes: lines, and on a terminal a bar with the time that is left."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from fullconv.training.run import Run
+from fullconv.training.pace import Pace
 
 
 class Reporter:
@@ -16,68 +16,62 @@ class Reporter:
 
     def __init__(self, console: Console | None) -> None:
         self.console = console
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._events: Any = None
-        """Tensorboard's writer, None before the first epoch, False where it is not installed."""
+        self._bar: tuple[Progress, TaskID, Pace] | None = None
 
     def say(self, line: str) -> None:
         if self.console is not None:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    # -- progress ------------------------------------------------------------------------------------------------
-
-    def start(self, total: int, done: int) -> None:
-        """Open the bar over all steps of the run (on a terminal only)."""
-        if self.console is None or not self.console.is_terminal:
-            return
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps, left"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        self._progress = Progress(*columns, console=self.console)
-        self._progress.start()
-        self._task = self._progress.add_task("training", total=total, completed=done)
-
-    def step(self, done: int, description: str) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, description=description)
-
-    def stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-        if self._events:
-            self._events.close()
-            self._events = None
-
-    # -- epochs --------------------------------------------------------------------------------------------------
-
-    def epoch(self, run: Run, row: Mapping[str, float], figures: str, epochs: int, best: bool) -> None:
-        """One line, and tensorboard's events.
+    def epoch(self, row: Mapping[str, float], figures: str, epochs: int, best: bool) -> None:
+        """One line.
 
         Args:
-            row: the epoch's figures; all but its number become events.
-            figures: those of them that the line shows, beside rate and time.
+            row: the epoch's number, rate and seconds.
+            figures: what else the line shows.
             epochs: of the whole run.
             best: whether no epoch before was as good.
         """
         rest = f"rate {row['rate']:.2e}  {row['seconds']:.1f} s{'  *' if best else ''}"
         self.say(f"epoch {row['epoch']:3d}/{epochs}  {figures}  {rest}")
-        self._write_events(run, row)
 
-    def _write_events(self, run: Run, row: Mapping[str, float]) -> None:
-        if self._events is None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                self._events = False
-                self.say("tensorboard is not installed, so no events are written; pip install 'fullconv[tensorboard]'")
-            else:
-                self._events = SummaryWriter(run.path / "tensorboard")
-        if not self._events:
+    # -- the bar -------------------------------------------------------------------------------------------------
+
+    def start(self, steps: int, per_epoch: int, done: int) -> None:
+        """Open the bar over all steps of the run (on a terminal only)."""
+        if self.console is None or not self.console.is_terminal:
             return
-        for name, value in row.items():
-            if name != "epoch":
-                self._events.add_scalar(name, value, row["epoch"])
-        self._events.flush()
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps{task.fields[left]}"),
+        )  # fmt: skip
+        progress = Progress(*columns, console=self.console)
+        progress.start()
+        task = progress.add_task("training", total=steps, completed=done, left="")
+        self._bar = progress, task, Pace(steps, per_epoch)
+
+    def step(self, done: int, words: str, seconds: float) -> None:
+        """A step is done: how many are, what the bar says, and how long this one took."""
+        if self._bar is not None:
+            progress, task, pace = self._bar
+            pace.step(seconds)
+            progress.update(task, completed=done, description=words, left=_left(pace.left(done)))
+
+    def validating(self, done: int, words: str, images: int, of: int) -> None:
+        """Within a validation after ``done`` steps: its images so far."""
+        if self._bar is not None:
+            progress, task, pace = self._bar
+            left = _left(pace.left(done, images / of))
+            progress.update(task, description=f"{words}, validating {images}/{of}", left=left)
+
+    def validated(self, seconds: float) -> None:
+        """How long a validation took, with the files and pictures that end an epoch."""
+        if self._bar is not None:
+            self._bar[2].validated(seconds)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar[0].stop()
+            self._bar = None
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f", left {timedelta(seconds=round(seconds))}"

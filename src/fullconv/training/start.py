@@ -76,10 +76,7 @@ def train(
     except BaseException as error:
         if ranks.first and not resume:
             run.discard_unsaved()
-        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
-            raise UsageError(
-                "batch norm needs more than one place a channel; enlarge --batch-size or --crop"
-            ) from error
+        _explain_batch_norm(error)
         raise
     for line in plan.objective.summary(run.scores, run.best):
         reporter.say(line)
@@ -92,6 +89,16 @@ def _new_run(out: str | os.PathLike[str] | None, plan: Plan) -> Run:
     environment = {"data": str(plan.spec.root), "precision": plan.segmenter.precision}
     run.begin(plan.config, environment, plan.listing)
     return run
+
+
+def _explain_batch_norm(error: BaseException) -> None:
+    """Say in our words what PyTorch says of a norm over a single value.
+
+    Raises:
+        UsageError: that is what went wrong.
+    """
+    if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+        raise UsageError("batch norm needs more than one place a channel; enlarge --batch-size or --crop") from error
 
 
 def _batch_line(plan: Plan, ranks: int) -> str:

@@ -100,9 +100,7 @@ def sweep(
     option, values = parse_over(over)
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, found {jobs}")
-    base = TrainConfig.load(recipe, options).model_dump(
-        mode="json"
-    )  # all of it: a resumed run compares what it is told
+    base = TrainConfig.load(recipe, options).model_dump(mode="json")  # all: a resumed run compares what it is told
     out = Path(out)
     runs = [Run(out / _folder(option, value)) for value in values]
     configs = [_with(base, option, value) for value in values]
@@ -110,8 +108,27 @@ def sweep(
         TrainConfig.load(None, config)
     spec = open_dataset(data)
     spec.split("train")
-    say = progress or (lambda line: None)
+    _train_all(data, runs, configs, jobs, progress or (lambda line: None))
+    rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
+    swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
+    _write_table(swept)
+    _write_picture(swept, spec, [f"{option.rpartition('.')[2]} {value}" for value in values], runs)
+    return swept
 
+
+def _train_all(
+    data: str | os.PathLike[str],
+    runs: Sequence[Run],
+    configs: Sequence[dict[str, Any]],
+    jobs: int,
+    say: Callable[[str], None],
+) -> None:
+    """Every run, ``jobs`` at a time; none is begun after one has failed.
+
+    Raises:
+        FullconvError: a run failed.
+        Interrupted: after Ctrl-C, when those that ran have saved.
+    """
     failed = threading.Event()
 
     def train_one(run: Run, config: dict[str, Any]) -> None:
@@ -133,17 +150,16 @@ def sweep(
         except BaseException as error:
             pool.shutdown(cancel_futures=True)  # waits for those that run: after Ctrl-C they save and leave
             if isinstance(error, KeyboardInterrupt):
-                raise Interrupted(f"{out}: interrupted; the same command goes on") from error
+                raise Interrupted(f"{runs[0].path.parent}: interrupted; the same command goes on") from error
             raise
-    rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
-    swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
-    _write_table(swept)
+
+
+def _write_picture(swept: Swept, spec: DatasetSpec, titles: Sequence[str], runs: Sequence[Run]) -> None:
+    """The same val samples as each run's best model labels them, one column a run."""
     segmenters = [run.segmenter() for run in runs]
     pictures = [_seen(spec, item, segmenters) for item in sheet_items(spec.split("val"))]
-    titles = [f"{option.rpartition('.')[2]} {value}" for value in values]
     with replacing(swept.picture) as temporary:
         Image.fromarray(draw.contact_sheet(pictures, spec.classes, 240, titles)).save(temporary, format="PNG")
-    return swept
 
 
 def _seen(spec: DatasetSpec, item: Item, segmenters: Sequence[Segmenter]) -> draw.Row:

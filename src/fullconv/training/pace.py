@@ -1,0 +1,52 @@
+"""How long a run still takes: steps and validations, which are timed apart."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+WARM_UP = 2
+"""First steps, which start reading processes and compile kernels; they count only while there are no others."""
+
+
+@dataclass
+class Pace:
+    """Seconds of a run's steps, and of its validations with all that ends an epoch.
+
+    Attributes:
+        steps: of the whole run.
+        per_epoch: of an epoch; a validation follows each.
+    """
+
+    steps: int
+    per_epoch: int
+    _step: deque[float] = field(init=False)
+    _seen: int = 0
+    _validation: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._step = deque(maxlen=self.per_epoch)
+
+    def step(self, seconds: float) -> None:
+        """Note a step; the last epoch's worth of them make the estimate."""
+        if self._seen == WARM_UP:
+            self._step.clear()
+        self._seen += 1
+        self._step.append(seconds)
+
+    def validated(self, seconds: float) -> None:
+        """Note the last validation, which stands for those to come."""
+        self._validation = seconds
+
+    def left(self, done: int, validated: float = 0.0) -> float | None:
+        """Seconds until the end; None before the first step. Before the first validation it is without validations.
+
+        Args:
+            done: steps done.
+            validated: after an epoch's last step, the share of its validation that is done.
+        """
+        if not self._step:
+            return None
+        ended = (done - 1) // self.per_epoch + validated
+        step = sum(self._step) / len(self._step)
+        return (self.steps - done) * step + (self.steps // self.per_epoch - ended) * self._validation

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from fullconv.training.pace import Pace
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "epochs", "step", "validation"), [(46, 10, 0.5, 9.0), (3, 5, 20.0, 4.0), (1, 9, 2, 7)]
+)
+def test_the_time_left_is_right_from_the_second_epoch_on(
+    per_epoch: int, epochs: int, step: float, validation: float
+) -> None:
+    """Against what then comes, within 15 %; slow first steps and long validations spoil nothing."""
+    draw = random.Random(0)
+    events = []  # (steps done, share of the validation done, seconds that it took)
+    for done in range(1, per_epoch * epochs + 1):
+        events.append((done, 0.0, step * draw.uniform(0.9, 1.1) + (60 if done <= 2 else 0)))
+        if done % per_epoch == 0:
+            events += [(done, share, validation / 2) for share in (0.5, 1.0)]
+    pace = Pace(per_epoch * epochs, per_epoch)
+    assert pace.left(0) is None
+    for i, (done, share, seconds) in enumerate(events):
+        if share:
+            pace.validated(validation) if share == 1 else None
+        else:
+            pace.step(seconds)
+        true = sum(event[2] for event in events[i + 1 :])
+        if done > max(per_epoch, 3):
+            assert pace.left(done, share) == pytest.approx(true, rel=0.15, abs=1e-9), (done, share)
+    assert pace.left(per_epoch * epochs, 1.0) == 0
+
+
+def test_before_the_first_validation_it_is_that_of_the_steps() -> None:
+    pace = Pace(20, 10)
+    for seconds in (90.0, 30.0, 2.0, 2.0):
+        pace.step(seconds)
+    assert pace.left(4) == 16 * 2.0
