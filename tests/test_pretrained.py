@@ -14,7 +14,8 @@ from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.images.mask_reading import read_mask
 from fullconv.models import download
-from fullconv.models.torchvision_network import torchvision_names
+from fullconv.models.smp_network import SmpNetwork
+from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.ops import upsample
 from fullconv.pretrained import from_smp
 from fullconv.runner import normalise
@@ -68,7 +69,7 @@ def test_one_command_from_a_photo_to_labels(weights: dict, tmp_path: Path, capsy
 
 
 def test_refuses(weights: dict) -> None:
-    assert len(torchvision_names()) >= 6
+    assert len(torchvision_networks()) >= 6
     with pytest.raises(UsageError, match="no segmentation network called 'fcn_resnet5'; did you mean fcn_resnet50"):
         fullconv.load("torchvision/fcn_resnet5")
     with pytest.raises(UsageError, match="no segmentation network called 'maskrcnn_resnet50_fpn'"):
@@ -82,6 +83,7 @@ SMP_NETWORKS = [
     ("FPN", {"encoder_name": "resnet18", "classes": 4}),
     ("DeepLabV3", {"encoder_name": "resnet18", "classes": 2, "decoder_channels": 32}),
     ("Unet", {"encoder_name": "resnet18", "classes": 1, "activation": "sigmoid"}),
+    ("DPT", {"encoder_name": "tu-vit_tiny_patch16_224", "classes": 3, "dynamic_img_size": True}),
 ]
 
 
@@ -120,6 +122,46 @@ def test_answers_as_segmentation_models_own(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     odd = torch.randint(0, 256, (1, 3, 75, 101), dtype=torch.uint8)[0].permute(1, 2, 0).numpy()
     assert segmenter.predict(odd).labels.shape == (75, 101)
+
+
+def test_every_network_of_segmentation_models_takes_any_size_and_answers_as_its_own() -> None:
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    for maker in smp.MODEL_ARCHITECTURES_MAPPING.values():
+        name = maker.__name__
+        # DPT's embedding of places is interpolated where the size is not that of its training
+        size, encoder = (224, "tu-vit_tiny_patch16_224") if name == "DPT" else (128, "resnet18")
+        torch.manual_seed(0)
+        theirs = maker(encoder, encoder_weights=None, classes=3).eval()
+        ours = fullconv.build_model("smp", 3, name, model_args={"encoder_name": encoder}).network.eval()
+        ours.load_state_dict(SmpNetwork.own_names(theirs.state_dict()))
+        pixels = torch.randn(1, 3, size, size)
+        with torch.inference_mode():
+            torch.testing.assert_close(ours(pixels), theirs(pixels), msg=lambda text, name=name: f"{name}: {text}")
+            for odd in ((1, 1), (75, 33)):
+                height, width = ours(torch.randn(1, 3, *odd)).shape[-2:]
+                assert (height >= odd[0], width >= odd[1]) == (True, True), name
+
+
+@pytest.mark.parametrize(
+    ("network", "channels", "args", "words"),
+    [
+        ("DPT", 3, {"encoder_name": "tu-vit_small_patch14_dinov2"}, r"network DPT .* any size .*divisible by patch"),
+        ("DPT", 3, {"encoder_name": "resnet18"}, "DPT does not take these arguments.*start with 'tu-'"),
+        ("Unet", 2, {"encoder_name": "resnet18", "in_channels": 3}, "name 3 in_channels for images of 2"),
+    ],
+)
+def test_what_segmentation_models_cannot_do_is_refused_when_building(
+    network: str, channels: int, args: dict, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        fullconv.build_model("smp", 3, network, in_channels=channels, model_args=args)
+
+
+def test_networks_of_others_take_the_channels_of_the_data() -> None:
+    two = fullconv.build_model("smp", 3, "Unet", in_channels=2, model_args={"encoder_name": "resnet18"})
+    assert two.network(torch.randn(2, 2, 40, 40)).shape[:2] == (2, 3)
+    with pytest.raises(UsageError, match="take images of 3 channels, found 1"):
+        fullconv.build_model("torchvision", 3, "fcn_resnet50", in_channels=1)
 
 
 def test_a_folder_of_segmentation_models_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,10 +15,10 @@ from fullconv.errors import ModelFileError, UsageError, first_few
 from fullconv.files import cache_folder, replacing
 from fullconv.formats.read import VOC_CLASSES
 from fullconv.models import build_model, download, elsewhere, keras_resnet
-from fullconv.models.arguments import SMP, check_arguments, check_network
+from fullconv.models.arguments import check_arguments, check_network
 from fullconv.models.classifier import build_classifier
-from fullconv.models.smp_network import SmpNetwork
-from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_names
+from fullconv.models.smp_network import SMP, SmpNetwork
+from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_networks
 from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, ClassSet, Preprocessing
@@ -69,7 +69,7 @@ def from_torchvision(name: str) -> Segmenter:
     Raises:
         UsageError: no such network, or its weights cannot be had.
     """
-    if name not in torchvision_names():
+    if name not in torchvision_networks():
         TorchvisionNetwork(name, 21)  # says what is near
     state = download.torchvision_weights(name)
     built = build_model("torchvision", len(VOC_CLASSES), name)

@@ -22,8 +22,10 @@ from timm.models._builder import build_model_with_cfg, load_pretrained
 import fullconv
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import build_model
-from fullconv.models.arguments import CLASSES, SMP, TIMM, taken_by_model
 from fullconv.models.classifier import build_classifier
+from fullconv.models.smp_network import SMP
+from fullconv.models.timm_encoder import TIMM
+from fullconv.models.variants import MODELS, model_arguments
 from fullconv.pretrained import from_smp
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
@@ -116,7 +118,7 @@ def test_a_model_file_names_architecture_only(where: str, canary: Path, tmp_path
     for name in foreign_parameters():
         for value in values(canary):
             assert name in refused({**header["model"], where: {name: value}})
-    for name in set(TIMM if where == "encoder_args" else taken_by_model("fcn32s")):
+    for name in set(TIMM if where == "encoder_args" else model_arguments("fcn32s")):
         refused({**header["model"], where: {name: str(canary)}})
     refused({**header["model"], "encoder_weights": str(canary)})
     refused({**header["model"], "encoder": f"local-dir:{tmp_path}"})
@@ -195,9 +197,8 @@ def test_smp_s_config_names_architecture_only(canary: Path, tmp_path: Path) -> N
 
 
 def test_every_network_s_own_arguments_are_known_by_type() -> None:
-    assert set(CLASSES) == set(fullconv.models.MODELS)
-    for name in CLASSES:
-        for argument in taken_by_model(name):
+    for name in MODELS:
+        for argument in model_arguments(name):
             with pytest.raises(UsageError, match=argument):
                 build_model(name, 2, "resnet10t", model_args={argument: {"a": 1}})
     with pytest.raises(UsageError, match="it takes none"):

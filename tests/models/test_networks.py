@@ -15,7 +15,7 @@ from torch import nn
 from fullconv.errors import UsageError
 from fullconv.geometry import same_map
 from fullconv.models import MODELS, build_model, transplant
-from fullconv.models.vgg import VGG16, torchvision_names
+from fullconv.models.vgg import VGG16, names_of_vgg16
 from fullconv.ops import upsample_cross_entropy
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
@@ -155,7 +155,7 @@ def test_dilated_vgg_is_torchvision_s_without_its_last_poolings() -> None:
     for stride, dropped in ((16, 1), (8, 2)):
         ours = VGG16(fc_channels=4096, output_stride=stride).eval()
         state = theirs.state_dict()
-        assert not transplant(state, ours, torchvision_names(list(state))).left
+        assert not transplant(state, ours, names_of_vgg16(list(state))).left
         layers: list[nn.Module] = []
         dilation, poolings = 1, 0
         for layer in theirs.features:

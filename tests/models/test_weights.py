@@ -21,7 +21,7 @@ from torchvision.models import vgg16 as torchvision_vgg16
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import VGG16, build_model, download, read_weights, transplant
-from fullconv.models.vgg import torchvision_names
+from fullconv.models.vgg import names_of_vgg16
 
 
 def test_transplant_accounts_for_everything() -> None:
@@ -61,7 +61,7 @@ def test_vgg16_is_torchvision_s_convolutionalised() -> None:
     ours = VGG16(padding="paper", fc_channels=4096).eval()
     ours.conv1_1.padding = (1, 1)
     state = theirs.state_dict()
-    report = transplant(state, ours, torchvision_names(list(state)))
+    report = transplant(state, ours, names_of_vgg16(list(state)))
     assert len(report.copied) == 30 - 2
     assert set(report.reshaped) == {"fc6.weight", "fc7.weight"}
     assert report.left == {}

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import timm
 
-from fullconv.models.build import FOREIGN, MODELS
-from fullconv.models.torchvision_network import torchvision_names
+from fullconv.models.torchvision_network import torchvision_networks
+from fullconv.models.variants import FOREIGN, MODELS
 
 SHORT_LIST = (
     "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny",
@@ -40,7 +40,7 @@ def known_weights(pattern: str = "") -> list[Weights]:
 
     Without a pattern a short list; timm has more than a thousand.
     """
-    rows = [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in torchvision_names()]
+    rows = [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in torchvision_networks()]
     rows.append(Weights("vgg16", "BSD-3-Clause", True))
     for name in SHORT_LIST if not pattern else timm.list_models(pretrained=False):
         settings: Any = timm.get_pretrained_cfg(name)

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import download, keras_resnet
-from fullconv.models.arguments import TIMM, check_arguments, check_network
-from fullconv.models.build import Start, stated_arguments
+from fullconv.models.arguments import check_arguments, check_network
 from fullconv.models.convolutionalize import convolutionalize
 from fullconv.models.keras_h5 import read_arrays
+from fullconv.models.start import Start, stated_arguments
+from fullconv.models.timm_encoder import TIMM
 from fullconv.models.weights import read_weights, timm_metadata, transplant
 
 TORCHVISION = "torchvision/"
@@ -61,7 +62,10 @@ def build_classifier(
     state: dict[str, Tensor] = {}
     if weights not in ("imagenet", "none"):
         state, metadata = read_weights(weights)
-        args = {**stated_arguments(weights, timm_metadata(metadata), name.removeprefix(TORCHVISION), built), **args}
+        args = {
+            **stated_arguments(weights, timm_metadata(metadata), name.removeprefix(TORCHVISION), TIMM, built),
+            **args,
+        }
     if name.startswith(TORCHVISION):
         check_arguments({}, args, f"classifier {name}: encoder_args")
         classifier, size = _torchvision(name.removeprefix(TORCHVISION), weights), (224, 224)

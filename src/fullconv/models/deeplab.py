@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from fullconv.models.encoder import Encoder
+from fullconv.errors import UsageError
+from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import EncoderNetwork, conv_norm_relu
 
 
@@ -36,8 +37,7 @@ class DeepLab(EncoderNetwork):
         head_channels: int = 256,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder, num_classes)
         self.stride = self.coarsest_stride = output_stride
         self.coordinates = encoder.coordinates[output_stride]
         channels = encoder.channels[output_stride]
@@ -54,6 +54,13 @@ class DeepLab(EncoderNetwork):
             self.declare_classes("head.project.2")
         else:
             raise ValueError(f"head must be large-fov, aspp or aspp-pool, found {head!r}")
+
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        stride = args.get("output_stride", 8)
+        if stride not in (8, 16):
+            raise UsageError(f"output_stride must be 8 or 16, found {stride!r}")
+        return Needs((stride,), output_stride=stride, head=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(pixels)[self.stride])
@@ -82,8 +89,7 @@ class Dilated(EncoderNetwork):
         dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1),
         dropout: float = 0.5,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder, num_classes)
         self.stride = self.coarsest_stride = 8
         self.coordinates = encoder.coordinates[8]
         self.score = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(encoder.channels[8], num_classes, 1))
@@ -96,6 +102,10 @@ class Dilated(EncoderNetwork):
         self.declare_classes("score.1")
         self.declare_classes(*(f"context.{index}" for index in range(0, len(layers), 2)), reads=True)
 
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        return Needs((8,), output_stride=8)
+
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.context(self.score(self.features(pixels)[8]))
         return logits
@@ -104,7 +114,7 @@ class Dilated(EncoderNetwork):
 def _identity(channels: int, kernel: int, dilation: int) -> nn.Conv2d:
     layer = nn.Conv2d(channels, channels, kernel, padding=dilation * (kernel // 2), dilation=dilation)
     nn.init.dirac_(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    nn.init.zeros_(layer.get_parameter("bias"))
     return layer
 
 

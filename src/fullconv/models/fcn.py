@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from fullconv.errors import UsageError
 from fullconv.geometry import CoordinateMap, Layer
-from fullconv.models.encoder import Encoder
+from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import EncoderNetwork, conv_norm_relu
 from fullconv.ops import bilinear_kernel
 
@@ -54,8 +55,7 @@ class FCN(EncoderNetwork):
         skip_scales: Sequence[float] | None = None,
         last: Literal["bilinear", "transposed"] = "bilinear",
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder, num_classes)
         self.streams = tuple(streams)
         self.stride, self.coarsest_stride = self.streams[-1], self.streams[0]
         self.last = last
@@ -85,6 +85,10 @@ class FCN(EncoderNetwork):
         self.declare_classes(*(f"score.{s}.3" if head_channels else f"score.{s}" for s in self.streams))
         self.declare_classes(*(f"upscore.{s}" for s in self.upscore), reads=True)
 
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        return streams_needed(args)
+
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.features(pixels)
         total: Tensor | None = None
@@ -96,6 +100,18 @@ class FCN(EncoderNetwork):
                 total = meet(self.upscore[str(stride)](total), score, self._crops[stride])
         assert total is not None
         return self.upscore["1"](total) if self.last == "transposed" else total
+
+
+def streams_needed(args: Mapping[str, Any]) -> Needs:
+    """Taps at the streams.
+
+    Raises:
+        UsageError: streams in another order, or not by whole factors.
+    """
+    streams = tuple(args["streams"])
+    if list(streams) != sorted(streams, reverse=True) or any(a % b for a, b in pairwise(streams)):
+        raise UsageError(f"streams must go from coarse to fine by whole factors, found {streams}; e.g. 32, 16, 8")
+    return Needs(streams)
 
 
 class Enlargement(NamedTuple):
@@ -162,7 +178,7 @@ def _upscore(num_classes: int, up: Enlargement, kind: str) -> nn.ConvTranspose2d
 def _score(channels: int, head_channels: int, num_classes: int) -> nn.Module:
     last = nn.Conv2d(head_channels or channels, num_classes, 1)
     nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    nn.init.zeros_(last.get_parameter("bias"))
     if not head_channels:
         return last
     return nn.Sequential(*conv_norm_relu(channels, head_channels), last)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fullconv.geometry import same_map
-from fullconv.models.encoder import Encoder
+from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import EncoderNetwork, conv_norm_relu, on_the_grid
 
 STRIDES = (32, 16, 8, 4)
@@ -36,9 +38,8 @@ class FPN(EncoderNetwork):
         head_channels: int = 128,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, num_classes)
         on_the_grid(encoder, "fpn")
-        self.encoder = encoder
         self.stride, self.coarsest_stride, self.coordinates = STRIDES[-1], STRIDES[0], same_map(STRIDES[-1])
         self.lateral = nn.ModuleDict({str(s): nn.Conv2d(encoder.channels[s], pyramid_channels, 1) for s in STRIDES})
         self.head = nn.ModuleDict()
@@ -50,6 +51,10 @@ class FPN(EncoderNetwork):
         self.score = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(head_channels, num_classes, 1))
         self.declare_classes("score.1")
 
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        return Needs(STRIDES)
+
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)
         level: Tensor | None = None
@@ -58,8 +63,7 @@ class FPN(EncoderNetwork):
             lateral = self.lateral[str(stride)](taps[stride])
             level = lateral if level is None else lateral + F.interpolate(level, scale_factor=2, mode="nearest")
             x = level
-            layers: nn.ModuleList = self.head[str(stride)]  # type: ignore[assignment]
-            for layer in layers:
+            for layer in self.head[str(stride)].children():
                 x = layer(x)
                 if stride != STRIDES[-1]:
                     x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

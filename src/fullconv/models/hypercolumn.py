@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fullconv.geometry import same_map
-from fullconv.models.encoder import Encoder
+from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import EncoderNetwork, conv_norm_relu, on_the_grid
+
+STRIDES = (32, 16, 8, 4)
 
 
 class Hypercolumn(EncoderNetwork):
@@ -33,13 +36,12 @@ class Hypercolumn(EncoderNetwork):
         self,
         encoder: Encoder,
         num_classes: int,
-        strides: Sequence[int] = (32, 16, 8, 4),
+        strides: Sequence[int] = STRIDES,
         column_channels: int = 64,
         hidden: int = 128,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, num_classes)
         on_the_grid(encoder, "hypercolumn")
-        self.encoder = encoder
         self.strides = tuple(sorted(strides, reverse=True))
         self.stride, self.coarsest_stride = self.strides[-1], self.strides[0]
         self.coordinates = same_map(self.stride)
@@ -48,6 +50,10 @@ class Hypercolumn(EncoderNetwork):
             conv_norm_relu(column_channels * len(self.strides), hidden, 1), nn.Conv2d(hidden, num_classes, 1)
         )
         self.declare_classes("classify.1")
+
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        return Needs(tuple(args.get("strides", STRIDES)))
 
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)

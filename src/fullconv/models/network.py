@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, Window
+from fullconv.models.arguments import arguments_of
 from fullconv.models.cpu_bf16 import careful_convolutions
-from fullconv.models.encoder import Encoder
+from fullconv.models.encoder import Encoder, Needs
 
 
 class SegmentationNetwork(nn.Module):
@@ -80,10 +83,60 @@ class EncoderNetwork(SegmentationNetwork):
 
     encoder: Encoder
 
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        """``{name: type}`` of ``model_args``: what its class takes beside an encoder and the number of classes."""
+        return arguments_of(cls)
+
+    @classmethod
+    @abstractmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        """What it asks of its encoder, with these ``model_args``.
+
+        Raises:
+            UsageError: values that cannot be.
+        """
+
+    @classmethod
+    def encoder_class(cls, name: str) -> type[Encoder] | None:
+        """A class of encoders of its own; None: any.
+
+        Raises:
+            UsageError: it has none of this name.
+        """
+        return None
+
     def features(self, pixels: Tensor) -> dict[int, Tensor]:
         """The encoder's taps of the padded image."""
         taps: dict[int, Tensor] = self.encoder(self.encoder.pad(pixels))
         return taps
+
+
+class ForeignNetwork(SegmentationNetwork):
+    """A whole network of another library, called by its name there."""
+
+    @classmethod
+    @abstractmethod
+    def arguments(cls) -> Mapping[str, Any]:
+        """``{name: type}`` of ``model_args``."""
+
+    @classmethod
+    @abstractmethod
+    def make(cls, name: str, num_classes: int, in_channels: int, args: Mapping[str, Any]) -> ForeignNetwork:
+        """The network of that name, with random weights.
+
+        Raises:
+            UsageError: no such network, or arguments that it does not take.
+        """
+
+    @classmethod
+    @abstractmethod
+    def own_names(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of the library's network under this one's names, without what it leaves out."""
 
 
 def place(network: nn.Module, device: torch.device) -> None:

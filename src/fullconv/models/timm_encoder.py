@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import timm
 import torch
@@ -14,9 +14,38 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.geometry import same_map
-from fullconv.models.arguments import ENCODER, check_arguments, check_network
-from fullconv.models.encoder import Encoder
+from fullconv.models import download
+from fullconv.models.arguments import Flag, Numbers, Word, check_arguments, check_network, named
+from fullconv.models.encoder import Encoder, Needs, TrainedWeights
 from fullconv.models.weights import TransplantReport, transplant
+
+TIMM: dict[str, Any] = {
+    **named(Numbers, """
+        attn_drop_rate base_dim base_dims base_width bn_eps bn_momentum block_reduce_first bottle_ratio bottleneck_ratio
+        cardinality ch_div channel_multiplier channels crop_size deepen_factor depth depth_mult depth_multiplier depths
+        dim dims downsample_kernel_size drop_block_rate drop_block_size drop_path_rate drop_rate embed_dim embed_dims
+        expand_ratio expansion_ratio first_stride focal_levels focal_windows growth_rate head_dim img_size init_values
+        kernel_size kernel_sizes layer_scale_init_value layers levels ls_init_value mlp_ratio mlp_ratios norm_eps
+        num_blocks num_heads num_init_features num_reg_tokens output_stride patch_drop_rate patch_size pos_drop_rate
+        proj_drop_rate qk_dim reg_tokens sr_ratios stages stem_chs stem_kernel_size stem_size stem_stride stem_width
+        widen_factor width width_factor width_mult widths window_ratio window_size window_sizes
+    """),
+    **named(Flag, """
+        always_partition aa_stem_only attn_mlp avg_down bn_tf class_token conv_bias conv_mlp downsample_block
+        dynamic_img_pad dynamic_img_size final_norm fix_init fix_stem fused_conv input_3x3 memory_efficient
+        no_embed_class pre_norm qk_norm qkv_bias replace_stem_pool scale_mlp se_from_exp small_kernels stem_bias
+        stem_norm strict_img_size use_grn use_layer_scale use_pos_embed zero_init_last
+    """),
+    **named(Word, """
+        aa_layer act_layer attn_layer attn_type downsample global_pool norm_layer pad_type pool_type pos_embed se_layer
+        stem_type
+    """),
+}  # fmt: skip
+"""Arguments of timm's networks. ``pretrained``, ``checkpoint_path`` and their like are not among them; nor are those
+that fullconv sets (``num_classes``, ``in_chans``, ``features_only``, ``out_indices``)."""
+
+ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
+"""What our encoders of timm take."""
 
 
 class TimmEncoder(Encoder):
@@ -30,7 +59,7 @@ class TimmEncoder(Encoder):
         name: a timm model name, for example ``resnet34``.
         strides: the taps wanted.
         in_channels: channels of the image.
-        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.arguments.TIMM`); and
+        encoder_args: those of timm's arguments that mean architecture (:data:`TIMM`); and
             ``taps``: ``"blocks"`` for their results, or ``"expansion"`` for networks of inverted residuals (MobileNet,
             EfficientNet): the wide features inside the first block that halves a stride, after their ReLU (96, 144,
             192, 576 channels in MobileNetV2), and the last block's projection before its norm (320), as TensorFlow's
@@ -45,7 +74,7 @@ class TimmEncoder(Encoder):
         name: str,
         strides: Iterable[int],
         in_channels: int = 3,
-        encoder_args: dict[str, Any] | None = None,
+        encoder_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not timm.is_model(check_network(name)):
@@ -53,7 +82,7 @@ class TimmEncoder(Encoder):
             hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
             raise UsageError(f"no encoder is called {name!r}; {hint}")
         args = check_arguments(ENCODER, encoder_args or {}, f"encoder {name}: encoder_args")
-        self.strides = sorted(strides)
+        self.name, self.strides = name, sorted(strides)
         if args.pop("taps", "blocks") == "expansion":
             self.body, self.channels = _expansions(name, self.strides, in_channels, args)
         else:
@@ -61,13 +90,22 @@ class TimmEncoder(Encoder):
         self.coordinates = {stride: same_map(stride) for stride in self.strides}
         self.size_multiple = max(self.strides)
 
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        return ENCODER
+
+    @classmethod
+    def make(cls, name: str, needs: Needs, in_channels: int, args: Mapping[str, Any]) -> TimmEncoder:
+        asked = {} if needs.output_stride is None else {"output_stride": needs.output_stride}
+        return cls(name, needs.strides, in_channels, {**args, **asked})
+
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
         found: Any = self.body(pixels)
         if isinstance(found, dict):
             return {stride: found[str(stride)] for stride in self.strides}
         return dict(zip(self.strides, found, strict=True))
 
-    def load(self, state: dict[str, Tensor], origin: str) -> TransplantReport:
+    def load(self, state: Mapping[str, Tensor], origin: str) -> TransplantReport:
         """Take over the weights of a timm classifier of the same architecture.
 
         Raises:
@@ -84,6 +122,12 @@ class TimmEncoder(Encoder):
                 f"counterpart ({name}: {why}); give the weights of the same timm architecture"
             )
         return report
+
+    def imagenet(self) -> TrainedWeights:
+        state = download.timm_weights(self.name)
+        settings = timm.get_pretrained_cfg(self.name)
+        assert settings is not None  # they were found
+        return TrainedWeights(state, tuple(settings.mean), tuple(settings.std), settings.license or "")
 
 
 def _flat(name: str) -> str:

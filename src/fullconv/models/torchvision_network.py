@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torchvision
 from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.geometry import Window, same_map
-from fullconv.models.network import SegmentationNetwork
+from fullconv.models.network import ForeignNetwork
 
 
-def torchvision_names() -> list[str]:
+def torchvision_networks() -> list[str]:
     """The networks that torchvision has: fcn_resnet50, deeplabv3_resnet50, lraspp_mobilenet_v3_large, ..."""
     return list(torchvision.models.list_models(module=torchvision.models.segmentation))
 
 
-class TorchvisionNetwork(SegmentationNetwork):
+class TorchvisionNetwork(ForeignNetwork):
     """One of them, returning its coarse logits.
 
     torchvision enlarges its logits to the image's very size, whether that is a multiple of the stride or not;
     :meth:`window` says the same.
 
     Args:
-        name: of :func:`torchvision_names`.
+        name: of :func:`torchvision_networks`.
         num_classes: channels of the logits.
     """
 
     def __init__(self, name: str, num_classes: int) -> None:
         super().__init__()
-        if name not in torchvision_names():
-            near = difflib.get_close_matches(name, torchvision_names(), 3, cutoff=0.4)
-            hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(torchvision_names())}"
+        if name not in torchvision_networks():
+            near = difflib.get_close_matches(name, torchvision_networks(), 3, cutoff=0.4)
+            hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(torchvision_networks())}"
             raise UsageError(f"torchvision has no segmentation network called {name!r}; {hint}")
         built = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
         self.encoder, self.classifier = built.backbone, built.classifier
@@ -45,6 +46,18 @@ class TorchvisionNetwork(SegmentationNetwork):
         else:
             self.declare_classes(f"classifier.{len(self.classifier) - 1}")
 
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def make(cls, name: str, num_classes: int, in_channels: int, args: Mapping[str, Any]) -> TorchvisionNetwork:
+        if in_channels != 3:
+            raise UsageError(
+                f"torchvision's networks take images of 3 channels, found {in_channels}; use another model"
+            )
+        return cls(name, num_classes)
+
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.encoder(pixels)
         logits: Tensor = self.classifier(features if self.takes_all else features["out"])
@@ -54,9 +67,9 @@ class TorchvisionNetwork(SegmentationNetwork):
         height, width = image or (8 * coarse[0], 8 * coarse[1])
         return Window(0, 0, height, width)
 
-    @staticmethod
-    def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A state dict of torchvision's network under this one's names (its auxiliary classifier is left out)."""
+    @classmethod
+    def own_names(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The auxiliary classifier is left out."""
         return {
             name.replace("backbone.", "encoder.", 1): value
             for name, value in state.items()

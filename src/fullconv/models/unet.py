@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fullconv.geometry import same_map
-from fullconv.models.encoder import Encoder
+from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import EncoderNetwork, conv_norm_relu, on_the_grid
 
 STRIDES = (32, 16, 8, 4, 2)
@@ -40,7 +40,7 @@ class UNet(EncoderNetwork):
         upsampling: Literal["transposed", "tensorflow", "interpolate"] = "transposed",
         last: Literal["transposed", "bilinear"] = "transposed",
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, num_classes)
         if len(decoder_channels) != len(STRIDES) - 1 or min(decoder_channels) < 1:
             raise ValueError(f"decoder_channels must be {len(STRIDES) - 1} positive numbers, found {decoder_channels}")
         kinds = ("transposed", "tensorflow", "interpolate")
@@ -50,7 +50,6 @@ class UNet(EncoderNetwork):
                 f"found {upsampling!r} and {last!r}"
             )
         on_the_grid(encoder, "unet")
-        self.encoder = encoder
         self.stride, self.coarsest_stride = (1 if last == "transposed" else 2), STRIDES[0]
         self.coordinates = same_map(self.stride)
         self.up = nn.ModuleDict()
@@ -62,13 +61,17 @@ class UNet(EncoderNetwork):
         if last == "transposed" and upsampling == "tensorflow":
             doubled = nn.ConvTranspose2d(channels, num_classes, 3, 2)
             nn.init.xavier_uniform_(doubled.weight)
-            nn.init.zeros_(doubled.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(doubled.get_parameter("bias"))
             self.score = nn.Sequential(doubled, _DropLast())
         elif last == "transposed":
             self.score = nn.ConvTranspose2d(channels, num_classes, 3, 2, 1, output_padding=1)
         else:
             self.score = nn.Conv2d(channels, num_classes, 3, padding=1)
         self.declare_classes("score.0" if isinstance(self.score, nn.Sequential) else "score")
+
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        return Needs(STRIDES)
 
     def forward(self, pixels: Tensor) -> Tensor:
         taps = self.features(pixels)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from fullconv.errors import UsageError
 from fullconv.geometry import CoordinateMap, Layer
-from fullconv.models.encoder import Encoder
+from fullconv.models import download
+from fullconv.models.arguments import arguments_of, check_arguments
+from fullconv.models.encoder import Encoder, Needs, TrainedWeights
+from fullconv.models.weights import TransplantReport, transplant
 
+NAME = "vgg16"
+LICENCE = "BSD-3-Clause (torchvision)"
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
@@ -58,7 +64,7 @@ class VGG16(Encoder):
             nonlocal channels
             module = nn.Conv2d(channels, out, kernel, padding=pad * dilation, dilation=dilation)
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(module.get_parameter("bias"))
             self.add_module(name, module)
             modules.extend((module, nn.ReLU(inplace=True)))
             layers.append(Layer(kernel, 1, pad * dilation, dilation))
@@ -89,6 +95,31 @@ class VGG16(Encoder):
             tap(output_stride)
         self.layers = tuple(layers)
 
+    @classmethod
+    def arguments(cls) -> dict[str, Any]:
+        return arguments_of(cls)
+
+    @classmethod
+    def make(cls, name: str, needs: Needs, in_channels: int, args: Mapping[str, Any]) -> VGG16:
+        chosen = dict(args) if needs.head else {"fc_channels": 0, **args}
+        if needs.output_stride is not None:
+            chosen["output_stride"] = needs.output_stride
+        check_arguments(cls.arguments(), chosen, f"encoder {NAME}: encoder_args")
+        try:
+            return cls(in_channels, **chosen)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"encoder {NAME} does not take these encoder_args: {chosen} ({error})") from error
+
+    def load(self, state: Mapping[str, Tensor], origin: str) -> TransplantReport:
+        """From torchvision's names or our own; all 13 convolutions, or none of it."""
+        if "features.1.running_mean" in state:
+            raise UsageError(f"{origin}: a VGG16 with norms, which this one does not have; give torchvision's vgg16")
+        rename = {} if has_own_names(self, state) else names_of_vgg16(list(state))
+        return load_convolutions(self, state, rename, origin, "torchvision's vgg16")
+
+    def imagenet(self) -> TrainedWeights:
+        return TrainedWeights(download.torchvision_weights("vgg16"), licence=LICENCE)
+
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
         features = {}
         for stride, modules in self._taps:
@@ -101,13 +132,35 @@ class VGG16(Encoder):
         return features
 
 
-def torchvision_names(state_names: Sequence[str]) -> dict[str, str]:
+def has_own_names(encoder: Encoder, state: Mapping[str, Tensor]) -> bool:
+    """Whether weights come under the encoder's own names."""
+    return bool(set(encoder.state_dict()) & set(state))
+
+
+def load_convolutions(
+    encoder: Encoder, state: Mapping[str, Tensor], rename: Mapping[str, str], origin: str, expected: str
+) -> TransplantReport:
+    """Transplant, refused where any of the 13 convolutions is missing.
+
+    Raises:
+        UsageError: one is; ``expected`` says what to give.
+    """
+    report = transplant(state, encoder, rename)
+    taken = [name for name in (*report.copied, *report.reshaped) if name.startswith("conv") and name.endswith("weight")]
+    convolutions = [name for name in taken if encoder.get_parameter(name).ndim == 4]
+    if len(convolutions) != 13:
+        raise UsageError(
+            f"{origin}: {len(convolutions)} of VGG16's 13 convolutions are in it; expected {expected} or our own names"
+        )
+    return report
+
+
+def names_of_vgg16(state_names: Sequence[str]) -> dict[str, str]:
     """Our parameter names for those of torchvision's ``vgg16`` (``features.0.weight`` -> ``conv1_1.weight``)."""
-    pairs = {**_convolutions(step=2), "classifier.0": "fc6", "classifier.3": "fc7"}
-    return _renamed(state_names, pairs)
+    return _renamed(state_names, {**_convolutions(step=2), "classifier.0": "fc6", "classifier.3": "fc7"})
 
 
-def torchvision_names_with_norms(state_names: Sequence[str]) -> dict[str, str]:
+def names_in_blocks(state_names: Sequence[str]) -> dict[str, str]:
     """The same for layers that are a convolution (``conv1_1.0``) and its norm (``conv1_1.1``).
 
     From the names of ``vgg16`` or of ``vgg16_bn``.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
-from fullconv.models.encoder import Encoder
-from fullconv.models.fcn import Enlargement, enlargement, last_enlargement, meet
+from fullconv.models.encoder import Encoder, Needs
+from fullconv.models.fcn import Enlargement, enlargement, last_enlargement, meet, streams_needed
 from fullconv.models.network import EncoderNetwork
 
 
@@ -31,8 +32,7 @@ class WideFCN(EncoderNetwork):
     """
 
     def __init__(self, encoder: Encoder, num_classes: int, streams: Sequence[int] = (32, 16, 8)) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder, num_classes)
         self.streams = tuple(streams)
         self.coarsest_stride, finest = self.streams[0], self.streams[-1]
         self.score = nn.ModuleDict(
@@ -55,8 +55,12 @@ class WideFCN(EncoderNetwork):
             self.declare_classes(f"upscore.{self.streams[1]}", reads=True, writes=False)
         self.declare_classes(last, reads=not between)
         for layer in (*self.score.values(), *self.upscore.values()):
-            nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            nn.init.xavier_uniform_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
+
+    @classmethod
+    def needs(cls, args: Mapping[str, Any]) -> Needs:
+        return streams_needed(args)
 
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.features(pixels)

@@ -9,9 +9,10 @@ from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
 from fullconv.model_file import read_header
 from fullconv.models import build_model
-from fullconv.models.arguments import described
-from fullconv.models.build import FOREIGN, BuiltModel
+from fullconv.models.build import BuiltModel
 from fullconv.models.by_class import transplant_by_class
+from fullconv.models.rebuild import described
+from fullconv.models.variants import FOREIGN
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
