@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import CheckReport, FindingKind, file_name
+from fullconv.checking.findings import CheckReport, Finding, FindingKind, file_name
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sources import FileMask
@@ -117,13 +117,17 @@ def write_fixed(report: CheckReport, out: Path) -> Fixed:
     if undecided:
         question = undecided[0].text if undecided[0].text.endswith("?") else f"{undecided[0].text};"
         raise DataError(f"{question} --fix cannot know; {undecided[0].fix}")
-    fixed = Fixed(out, unpaired=[finding.text for finding in report.findings if finding.kind == "unpaired"])
+    fixed = Fixed(out, unpaired=[finding.text for finding in report.findings if _belongs_to_no_pair(finding)])
     kept = _kept(report, fixed)
     with _folder_beside(out) as folder:
         fixed.images = convert(kept, folder / "data", "folder").images
         (folder / "data" / LOG).write_text("".join(f"{line}\n" for line in fixed.log()), encoding="utf-8")
         (folder / "data").rename(out)
     return fixed
+
+
+def _belongs_to_no_pair(finding: Finding) -> bool:
+    return finding.kind in ("unpaired", "unreadable") and not finding.items
 
 
 def _kept(report: CheckReport, fixed: Fixed) -> DatasetSpec:

@@ -78,11 +78,11 @@ def recognise_ade20k(root: Path, description: Description, problems: Problems) -
         if folder is None:
             continue
         if not (masks / folder.name).is_dir():
-            if split != "test":
-                raise DataError(
-                    f"{folder} holds images, but {masks / folder.name} is missing; add the masks of that split"
-                )
-            reasons.append(f"images/{folder.name} has no annotations and is left out")
+            if split == "test":
+                reasons.append(f"images/{folder.name} has no annotations and is left out")
+            else:
+                text = f"{folder} holds images, but {masks / folder.name} is missing"
+                problems.report("unpaired", text, "add the masks of that split", [folder])
             continue
         stems = [path.relative_to(folder) for path in image_files(folder)]
         pairs = [(path.as_posix(), path.with_suffix(".png").as_posix()) for path in stems]

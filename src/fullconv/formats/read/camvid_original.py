@@ -125,7 +125,7 @@ def recognise_camvid_original(root: Path, description: Description, problems: Pr
         "its 32 classes are merged into SegNet's 11, Void is void",
         f"pixels of other colours are void, where they are at most {LARGEST_UNKNOWN:.1%} of a mask",
     ]  # fmt: skip
-    splits = _splits(root, items, reasons)
+    splits = _splits(root, items, reasons, problems)
     handles = ("ignore",) if description.classes else ()
     public = all(DRIVE.fullmatch(item.id) for item in items)
     if not public:
@@ -159,12 +159,12 @@ def _compare(listing: Path) -> None:
             raise DataError(f"{listing}: {words[3]} has colour {colour}, in CamVid that is {names[colour]}; correct it")
 
 
-def _splits(root: Path, items: Sequence[Item], reasons: list[str]) -> dict[str, Sequence[Item]]:
+def _splits(root: Path, items: Sequence[Item], reasons: list[str], problems: Problems) -> dict[str, Sequence[Item]]:
     lists = {split: root / f"{split}.txt" for split, _ in SPLIT_NAMES if (root / f"{split}.txt").is_file()}
     known = {item.id: item for item in items}
     if "train" in lists:
         reasons.append(f"lists {', '.join(path.name for path in lists.values())}: their file names are used")
-        return {split: _listed_items(path, known) for split, path in lists.items()}
+        return {split: _listed_items(path, known, problems) for split, path in lists.items()}
     places = {item.id: _segnet_split(item.id) for item in items}
     if "" in places.values() or not {"train", "val"} <= set(places.values()):
         reasons.append("the frames are not all of SegNet's train and val: its split is not used")
@@ -191,10 +191,10 @@ def _segnet_split(name: str) -> str:
     return "val" if drive == "0016E5" and 7959 <= frame <= 8159 else "train"
 
 
-def _listed_items(listing: Path, known: dict[str, Item]) -> list[Item]:
+def _listed_items(listing: Path, known: dict[str, Item], problems: Problems) -> list[Item]:
     names = [PureWindowsPath(line.split()[0]).stem for line in lines(listing)]
     missing = [name for name in names if name not in known]
     if missing:
-        raise DataError(f"{listing}: {len(missing)} of {len(names)} entries name no image ({first_few(missing)}); "
-                        "add the images, or take them off the list")  # fmt: skip
-    return [known[name] for name in names]
+        text = f"{listing}: {len(missing)} of {len(names)} entries name no image ({first_few(missing)})"
+        problems.report("unpaired", text, "add the images, or take them off the list")
+    return [known[name] for name in names if name in known]

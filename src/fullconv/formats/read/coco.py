@@ -91,14 +91,16 @@ class _File:
             self.content["categories"] = [entry for entry in entries if entry not in projects]
         return [str(entry["name"]) for entry in projects]
 
-    def items(self, root: Path, split: str, ids: dict[int, int]) -> list[Item]:
+    def items(self, root: Path, split: str, ids: dict[int, int], problems: Problems) -> list[Item]:
         """An item for each image, in the order of the file; ``ids`` has the class of each category."""
         names = [name for name, _, _ in self.images.values()]
         places = folders_of(self.path, root, split)
         free = not self.path.name.lower().startswith(PREFIX)
-        paths = image_paths(image_folder(root, places, names[0], anywhere=free), names, self.path)
+        paths = image_paths(image_folder(root, places, names, anywhere=free), names, self.path, problems)
         items = []
         for (image, (name, height, width)), path in zip(self.images.items(), paths, strict=True):
+            if path is None:
+                continue
             given = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
             size = (height, width) if given else image_size(path)
             labels = self.regions.pop(image, Regions()).pack(str(self.path), name, size, ids, path)
@@ -168,7 +170,7 @@ def recognise_coco(root: Path, description: Description, problems: Problems) -> 
         said = first_few([path.name for path in left_out])
         reasons.append(f"{said}: of no split by its name, {count} images left out: another file is named train")
     splits = {
-        split: [item for path in members if path in read for item in read[path].items(root, split, ids)]
+        split: [item for path in members if path in read for item in read[path].items(root, split, ids, problems)]
         for split, members in splits_of.items()
         if members != left_out
     }

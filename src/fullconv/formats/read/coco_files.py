@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fullconv.errors import DataError, first_few
+from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, child, image_files
 from fullconv.formats.read.exports import inside, split_in_words, split_of
 from fullconv.formats.read.folder import MASK_FOLDERS
@@ -97,46 +98,41 @@ def by_split(paths: Iterable[Path], root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def image_folder(root: Path, places: Sequence[str], name: str, anywhere: bool = False) -> Path:
+MOST_TRIED = 20
+
+
+def image_folder(root: Path, places: Sequence[str], names: Sequence[str], anywhere: bool = False) -> Path:
     """The folder of a file's images: one of ``places``, here or in ``images``; ``images``, ``data``, or the root.
 
     Args:
         places: folders' names, for example ``train2017``.
-        name: one of the images.
-        anywhere: else any folder below the root that alone holds a file of that name.
+        names: the images; of the first :data:`MOST_TRIED` one is enough, for some may be missing.
+        anywhere: else any folder below the root that alone holds a file of the first name.
 
     Raises:
-        DataError: the image is in none of them.
+        DataError: no image is in any of them.
     """
     both = [name for place in places for name in (place, f"images/{place}")]
     tried = dict.fromkeys((*both, "images", "data", "."))
-    for folder in (spot(root / part) for part in tried):
-        if folder is not None and (spot(folder / inside(name)) or spot(folder / Path(name).name)):
-            return folder
-    below = [path.parent for path in image_files(root) if anywhere and path.name == inside(name).name]
+    folders = [folder for part in tried if (folder := spot(root / part)) is not None]
+    for name in names[:MOST_TRIED]:
+        for folder in folders:
+            if spot(folder / inside(name)) or spot(folder / Path(name).name):
+                return folder
+    below = [path.parent for path in image_files(root) if anywhere and path.name == inside(names[0]).name]
     if len(below) == 1:
         return below[0]
-    raise DataError(f"{root}: image {name} is in none of the folders {', '.join(tried)}; put the images there")
+    raise DataError(f"{root}: image {names[0]} is in none of the folders {', '.join(tried)}; put the images there")
 
 
-def image_paths(folder: Path, names: list[str], source: Path) -> list[Path]:
-    """The images that ``source`` names, in ``folder``, by their path there or else by their bare name.
-
-    Raises:
-        DataError: some are missing.
-    """
-    paths, missing = [], []
-    for name in names:
-        path = spot(folder / inside(name)) or spot(folder / Path(name).name)
-        if path is None or not path.is_file():
-            missing.append(name)
-        else:
-            paths.append(path)
+def image_paths(folder: Path, names: list[str], source: Path, problems: Problems) -> list[Path | None]:
+    """The images that ``source`` names, in ``folder``, by their path there or their bare name; None: missing."""
+    spots = [spot(folder / inside(name)) or spot(folder / Path(name).name) for name in names]
+    paths = [path if path is not None and path.is_file() else None for path in spots]
+    missing = [name for name, path in zip(names, paths, strict=True) if path is None]
     if missing:
-        raise DataError(
-            f"{source}: {len(missing)} of {len(names)} images are not in {folder} ({first_few(missing)}); "
-            "add them, or take them out of the file"
-        )
+        text = f"{source}: {len(missing)} of {len(names)} images are not in {folder} ({first_few(missing)})"
+        problems.report("unpaired", text, "add them, or take them out of the file")
     return paths
 
 

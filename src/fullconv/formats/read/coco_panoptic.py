@@ -98,12 +98,15 @@ class _File:
                 "category_id; expected COCO's panoptic annotations"
             ) from error
 
-    def items(self, root: Path, folder: Path, ids: dict[int, int]) -> list[Item]:
+    def items(self, root: Path, folder: Path, ids: dict[int, int], problems: Problems) -> list[Item]:
         names = [self.images[image] for image in self.maps]
-        images = image_paths(image_folder(root, [self.path.stem.removeprefix(PREFIX)], names[0]), names, self.path)
-        masks = image_paths(folder, [name for name, _ in self.maps.values()], self.path)
+        place = image_folder(root, [self.path.stem.removeprefix(PREFIX)], names)
+        images = image_paths(place, names, self.path, problems)
+        masks = image_paths(folder, [name for name, _ in self.maps.values()], self.path, problems)
         items = []
         for name, image, mask, (_, segments) in zip(names, images, masks, self.maps.values(), strict=True):
+            if image is None or mask is None:
+                continue
             strange = [str(category) for category in segments[1].tolist() if category not in ids]
             if strange:
                 raise DataError(
@@ -141,7 +144,7 @@ def recognise_coco_panoptic(root: Path, description: Description, problems: Prob
         read[split] = _File(path)
     found = same_categories({file.path: file.categories for file in read.values()})
     ids = {category: index for index, category in enumerate(found)}
-    splits = {split: file.items(root, folders[split] or root, ids) for split, file in read.items()}
+    splits = {split: file.items(root, folders[split] or root, ids, problems) for split, file in read.items()}
     reasons = [
         f"{', '.join(file.path.name for file in read.values())} with folders of PNGs: COCO panoptic, {len(ids)} "
         "classes, the categories in the order of their ids; segment 0 is void; segments of one class are joined"

@@ -71,7 +71,7 @@ def recognise_coco_stuff(root: Path, description: Description, problems: Problem
         if not names:
             raise DataError(f"{masks / name}: holds no maps such as 000000000009.png; unpack COCO-Stuff's maps there")
         pairs = [(f"{Path(mask).stem}.jpg", mask) for mask in names]
-        splits[split] = listed(pairs, image_folder(root, [name], pairs[0][0]), masks / name, problems)
+        splits[split] = listed(pairs, image_folder(root, [name], [image for image, _ in pairs]), masks / name, problems)
     reasons = [
         f"{masks.name}/{first} with maps named by 12 digits: COCO-Stuff, 182 ids, a value is the category's id less "
         "one, 255 is void",

@@ -57,14 +57,18 @@ def recognise_cvat_mask(root: Path, description: Description, problems: Problems
     pictures = {name: image for name in every if (image := images.get(name)) is not None}
     missing = sorted(name for name in every if name not in bare and name not in pictures)
     if missing:
-        raise DataError(
-            f"{root}: {len(missing)} masks have no image ({first_few(missing)}); export again with images saved, or "
-            "put the images into JPEGImages or images"
-        )
+        problems.report(
+            "unpaired", f"{root}: {len(missing)} masks have no image ({first_few(missing)})",
+            "export again with images saved, or put the images into JPEGImages or images",
+        )  # fmt: skip
     if bare:
         reasons.append(f"{len(bare)} listed images have no mask and are left out ({first_few(sorted(bare))})")
     items = {
-        subset: [Item(name, FileImage(pictures[name]), FileMask(of_name[name])) for name in names if name not in bare]
+        subset: [
+            Item(name, FileImage(pictures[name]), FileMask(of_name[name]))
+            for name in names
+            if name in pictures and name in of_name
+        ]
         for subset, names in subsets.items()
     }
     return Found("cvat_mask", reasons, by_subset(items, reasons), classes, encoding)

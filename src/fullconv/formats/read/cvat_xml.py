@@ -60,14 +60,15 @@ def recognise_cvat_xml(root: Path, description: Description, problems: Problems)
     places = [_place(root, image) for image in images]
     missing = [image.get("name", "?") for image, place in zip(images, places, strict=True) if place is None]
     if missing:
-        raise DataError(
-            f"{path}: {len(missing)} of {len(images)} images are missing ({first_few(missing)}); export again with "
-            "images saved, or put them into images/"
-        )
+        problems.report(
+            "unpaired", f"{path}: {len(missing)} of {len(images)} images are missing ({first_few(missing)})",
+            "export again with images saved, or put them into images/",
+        )  # fmt: skip
     subsets: dict[str, list[Item]] = {}
     for image, place in zip(images, places, strict=True):
-        assert place is not None
-        subsets.setdefault(_subset(image), []).append(_item(path, image, place, ids, background, left_out))
+        if place is not None:
+            with problems.catching("unreadable"):
+                subsets.setdefault(_subset(image), []).append(_item(path, image, place, ids, background, left_out))
     empty = sum(all(shape.tag not in DRAWN for shape in image) for image in images)
     if empty:
         reasons.append(f"{empty} of {len(images)} images have no region: all of each is what no region covers")

@@ -78,9 +78,10 @@ def recognise_label_studio(root: Path, description: Description, problems: Probl
     splits: dict[str, list[Item]] = {}
     for path, pairs in chosen.items():
         split = split_in_words(path.stem) if len(exports) > 1 else ""
-        splits.setdefault(split, []).extend(
-            _item(path, task, results, images, ids, background, left_out) for task, results in pairs
-        )
+        members = splits.setdefault(split, [])
+        for task, results in pairs:
+            with problems.catching("unreadable"):
+                members.append(_item(path, task, results, images, ids, background, left_out))
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
         reasons.append(f"results that are not labelled regions are left out: {counts}")

@@ -56,9 +56,11 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
     names, source = _class_names(root, [path for path, _ in files], [content for _, content in files], problems)
     ids = {name: index for index, name in enumerate(names)}
     skipped: list[str] = []
-    splits = {
-        split: [_item(root, path, content, ids, skipped) for path, content in pairs] for split, pairs in found.items()
-    }
+    splits: dict[str, list[Item]] = {split: [] for split in found}
+    for split, pairs in found.items():
+        for path, content in pairs:
+            with problems.catching("unreadable"):
+                splits[split].append(_item(root, path, content, ids, skipped))
     reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes ({source})"]
     if BACKGROUND not in ids:
         reasons.append(f"what no shape covers is unlabelled: no class is called {BACKGROUND}")

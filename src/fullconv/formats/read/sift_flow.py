@@ -70,8 +70,8 @@ def recognise_sift_flow(root: Path, description: Description, problems: Problems
     test = {PureWindowsPath(line).stem for line in lines(listing)} - set(UNANNOTATED)
     missing = sorted(test - {item.id for item in items})
     if missing:
-        raise DataError(f"{listing}: {len(missing)} of {len(test)} entries name no image ({first_few(missing)})"
-                        "; unpack the images again, or take them off the list")  # fmt: skip
+        text = f"{listing}: {len(missing)} of {len(test)} entries name no image ({first_few(missing)})"
+        problems.report("unpaired", text, "unpack the images again, or take them off the list")
     reasons.append(f"{TEST_LIST}: the test images are val, all others train")
     splits = {
         "train": [item for item in items if item.id not in test],

@@ -69,12 +69,14 @@ def recognise_supervisely(root: Path, description: Description, problems: Proble
         if image is None:
             missing.append(path.name)
             continue
-        item = _item(root, path, image, content, ids, background, left_out)
-        subsets.setdefault(_subset(root, path, content), []).append(item)
+        with problems.catching("unreadable"):
+            item = _item(root, path, image, content, ids, background, left_out)
+            subsets.setdefault(_subset(root, path, content), []).append(item)
     if missing:
-        raise DataError(
-            f"{root}: {len(missing)} of {len(read)} annotations have no image in img/ ({first_few(missing)}); add the "
-            "images, or remove the annotations"
+        problems.report(
+            "unpaired",
+            f"{root}: {len(missing)} of {len(read)} annotations have no image in img/ ({first_few(missing)})",
+            "add the images, or remove the annotations",
         )
     empty = sum(not content["objects"] for content in read.values())
     if empty:

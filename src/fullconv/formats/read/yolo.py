@@ -42,7 +42,7 @@ def recognise_yolo(root: Path, description: Description, problems: Problems) -> 
     if "names" not in content:
         return None
     reasons = [f"{path.name} with names: YOLO segmentation, outlines drawn by Pillow, later lines over earlier ones"]
-    pictures = _pictures(root, path, content, reasons)
+    pictures = _pictures(root, path, content, reasons, problems)
     if not any(_label_file(image, root).is_file() for images in pictures.values() for image in images):
         if any(_label_file(image, root).with_suffix(".png").is_file() for image in pictures["train"]):
             return None  # masks, not outlines
@@ -87,7 +87,9 @@ def _names(path: Path, names: object) -> dict[int, str]:
     return {number: str(names[number]) for number in sorted(names)}
 
 
-def _pictures(root: Path, path: Path, content: dict[str, Any], reasons: list[str]) -> dict[str, list[Path]]:
+def _pictures(
+    root: Path, path: Path, content: dict[str, Any], reasons: list[str], problems: Problems
+) -> dict[str, list[Path]]:
     """The images of each split that is stated, or else of each folder named like a split."""
     stated = {split: next((content[n] for n in names if content.get(n)), None) for split, names in SPLIT_NAMES}
     found: dict[str, list[Path]] = {}
@@ -99,7 +101,11 @@ def _pictures(root: Path, path: Path, content: dict[str, Any], reasons: list[str
         if len(spots) < max(1, len(texts)):
             beside = _beside(root, split)
             spots = [beside] if beside else []
-        images = [image for spot in spots for image in (_listed(root, spot) if spot.is_file() else image_files(spot))]
+        images = [
+            image
+            for spot in spots
+            for image in (_listed(root, spot, problems) if spot.is_file() else image_files(spot))
+        ]
         if images:
             found[split] = images
         elif texts and split != "train":
@@ -131,14 +137,16 @@ def _beside(root: Path, split: str) -> Path | None:
     return child(images, names) if images else None
 
 
-def _listed(root: Path, listing: Path) -> list[Path]:
+def _listed(root: Path, listing: Path, problems: Problems) -> list[Path]:
     """The images of a list, each by the end of its path that lies in ``root``."""
     names = lines(listing)
     found = [(name, _spot(root, name)) for name in names]
-    missing = [name for name, spot in found if spot is None or spot.suffix.lower() not in IMAGE_SUFFIXES]
+    there = {name: spot for name, spot in found if spot is not None and spot.suffix.lower() in IMAGE_SUFFIXES}
+    missing = [name for name in names if name not in there]
     if missing:
-        raise DataError(f"{listing}: {len(missing)} of {len(names)} images are missing ({first_few(missing)})")
-    return [spot for _, spot in found if spot is not None]
+        text = f"{listing}: {len(missing)} of {len(names)} images are missing ({first_few(missing)})"
+        problems.report("unpaired", text, "add them, or take them off the list")
+    return [there[name] for name in names if name in there]
 
 
 def _label_file(image: Path, root: Path) -> Path:
