@@ -19,8 +19,9 @@ test: $(VENV)/.installed-dev
 test-minimum: .venv-minimum/.installed
 	.venv-minimum/bin/python -m pytest -W ignore::DeprecationWarning -W ignore::FutureWarning $(MINIMUM_TESTS)
 
-MINIMUM_TESTS := tests/models tests/ops tests/formats/test_open.py tests/data/test_loader.py tests/test_segmenter.py \
-	tests/test_pretrained.py tests/training/test_fit.py
+MINIMUM_TESTS := tests/models tests/ops tests/images tests/formats/test_*.py tests/formats/read/test_folder.py \
+	tests/formats/read/test_voc*.py tests/data/test_loader.py tests/test_segmenter.py tests/test_pretrained.py \
+	tests/training/test_fit.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py

@@ -157,3 +157,9 @@ def test_no_test_imports_another() -> None:
     for path in (ROOT / "tests").rglob("*.py"):
         for module in re.findall(r"^\s*(?:from|import) (tests[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
             assert module.startswith("tests.builders"), path
+
+
+@pytest.mark.parametrize("name", ["Makefile", "benchmarks/gpu.sh"])
+def test_scripts_name_tests_that_are_there(name: str) -> None:
+    for word in re.findall(r"tests/[\w*./-]+", (ROOT / name).read_text(encoding="utf-8")):
+        assert list(ROOT.glob(word)), word
