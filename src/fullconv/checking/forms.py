@@ -10,7 +10,8 @@ from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sources import EncodedMask, FileMask
 from fullconv.data.turning import WORDS, turning
 from fullconv.errors import DataError, first_few
-from fullconv.formats.survey import Contents, palettes_count, stated, summed_up
+from fullconv.formats.contents import Contents, summed_up
+from fullconv.formats.survey import palettes_count
 from fullconv.images.files import open_image
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import contradiction, value_ids
@@ -47,7 +48,7 @@ def form_of(spec: DatasetSpec, item: Item) -> Form:
     shown: Mapping[int, Colour] = {}
     if palettes_count(source.encoding) and found.mask.kind == "palette":
         ids = value_ids(found.mask, source.encoding, len(spec.classes), spec.classes.ignore_index)
-        shown = {v: colour for v, colour in stated(found).items() if ids.get(v) != spec.classes.ignore_index}
+        shown = {v: colour for v, colour in found.stated().items() if ids.get(v) != spec.classes.ignore_index}
     return Form(turned, bool(found.has & {"missing", "no data"}), shown)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from fullconv.data.sources import Enclosed
 from fullconv.errors import DataError
 from fullconv.files import ORIGIN
+from fullconv.formats.contents import Contents, contents_of
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import classes_from_masks, in_their_colours
 from fullconv.formats.problems import Problems
-from fullconv.formats.survey import Contents, contents_of, settle
+from fullconv.formats.survey import settle
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 from fullconv.text import parse_json, read_text

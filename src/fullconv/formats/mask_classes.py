@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.errors import first_few
+from fullconv.formats.contents import PROBED_MASKS, Contents, inspect_masks
 from fullconv.formats.problems import Problems
-from fullconv.formats.survey import PROBED_MASKS, Contents, inspect_masks, settle
+from fullconv.formats.survey import settle
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
 from fullconv.images.masks import MaskQuestion, asks_about_no_data

@@ -11,13 +11,13 @@ from fullconv.data.dataset import Item
 from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
+from fullconv.formats.contents import Contents, contents_of
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, lines, listed, readings, report_outside
 from fullconv.formats.read.exports import by_subset
 from fullconv.formats.read.names import spot
-from fullconv.formats.survey import Contents, contents_of
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.mask_file import unpacked
