@@ -30,6 +30,8 @@ Combination = Literal["geometric", "arithmetic", "max"]
 LARGEST = 8_000_000
 HEIGHTS = (400, 800, 1600)
 SMALLEST = 32
+LIKELY = 0.5
+"""Below this probability the classifier finds all else together more probable; a map that stays below is warned of."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,30 @@ class HeatMap:
         inside = np.outer((rows >= top) & (rows <= bottom), (columns >= left) & (columns <= right))
         return float(self.combined[inside].sum() / self.combined.sum())
 
+    @property
+    def highest(self) -> float:
+        """The highest probability of the combined map."""
+        return float(self.combined.max())
+
+    @property
+    def found(self) -> bool:
+        """Whether the synsets are anywhere more probable than all else together."""
+        return self.highest >= LIKELY
+
+    def summary(self) -> str:
+        """What was looked for, and how probable it is at most, in a line."""
+        words = " or ".join(synset.words.split(",")[0] for synset in self.synsets)
+        share = f"{(self.combined >= LIKELY).mean():.1%} of the picture at {LIKELY:g} or more"
+        return f"{words}: at most {self.highest:.3f}; " + (share if self.found else "probably not there")
+
     def picture(self, height: int = 300) -> draw.Picture:
-        """The image, the map of each size and the combined one, side by side."""
+        """The image, the map of each size and the combined one, side by side, in the colours of 0 to 1."""
         titles = [f"{h}x{w}" for h, w in self.maps]
         return draw.heat_maps(self.image, [*self.maps.values(), self.combined], [*titles, "combined"], height)
 
     def overlay(self, opacity: float = 0.6) -> draw.Picture:
-        """The enlarged map in colours over the image."""
-        return draw.heat_overlay(self.image, self.enlarged(), opacity)
+        """The enlarged map in the colours of 0 to 1 over the image; below it a bar of them, and :meth:`summary`."""
+        return draw.heat_overlay(self.image, self.enlarged(), opacity, self.summary())
 
 
 class HeatMapper:

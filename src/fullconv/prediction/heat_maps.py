@@ -29,6 +29,7 @@ def heatmap(
     flip: bool = False,
     threshold: float = 0.0,
     unreadable: Callable[[DataError], None] | None = None,
+    progress: Callable[[Path, HeatMap], None] | None = None,
     **options: Any,
 ) -> list[HeatMap]:
     """Heat maps of a synset in images, written under ``out`` if it is given.
@@ -42,6 +43,7 @@ def heatmap(
         sizes, combine, flip: as for :meth:`fullconv.heatmapper.HeatMapper.heat`.
         threshold: above 0, also write ``<stem>.labels.png``: where the combined map reaches this share of its maximum.
         unreadable: called for each file that cannot be read, and the rest are done; without it the error is raised.
+        progress: called after each image.
         **options: for :meth:`fullconv.heatmapper.HeatMapper.load`.
 
     Raises:
@@ -67,6 +69,8 @@ def heatmap(
         if out is not None:
             _write(found, Path(out), path.stem, threshold)
         result.append(found)
+        if progress is not None:
+            progress(path, found)
     return result
 
 

@@ -100,7 +100,8 @@ def heatmap(
 ) -> int:
     """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
 
-    Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out.
+    Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out, in colours that
+    stand for probabilities from 0 to 1; says how probable it is at most, and warns below 0.5.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def heatmap(
     precision
         auto, bf16, fp16 (CUDA) or fp32.
     """
-    from fullconv.heatmapper import HeatMapper
+    from fullconv.heatmapper import LIKELY, HeatMap, HeatMapper
     from fullconv.models.synsets import find_synset
     from fullconv.prediction.heat_maps import heatmap as find
     from fullconv.prediction.heat_maps import parse_size
@@ -153,9 +154,14 @@ def heatmap(
         failed.append(error)
         complain(str(error))
 
+    def say(path: Path, map_: HeatMap) -> None:
+        print(f"{path.name}: {map_.summary()}")
+        if not map_.found:
+            complain(f"warning: {path}: no place reaches {LIKELY:g}, so all else together is more probable everywhere")
+
     found = find(
         images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
-        threshold=threshold, unreadable=unreadable,
+        threshold=threshold, unreadable=unreadable, progress=say,
     )  # fmt: skip
     print(f"{len(found)} heat maps in {out}")
     return 1 if failed else 0
