@@ -27,7 +27,7 @@ def plain_cross_entropy(logits: Tensor, labels: Tensor, **options: Any) -> Tenso
     crop, align = options.pop("crop", None), options.pop("align_corners", False)
     if options.get("weight") is not None:
         options["weight"] = options["weight"].double()
-    full = enlarged(logits.double(), tuple(labels.shape[-2:]), crop, align)
+    full = enlarged(logits.double(), (labels.shape[-2], labels.shape[-1]), crop, align)
     return F.cross_entropy(full, labels.long(), **{"ignore_index": 255, **options})
 
 

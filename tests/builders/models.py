@@ -16,8 +16,11 @@ CLASSES = ClassSet(("ground", "disc", "ring"), ((1, 2, 3), (200, 0, 0), (0, 0, 2
 def make(channels: int = 3, resize: tuple[int, int] | None = None, name: str = "fcn8s") -> Segmenter:
     torch.manual_seed(0)
     built = build_model(name, 3, "resnet18", in_channels=channels)
-    for layer in built.network.score.values():
-        nn.init.normal_(layer.weight)
+    score = built.network.score
+    assert isinstance(score, nn.ModuleDict)
+    for name, weight in score.named_parameters():
+        if name.endswith("weight"):
+            nn.init.normal_(weight)
     return Segmenter(built, CLASSES, Preprocessing.for_channels(channels, resize=resize)).to("cpu", "fp32")
 
 

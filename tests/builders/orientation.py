@@ -47,7 +47,8 @@ def pairs(root: Path, orientation: int, mask: np.ndarray, of_mask: int = 1) -> P
     exif[0x0112] = of_mask
     for number in range(4):
         photograph(root / "images" / f"{number}.jpg", orientation if number else 1)
-        Image.fromarray(mask if number else stored()).save(
-            root / "masks" / f"{number}.png", **({"exif": exif} if number else {})
-        )
+        if number:
+            Image.fromarray(mask).save(root / "masks" / f"{number}.png", exif=exif)
+        else:
+            Image.fromarray(stored()).save(root / "masks" / f"{number}.png")
     return root
