@@ -214,7 +214,7 @@ def labelme_files(root: Path) -> None:
 def yolo_list(root: Path) -> None:
     yolo.describe(root, train="train.txt")
     for name in "abc":
-        yolo.put(root, f"images/{name}.png", yolo.BOX)
+        yolo.put(root, f"images/{name}.png", yolo.SQUARE)
     (root / "train.txt").write_text("images/a.png\nimages/b.png\nimages/c.png\n")
 
 

@@ -14,7 +14,8 @@ from fullconv.checking.findings import CheckReport, Finding, SplitItem
 from fullconv.checking.judging import Totals, judge
 from fullconv.checking.reading import FIXES, Inspection, inspect
 from fullconv.checking.values import ValueCounts
-from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.annotations import MASK_THEM
+from fullconv.data.dataset import DatasetSpec, Item, without_label_maps
 from fullconv.errors import DataError
 from fullconv.files import write_text
 from fullconv.formats.open import open_as_far_as_it_goes
@@ -95,6 +96,8 @@ def _read_all(
             np.zeros(len(spec.classes), np.int64) for _ in range(3)
         )
         report.void[split] = 0
+    if line := without_label_maps(spec, *chosen):
+        report.add("no-mask", line, MASK_THEM, problem=True)
     totals = Totals()
     for done, (place, result) in enumerate(_inspections(spec, places), 1):
         _add(report, totals, place, result)
@@ -138,17 +141,20 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
         report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, items=(place,), pixels=fault.pixels)
     if result.encoding:
         report.encodings[result.encoding] += 1
-    if result.counts is None or result.fingerprint is None:
+    report.annotations += result.marked
+    if result.faults or not all(result.size):
         return
     report.sizes[result.size] += 1
-    report.pixels[split] += result.counts
-    report.presence[split] += result.counts > 0
-    report.exposure[split] += (result.counts > 0) * result.counts.sum()
-    report.void[split] += result.void
     if result.values is not None:
         if report.values is None:
             report.values = ValueCounts.none(len(result.values.levels))
         report.values.add(result.values)
+    if result.counts is None or result.fingerprint is None:
+        return  # no masks
+    report.pixels[split] += result.counts
+    report.presence[split] += result.counts > 0
+    report.exposure[split] += (result.counts > 0) * result.counts.sum()
+    report.void[split] += result.void
     totals.items.append(place)
     totals.fingerprints.append(result.fingerprint)
     totals.forms.append(result.form)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fullconv.checking.values import ValueCounts
+from fullconv.data.annotations import KINDS, Kind
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError
 from fullconv.formats.problems import OpeningKind
@@ -19,7 +20,9 @@ FaultKind = Literal["unreadable", "jpeg", "size", "form", "undecided", "ids", "s
 FindingKind = (
     OpeningKind
     | FaultKind
-    | Literal["split", "empty", "one-id", "interpolated", "blank", "absent", "void", "unlearned", "rare", "range"]
+    | Literal[
+        "split", "no-mask", "empty", "one-id", "interpolated", "blank", "absent", "void", "unlearned", "rare", "range"
+    ]
     | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]
 )
 MOST_OF_A_KIND = 3
@@ -66,7 +69,8 @@ class CheckReport:
         presence: images per split in which each class appears.
         exposure: labelled pixels per split of the images in which each class appears.
         void: pixels without a label, per split.
-        values: of the images that could be read, counted per band; None for ``shapes``.
+        values: of the images that could be read, counted per band; None where none could.
+        annotations: how many there are of each kind and class id (-1: of no class), as far as they are no mask files.
         findings: problems and notes, in the order in which they were found.
         fixed: what is in the fixed copy, and what is not, one line each; empty where none was written.
     """
@@ -80,6 +84,7 @@ class CheckReport:
     exposure: dict[str, np.ndarray] = field(default_factory=dict)
     void: dict[str, int] = field(default_factory=dict)
     values: ValueCounts | None = None
+    annotations: Counter[tuple[Kind, int]] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
 
@@ -141,6 +146,12 @@ class CheckReport:
         """The class ids that appear in any split, ascending."""
         return np.flatnonzero(sum(self.pixels.values(), np.zeros(len(self.dataset.classes), np.int64)))
 
+    def annotations_of(self, kind: Kind) -> dict[str, int]:
+        """Annotations of a kind by the name of their class (``no class`` for others), most first."""
+        names = self.dataset.classes.names
+        found = self.annotations.most_common()
+        return {names[label] if label >= 0 else "no class": count for (k, label), count in found if k == kind}
+
     def void_share(self, split: str) -> float:
         """The share of the split's pixels that have no label."""
         return self.void[split] / max(int(self.pixels[split].sum()) + self.void[split], 1)
@@ -172,6 +183,7 @@ class CheckReport:
                 "nodata": list(self.dataset.values.nodata) if self.dataset.values else [],
                 "bands": self.values.to_dict() if self.values else [],
             },
+            "annotations": {kind: found for kind in KINDS if (found := self.annotations_of(kind))},
             "class_weights": self.median_frequency_weights() if "train" in self.pixels else None,
             "problems": self.problems,
             "notes": self.notes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from fullconv.checking.findings import FaultKind
 from fullconv.checking.forms import Form, form_of
 from fullconv.checking.smoothing import decode_strays, smoothed_share
 from fullconv.checking.values import ValueCounts, read_with_values
+from fullconv.data.annotations import Kind
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.loader import refuse_unlabelled, void_where
 from fullconv.data.sources import FileMask
@@ -76,6 +78,7 @@ class Inspection:
         fingerprint: of the image and its labels.
         values: of the image, counted.
         form: what its mask's file says beside the labels.
+        marked: how many annotations of each kind and class it has, as far as they are no mask file.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -87,6 +90,7 @@ class Inspection:
     fingerprint: Fingerprint | None = None
     values: ValueCounts | None = None
     form: Form = field(default_factory=Form)
+    marked: Counter[tuple[Kind, int]] = field(default_factory=Counter)
 
 
 def inspect(spec: DatasetSpec, item: Item) -> Inspection:
@@ -94,6 +98,10 @@ def inspect(spec: DatasetSpec, item: Item) -> Inspection:
     faults: list[Fault] = []
     encoding = item.annotation.stored_as()
     image, labels, values = _read_both(spec, item, faults)
+    marked = _marked(item, faults)
+    if image is not None and not faults and not item.annotation.has_label_map:
+        height, width = image.shape[:2]
+        return Inspection((), encoding, (height, width), values=values, marked=marked)
     if image is not None and labels is not None and image.shape[:2] != labels.shape:
         faults.append(_size_fault(item, image.shape, labels.shape))
     if faults or image is None or labels is None:
@@ -103,7 +111,17 @@ def inspect(spec: DatasetSpec, item: Item) -> Inspection:
     void = labels.size - int(counts.sum())
     between = smoothed_share(labels, ignore) if (counts > 0).sum() > 2 else (0, 0)
     print_of, form = _fingerprint(image, labels), form_of(spec, item)
-    return Inspection((), encoding, labels.shape, counts, void, between, print_of, values, form)
+    return Inspection((), encoding, labels.shape, counts, void, between, print_of, values, form, marked)
+
+
+def _marked(item: Item, faults: list[Fault]) -> Counter[tuple[Kind, int]]:
+    """Its annotations by kind and class."""
+    try:
+        return Counter((one.kind, one.label) for one in item.annotation.annotations())
+    except DataError as error:
+        if not faults:
+            faults.append(Fault("unreadable", str(error)))
+        return Counter()
 
 
 def _read_both(
@@ -116,6 +134,8 @@ def _read_both(
     except DataError as error:
         faults.append(Fault("unreadable", str(error)))
     classes, ignore = len(spec.classes), spec.classes.ignore_index
+    if not item.annotation.has_label_map:
+        return image, None, values
     try:
         labels = item.annotation.label_map(classes, ignore)
     except DataError as error:

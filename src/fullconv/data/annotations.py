@@ -1,27 +1,22 @@
-"""Outlines and run-length masks -> label maps, drawn as the tool that they come from draws them."""
+"""What was annotated in an image, kept as it was made: masks, boxes, lines, points and tags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from fullconv.images.files import stored_size
-from fullconv.images.formats import refuse_large
-from fullconv.images.orientation import upright, upright_size
+from fullconv.images.orientation import SWAPS, upright
 
 IGNORED = -1
-"""The label of a region (or of the rest) whose pixels have no class."""
-
-Tool = Literal["labelme", "coco"]
+"""The label of what has no class, and of what no annotation covers where nothing is named background."""
+Kind = Literal["mask", "box", "line", "point", "tag"]
+KINDS: tuple[Kind, ...] = ("mask", "box", "line", "point", "tag")
 FEWEST_POINTS = 3
 ELLIPSE_POINTS = 256
-LARGEST_BOX = 4
-"""Of a mask, in images."""
 
 
 class StoredMask(Protocol):
@@ -32,33 +27,78 @@ class StoredMask(Protocol):
         ...
 
 
-@runtime_checkable
-class Outlines(Protocol):
-    """Labels that are drawn."""
-
-    def turn(self) -> int:
-        """How they are turned to be upright, as EXIF counts."""
-        ...
-
-
-@dataclass(frozen=True)
-class Region:
-    """One annotated region.
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """One thing that somebody marked.
 
     Attributes:
         label: class id, or :data:`IGNORED`.
-        rings: outlines ``[points, 2]`` of x and y in pixels; several are parts of one region, added.
-        stored: instead of rings, a mask.
+        kind: what was drawn. What has an inside is a ``mask`` (outlines, ellipses, brushes), but for a ``box``; a
+            ``line`` has none, a ``point`` is one place or several, a ``tag`` speaks of the whole image.
+        geometry: arrays ``[n, 2]`` of x and y in pixels, from the image's upper left corner: the outlines of a mask
+            (several are parts of it, added), the four corners of a box, a line's or the points' places.
+        stored: a mask that is pixels; of other kinds, how the tool draws it.
+        name: the tool's own word for the class.
+        instance: which object of the image it belongs to; parts of one object have one number.
+        group: the tool's own number of a group.
+        crowd: it covers many objects together (COCO's ``iscrowd``).
+        difficult, truncated: VOC's flags: hard to recognise; cut off by the image's border or by another object.
+        drawn: whether the label map shows it: masks, and of the other kinds those that the tool itself draws.
     """
 
     label: int
-    rings: tuple[np.ndarray, ...] = ()
+    kind: Kind
+    geometry: tuple[np.ndarray, ...] = ()
     stored: StoredMask | None = None
+    name: str = ""
+    instance: int | None = None
+    group: int | None = None
+    crowd: bool = False
+    difficult: bool = False
+    truncated: bool = False
+    drawn: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right and bottom of its geometry in pixels; None where it has none."""
+        if not self.geometry:
+            return None
+        points = np.concatenate(self.geometry)
+        (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
+        return left, top, right, bottom
+
+    def turned(self, size: tuple[int, int], orientation: int) -> Annotation:
+        """On the image as it is shown, of an annotation of the pixels as stored, ``(height, width)`` of them."""
+        if orientation == 1:
+            return self
+        geometry = tuple(upright_points(points, size, orientation) for points in self.geometry)
+        stored = None if self.stored is None else _Upright(self.stored, size, orientation)
+        return replace(self, geometry=geometry, stored=stored)
 
 
-def most_of_a_mask(size: tuple[int, int]) -> int:
-    """Pixels that the box of one mask may have in an image of ``(height, width)``; boxes may lie partly outside."""
-    return LARGEST_BOX * size[0] * size[1]
+@dataclass(frozen=True)
+class _Upright:
+    """A mask of the pixels as stored, turned with them."""
+
+    stored: StoredMask
+    before: tuple[int, int]
+    orientation: int
+
+    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
+        return upright(self.stored.decode(self.before, where), self.orientation)
+
+
+def upright_points(points: np.ndarray, size: tuple[int, int], orientation: int) -> np.ndarray:
+    """Places ``[n, 2]`` of x and y on an image of ``(height, width)``, where they are when it is shown upright."""
+    x, y = points[:, 0], points[:, 1]
+    height, width = size
+    if orientation >= SWAPS:
+        x, y, height, width = y, x, width, height
+    if orientation in (3, 4, 7, 8):
+        y = height - y
+    if orientation in (2, 3, 6, 7):
+        x = width - x
+    return np.stack([x, y], 1)
 
 
 def ring(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray | None:
@@ -87,101 +127,22 @@ def turned(points: np.ndarray, centre: tuple[float, float], degrees: float) -> n
     return np.asarray((points - np.array(centre)) @ turn + np.array(centre))
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """The label map of one image, from its regions.
-
-    Rules: a ring of one or two points is left out by whoever reads it (:func:`ring`); what lies outside the image is
-    cut off; a ring that crosses itself is filled as the tool fills it; regions overlap in order (later over earlier)
-    or by area (smaller over larger).
-
-    Attributes:
-        where: file and entry, for messages.
-        size: ``(height, width)``.
-        regions: in the order of the file.
-        tool: whose rasteriser: ``labelme`` (Pillow's polygon, outline included), ``coco`` (pycocotools).
-        background: class id of what no region covers, or :data:`IGNORED`.
-        overlap: ``order`` or ``area``.
-        image: the file that was labelled. Where ``size`` is that of its pixels as stored and EXIF turns them to
-            another, the outlines were drawn on the pixels as stored, and are turned with them; else they were drawn on
-            the image as it is shown.
-    """
-
-    where: str
-    size: tuple[int, int]
-    regions: tuple[Region, ...]
-    tool: Tool = "coco"
-    background: int = 0
-    overlap: Literal["order", "area"] = "order"
-    image: Path | None = None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The image, which says how they are turned; the outlines are in memory."""
-        return () if self.image is None else (self.image,)
-
-    def stored_as(self) -> str:
-        return f"outlines, drawn as {self.tool} does"
-
-    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
-
-        Raises:
-            DataError: a mask that cannot be decoded.
-        """
-        refuse_large(self.where, self.size)  # it may come from a list, not from the image
-        labels = np.full(self.size, _id(self.background, ignore_index), np.int32)
-        masks = [(region.label, self.mask(region)) for region in self.regions]
-        if self.overlap == "area":
-            masks.sort(key=lambda pair: -int(pair[1].sum()))  # stable: of equal ones the later lies above
-        for label, mask in masks:
-            labels[mask] = _id(label, ignore_index)
-        return upright(labels.astype(np.uint8 if ignore_index <= 255 else np.int32), self.turn())
-
-    def turn(self) -> int:
-        """How the labels are turned to be upright, as EXIF counts."""
-        return turn_of(self.size, self.image)
-
-    def mask(self, region: Region) -> np.ndarray:
-        """Where one region is, bool ``[height, width]``."""
-        if region.stored is not None:
-            return region.stored.decode(self.size, self.where)
-        return _FILL[self.tool](region.rings, self.size)
+def in_words(counts: Counter[Kind]) -> str:
+    """``3 boxes, 1 tag``."""
+    plurals = {"box": "boxes"}
+    kinds = [kind for kind in KINDS if counts[kind]]
+    return ", ".join(f"{counts[kind]} {kind if counts[kind] == 1 else plurals.get(kind, kind + 's')}" for kind in kinds)
 
 
-def turn_of(size: tuple[int, int], image: Path | None) -> int:
-    """How labels of ``size`` are turned to be upright: as their image, if that has this size only as it is stored."""
-    if image is None:
-        return 1
-    stored, orientation = stored_size(image)
-    return orientation if size == stored != upright_size(stored, orientation) else 1
+def kinds_of(annotations: Iterable[Annotation]) -> Counter[Kind]:
+    """How many there are of each kind."""
+    return Counter(annotation.kind for annotation in annotations)
 
 
-def fill_as_labelme(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Pillow's polygon with its outline, as LabelMe exports masks."""
-    picture = Image.new("1", (size[1], size[0]))
-    pen = ImageDraw.Draw(picture)
-    for points in rings:
-        pen.polygon([(float(x), float(y)) for x, y in points], outline=1, fill=1)
-    return np.asarray(picture)
+def no_mask(found: str) -> str:
+    """What is said of data without a mask; ``found`` says what it holds."""
+    return f"found {found or 'no annotation'}, expected masks or outlines: no label map can be made of them"
 
 
-def fill_as_coco(rings: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """pycocotools' polygon, as COCO's own tools and CVAT's export draw."""
-    from pycocotools import mask as coco
-
-    mask = np.zeros(size, bool)
-    for points in rings:
-        found = coco.decode(coco.frPyObjects([[float(v) for v in points.ravel()]], size[0], size[1]))
-        mask |= np.asarray(found)[..., 0].astype(bool)
-    return mask
-
-
-_FILL: dict[str, Callable[[Sequence[np.ndarray], tuple[int, int]], np.ndarray]] = {
-    "labelme": fill_as_labelme,
-    "coco": fill_as_coco,
-}
-
-
-def _id(label: int, ignore_index: int) -> int:
-    return ignore_index if label == IGNORED else label
+MASK_THEM = "annotate masks, or export the outlines too"
+"""What to do then."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from fullconv.data.annotations import Annotation
 from fullconv.data.dataset import AnnotationSource, DatasetSpec, ImageSource, Item
 from fullconv.data.loader import Sample, read_sample
 from fullconv.errors import FullconvError
@@ -88,8 +89,15 @@ class CachedLabels:
     def files(self) -> tuple[Path, ...]:
         return (self.place.path,)
 
+    @property
+    def has_label_map(self) -> bool:
+        return True
+
     def stored_as(self) -> str:
         return self.of.stored_as()
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return self.of.annotations()
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """``[height, width]``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fullconv.data.annotations import MASK_THEM, Annotation, in_words, kinds_of, no_mask
 from fullconv.errors import DataError
 from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import MaskEncoding
@@ -64,12 +66,21 @@ class AnnotationSource(Protocol):
         """The files that it is read from; none where it is in memory."""
         ...
 
+    @property
+    def has_label_map(self) -> bool:
+        """Whether there is anything that :meth:`label_map` could show: a mask file, masks, outlines."""
+        ...
+
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it.
 
         Raises:
-            DataError: they cannot be read.
+            DataError: they cannot be read, or there is no label map.
         """
+        ...
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """What was annotated, each of its kind, on the image as it is shown; of a mask file what lies beside it."""
         ...
 
     def stored_as(self) -> str:
@@ -148,6 +159,28 @@ class DatasetSpec:
         if not self.splits[name]:
             raise DataError(f"{self.root}: split {name!r} is empty; list at least one image in it")
         return self.splits[name]
+
+
+def without_label_maps(spec: DatasetSpec, *splits: str) -> str:
+    """A line about the images of these splits (by default of all) that have no label map, but boxes, lines, points or
+    tags; empty where there are none.
+    """
+    every = [item for split in splits or spec.splits for item in spec.splits.get(split, ())]
+    bare = [item for item in every if not item.annotation.has_label_map]
+    if not bare:
+        return ""
+    counts = sum((kinds_of(item.annotation.annotations()) for item in bare), Counter())
+    return f"{spec.root}: {len(bare)} of {len(every)} images have no mask: {no_mask(in_words(counts))}"
+
+
+def refuse_without_label_maps(spec: DatasetSpec, *splits: str) -> None:
+    """Refuse what only label maps are good for, in these splits (by default in all).
+
+    Raises:
+        DataError: as :func:`without_label_maps` says.
+    """
+    if line := without_label_maps(spec, *splits):
+        raise DataError(f"{line}; {MASK_THEM} (fullconv check describes what is there)")
 
 
 def split_by_hash(items: Sequence[Item], seed: int, val_fraction: float) -> dict[str, Sequence[Item]]:

@@ -68,7 +68,7 @@ def _with_groups(spec: DatasetSpec, groups: dict[str, list[int]]) -> DatasetSpec
     rows = spec.labelled and tuple(tuple(row[members[0]] for members in groups.values()) for row in spec.labelled)
     splits = {
         split: [
-            relabelled(item, item.source, spec, tuple(table), item.id)
+            relabelled(item, item.source, spec, tuple(table), len(classes), item.id)
             for item in items
             if rows is None or any(rows[item.source])
         ]

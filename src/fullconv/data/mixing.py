@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import AnnotationSource, DatasetSpec, Item
 from fullconv.data.values import join_values
 from fullconv.errors import DataError, first_few
@@ -22,13 +23,14 @@ class Relabelled:
 
     Attributes:
         annotation: with the ids of its own data set, which has ``own_classes`` classes and void ``own_ignore``.
-        table: the new id of each class.
+        table: the new id of each class, of ``new_classes``; void, which is no smaller, for none.
     """
 
     annotation: AnnotationSource
     own_classes: int
     own_ignore: int
     table: tuple[int, ...]
+    new_classes: int
 
     @property
     def where(self) -> Path | str:
@@ -38,8 +40,20 @@ class Relabelled:
     def files(self) -> tuple[Path, ...]:
         return self.annotation.files
 
+    @property
+    def has_label_map(self) -> bool:
+        return self.annotation.has_label_map
+
     def stored_as(self) -> str:
         return self.annotation.stored_as()
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """Of the classes of the mixture; others are of none."""
+        new = [place if place < self.new_classes else IGNORED for place in self.table]
+        return tuple(
+            dataclasses.replace(item, label=IGNORED if item.label < 0 else new[item.label])
+            for item in self.annotation.annotations()
+        )
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]`` of the mixture."""
@@ -89,7 +103,8 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
         reasons += [f"  {reason}" for reason in spec.reasons]
         for split, items in spec.splits.items():
             splits.setdefault(split, []).extend(
-                relabelled(item, first + item.source, spec, table, f"{first + item.source}/{item.id}") for item in items
+                relabelled(item, first + item.source, spec, table, len(order), f"{first + item.source}/{item.id}")
+                for item in items
             )
     every = [name for spec in specs for name in spec.classes.names]
     shared = [
@@ -117,7 +132,7 @@ def renamed(spec: DatasetSpec, classes: ClassSet) -> DatasetSpec | None:
         return None
     table = tuple(order.index(name.casefold()) for name in spec.classes.names)
     splits = {
-        split: [relabelled(item, item.source, spec, table, item.id) for item in items]
+        split: [relabelled(item, item.source, spec, table, len(order), item.id) for item in items]
         for split, items in spec.splits.items()
     }
     labelled = _labelled(spec, table, len(order))
@@ -171,7 +186,7 @@ def _labelled(spec: DatasetSpec, table: Sequence[int], count: int) -> tuple[tupl
     return tuple(tuple(index in places for index in range(count)) for places in known)
 
 
-def relabelled(item: Item, source: int, spec: DatasetSpec, table: tuple[int, ...], name: str) -> Item:
-    """An item of ``spec`` whose class ``i`` becomes ``table[i]``, as ``name`` of part ``source``."""
-    annotation = Relabelled(item.annotation, len(spec.classes), spec.classes.ignore_index, table)
+def relabelled(item: Item, source: int, spec: DatasetSpec, table: tuple[int, ...], count: int, name: str) -> Item:
+    """An item of ``spec`` whose class ``i`` becomes ``table[i]`` of ``count``, as ``name`` of part ``source``."""
+    annotation = Relabelled(item.annotation, len(spec.classes), spec.classes.ignore_index, table, count)
     return dataclasses.replace(item, id=name, annotation=annotation, source=source)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.data.annotations import Annotation
 from fullconv.errors import DataError, UsageError
 from fullconv.images.values import Pixels
 from fullconv.spec import ClassSet, Colour, Values
@@ -224,8 +225,15 @@ class Scene:
         """Labels ``[height, width]``: uint8, or int32 when ``ignore_index`` needs it."""
         return _drawn(self.shapes, self.index)[1].astype(np.uint8 if ignore_index <= 255 else np.int32)
 
+    @property
+    def has_label_map(self) -> bool:
+        return True
+
     def stored_as(self) -> str:
         return "drawn with the scene"
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return ()
 
 
 @lru_cache(maxsize=1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from fullconv.data.annotations import Annotation
 from fullconv.data.dataset import Item
 from fullconv.images.encoded import EncodedFile
 from fullconv.images.encoding import MaskEncoding
@@ -65,8 +66,15 @@ class LabelFile(ABC):
     def files(self) -> tuple[Path, ...]:
         return (self.path,)
 
+    @property
+    def has_label_map(self) -> bool:
+        return True
+
     def stored_as(self) -> str:
         return OWN_RULE
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return ()
 
     @abstractmethod
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
@@ -159,8 +167,15 @@ class EncodedMask:
         """Its bytes."""
         return self.member.file()
 
+    @property
+    def has_label_map(self) -> bool:
+        return True
+
     def stored_as(self) -> str:
         return OWN_RULE
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return ()
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """As :func:`fullconv.images.masks.read_labels`."""
@@ -176,7 +191,12 @@ def with_encoding(splits: Mapping[str, Sequence[Item]], encoding: MaskEncoding) 
             return item
         return dataclasses.replace(item, annotation=dataclasses.replace(mask, encoding=encoding))
 
-    once = {id(item): read_so(item) for items in splits.values() for item in items}
+    return changed(splits, read_so)
+
+
+def changed(splits: Mapping[str, Sequence[Item]], change: Callable[[Item], Item]) -> dict[str, Sequence[Item]]:
+    """Every item changed, once: one that is in two splits stays one item."""
+    once = {id(item): change(item) for items in splits.values() for item in items}
     return {split: [once[id(item)] for item in items] for split, items in splits.items()}
 
 

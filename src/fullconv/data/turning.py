@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from fullconv.data.annotations import Outlines
 from fullconv.data.dataset import AnnotationSource, Item
+from fullconv.data.drawing import Outlines
 from fullconv.data.mixing import Relabelled
 from fullconv.data.sources import EncodedMask, FileMask
 from fullconv.errors import DataError

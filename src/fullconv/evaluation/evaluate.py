@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fullconv.crf import CRF
 from fullconv.data import DatasetSpec, EvalData
+from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.loader import EvalBatches
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
@@ -54,7 +55,9 @@ def evaluate(
     refuse_unguarded()
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
     segmenter.check_tiles(tile, overlap)
-    spec = with_classes_of(segmenter, open_dataset(data))
+    spec = open_dataset(data)
+    refuse_without_label_maps(spec, split)
+    spec = with_classes_of(segmenter, spec)
     batches = EvalBatches(
         EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
         pin_memory=segmenter.device.type == "cuda",

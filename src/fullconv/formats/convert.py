@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.data.grouping import regrouped
 from fullconv.data.loader import read_sample
 from fullconv.errors import FullconvError, UsageError
@@ -66,6 +66,7 @@ def convert(
     if out.exists():
         raise UsageError(f"{out}: exists; choose another folder for the converted data")
     spec = open_dataset(data)
+    refuse_without_label_maps(spec)
     odd = [
         split
         for split in spec.splits

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fullconv import draw
 from fullconv.data import Batch, DatasetSpec, EvalData, Item
+from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.loader import EvalBatches
 from fullconv.errors import NotFiniteError, UsageError, first_few
 from fullconv.evaluation.measure import Measured, batch_size, measure
@@ -47,7 +48,7 @@ class LabelMaps:
         class_weights: one factor per class, or None.
 
     Raises:
-        UsageError: as :meth:`refuse`.
+        UsageError, DataError: as :meth:`refuse`.
     """
 
     score = "mean_iou"
@@ -73,7 +74,9 @@ class LabelMaps:
 
         Raises:
             UsageError: a loss that has no form for classes which not every image labels.
+            DataError: data without masks.
         """
+        refuse_without_label_maps(spec, "train", "val")
         if spec.labelled and (config.label_smoothing or "dice" in config.loss):
             raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
 

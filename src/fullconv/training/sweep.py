@@ -21,6 +21,7 @@ from PIL import Image
 
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
+from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import read_value, replacing, write_text
 from fullconv.formats.open import open_dataset
@@ -108,6 +109,7 @@ def sweep(
         TrainConfig.load(None, config)
     spec = open_dataset(data)
     spec.split("train")
+    refuse_without_label_maps(spec, "train", "val")
     _train_all(data, runs, configs, jobs, progress or (lambda line: None))
     rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
     swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")

@@ -120,7 +120,7 @@ def test_paths_of_another_machine_and_images_without_a_size(tmp_path: Path) -> N
             {"annotations": [annotation(5, 1, {"size": [4, 4], "counts": [3, 13]})]},
             "000000000005.jpg of 10x8 has a mask of 4x4",
         ),
-        ({"annotations": [annotation(5, 1, [])]}, "no annotation has an outline or a mask, only boxes"),
+        ({"annotations": [annotation(5, 1, [])]}, "no annotation has an outline, a mask or a box"),
         ({"annotations": [{"image_id": 5}]}, "annotation 1 has no image_id or category_id"),
         ({"images": [{"id": 5, "file_name": "a.jpg"}] * 2}, "two images have id 5"),
         ({"images": [{"id": 5}]}, "an image without id or file_name"),

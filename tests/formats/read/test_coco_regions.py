@@ -66,8 +66,8 @@ def test_every_region_is_as_pycocotools_draws_it(shared: Path) -> None:
         assert isinstance(labels, CocoLabels)
         drawing = labels.drawing()
         notes = theirs.imgToAnns[image["id"]]
-        assert [region.label for region in drawing.regions] == [note["category_id"] for note in notes]
-        for region, note in zip(drawing.regions, notes, strict=True):
+        assert [region.label for region in drawing.items] == [note["category_id"] for note in notes]
+        for region, note in zip(drawing.items, notes, strict=True):
             np.testing.assert_array_equal(drawing.mask(region), theirs.annToMask(note))
             regions += 1
     assert regions == 12

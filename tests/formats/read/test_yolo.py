@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fullconv.data import read_sample
+from fullconv.data.drawing import NoMaskError
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from tests.builders.yolo import BOX, SQUARE, describe, put, roboflow
@@ -137,14 +138,20 @@ POSES = {  # the box of BOX, and three points in it
 @pytest.mark.parametrize(("numbers", "stated"), [(2, True), (3, True), (3, False)])
 def test_a_pose_is_its_box_and_no_polygon(tmp_path: Path, numbers: int, stated: bool) -> None:
     root = roboflow(tmp_path / "boxes", BOX)
-    expected = read_sample(spec := open_dataset(root), spec.split("train")[0]).labels
+    (expected,) = open_dataset(root).split("train")[0].annotation.annotations()
     root = roboflow(tmp_path / "poses", POSES[numbers])
     if stated:
         describe(root, train="train/images", val="valid/images", kpt_shape=[3, numbers])
     spec = open_dataset(root)
-    np.testing.assert_array_equal(read_sample(spec, spec.split("train")[0]).labels, expected)
-    assert "1 of 2 lines are poses: their boxes are drawn, their points left out" in spec.reasons
-    assert "1 of 2 lines are boxes, drawn as rectangles" in spec.reasons
+    box, points = spec.split("train")[0].annotation.annotations()
+    np.testing.assert_array_equal(box.geometry[0], expected.geometry[0])
+    places = [(7.0, 3.2), (8.0, 4.0), (7.5, 4.8)] if numbers == 2 else [(7.0, 3.2), (7.5, 4.8)]  # one is not seen
+    np.testing.assert_allclose(points.geometry[0], places)
+    assert [(one.kind, one.label, one.instance) for one in (box, points)] == [("box", 1, 0), ("point", 1, 0)]
+    assert "1 of 2 lines are poses, boxes and points, not drawn, for there is no outline" in spec.reasons
+    assert "1 of 2 lines are boxes, not drawn, for there is no outline" in spec.reasons
+    with pytest.raises(NoMaskError, match="found 1 box, 1 point"):
+        read_sample(spec, spec.split("train")[0])
 
 
 def test_poses_or_outlines_are_asked_for(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from fullconv.formats.read.sbd import recognise_sbd
 from fullconv.formats.read.sift_flow import recognise_sift_flow
 from fullconv.formats.read.supervisely import recognise_supervisely
 from fullconv.formats.read.voc import VOC_CLASSES, VOC_NAMES, recognise_voc
+from fullconv.formats.read.voc_boxes import recognise_voc_boxes
 from fullconv.formats.read.voc_sbd import recognise_voc_sbd
 from fullconv.formats.read.webdataset import recognise_webdataset
 from fullconv.formats.read.yolo import recognise_yolo
@@ -55,6 +56,7 @@ RECOGNISERS: tuple[Callable[[Path, Description, Problems], Found | None], ...] =
     recognise_labelme,
     recognise_nyu_v2,
     recognise_sift_flow,
+    recognise_voc_boxes,
     recognise_folder,
 )
 

@@ -45,7 +45,7 @@ class _File:
         self.path = path
         self.images: dict[Any, tuple[str, Any, Any]] = {}
         self.regions: dict[Any, Regions] = {}
-        self.count = self.crowds = self.skipped = 0
+        self.count = self.crowds = self.skipped = self.boxes = 0
         self.content = read_json(path, {"images": self._image, "annotations": self._annotation})
 
     @property
@@ -64,7 +64,7 @@ class _File:
         if not self.images:
             raise DataError(f"{self.path}: names no image; expected COCO's instance annotations")
         if self.count and self.skipped == self.count:
-            raise DataError(f"{self.path}: no annotation has an outline or a mask, only boxes; export segmentations")
+            raise DataError(f"{self.path}: no annotation has an outline, a mask or a box; export segmentations")
         lost = [str(image) for image in self.regions if image not in self.images]
         if lost:
             raise DataError(
@@ -91,7 +91,14 @@ class _File:
             self.content["categories"] = [entry for entry in entries if entry not in projects]
         return [str(entry["name"]) for entry in projects]
 
-    def items(self, root: Path, split: str, ids: dict[int, int], problems: Problems) -> list[Item]:
+    @property
+    def has_masks(self) -> bool:
+        """Whether label maps can be made of it; a file without any annotation says that all is background."""
+        return self.count == 0 or self.boxes + self.skipped < self.count
+
+    def items(
+        self, root: Path, split: str, ids: dict[int, int], classes: tuple[str, ...], problems: Problems
+    ) -> list[Item]:
         """An item for each image, in the order of the file; ``ids`` has the class of each category."""
         names = [name for name, _, _ in self.images.values()]
         places = folders_of(self.path, root, split)
@@ -103,8 +110,9 @@ class _File:
                 continue
             given = isinstance(height, int) and isinstance(width, int) and min(height, width) > 0
             size = (height, width) if given else image_size(path)
-            labels = self.regions.pop(image, Regions()).pack(str(self.path), name, size, ids, path)
-            items.append(Item(Path(name).with_suffix("").as_posix(), FileImage(path), labels))
+            labels = self.regions.pop(image, Regions())
+            packed = labels.pack(str(self.path), name, size, ids, path, classes, self.has_masks)
+            items.append(Item(Path(name).with_suffix("").as_posix(), FileImage(path), packed))
         return items
 
     def _image(self, entry: Any) -> None:
@@ -125,14 +133,15 @@ class _File:
             )
         regions = self.regions.setdefault(entry["image_id"], Regions())
         try:
-            kept = regions.add(entry["category_id"], entry.get("segmentation") or [])
+            kept = regions.add(entry)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{self.path}: annotation {entry.get('id', self.count)} has a segmentation that is neither outlines "
                 "[[x, y, x, y, ...], ...] nor run lengths {size, counts}; export the file again"
             ) from error
-        self.crowds += kept and bool(entry.get("iscrowd"))
-        self.skipped += not kept
+        self.crowds += kept == "mask" and bool(entry.get("iscrowd"))
+        self.boxes += kept == "box"
+        self.skipped += kept is None
 
 
 def _is_id(value: Any) -> bool:
@@ -170,7 +179,9 @@ def recognise_coco(root: Path, description: Description, problems: Problems) -> 
         said = first_few([path.name for path in left_out])
         reasons.append(f"{said}: of no split by its name, {count} images left out: another file is named train")
     splits = {
-        split: [item for path in members if path in read for item in read[path].items(root, split, ids, problems)]
+        split: [
+            item for path in members if path in read for item in read[path].items(root, split, ids, names, problems)
+        ]
         for split, members in splits_of.items()
         if members != left_out
     }
@@ -222,16 +233,22 @@ def _classes(path: Path, found: Categories) -> tuple[tuple[str, ...], dict[int, 
 
 
 def _notes(files: list[_File]) -> list[str]:
-    crowds, skipped = sum(file.crowds for file in files), sum(file.skipped for file in files)
-    bare = sum(not file.regions.get(image, Regions()).categories for file in files for image in file.images)
+    crowds, skipped, boxes = (sum(getattr(file, name) for file in files) for name in ("crowds", "skipped", "boxes"))
+    masked = [file for file in files if file.has_masks]
+    images = [file.regions.get(image, Regions()) for file in masked for image in file.images]
+    bare, boxed = sum(not one.categories for one in images), sum(one.boxes_alone for one in images)
+    short = sum(regions.short for file in files for regions in file.regions.values())
     said = []
     if crowds:
         said.append(f"{crowds} crowd regions (iscrowd) belong to their class like any other")
     if bare:
         said.append(f"{bare} images without a region are all background")
-    short = sum(regions.short for file in files for regions in file.regions.values())
     if short:
         said.append(f"{short} outlines of fewer than three points are left out")
+    if boxes:
+        said.append(f"{boxes} annotations are boxes without an outline or a mask: kept, and not drawn in the label map")
+    if boxed:
+        said.append(f"{boxed} images have boxes only: their label maps are all background")
     if skipped:
         said.append(f"{skipped} annotations without an outline of three points or a mask are left out")
     return said

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fullconv.data.annotations import FEWEST_POINTS, Drawing, Region, ring, turn_of
+from fullconv.data.annotations import FEWEST_POINTS, Annotation, Kind, box_ring, ring
+from fullconv.data.drawing import Annotations, turn_of
 from fullconv.errors import DataError, first_few
 
 FARTHEST = 1e6
@@ -20,45 +23,64 @@ Mask = tuple[int, int, "bytes | np.ndarray"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CocoLabels:
-    """The regions of one image, packed: 860,000 regions of COCO's train2017 take about 0.6 GB.
+    """The annotations of one image, packed: 860,000 regions of COCO's train2017 take about 0.6 GB.
 
     Attributes:
         source, name: the JSON file and the image, for messages.
         size: ``(height, width)``.
-        labels: int32 ``[regions]``, the class id of each.
-        rings: int32 ``[rings, 2]``: the region that an outline belongs to, and how many numbers it has.
+        labels: int32 ``[annotations]``, the class id of each.
+        ids: int64 ``[annotations]``, the file's own number of each, -1 for none.
+        crowds: bool ``[annotations]``.
+        boxes: float64 ``[annotations, 4]``: left, top, width and height; nan for none.
+        rings: int32 ``[rings, 2]``: the annotation that an outline belongs to, and how many numbers it has.
         numbers: float64, the outlines' x, y, x, y, ... one after the other.
-        masks: for regions given as run lengths: height, width, and counts (compressed, or int64 runs).
+        masks: for those given as run lengths: height, width, and counts (compressed, or int64 runs).
         image: the file.
+        names: the name of each class.
+        has_label_map: False where no annotation of the JSON file has an outline or a mask.
     """
 
     source: str
     name: str
     size: tuple[int, int]
     labels: np.ndarray
+    ids: np.ndarray
+    crowds: np.ndarray
+    boxes: np.ndarray
     rings: np.ndarray
     numbers: np.ndarray
     masks: dict[int, Mask]
     image: Path | None = None
+    names: tuple[str, ...] = ()
+    has_label_map: bool = True
 
-    def drawing(self) -> Drawing:
-        """The regions as pycocotools draws them, smaller over larger, over the background (0)."""
+    def drawing(self) -> Annotations:
+        """The regions as pycocotools draws them, smaller over larger, over the background (0); boxes are not drawn."""
         outlines: dict[int, list[np.ndarray]] = {}
         start = 0
-        for region, count in self.rings.tolist():
+        for place, count in self.rings.tolist():
             outline = ring(self.numbers[start : start + count])
             assert outline is not None
-            outlines.setdefault(region, []).append(outline)
+            outlines.setdefault(place, []).append(outline)
             start += count
-        regions = [
-            Region(
-                label,
-                tuple(outlines.get(region, ())),
-                RunLengths(self.masks[region][2]) if region in self.masks else None,
-            )
-            for region, label in enumerate(self.labels.tolist())
-        ]
-        return Drawing(self.where, self.size, tuple(regions), "coco", 0, "area", self.image)
+        items = tuple(self._annotation(place, tuple(outlines.get(place, ()))) for place in range(len(self.labels)))
+        return Annotations(self.where, self.size, items, "coco", 0, "area", self.image, self.has_label_map)
+
+    def _annotation(self, place: int, outlines: tuple[np.ndarray, ...]) -> Annotation:
+        stored = RunLengths(self.masks[place][2]) if place in self.masks else None
+        kind: Kind = "mask" if outlines or stored else "box"
+        label, number = int(self.labels[place]), int(self.ids[place])
+        if kind == "box":
+            left, top, width, height = self.boxes[place].tolist()
+            outlines = (box_ring(left, top, left + width, top + height),)
+        return Annotation(
+            label, kind, outlines, stored, self.names[label], place if number < 0 else number,
+            crowd=bool(self.crowds[place]), drawn=kind == "mask",
+        )  # fmt: skip
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """All of them, on the image as it is shown."""
+        return self.drawing().annotations()
 
     def turn(self) -> int:
         """How they are turned to be upright, as EXIF counts."""
@@ -74,10 +96,10 @@ class CocoLabels:
         return () if self.image is None else (self.image,)
 
     def stored_as(self) -> str:
-        return "outlines, drawn as coco does"
+        return "outlines, drawn as coco does" if self.has_label_map else "boxes, lines, points or tags, no masks"
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """Labels ``[height, width]``; see :meth:`fullconv.data.annotations.Drawing.label_map`."""
+        """Labels ``[height, width]``; see :meth:`fullconv.data.drawing.Annotations.label_map`."""
         return self.drawing().label_map(num_classes, ignore_index)
 
 
@@ -131,15 +153,24 @@ class Regions:
     rings: array[int] = field(default_factory=lambda: array("q"))
     numbers: array[float] = field(default_factory=lambda: array("d"))
     masks: dict[int, Mask] = field(default_factory=dict)
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    crowds: array[int] = field(default_factory=lambda: array("b"))
+    boxes: array[float] = field(default_factory=lambda: array("d"))
     short: int = 0
     """Outlines of fewer than three points."""
 
-    def add(self, category: int, shape: list[Any] | dict[str, Any]) -> bool:
-        """Whether ``shape``, a segmentation of COCO's format, has an inside; if so, add it.
+    @property
+    def boxes_alone(self) -> bool:
+        """Whether there are annotations, and none of them has an outline or a mask."""
+        return bool(self.categories) and not (self.rings or self.masks)
+
+    def add(self, entry: Mapping[str, Any]) -> Kind | None:
+        """Add an annotation of COCO's format; what it is kept as, None where it has neither an inside nor a box.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: it is not of that format.
         """
+        shape, box = entry.get("segmentation") or [], entry.get("bbox")
         region, kept = len(self.categories), False
         if isinstance(shape, dict):
             height, width = (int(side) for side in shape["size"])
@@ -156,14 +187,21 @@ class Regions:
                     kept = True
                 else:
                     self.short += 1
-        if kept:
-            self.categories.append(category)
-        return kept
+        sides = [float(side) for side in box] if isinstance(box, list) and len(box) == 4 else []
+        if not kept and not (sides and min(sides[2:]) > 0):
+            return None
+        self.categories.append(entry["category_id"])
+        number = entry.get("id")
+        self.ids.append(number if isinstance(number, int) else -1)
+        self.crowds.append(bool(entry.get("iscrowd")))
+        self.boxes.extend(sides or [math.nan] * 4)
+        return "mask" if kept else "box"
 
     def pack(
-        self, source: str, name: str, size: tuple[int, int], ids: dict[int, int], image: Path | None = None
-    ) -> CocoLabels:
-        """The regions as labels, ``ids`` the class of each category.
+        self, source: str, name: str, size: tuple[int, int], ids: dict[int, int], image: Path, names: tuple[str, ...],
+        has_label_map: bool,
+    ) -> CocoLabels:  # fmt: skip
+        """As labels; ``ids`` the class of each category, ``names`` the name of each class.
 
         Raises:
             DataError: a category that has no class, or a coordinate that cannot be drawn.
@@ -174,10 +212,11 @@ class Regions:
                 f"{source}: image {name} has annotations of category_id {first_few(strange)}, which its categories do "
                 "not list; add it there"
             )
-        numbers = np.array(self.numbers, np.float64)
-        if not np.all(np.abs(numbers) < FARTHEST):  # also for nan
+        numbers, boxes = np.array(self.numbers, np.float64), np.array(self.boxes, np.float64).reshape(-1, 4)
+        alone = np.setdiff1d(np.arange(len(boxes)), [*self.rings[::2], *self.masks])  # boxes without an outline
+        if not (np.all(np.abs(numbers) < FARTHEST) and np.all(np.abs(boxes[alone]) < FARTHEST)):  # also for nan
             raise DataError(
-                f"{source}: image {name} has an outline with a coordinate that is not a number, or beyond "
+                f"{source}: image {name} has an outline or a box with a coordinate that is not a number, or beyond "
                 f"{FARTHEST:.0f} pixels; correct it, or take the annotation out"
             )
         other = next((mask for mask in self.masks.values() if mask[:2] != size), None)
@@ -187,4 +226,7 @@ class Regions:
             )
         labels = np.array([ids[category] for category in self.categories], np.int32)
         rings = np.array(self.rings, np.int32).reshape(-1, 2)
-        return CocoLabels(source, name, size, labels, rings, numbers, self.masks, image)
+        return CocoLabels(
+            source, name, size, labels, np.array(self.ids, np.int64), np.array(self.crowds, bool), boxes, rings,
+            numbers, self.masks, image, names, has_label_map,
+        )  # fmt: skip

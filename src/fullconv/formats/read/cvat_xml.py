@@ -8,40 +8,48 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, most_of_a_mask, ring, turned
+from fullconv.data.annotations import IGNORED, Annotation, Kind, box_ring, ellipse_ring, ring, turned
 from fullconv.data.dataset import Item
+from fullconv.data.drawing import Annotations, most_of_a_mask
 from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
-from fullconv.formats.read.exports import by_subset, classes_of, inside, split_of, within_reach
+from fullconv.formats.read.exports import by_subset, classes_of, inside, marked, split_of, within_reach
 from fullconv.formats.read.names import spot
+from fullconv.formats.read.xml import parse_xml
 from fullconv.images.files import drawn_size
 from fullconv.spec import Colour
-from fullconv.text import head_of, note, read_text
+from fullconv.text import head_of
 
 FILE_NAME = "annotations.xml"
 DRAWN = ("polygon", "mask", "box", "ellipse")
 WITHOUT_INSIDE = ("polyline", "points", "cuboid", "skeleton", "tag")
+KINDS: dict[str, Kind] = {
+    "polygon": "mask", "mask": "mask", "ellipse": "mask", "box": "box", "polyline": "line", "points": "point",
+    "skeleton": "point", "tag": "tag",
+}  # fmt: skip
+"""What each shape is kept as; others, of videos and of three dimensions, are left out."""
 
 
 def recognise_cvat_xml(root: Path, description: Description, problems: Problems) -> Found | None:
     """CVAT for images: ``annotations.xml`` and the images, in ``images`` (with a folder per subset or not) or beside.
 
     Polygons, masks, boxes and ellipses are drawn by ``z_order``, equal ones in the file's order. Polylines, points,
-    cuboids and skeletons have no inside and are left out. Classes are the labels of the task or project, with their
-    colours; the ``subset`` of an image, or else its folder, is its split.
+    skeletons and tags are kept, and not drawn; cuboids are left out. What shares label and ``group_id`` is one object.
+    Classes are the labels of the task or project, with their colours; the ``subset`` of an image, or else its folder,
+    is its split.
     """
     path = root / FILE_NAME
     if not path.is_file() or not _looks_right(path):
         return None
-    tree = _parse(path)
+    tree = parse_xml(path, "CVAT")
     if tree.tag != "annotations":
         return None
     images = tree.findall("image")
@@ -74,32 +82,16 @@ def recognise_cvat_xml(root: Path, description: Description, problems: Problems)
         reasons.append(f"{empty} of {len(images)} images have no region: all of each is what no region covers")
     if left_out:
         counts = ", ".join(f"{count} {tag}" for tag, count in sorted(left_out.items()))
-        reasons.append(f"what has no inside is left out: {counts}")
+        reasons.append(f"without an area, so kept and in the label map left out: {counts}")
+    if boxes := sum(shape.tag == "box" for image in images for shape in image):
+        reasons.append(f"{boxes} boxes are filled as rectangles, as CVAT's own mask export fills them")
     if tracks := len(tree.findall("track")):
         reasons.append(f"{tracks} tracks beside the images are left out: they belong to a video")
-    return Found("cvat_xml", reasons, by_subset(subsets, reasons), classes)
+    return Found("cvat_xml", reasons, marked(by_subset(subsets, reasons), reasons), classes)
 
 
 def _looks_right(path: Path) -> bool:
     return "<annotations" in head_of(path)
-
-
-class _Builder(ET.TreeBuilder):
-    """Refuses a document type, and with it every entity, before anything could be expanded."""
-
-    def doctype(self, name: str, public: str | None, system: str | None) -> None:
-        raise DataError("has a document type (DTD), which CVAT never writes; refused: remove it, or export again")
-
-
-def _parse(path: Path) -> ET.Element:
-    note(path)
-    try:
-        return ET.parse(path, ET.XMLParser(target=_Builder())).getroot()
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except (ET.ParseError, ValueError, LookupError) as error:
-        read_text(path)  # names the encoding, where that is what is wrong
-        raise DataError(f"{path}: not readable XML ({error}); export it again") from error
 
 
 def _labels(tree: ET.Element, images: list[ET.Element], reasons: list[str]) -> tuple[list[str], list[Colour]]:
@@ -109,7 +101,9 @@ def _labels(tree: ET.Element, images: list[ET.Element], reasons: list[str]) -> t
     if len(stated) < len(every):
         reasons.append(f"{len(every) - len(stated)} labels of a type without an area are not classes")
     if not stated:
-        return sorted({shape.get("label", "") for image in images for shape in image if shape.tag in DRAWN}), []
+        drawn = {shape.get("label", "") for image in images for shape in image if shape.tag in DRAWN}
+        kept = {shape.get("label", "") for image in images for shape in image if shape.tag in KINDS}
+        return sorted(drawn or kept), []
     colours = [_colour(label.findtext("color") or "") for label in stated]
     whole = [colour for colour in colours if colour is not None]
     return [label.findtext("name") or "" for label in stated], whole if len(whole) == len(stated) else []
@@ -150,51 +144,67 @@ def _item(
             f"{where}: labelled at {stated[1]}x{stated[0]}, but {place.name} is {size[1]}x{size[0]}; give the images "
             "that were labelled"
         )
-    layers = []
+    layers, objects = [], dict[tuple[str, int], int]()
     for number, shape in enumerate(image):
         if shape.tag == "attribute":
             continue
         if shape.tag not in DRAWN:
             left_out[shape.tag] += 1
+        if shape.tag not in KINDS:
             continue
         label = shape.get("label", "")
-        if label not in ids:
+        if label not in ids and shape.tag in DRAWN:
             raise DataError(f"{where}: shape {number} has label {label!r}, which the file does not name; export again")
         try:
-            region = _region(shape, ids[label])
-            order = int(shape.get("z_order", 0))
+            item = _annotation(shape, ids.get(label, IGNORED))
+            order, group = int(shape.get("z_order", 0)), int(shape.get("group_id", 0)) or None
         except (KeyError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{where}: shape {number} ({shape.tag}) cannot be read ({type(error).__name__}: {error}); export again"
             ) from error
-        if region is None:
+        if item is None:
             left_out["polygon of fewer than 3 points"] += 1
-        else:
-            layers.append((order, region))
+            continue
+        instance = number if group is None else objects.setdefault((label, group), number)
+        drawn = shape.tag in DRAWN
+        layers.append((order, replace(item, name=label, instance=instance, group=group, drawn=drawn)))
     layers.sort(key=lambda layer: layer[0])
-    regions = tuple(region for _, region in layers)
+    items = tuple(item for _, item in layers)
     key = inside(name).with_suffix("").as_posix()
-    return Item(key, FileImage(place), Drawing(where, size, regions, "coco", background, image=place))
+    return Item(key, FileImage(place), Annotations(where, size, items, "coco", background, image=place))
 
 
-def _region(shape: ET.Element, label: int) -> Region | None:
-    """A shape of CVAT as a region; None for a polygon without an inside."""
+def _places(shape: ET.Element) -> np.ndarray:
+    """The points of a shape, ``[n, 2]``."""
+    points = [[float(v) for v in point.split(",")] for point in shape.attrib["points"].split(";")]
+    return within_reach(np.array(points, float).reshape(-1, 2))
+
+
+def _annotation(shape: ET.Element, label: int) -> Annotation | None:
+    """A shape of CVAT; None for a polygon without an inside."""
+    kind = KINDS[shape.tag]
+    if shape.tag == "tag":
+        return Annotation(label, kind)
+    if shape.tag == "skeleton":
+        return Annotation(label, kind, tuple(_places(point) for point in shape.iter("points")))
+    if shape.tag in ("polyline", "points"):
+        return Annotation(label, kind, (_places(shape),))
     if shape.tag == "polygon":
-        outline = ring([[float(v) for v in point.split(",")] for point in shape.attrib["points"].split(";")])
-        return None if outline is None else Region(label, (within_reach(outline),))
+        outline = ring(_places(shape))
+        return None if outline is None else Annotation(label, kind, (outline,))
     if shape.tag == "mask":
         left, top, width, height = (int(float(shape.attrib[side])) for side in ("left", "top", "width", "height"))
         runs = np.array([int(run) for run in shape.attrib["rle"].split(",")], np.int64)
         if runs.min() < 0 or width < 0 or height < 0 or int(runs.sum()) != width * height:
             raise ValueError(f"run lengths of {int(runs.sum())} pixels for a box of {width}x{height}")
-        return Region(label, stored=BoxRuns(runs, left, top, width, height))
+        return Annotation(label, kind, stored=BoxRuns(runs, left, top, width, height))
     turn = float(shape.get("rotation", 0))
     if shape.tag == "box":
         x0, y0, x1, y1 = (float(shape.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
         outline = turned(box_ring(x0, y0, x1, y1), ((x0 + x1) / 2, (y0 + y1) / 2), turn)
-        return Region(label, (within_reach(outline),))
+        return Annotation(label, kind, (within_reach(outline),))
     x, y, radius_x, radius_y = (float(shape.attrib[part]) for part in ("cx", "cy", "rx", "ry"))
-    return Region(label, (within_reach(turned(ellipse_ring((x, y), (radius_x, radius_y)), (x, y), turn)),))
+    return Annotation(label, kind, (within_reach(turned(ellipse_ring((x, y), (radius_x, radius_y)), (x, y), turn)),))
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from fullconv.data.annotations import IGNORED
+from fullconv.data.annotations import IGNORED, in_words, kinds_of
 from fullconv.data.dataset import Item
+from fullconv.data.drawing import Annotations
+from fullconv.data.sources import changed
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.read.base import SPLIT_NAMES
@@ -66,6 +69,26 @@ def classes_of(
         else f"what no region covers is {classes.names[background]}"
     )
     return classes, background
+
+
+def marked(splits: Mapping[str, Sequence[Item]], reasons: list[str]) -> dict[str, Sequence[Item]]:
+    """The same items; where none of them has anything that a label map shows, they say that they have none.
+
+    Images without any annotation are all of what nothing covers, as long as no other has boxes, lines, points or tags
+    alone.
+    """
+    sources = [item.annotation for items in splits.values() for item in items]
+    found = [one for source in sources if isinstance(source, Annotations) for one in source.items]
+    if not found or any(one.drawn for one in found):
+        return dict(splits)
+    reasons.append(f"no masks: {in_words(kinds_of(found))}, of which no label map can be made")
+
+    def bare(item: Item) -> Item:
+        source = item.annotation
+        assert isinstance(source, Annotations)
+        return replace(item, annotation=replace(source, has_label_map=False))
+
+    return changed(splits, bare)
 
 
 def within_reach(points: np.ndarray) -> np.ndarray:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import numpy as np
-
-from fullconv.data.annotations import Drawing, Region, box_ring, ellipse_ring, ring, turned
 from fullconv.data.dataset import Item
+from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child, image_files
-from fullconv.formats.read.exports import classes_of, inside, is_background, split_in_words, within_reach
-from fullconv.formats.read.label_studio_rle import HEADER_BITS, BrushMask
+from fullconv.formats.read.exports import classes_of, inside, is_background, marked, split_in_words
+from fullconv.formats.read.label_studio_results import DRAWN, annotation_of, labels_of, other_labels
 from fullconv.formats.read.names import Names, composed, spot
 from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
 from fullconv.text import head_of, parse_json, read_text
@@ -37,7 +36,6 @@ RULES = (
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 BRUSH_PNG = "task-*-annotation-*-by-*.png"
 PNG_FOLDERS = ("masks", "mask", "labels", "annotations")
-DRAWN = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels", "labels")
 BITMAPS = ("bitmask", "bitmasklabels")
 Task = dict[str, Any]
 
@@ -45,10 +43,10 @@ Task = dict[str, Any]
 def recognise_label_studio(root: Path, description: Description, problems: Problems) -> Found | None:
     """Label Studio: the JSON export, images in ``images`` or beside; several exports are splits by their names.
 
-    Polygons, brushes, rectangles and ellipses are drawn in their order, later over earlier; other results are left
-    out. Of several annotations of a task the first marked as ground truth counts, else the first that is not cancelled.
-    Classes are the labels found, in alphabetical order, after the background. "Brush labels to PNG" is refused: its
-    names hold no image.
+    Polygons, brushes, rectangles and ellipses are drawn in their order, later over earlier; points and choices (tags)
+    are kept, and not drawn; other results are left out. Of several annotations of a task the first marked as ground
+    truth counts, else the first that is not cancelled. Classes are the labels found, in alphabetical order, after the
+    background. "Brush labels to PNG" is refused: its names hold no image.
     """
     exports = _exports(root)
     if not exports:
@@ -68,9 +66,9 @@ def recognise_label_studio(root: Path, description: Description, problems: Probl
     reasons = ["JSON list of tasks: Label Studio, regions in their order, drawn by Pillow with their outlines"]
     chosen = {path: _chosen(path, tasks, reasons) for path, tasks in exports.items()}
     first = next(iter(exports))
-    labels = sorted(
-        {name for pairs in chosen.values() for _, results in pairs for r in results for name in _labels(r)[:1]}
-    )
+    results = [result for pairs in chosen.values() for _, results in pairs for result in results]
+    drawn = {name for result in results for name in labels_of(result)[:1]}
+    labels = sorted(drawn or {name for result in results for name in other_labels(result)[:1]})
     labels.sort(key=lambda label: not is_background(label))
     classes, background = classes_of(labels, (), description, first, reasons)
     ids = {label: classes.names.index(label) for label in labels}
@@ -84,8 +82,11 @@ def recognise_label_studio(root: Path, description: Description, problems: Probl
                 members.append(_item(path, task, results, images, ids, background, left_out))
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
-        reasons.append(f"results that are not labelled regions are left out: {counts}")
-    return Found("label_studio", reasons, splits, classes)
+        reasons.append(f"results that are not labelled regions are in the label map left out: {counts}")
+    boxes = sum(result.get("type") == "rectanglelabels" and bool(labels_of(result)) for result in results)
+    if boxes:
+        reasons.append(f"{boxes} rectangles are boxes, filled in the label map")
+    return Found("label_studio", reasons, marked(splits, reasons), classes)
 
 
 def _exports(root: Path) -> dict[Path, list[Task]]:
@@ -141,23 +142,13 @@ def _chosen(path: Path, tasks: list[Task], reasons: list[str]) -> list[tuple[Tas
         reasons.append(
             f"{path.name}: {sum(rules.values())} tasks have several annotations, of which one counts: {several}"
         )
-    empty = sum(not any(_labels(result) for result in results) for _, results in found)
+    empty = sum(not any(labels_of(result) for result in results) for _, results in found)
     if empty:
         reasons.append(f"{path.name}: {empty} annotations hold no region: all of each image is what no region covers")
-    double = sum(len(_labels(result)) > 1 for _, results in found for result in results)
+    double = sum(len(labels_of(result)) > 1 for _, results in found for result in results)
     if double:
         reasons.append(f"{path.name}: {double} regions have several labels; the first counts")
     return found
-
-
-def _labels(result: dict[str, Any]) -> list[str]:
-    """The labels of a region; none for what is no labelled region."""
-    kind, value = result.get("type"), result.get("value")
-    if kind not in DRAWN or not isinstance(value, dict):
-        return []
-    names = value.get(kind) or value.get("labels")
-    drawn = "points" in value or "rle" in value or "radiusX" in value or {"x", "y", "width", "height"} <= set(value)
-    return [str(name) for name in names] if drawn and isinstance(names, list) else []
 
 
 class _Images:
@@ -226,51 +217,24 @@ def _item(
     where = f"{path}: task {task.get('id')}"
     sides = next(((r.get("original_height"), r.get("original_width")) for r in results), (None, None))
     size, _ = drawn_size(image, sides)
-    regions = []
+    items, objects, groups = [], dict[str, int](), dict[str, int]()
     for result in results:
-        labels = _labels(result)
         try:
-            region = _region(result, ids[labels[0]], size, where) if labels else None
+            item = annotation_of(result, ids, size, where)
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
                 f"{where}: result {result.get('id')} cannot be read ({type(error).__name__}: {error}); export it again"
             ) from error
-        if region is None:
+        if item is None or not item.drawn:
             kind = str(result.get("type"))
             left_out[f"{kind} without a label or an inside" if kind in DRAWN else kind] += 1
-        else:
-            regions.append(region)
-    drawing = Drawing(where, size, tuple(regions), "labelme", background, image=image)
-    return Item(image.stem, FileImage(image), drawing)
-
-
-def _region(result: dict[str, Any], label: int, size: tuple[int, int], where: str) -> Region | None:
-    """A result as a region; percents of the labelled image become pixels."""
-    stated = (int(result["original_height"]), int(result["original_width"]))
-    if stated != size:
-        raise DataError(
-            f"{where}: labelled at {stated[1]}x{stated[0]}, but the image is {size[1]}x{size[0]}; give the images that "
-            "were labelled"
-        )
-    if result.get("image_rotation"):
-        raise DataError(
-            f"{where}: labelled with the image turned by {result['image_rotation']} degrees; turn the file, label again"
-        )
-    value, scale = result["value"], np.array([size[1], size[0]]) / 100
-    if "rle" in value:
-        brush = BrushMask(bytes(value["rle"]))
-        if 8 * len(brush.packed) < HEADER_BITS:
-            raise ValueError("a brush mask without a header")
-        return Region(label, stored=brush)
-    if "points" in value:
-        outline = ring(np.array(value["points"], float).reshape(-1, 2) * scale)
-        return None if outline is None else Region(label, (within_reach(outline),))
-    x, y = (float(v) for v in np.array([value["x"], value["y"]], float) * scale)
-    turn = float(value.get("rotation") or 0)
-    if "radiusX" in value:
-        width, height = (float(v) for v in np.array([value["radiusX"], value["radiusY"]], float) * scale)
-        return Region(label, (within_reach(turned(ellipse_ring((x, y), (width, height)), (x, y), turn)),))
-    width, height = (float(v) for v in np.array([value["width"], value["height"]], float) * scale)
-    return Region(label, (within_reach(turned(box_ring(x, y, x + width, y + height), (x, y), turn)),))
+        if item is None:
+            continue
+        instance = objects.setdefault(str(result.get("id", len(objects))), len(objects))
+        parent = result.get("parentID")
+        group = None if parent is None else groups.setdefault(str(parent), len(groups))
+        items.append(replace(item, instance=None if item.kind == "tag" else instance, group=group))
+    annotations = Annotations(where, size, tuple(items), "labelme", background, image=image)
+    return Item(image.stem, FileImage(image), annotations)

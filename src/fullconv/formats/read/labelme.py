@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import base64
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageDraw
-
-from fullconv.data.annotations import IGNORED, Drawing, Region, most_of_a_mask, ring
+from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import ImageSource, Item
+from fullconv.data.drawing import Annotations
 from fullconv.data.sources import EncodedImage, FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files
+from fullconv.formats.read.exports import marked
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS
+from fullconv.formats.read.labelme_shapes import PEN, THIN, annotation_of
 from fullconv.formats.read.names import spot
 from fullconv.images.encoded import EncodedFile
-from fullconv.images.files import IMAGE_SUFFIXES, drawn_size, open_image
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
 from fullconv.spec import ClassSet
 from fullconv.text import note, parse_json, read_text
 
 BACKGROUND, UNLABELLED = "_background_", "__ignore__"
 LISTING = "labels.txt"
 NOTES = ("labels", "annotations", "label", "annotation", "ann", "json", "jsons", "labelme")
-LINE_WIDTH, POINT_RADIUS = 10, 5
-CORNERS = 4
-THIN = ("line", "linestrip", "point")
-PEN = f"lines {LINE_WIDTH} pixels wide, points {POINT_RADIUS} around"
-POINTS = {"rectangle": (2,), "circle": (2,), "line": (2,), "linestrip": range(2, 1 << 20), "point": (1,)}
-"""How many points a shape may have."""
 
 
 def recognise_labelme(root: Path, description: Description, problems: Problems) -> Found | None:
@@ -47,7 +40,8 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
 
     Without ``labels.txt`` classes are the labels found, in alphabetical order, after the background. What no shape
     covers is background; ``__ignore__`` is unlabelled; shapes overlap in their order. Polygons, rectangles, circles,
-    lines (10 pixels wide), points (5 pixels around) and the masks of LabelMe 5 are drawn as LabelMe draws them.
+    lines (10 pixels wide), points (5 pixels around) and the masks of LabelMe 5 are drawn as LabelMe draws them. Flags
+    of images are tags; shapes of one label and ``group_id`` are one object.
     """
     found = _files(root)
     files = [pair for pairs in found.values() for pair in pairs]
@@ -61,20 +55,26 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
         for path, content in pairs:
             with problems.catching("unreadable"):
                 splits[split].append(_item(root, path, content, ids, skipped))
+    shapes = [shape for _, content in files for shape in content["shapes"]]
+    tags = sum(len(_flags(content)) for _, content in files)
     reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes ({source})"]
     if BACKGROUND not in ids:
         reasons.append(f"what no shape covers is unlabelled: no class is called {BACKGROUND}")
-    shapes = [shape for _, content in files for shape in content["shapes"]]
     thin = Counter(kind for shape in shapes if (kind := str(shape.get("shape_type"))) in THIN)
     if thin:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(thin.items()))
         reasons.append(f"shapes without an area get one, as LabelMe draws them: {counts} ({PEN})")
+    boxes = sum(shape.get("shape_type") == "rectangle" for shape in shapes)
+    if boxes:
+        reasons.append(f"{boxes} rectangles are boxes, filled as LabelMe's own export fills them")
+    if tags:
+        reasons.append(f"{tags} flags of images are kept as tags, and not shown in the label map")
     ignored = sum(shape.get("label") == UNLABELLED for shape in shapes)
     if ignored:
         reasons.append(f"{ignored} shapes are labelled {UNLABELLED}: unlabelled")
     if skipped:
         reasons.append(f"{len(skipped)} polygons of fewer than 3 points are left out ({first_few(skipped)})")
-    return Found("labelme", reasons, splits, ClassSet(names))
+    return Found("labelme", reasons, marked(splits, reasons), ClassSet(names))
 
 
 def _files(root: Path) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
@@ -166,22 +166,32 @@ def _item(root: Path, path: Path, content: dict[str, Any], ids: dict[str, int], 
             f"{path}: labelled at {stated[1]}x{stated[0]}, but {(image or path).name} is {size[1]}x{size[0]}; give the "
             "image that was labelled"
         )
-    regions = []
+    items, objects = [], dict[tuple[str, int], int]()
     for number, shape in enumerate(content["shapes"]):
         label = str(shape.get("label"))
         if label not in ids and label != UNLABELLED:
             raise DataError(f"{path}: shape {number} has label {label!r}, which labels.txt does not name; add it there")
         try:
-            region = _region(shape, ids.get(label, IGNORED))
+            item = annotation_of(shape, ids.get(label, IGNORED))
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise DataError(f"{path}: shape {number} cannot be drawn ({error}); correct it") from error
-        if region is None:
+        if item is None:
             skipped.append(f"{path.name} shape {number}")
-        else:
-            regions.append(region)
+            continue
+        group = shape["group_id"] if isinstance(shape.get("group_id"), int) else None
+        instance = number if group is None else objects.setdefault((label, group), number)
+        difficult = shape.get("difficult") is True
+        items.append(replace(item, name=label, instance=instance, group=group, difficult=difficult, drawn=True))
+    items += [Annotation(ids.get(name, IGNORED), "tag", name=name) for name in _flags(content)]
     background = ids.get(BACKGROUND, IGNORED)
-    drawing = Drawing(str(path), size, tuple(regions), "labelme", background, image=image)
-    return Item(path.stem, pixels, drawing)
+    annotations = Annotations(str(path), size, tuple(items), "labelme", background, image=image)
+    return Item(path.stem, pixels, annotations)
+
+
+def _flags(content: dict[str, Any]) -> list[str]:
+    """The flags that are set for a whole image."""
+    flags = content.get("flags")
+    return [str(name) for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
 
 
 def _image(root: Path, path: Path, stated: str) -> Path | None:
@@ -231,76 +241,3 @@ class ImageInJson:
         except (ValueError, TypeError) as error:
             raise DataError(f"{self.path}: imageData is not base64 ({error}); put the image beside") from error
         return EncodedFile(content, self.where)
-
-
-def _region(shape: dict[str, Any], label: int) -> Region | None:
-    """A shape as LabelMe's ``shape_to_mask`` draws it; None for a polygon of one or two points.
-
-    Raises:
-        TypeError, ValueError, IndexError, OverflowError: it is not of LabelMe's format.
-    """
-    kind = shape.get("shape_type") or "polygon"
-    points = np.asarray(shape["points"], float).reshape(-1, 2)
-    if not np.isfinite(points).all():
-        raise ValueError("a coordinate that is no number")
-    if kind == "mask":
-        return Region(label, stored=PngMask(str(shape["mask"]), (float(points[0, 0]), float(points[0, 1]))))
-    if kind == "polygon" or (kind == "rectangle" and len(points) == CORNERS):  # X-AnyLabeling writes all four
-        outline = ring(points)
-        return None if outline is None else Region(label, (outline,))
-    if kind not in POINTS:
-        raise ValueError(f"shape_type {kind!r}; known are polygon, mask, {', '.join(POINTS)}")
-    if len(points) not in POINTS[kind]:
-        raise ValueError(f"{len(points)} points for a {kind}")
-    return Region(label, stored=PenMask(kind, tuple((float(x), float(y)) for x, y in points)))
-
-
-@dataclass(frozen=True)
-class PenMask:
-    """A shape that LabelMe draws with Pillow's own pen."""
-
-    kind: str
-    points: tuple[tuple[float, float], ...]
-
-    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
-        """bool ``[height, width]``."""
-        picture = Image.new("1", (size[1], size[0]))
-        pen, points = ImageDraw.Draw(picture), list(self.points)
-        if self.kind == "rectangle":
-            (left, right), (top, bottom) = (sorted(values) for values in zip(*points, strict=True))
-            pen.rectangle((left, top, right, bottom), outline=1, fill=1)
-        elif self.kind in ("line", "linestrip"):
-            pen.line(points, fill=1, width=LINE_WIDTH)
-        else:
-            (x, y), *edge = points
-            radius = math.dist(points[0], edge[0]) if edge else POINT_RADIUS
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=1, fill=1)
-        return np.asarray(picture)
-
-
-@dataclass(frozen=True)
-class PngMask:
-    """LabelMe 5's mask: a PNG in base64 of the box that begins at ``corner`` (x, y)."""
-
-    text: str
-    corner: tuple[float, float]
-
-    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
-        """bool ``[height, width]``; what lies outside the image is cut off.
-
-        Raises:
-            DataError: no PNG.
-        """
-        try:
-            content = base64.b64decode(self.text)
-        except ValueError as error:
-            raise DataError(f"{where}: a mask that is not base64 ({error}); save it again") from error
-        place = EncodedFile(content, f"{where}: a mask's PNG")
-        with open_image(place, most_of_a_mask(size)) as picture:
-            part = np.asarray(picture).astype(bool)
-        left, top = (round(value) for value in self.corner)
-        whole = np.zeros(size, bool)
-        part = part[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
-        top, left = max(top, 0), max(left, 0)
-        whole[top : top + part.shape[0], left : left + part.shape[1]] = part
-        return whole

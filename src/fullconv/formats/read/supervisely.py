@@ -11,22 +11,23 @@ import io
 import json
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fullconv.data.annotations import Drawing, Region, ring
+from fullconv.data.annotations import Annotation, box_ring, ring
 from fullconv.data.dataset import Item
+from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child_folders
 from fullconv.formats.read.exports import by_subset, classes_of, split_in_words, split_of, within_reach
-from fullconv.formats.read.labelme import PenMask
+from fullconv.formats.read.labelme_shapes import PenMask
 from fullconv.formats.read.names import spot
 from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
 from fullconv.spec import Colour
@@ -38,7 +39,7 @@ DRAWN = ("polygon", "bitmap", "rectangle")
 SHAPES = (*DRAWN, "any", "")
 """Shapes of classes that can have an inside."""
 SLACK = 1 << 20
-Annotation = dict[str, Any]
+Content = dict[str, Any]
 
 
 def recognise_supervisely(root: Path, description: Description, problems: Problems) -> Found | None:
@@ -104,7 +105,7 @@ def _looks_right(folder: Path) -> bool:
     return first is not None and {"objects", "size"} <= set(_json(first))
 
 
-def _json(path: Path) -> Annotation:
+def _json(path: Path) -> Content:
     try:
         content = json.loads(read_text(path))
     except ValueError as error:
@@ -114,7 +115,7 @@ def _json(path: Path) -> Annotation:
     return content if isinstance(content, dict) else {}
 
 
-def _labels(meta: Annotation, contents: list[Annotation], reasons: list[str]) -> tuple[list[str], list[Colour]]:
+def _labels(meta: Content, contents: list[Content], reasons: list[str]) -> tuple[list[str], list[Colour]]:
     """The classes of ``meta.json`` that can have an inside, with colours where all have one; else those found."""
     every = [entry for entry in meta.get("classes") or [] if isinstance(entry, dict) and "title" in entry]
     stated = [entry for entry in every if str(entry.get("shape", "")) in SHAPES]
@@ -143,7 +144,7 @@ def _image(path: Path) -> Path | None:
     return next((there for one in own if (there := spot(folder / one)) is not None), None)
 
 
-def _subset(root: Path, path: Path, content: Annotation) -> str:
+def _subset(root: Path, path: Path, content: Content) -> str:
     """The split that the data set's folder or a tag of the image names; else the folder's name."""
     folder = path.parent.parent
     tags = [str(tag.get("name")) for tag in content.get("tags") or [] if isinstance(tag, dict)]
@@ -152,12 +153,12 @@ def _subset(root: Path, path: Path, content: Annotation) -> str:
     return named or (of_tags.pop() if len(of_tags) == 1 else folder.name)
 
 
-def _kind(shape: Annotation) -> str:
+def _kind(shape: Content) -> str:
     return str(shape.get("geometryType") or shape.get("shape") or ("bitmap" if "bitmap" in shape else "polygon"))
 
 
 def _item(
-    root: Path, path: Path, image: Path, content: Annotation, ids: dict[str, int], background: int,
+    root: Path, path: Path, image: Path, content: Content, ids: dict[str, int], background: int,
     left_out: Counter[str],
 ) -> Item:  # fmt: skip
     stated = content.get("size") or {}
@@ -167,7 +168,7 @@ def _item(
             f"{path}: labelled at {stated.get('width')}x{stated.get('height')}, but {image.name} is "
             f"{size[1]}x{size[0]}; give the image that was labelled"
         )
-    regions = []
+    items = []
     for number, shape in enumerate(content["objects"]):
         kind = _kind(shape) if isinstance(shape, dict) else "not an object"
         if kind not in DRAWN:
@@ -177,36 +178,38 @@ def _item(
         if label not in ids:
             raise DataError(f"{path}: object {number} has class {label!r}, which {META} does not name; add it there")
         try:
-            region = _region(kind, shape, ids[label])
+            item = _annotation(kind, shape, ids[label])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(
                 f"{path}: object {number} cannot be read ({type(error).__name__}: {error}); export it again"
             ) from error
-        if region is None:
+        if item is None:
             left_out["polygon of fewer than 3 points"] += 1
         else:
-            regions.append(region)
+            items.append(replace(item, name=label, instance=number, drawn=True))
     name = image.relative_to(root).with_suffix("").as_posix()
     key = name.replace("img/", "") if name.startswith("img/") else name.replace("/img/", "/")
-    drawing = Drawing(str(path), size, tuple(regions), "labelme", background, image=image)
-    return Item(key, FileImage(image), drawing)
+    annotations = Annotations(str(path), size, tuple(items), "labelme", background, image=image)
+    return Item(key, FileImage(image), annotations)
 
 
-def _region(kind: str, shape: Annotation, label: int) -> Region | None:
-    """A shape as a region; None for a polygon without an inside."""
+def _annotation(kind: str, shape: Content, label: int) -> Annotation | None:
+    """A shape; None for a polygon without an inside."""
     if kind == "bitmap":
         left, top = (int(value) for value in shape["bitmap"]["origin"])
-        return Region(label, stored=Bitmap(base64.b64decode(shape["bitmap"]["data"], validate=True), left, top))
+        packed = base64.b64decode(shape["bitmap"]["data"], validate=True)
+        return Annotation(label, "mask", stored=Bitmap(packed, left, top))
     points = within_reach(np.asarray(shape["points"]["exterior"], float).reshape(-1, 2))
     if kind == "rectangle":
         (left, top), (right, bottom) = points
-        return Region(label, stored=PenMask("rectangle", ((left, top), (right, bottom))))
+        pen = PenMask("rectangle", ((left, top), (right, bottom)))
+        return Annotation(label, "box", (box_ring(*points.min(0), *points.max(0)),), pen)
     outline = ring(points)
     if outline is None:
         return None
     holes = [ring(within_reach(np.asarray(hole, float))) for hole in shape["points"].get("interior") or []]
     inner = tuple(hole for hole in holes if hole is not None)
-    return Region(label, stored=Holed(outline, inner)) if inner else Region(label, (outline,))
+    return Annotation(label, "mask", (outline,), Holed(outline, inner) if inner else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, lines, listed, readings, report_outside
 from fullconv.formats.read.exports import by_subset
 from fullconv.formats.read.names import spot
+from fullconv.formats.read.voc_xml import with_boxes
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.mask_file import unpacked
@@ -86,6 +87,8 @@ def recognise_voc(root: Path, description: Description, problems: Problems) -> F
         listing = next((lists / name for name in AUGMENTED_LISTS if (lists / name).is_file()), None)
         held_back, own = set(names.get("val", ())), splits.get("train", ())
         splits["train"] = _with_sbd(own, held_back, listing, images, more, reasons, problems)
+    own_names = classes or description.class_set()
+    splits = with_boxes(splits, root / "Annotations", own_names.names if own_names else (), reasons)
     return Found("voc", reasons, splits, classes, encoding, public=classes is VOC_CLASSES)
 
 

@@ -11,7 +11,8 @@ from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, in_form_of, lines, listed
 from fullconv.formats.read.sbd import sbd_folder, sbd_items
-from fullconv.formats.read.voc import VOC_CLASSES, is_voc
+from fullconv.formats.read.voc import VOC_CLASSES, VOC_NAMES, is_voc
+from fullconv.formats.read.voc_xml import with_boxes
 
 LEAVES = {"img", "cls", "inst", "jpegimages", "annotations", "imagesets", "segmentationclass", "segmentationobject"}
 """Folders of the two data sets that hold files only."""
@@ -54,7 +55,8 @@ def recognise_voc_sbd(root: Path, description: Description, problems: Problems) 
     public = is_voc(voc, list(union.values()))
     if not public:
         reasons.append(in_form_of("PASCAL VOC"))
-    return Found("voc_sbd", reasons, splits, VOC_CLASSES, public=public)
+    kept = with_boxes(splits, voc / "Annotations", VOC_NAMES, reasons)
+    return Found("voc_sbd", reasons, kept, VOC_CLASSES, public=public)
 
 
 def _is_voc(folder: Path) -> bool:

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.data.annotations import Drawing, Region, box_ring, ring
+from fullconv.data.annotations import Annotation, Kind, box_ring
 from fullconv.data.dataset import Item
+from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few
 from fullconv.files import read_yaml
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files, lines
-from fullconv.formats.read.exports import classes_of, inside, split_of
+from fullconv.formats.read.exports import classes_of, inside, marked, split_of
 from fullconv.formats.read.names import spot
-from fullconv.formats.read.yolo_lines import BOX_NUMBERS, read_lines
+from fullconv.formats.read.yolo_lines import BOX_NUMBERS, Line, read_lines
 from fullconv.images.files import IMAGE_SUFFIXES, image_size
 
 FILE_NAMES = ("data.yaml", "data.yml")
@@ -31,9 +32,9 @@ def recognise_yolo(root: Path, description: Description, problems: Problems) -> 
     """YOLO: ``data.yaml`` with ``names``; ``labels`` mirrors ``images``, a text file of outlines for each image.
 
     Background is class 0, the names follow. Lines ``class x y x y ...`` are outlines, lines of five numbers are boxes
-    ``class centre_x centre_y width height``, drawn as rectangles; of a pose its box counts. All are in shares of the
-    image's width and height, later lines over earlier ones. An image without a text file, or with an empty one, is all
-    background.
+    ``class centre_x centre_y width height``; a pose is a box and points. All are in shares of the image's width and
+    height, later lines over earlier ones. Beside outlines boxes are drawn, as rectangles; boxes alone make no label
+    map. An image without a text file, or with an empty one, is all background.
     """
     path = next((root / name for name in FILE_NAMES if (root / name).is_file()), None)
     if path is None:
@@ -52,6 +53,7 @@ def recognise_yolo(root: Path, description: Description, problems: Problems) -> 
     ids = {number: classes.names.index(name) for number, name in names.items()}
     files = [_label_file(image, root) for images in pictures.values() for image in images]
     found = read_lines(path, content, [file for file in dict.fromkeys(files) if file.is_file()], ids)
+    outlines = not found.count() or found.count() > found.boxes + found.poses
     empty = 0
     splits: dict[str, Sequence[Item]] = {}
     for split, images in pictures.items():
@@ -65,17 +67,16 @@ def recognise_yolo(root: Path, description: Description, problems: Problems) -> 
             label_file = _label_file(image, root)
             rows = found.rows.get(label_file, [])
             empty += not rows
-            items.append(_item(_key(image, root), image, label_file, rows, ids, background))
+            items.append(_item(_key(image, root), image, label_file, rows, classes.names, ids, background, outlines))
         splits[split] = items
-    if boxes := found.count(boxes=True):
-        reasons.append(f"{boxes} of {found.count()} lines are boxes, drawn as rectangles")
+    drawn = "drawn as rectangles" if outlines else "not drawn, for there is no outline"
+    if found.boxes:
+        reasons.append(f"{found.boxes} of {found.count()} lines are boxes, {drawn}")
     if found.poses:
-        reasons.append(
-            f"{found.poses} of {found.count()} lines are poses: their boxes are drawn, their points left out"
-        )
+        reasons.append(f"{found.poses} of {found.count()} lines are poses, boxes and points, {drawn}")
     if empty:
         reasons.append(f"{empty} images have no line: all of each is what no region covers")
-    return Found("yolo", reasons, splits, classes)
+    return Found("yolo", reasons, marked(splits, reasons), classes)
 
 
 def _names(path: Path, names: object) -> dict[int, str]:
@@ -167,18 +168,23 @@ def _key(image: Path, root: Path) -> str:
 
 
 def _item(
-    key: str, image: Path, label_file: Path, rows: list[np.ndarray], ids: dict[int, int], background: int
-) -> Item:
+    key: str, image: Path, label_file: Path, rows: list[Line], names: tuple[str, ...], ids: dict[int, int],
+    background: int, outlines: bool,
+) -> Item:  # fmt: skip
+    """An item; ``outlines``: whether the data set has any, and boxes are drawn beside them."""
     size = image_size(image)
     scale = np.array([size[1], size[0]])
-    regions = []
-    for row in rows:
-        points = row[1:].reshape(-1, 2) * scale
-        if len(row) == BOX_NUMBERS:
+    items = []
+    for number, row in enumerate(rows):
+        points, label = row.numbers[1:].reshape(-1, 2) * scale, ids[int(row.numbers[0])]
+        box = len(row.numbers) == BOX_NUMBERS
+        if box:
             (x, y), (width, height) = points
             points = box_ring(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        outline = ring(points)
-        assert outline is not None
-        regions.append(Region(ids[int(row[0])], (outline,)))
-    drawing = Drawing(str(label_file), size, tuple(regions), "labelme", background, image=image)
-    return Item(key, FileImage(image), drawing)
+        kind: Kind = "box" if box else "mask"
+        items.append(Annotation(label, kind, (points,), None, names[label], number, drawn=outlines))
+        if row.visible.any():
+            places = row.points[row.visible, :2] * scale
+            items.append(Annotation(label, "point", (places,), None, names[label], number))
+    annotations = Annotations(str(label_file), size, tuple(items), "labelme", background, image=image)
+    return Item(key, FileImage(image), annotations)

@@ -1,11 +1,11 @@
-"""The lines of YOLO's text files: outlines, boxes, and poses, of which the box counts."""
+"""The lines of YOLO's text files: outlines, boxes, and poses, which are a box and points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,26 +16,48 @@ BOX_NUMBERS = 5
 TOLERANCE = 0.01
 SHAPE = "kpt_shape"
 VISIBLE = (0.0, 1.0, 2.0)
+NO_POINTS = np.zeros((0, 2))
 FEWEST_LIKE_POSES = 10
 """So many lines of one length, all with points inside the box that they would be, are no accident."""
 
 
-@dataclass
-class Lines:
-    """The lines of every text file.
+class Line(NamedTuple):
+    """One line.
 
     Attributes:
-        rows: class and numbers of each line, as outlines and boxes; a pose has become its box.
-        poses: how many lines were poses.
+        numbers: class, and an outline or a box; of a pose its box.
+        points: of a pose, ``[points, 2 or 3]``: x, y, and how well each is seen.
     """
 
-    rows: dict[Path, list[np.ndarray]]
-    poses: int = 0
+    numbers: np.ndarray
+    points: np.ndarray = NO_POINTS
 
-    def count(self, boxes: bool = False) -> int:
-        """How many lines there are, or how many of them are boxes and no poses."""
+    @property
+    def visible(self) -> np.ndarray:
+        """Which points are there, bool ``[points]``."""
+        return self.points[:, 2] > 0 if self.points.shape[1] == 3 else np.any(self.points != 0, axis=1)
+
+
+@dataclass
+class Lines:
+    """The lines of every text file."""
+
+    rows: dict[Path, list[Line]] = field(default_factory=dict)
+
+    def count(self) -> int:
+        """How many lines there are."""
+        return sum(map(len, self.rows.values()))
+
+    @property
+    def poses(self) -> int:
+        """How many of them are poses."""
+        return sum(len(row.points) > 0 for rows in self.rows.values() for row in rows)
+
+    @property
+    def boxes(self) -> int:
+        """How many of them are boxes, and no poses."""
         every = [row for rows in self.rows.values() for row in rows]
-        return sum(len(row) == BOX_NUMBERS for row in every) - self.poses if boxes else len(every)
+        return sum(len(row.numbers) == BOX_NUMBERS and not len(row.points) for row in every)
 
 
 def read_lines(listing: Path, content: Mapping[str, Any], files: Iterable[Path], ids: Mapping[int, int]) -> Lines:
@@ -57,12 +79,13 @@ def read_lines(listing: Path, content: Mapping[str, Any], files: Iterable[Path],
     stated = _shape(listing, content)
     every = [row for rows in numbers.values() for row in rows]
     shape = stated if stated is not None else _guessed(listing, every)
-    result = Lines({})
+    result = Lines()
     for path, rows in numbers.items():
         result.rows[path] = []
         for number, row in enumerate(rows, 1):
+            points = NO_POINTS
             if shape is not None and shape[0] and len(row) == BOX_NUMBERS + shape[0] * shape[1]:
-                result.poses += 1
+                points = row[BOX_NUMBERS:].reshape(shape)
                 row = row[:BOX_NUMBERS]
             elif stated is not None and stated[0] and len(row) != BOX_NUMBERS:
                 raise DataError(
@@ -70,7 +93,7 @@ def read_lines(listing: Path, content: Mapping[str, Any], files: Iterable[Path],
                     f"{BOX_NUMBERS + stated[0] * stated[1]}, a box {BOX_NUMBERS}; correct {SHAPE}, or the line"
                 )
             _refuse_others(path, number, row)
-            result.rows[path].append(row)
+            result.rows[path].append(Line(row, points))
     return result
 
 
