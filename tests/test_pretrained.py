@@ -13,11 +13,11 @@ import fullconv
 from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.images.mask_reading import read_mask
+from fullconv.imported import from_elsewhere
 from fullconv.models import download
 from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.ops import upsample
-from fullconv.pretrained import from_smp
 from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 
@@ -208,7 +208,7 @@ def test_a_folder_of_segmentation_models_says_what_to_do(tmp_path: Path, capsys:
 
 def test_an_imported_network_predicts_at_once_and_is_a_start_for_other_classes(tmp_path: Path) -> None:
     saved_by_smp(*SMP_NETWORKS[0], tmp_path / "theirs")
-    segmenter = from_smp(tmp_path / "theirs", ["a", "b", "c"])
+    segmenter = from_elsewhere(tmp_path / "theirs", ["a", "b", "c"])
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     first = segmenter.predict(image, probabilities=True).probabilities
     again = segmenter.to("cpu", "fp32").predict(image, probabilities=True).probabilities
@@ -222,9 +222,9 @@ def test_an_imported_network_predicts_at_once_and_is_a_start_for_other_classes(t
     assert "copied   encoder.features.0.0.weight" in listing
     assert "by class head.0.weight" in listing
     with pytest.raises(UsageError, match="mean needs 1 number or 3, one for each channel, found 2"):
-        from_smp(tmp_path / "theirs", ["a", "b", "c"], mean=[0.5, 0.5])
+        from_elsewhere(tmp_path / "theirs", ["a", "b", "c"], mean=[0.5, 0.5])
     with pytest.raises(UsageError, match="every class needs a name"):
-        from_smp(tmp_path / "theirs", ["a", "", "c"])
+        from_elsewhere(tmp_path / "theirs", ["a", "", "c"])
 
 
 def test_networks_with_global_pooling_train(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ from timm.models._builder import build_model_with_cfg, load_pretrained
 
 import fullconv
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.imported import from_elsewhere
 from fullconv.models import build_model
 from fullconv.models.classifier import build_classifier
 from fullconv.models.smp_network import SMP
 from fullconv.models.timm_encoder import TIMM
 from fullconv.models.variants import MODELS, model_arguments
-from fullconv.pretrained import from_smp
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 
@@ -181,18 +181,18 @@ def test_smp_s_config_names_architecture_only(canary: Path, tmp_path: Path) -> N
     theirs.save_pretrained(tmp_path / "m")
     file = tmp_path / "m" / "config.json"
     good = json.loads(file.read_text())
-    from_smp(tmp_path / "m", ["a", "b"])
+    from_elsewhere(tmp_path / "m", ["a", "b"])
     ignored = {"activation", "aux_params"}  # of heads that are dropped
     names = set(foreign_parameters()) | set(SMP)
     for name in sorted(names - ignored):
         for value in values(canary):
             file.write_text(json.dumps({**good, name: value}))
             with pytest.raises(ModelFileError):
-                from_smp(tmp_path / "m", ["a", "b"])
+                from_elsewhere(tmp_path / "m", ["a", "b"])
     for encoder in ("tu-hf-hub:a/b", f"tu-local-dir:{tmp_path}"):
         file.write_text(json.dumps({**good, "encoder_name": encoder}))
         with pytest.raises(ModelFileError, match="encoder_name cannot be"):
-            from_smp(tmp_path / "m", ["a", "b"])
+            from_elsewhere(tmp_path / "m", ["a", "b"])
     assert not (tmp_path / "ran").exists()
 
 

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from fullconv.cli.main import run
 from fullconv.errors import ModelFileError, UsageError
+from fullconv.imported import from_elsewhere
 from fullconv.models import build_model, read_weights
 from fullconv.models.elsewhere import find_bundle, read_bundle, read_mindspore
 from fullconv.ops import upsample
-from fullconv.pretrained import from_elsewhere
 from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing

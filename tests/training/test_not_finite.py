@@ -18,7 +18,7 @@ from fullconv.cli.main import run as command_line
 from fullconv.errors import ModelFileError, NotFiniteError
 from fullconv.heatmapper import HeatMapper
 from fullconv.models.finite import not_finite
-from fullconv.prediction.files import predict_files
+from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
 from fullconv.training import fit as fit_module
 from fullconv.training import learner as learner_module
@@ -222,7 +222,7 @@ def test_scores_that_overflow_become_no_labels(tmp_path: Path) -> None:
     (tmp_path / "folder" / "notes.txt").touch()
     for name in ("a.png", "b.png"):
         shutil.copy(image, tmp_path / "folder" / name)
-    done = predict_files(segmenter, [tmp_path / "folder"], tmp_path / "masks")
+    done = predict(segmenter, [tmp_path / "folder"], tmp_path / "masks")
     assert (len(done.failed), done.written) == (2, [])
     assert done.notes == ["left out, not images: 1 of the files (notes.txt)"]
     assert not (tmp_path / "masks").exists()

@@ -15,7 +15,7 @@ from fullconv.data import Shapes
 from fullconv.errors import UsageError
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.formats.open import shapes_dataset
-from fullconv.prediction.files import predict_files
+from fullconv.prediction.files import predict
 from fullconv.training import Run, train
 
 OPTIONS: dict[str, Any] = {
@@ -60,7 +60,7 @@ def demo(out: str | os.PathLike[str] = "runs/demo", workers: int | None = None) 
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(scenes.draw(index)[0]).save(path)
         images.append(path)
-    predict_files(segmenter, images, out / "masks", overlay=True)
+    predict(segmenter, images, out / "masks", overlay=True)
     epoch = run.scores["epoch"]
     print(f"val mean IoU {run.scores['mean_iou']:.4f} (epoch {epoch}) after {time.monotonic() - started:.0f} s")
     print(f"image | truth | prediction: {run.path / 'pictures' / f'epoch_{epoch:03d}.png'}")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fullconv.errors import UsageError
+from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
-from fullconv.pretrained import find_model, from_elsewhere, import_keras, refuse_other_kinds
+from fullconv.pretrained import find_model
 from fullconv.segmenter import Segmenter
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import timm
 
@@ -43,7 +43,7 @@ def known_weights(pattern: str = "") -> list[Weights]:
     rows = [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in torchvision_networks()]
     rows.append(Weights("vgg16", "BSD-3-Clause", True))
     for name in SHORT_LIST if not pattern else timm.list_models(pretrained=False):
-        settings: Any = timm.get_pretrained_cfg(name)
+        settings = timm.get_pretrained_cfg(name)
         if settings is not None and timm.is_model_pretrained(name):
             rows.append(Weights(name, settings.license or "not stated", may_be_sold(settings.license)))
     if pattern and not any(sign in pattern for sign in "*?["):

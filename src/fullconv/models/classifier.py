@@ -126,10 +126,10 @@ def _timm(name: str, weights: str, args: dict[str, Any], built: Start) -> tuple[
         classifier: nn.Module = timm.create_model(name, pretrained=False, **args)
     except Exception as error:  # on values that make no sense together timm raises almost anything
         raise UsageError(f"classifier {name} does not take these encoder_args: {args} ({error})") from error
-    settings: Any = timm.get_pretrained_cfg(name)
+    settings = timm.get_pretrained_cfg(name)
     size = (224, 224)
     if settings is not None:
-        size = tuple(settings.input_size[-2:])
+        size = (settings.input_size[-2], settings.input_size[-1])
         if weights == "imagenet":
             classifier.load_state_dict(download.timm_weights(name))
             built.mean, built.std = tuple(settings.mean), tuple(settings.std)

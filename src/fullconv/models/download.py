@@ -50,8 +50,9 @@ def timm_weights(name: str) -> dict[str, Tensor]:
     """
     if not timm.list_pretrained(name) and not timm.is_model_pretrained(name):
         raise UsageError(f"timm has no pretrained weights for {name}; use --encoder-weights none, or a file")
-    source: Any = timm.get_pretrained_cfg(name)
-    host = constants.ENDPOINT if source.hf_hub_id else source.url
+    source = timm.get_pretrained_cfg(name)
+    assert source is not None  # it has weights
+    host = constants.ENDPOINT if source.hf_hub_id else str(source.url)
     if source.hf_hub_id:
         with contextlib.suppress(*_REFUSALS), _hub_offline():
             return timm.create_model(name, pretrained=True).state_dict()

@@ -14,6 +14,9 @@ from fullconv.geometry import round_up, same_map
 from fullconv.models.arguments import Flag, Numbers, Word, check_arguments, check_network, named
 from fullconv.models.network import ForeignNetwork
 
+CONFIG = "config.json"
+"""What its ``save_pretrained`` writes beside the weights."""
+
 SMP: dict[str, Any] = {
     **named(Numbers, """
         decoder_aspp_dropout decoder_atrous_rates decoder_dropout decoder_fusion_channels

@@ -24,7 +24,7 @@ from fullconv.tiling import TILE
 
 @dataclass
 class Predicted:
-    """What :func:`predict_files` did: the masks written, one line per image that has none, files that are no images."""
+    """What :func:`predict` did: the masks written, one line per image that has none, files that are no images."""
 
     written: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -47,25 +47,54 @@ def predict(
     precision: str = "auto",
     progress: Callable[[Path, str], None] | None = None,
 ) -> Predicted:
-    """Write a mask for every image; for one image in memory, see :meth:`Segmenter.predict`.
+    """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
+
+    For one image in memory, see :meth:`Segmenter.predict`.
 
     Args:
         model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
         images: files, folders of them, or globs.
-        out: the folder for the masks; the rest is as for :func:`predict_files`.
+        out: the folder for the masks.
+        overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
+        overlay_classes: paint these classes alone there, by name.
+        probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
+        tile, overlap: as for :meth:`Segmenter.predict`.
+        crf: refine with a fully connected CRF.
         device, precision: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
+        progress: called after each file with its path and its error, empty if it went well.
 
     Raises:
         UsageError: no images, two of one name, or no such class.
     """
-    paths = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    if not paths:
+    inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    if not inputs:
         raise UsageError("no images given; name files, folders or globs after the model")
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
-    return predict_files(
-        segmenter, paths, out, overlay=overlay, overlay_classes=overlay_classes, probabilities=probabilities,
-        tile=tile, overlap=overlap, crf=crf, progress=progress,
-    )  # fmt: skip
+    if overlay_classes is not None:
+        if not overlay:
+            raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
+        segmenter.classes.ids(overlay_classes)
+    segmenter.check_tiles(tile, overlap)
+    paths, out = find_images(inputs), Path(out)
+    _refuse_to_overwrite(paths, out, [".png"] + [".overlay.png"] * overlay + [".npz"] * probabilities)
+    result = Predicted()
+    others = other_files(inputs)
+    if others:
+        result.notes.append(f"left out, not images: {len(others)} of the files ({first_few(others)})")
+    for path in paths:
+        error = ""
+        try:
+            prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf)
+        except (DataError, NotFiniteError) as problem:
+            error = str(problem)
+            result.failed.append(error)
+        else:
+            if prediction.note and prediction.note not in result.notes:
+                result.notes.append(prediction.note)
+            result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
+        if progress is not None:
+            progress(path, error)
+    return result
 
 
 def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -98,40 +127,12 @@ def other_files(inputs: Iterable[str | os.PathLike[str]]) -> list[str]:
     return sorted(name for name in names if os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES)
 
 
-def predict_files(
-    segmenter: Segmenter,
-    inputs: Iterable[str | os.PathLike[str]],
-    out: str | os.PathLike[str],
-    *,
-    overlay: bool = False,
-    overlay_classes: Sequence[str] | None = None,
-    probabilities: bool = False,
-    tile: int = TILE,
-    overlap: int | None = None,
-    crf: CRF | None = None,
-    progress: Callable[[Path, str], None] | None = None,
-) -> Predicted:
-    """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
-
-    Args:
-        overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
-        overlay_classes: paint these classes alone there, by name.
-        probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
-        tile, overlap: as for :meth:`Segmenter.predict`.
-        crf: refine with a fully connected CRF.
-        progress: called after each file with its path and its error, empty if it went well.
+def _refuse_to_overwrite(paths: Sequence[Path], out: Path, endings: Sequence[str]) -> None:
+    """Two images must not write one file, nor any of them an image.
 
     Raises:
-        UsageError: no images, two of one name, or no such class.
+        UsageError: they would, or ``out`` is a file.
     """
-    if overlay_classes is not None:
-        if not overlay:
-            raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
-        segmenter.classes.ids(overlay_classes)
-    segmenter.check_tiles(tile, overlap)
-    inputs = list(inputs)
-    paths = find_images(inputs)
-    out = Path(out)
     stems: dict[str, Path] = {}
     twice = [f"{stems[path.stem]} and {path}" for path in paths if stems.setdefault(path.stem, path) != path]
     if twice:
@@ -139,31 +140,12 @@ def predict_files(
             f"{len(twice)} pairs of images would write the same file under {out} ({first_few(twice)}); "
             "predict them in separate calls, or rename them"
         )
-    endings = [".png"] + [".overlay.png"] * overlay + [".npz"] * probabilities
     originals = {path.resolve() for path in paths}
     eaten = [str(p) for p in paths for ending in endings if (out / f"{p.stem}{ending}").resolve() in originals]
     if eaten:
         raise UsageError(f"--out {out} would overwrite the image {eaten[0]}; choose another folder for the masks")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; --out is the folder for the masks")
-    result = Predicted()
-    others = other_files(inputs)
-    if others:
-        result.notes.append(f"left out, not images: {len(others)} of the files ({first_few(others)})")
-    for path in paths:
-        error = ""
-        try:
-            prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf)
-        except (DataError, NotFiniteError) as problem:
-            error = str(problem)
-            result.failed.append(error)
-        else:
-            if prediction.note and prediction.note not in result.notes:
-                result.notes.append(prediction.note)
-            result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
-        if progress is not None:
-            progress(path, error)
-    return result
 
 
 def _write(prediction: Prediction, base: Path, overlay: bool, only: Sequence[str] | None) -> Path:
