@@ -7,20 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from fullconv.blending import Scores, blended
 from fullconv.cli.main import run
 from fullconv.errors import UsageError
-from fullconv.geometry import Layer, receptive_field
+from fullconv.geometry import Layer, Window, receptive_field
 from fullconv.models import build_model
 from fullconv.models.context import context
 from fullconv.models.network import SegmentationNetwork
+from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
-from fullconv.tiling import choose_overlap, tile_windows
+from fullconv.tiling import Span, choose_overlap, choose_tiling, tile_windows
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 40), st.data())
@@ -95,6 +97,95 @@ def test_labels_of_tiles_are_those_of_the_whole_image(
     small = model.predict(image, tile=3 * pixels // 2, overlap=0)
     assert (small.labels != whole).mean() > 1e-3
     assert f"sees {pixels} pixels around each" in small.note
+
+
+@torch.inference_mode()
+def scores(model: Segmenter, image: np.ndarray, **how: Any) -> torch.Tensor:
+    """Of every class at every pixel, ``1 c h w``."""
+    result = torch.empty(1, 3, *image.shape[:2])
+    for part in model.parts(torch.from_numpy(image).permute(2, 0, 1)[None], **how):
+        result[:, :, part.rows, part.columns] = upsample(part.logits, part.size, part.window)
+    return result
+
+
+EXACT = [
+    ("fcn8s", "resnet10t", {}, None),
+    ("fcn8s", "mobilenetv2_050", {}, None),
+    ("unet", "resnet10t", {}, None),
+    ("segnet", "vgg16", {}, None),
+    ("fpn", "resnet10t", {}, None),
+    ("dilated", "resnet10t", {}, None),
+    ("hypercolumn", "resnet10t", {"column_channels": 8, "hidden": 8}, None),
+]
+
+
+@pytest.mark.parametrize(("name", "encoder", "args", "encoder_args"), EXACT)
+@pytest.mark.parametrize("turned", [False, True])
+def test_exact_labels_are_those_of_the_whole_image_bit_for_bit(
+    name: str, encoder: str, args: dict[str, Any], encoder_args: dict[str, Any] | None, turned: bool
+) -> None:
+    model = segmenter(name, encoder, args, encoder_args)
+    pixels = model.runner.context.pixels
+    assert pixels is not None
+    size = (4 * pixels + 75, 4 * model.runner.coarsest_stride + 5)  # of narrower images PyTorch adds in another order
+    image = picture(*(size[::-1] if turned else size))
+    tiling = model.tiling(image.shape[:2], 100, exact=True)
+    assert tiling.tile % tiling.step == 0
+    assert tiling.overlap == 2 * pixels
+    assert tiling.blend == 0
+    assert max(size) > tiling.tile, "one tile proves nothing"
+    tiled, whole = (scores(model, image, **how) for how in ({"tile": 100, "exact": True}, {"tile": 10_000}))
+    assert torch.equal(tiled, whole)
+    found = model.predict(image, tile=100, exact=True)
+    assert np.array_equal(found.labels, whole.argmax(1)[0].numpy())
+    assert found.note == ""
+
+
+def test_exact_refuses_an_overlap_that_is_not_and_says_what_cannot_be() -> None:
+    model = segmenter("fcn8s", "resnet10t", SHALLOW)
+    pixels = model.runner.context.pixels
+    with pytest.raises(UsageError, match=f"--exact needs an overlap of {2 * pixels} for this network, found 8"):  # type: ignore[operator]
+        model.predict(picture(30, 900), tile=64, overlap=8, exact=True)
+    model = segmenter("fcn8s", "efficientnet_b0", {"streams": [8, 4]})
+    assert "sees all of an image. Its scores are blended" in model.predict(picture(30, 300), tile=64, exact=True).note
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(8, 40), st.data())
+def test_blended_scores_are_those_of_tiles_that_agree(height: int, width: int, tile: int, data: st.DataObject) -> None:
+    """Tiles that all see the same scores give these, once for each pixel and from the top."""
+    overlap = data.draw(st.integers(1, tile - 1))
+    tiling = choose_tiling((height, width), tile, overlap, 1, lambda: (None, False))
+    same = torch.arange(2.0 * height * width).reshape(1, 2, height, width)
+    down, across = tiling.axes((height, width))
+
+    def tile_of(r: Span, c: Span) -> Scores:
+        logits = same[:, :, r.start : r.stop, c.start : c.stop]
+        return Scores(logits, Window(0, 0, *logits.shape[2:]), r, c)
+
+    rows = ((tile_of(r, c) for c in across) for r in down)
+    found = torch.zeros_like(same)
+    seen = torch.zeros(height, width)
+    for part in blended(rows, (height, width), tiling.blend):
+        found[:, :, part.rows, part.columns] = upsample(part.logits, part.size, part.window)
+        seen[part.rows, part.columns] += 1
+    assert (seen == 1).all()
+    torch.testing.assert_close(found, same)
+
+
+def test_blending_comes_closer_to_the_whole_image_than_a_seam() -> None:
+    model = segmenter("fcn8s", "efficientnet_b0", {"streams": [8, 4]})
+    image = picture(150, 300)
+    whole = model.predict(image, tile=999, probabilities=True).probabilities
+    assert whole is not None
+    errors = []
+    for overlap in (0, 32):
+        tiled = model.predict(image, tile=96, overlap=overlap, probabilities=True).probabilities
+        assert tiled is not None
+        assert np.abs(tiled.sum(0) - 1).max() < 2e-3
+        jump = np.abs(np.diff(tiled.astype(np.float32), axis=2))[:, :, 20:280].max()
+        errors.append((np.abs(tiled.astype(np.float32) - whole).mean(), jump))
+    assert errors[1] < errors[0]
 
 
 def test_the_context_is_the_receptive_field_of_the_layers() -> None:

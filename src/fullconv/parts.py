@@ -1,8 +1,8 @@
-"""The coarse logits of images part by part: whole if they fit into a tile, else tile by tile."""
+"""The coarse logits of a part of some images, and what is made of all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,6 @@ from torch.nn.functional import interpolate
 from fullconv.geometry import Window
 from fullconv.ops import upsample
 from fullconv.runner import Runner
-from fullconv.tiling import choose_overlap, tile_windows
 
 
 class Part(NamedTuple):
@@ -30,23 +29,6 @@ class Part(NamedTuple):
     def probabilities(self) -> Tensor:
         """Float32 ``n classes height width``, on the CPU."""
         return upsample(self.logits.float(), self.size, self.window).softmax(1).cpu()
-
-
-def parts_of(runner: Runner, pixels: Tensor, tile: int, overlap: int | None) -> Iterator[Part]:
-    """Raw images ``n c H W`` in tiles of at most ``tile`` a side; together the parts cover each pixel once.
-
-    Args:
-        overlap: of neighbouring tiles, in pixels; None: so much that no label depends on pixels beyond its tile, but
-            at most half of the tile.
-    """
-    height, width = pixels.shape[-2:]
-    step = runner.coarsest_stride
-    if overlap is None:  # to ask how far the network sees takes a moment
-        overlap = 0 if max(height, width) <= tile else choose_overlap(tile, runner.context.pixels, step)
-    for t in tile_windows(height, width, tile, overlap, step):
-        logits, window = runner.coarse_logits(pixels[:, :, t.top : t.bottom, t.left : t.right])
-        inner = window._replace(top=window.top + t.keep_top - t.top, left=window.left + t.keep_left - t.left)
-        yield Part(logits, inner, slice(t.keep_top, t.keep_bottom), slice(t.keep_left, t.keep_right))
 
 
 def resized_part(runner: Runner, pixels: Tensor, size: tuple[int, int]) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +25,11 @@ from fullconv.models.network import SegmentationNetwork
 from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
 from fullconv.ops import upsample_argmax
-from fullconv.parts import Part, joined_probabilities, parts_of, resized_part
+from fullconv.parts import Part, joined_probabilities, resized_part
 from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
-from fullconv.tiling import TILE, check_tiles, choose_overlap, seam_note
+from fullconv.tiles import Read, parts_of, tiled_parts
+from fullconv.tiling import TILE, Tiling, check_tiles, choose_tiling, seam_note
 
 
 class Segmenter:
@@ -166,6 +168,7 @@ class Segmenter:
         *,
         tile: int = TILE,
         overlap: int | None = None,
+        exact: bool = False,
         probabilities: bool = False,
         crf: CRF | None = None,
     ) -> Prediction:
@@ -178,6 +181,8 @@ class Segmenter:
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
                 tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
+            exact: let the tile grow where half of it is not enough, so that the labels are those of the whole image,
+                bit for bit; of networks that see all of an image they cannot be, and :attr:`Prediction.note` says so.
             probabilities: also give the probability of every class at every pixel.
             crf: refine with a fully connected CRF (:func:`fullconv.crf.dense_crf`); this holds the probabilities
                 of the whole image in memory.
@@ -188,7 +193,9 @@ class Segmenter:
         """
         pixels = read_given(image, self.preprocessing)
         name = str(image) if isinstance(image, (str, Path)) else "the image"
-        return self.predict_pixels(pixels, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf, name=name)
+        return self.predict_pixels(
+            pixels, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, crf=crf, name=name
+        )
 
     @torch.inference_mode()
     def predict_pixels(
@@ -197,6 +204,7 @@ class Segmenter:
         *,
         tile: int = TILE,
         overlap: int | None = None,
+        exact: bool = False,
         probabilities: bool = False,
         crf: CRF | None = None,
         name: str = "the image",
@@ -208,29 +216,61 @@ class Segmenter:
         pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         size = (pixels.shape[0], pixels.shape[1])
-        note = self.seam_note(size, tile, overlap)
+        note = self.seam_note(size, tile, overlap, exact)
         kind = np.uint8 if len(self.classes) <= 256 else np.int32
         labels = np.empty(size, dtype=kind)
         chances = np.empty((len(self.classes), *size), dtype=np.float16) if probabilities else None
         if crf is not None:
             refined = dense_crf(
-                self.probabilities(self._sound(batch, tile, overlap, name), 1, size)[0].numpy(), pixels, crf
+                self.probabilities(self._sound(batch, tile, overlap, exact, name), 1, size)[0].numpy(), pixels, crf
             )
             chances = refined.astype(np.float16) if probabilities else None
             return Prediction(refined.argmax(0).astype(kind), chances, self.classes, pixels, note)
-        for part in self._sound(batch, tile, overlap, name):
+        for part in self._sound(batch, tile, overlap, exact, name):
             place = (part.rows, part.columns)
             labels[place] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
             if chances is not None:
                 chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
         return Prediction(labels, chances, self.classes, pixels, note)
 
-    def _sound(self, pixels: Tensor, tile: int, overlap: int | None, name: str) -> Iterator[Part]:
+    def _sound(self, pixels: Tensor, tile: int, overlap: int | None, exact: bool, name: str) -> Iterator[Part]:
         """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""
-        for part in self.parts(pixels, tile, overlap):
+        for part in self.parts(pixels, tile, overlap, exact):
             if not bool(part.logits.isfinite().all()):
-                raise self.not_finite_error([name], lambda: list(self.parts(pixels, tile, overlap)))
+                raise self.not_finite_error([name], lambda: list(self.parts(pixels, tile, overlap, exact)))
             yield part
+
+    @torch.inference_mode()
+    def labels_by_window(
+        self, size: tuple[int, int], read: Read, tiling: Tiling, *, first_row: int = 0, name: str = "the image"
+    ) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Label an image that is read by window.
+
+        Args:
+            size: ``(height, width)``; ``resize`` has no place here.
+            read: rows and columns -> raw pixels ``1 c h w``; None: they hold nothing, and any label will do.
+            tiling: of :meth:`tiling`.
+            first_row: what ends above it is left out.
+
+        Returns:
+            Rows, columns and labels ``[rows, columns]`` of parts that cover the image once, from its top.
+
+        Raises:
+            NotFiniteError: the network's scores are nan or infinite.
+        """
+        last: list[Tensor] = []
+
+        def remembered(rows: slice, columns: slice) -> Tensor | None:
+            pixels = read(rows, columns)
+            last[:] = last if pixels is None else [pixels]
+            return pixels
+
+        for part in tiled_parts(self.runner, size, remembered, tiling, first_row):
+            if not bool(part.logits.isfinite().all()):
+                where = f"{name}, rows {part.rows.start} to {part.rows.stop}"
+                raise self.not_finite_error([where], functools.partial(self.coarse_logits, last[0]))
+            labels = upsample_argmax(part.logits, part.size, crop=part.window)[0]
+            yield part.rows, part.columns, labels.cpu().numpy()
 
     def not_finite_error(self, images: Sequence[str], forward: Callable[[], object]) -> NotFiniteError:
         """What to raise where logits are not finite: in which images, from which layer on, and what to do.
@@ -246,13 +286,28 @@ class Segmenter:
         """The parts of ``images`` of one size -> the probability of every class at every pixel, on the CPU."""
         return joined_probabilities(parts, (images, len(self.classes), *size))
 
-    def parts(self, pixels: Tensor, tile: int = TILE, overlap: int | None = None) -> Iterator[Part]:
+    def parts(
+        self, pixels: Tensor, tile: int = TILE, overlap: int | None = None, exact: bool = False
+    ) -> Iterator[Part]:
         """Coarse logits of images uint8 ``n c H W``: whole if they fit into a tile, else tile by tile."""
         self.check_tiles(tile, overlap)
         if self.preprocessing.resize is not None:
             yield resized_part(self.runner, pixels, self.preprocessing.resize)
         else:
-            yield from parts_of(self.runner, pixels, tile, overlap)
+            height, width = pixels.shape[-2:]
+            yield from parts_of(self.runner, pixels, self.tiling((height, width), tile, overlap, exact))
+
+    def tiling(
+        self, size: tuple[int, int], tile: int = TILE, overlap: int | None = None, exact: bool = False
+    ) -> Tiling:
+        """How an image of ``(height, width)`` is cut.
+
+        Raises:
+            UsageError: a tile or overlap that cannot be.
+        """
+        self.check_tiles(tile, overlap)
+        step = self.runner.coarsest_stride
+        return choose_tiling(size, tile, overlap, step, lambda: self.runner.context, exact=exact)
 
     def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
         """As :meth:`fullconv.runner.Runner.coarse_logits`: of the images as they are, without ``resize``."""
@@ -272,19 +327,19 @@ class Segmenter:
             return "every image whole, at {} x {}: it never goes in tiles".format(*self.preprocessing.resize)
         return str(self.runner.context)
 
-    def seam_note(self, size: tuple[int, int], tile: int = TILE, overlap: int | None = None) -> str:
+    def seam_note(
+        self, size: tuple[int, int], tile: int = TILE, overlap: int | None = None, exact: bool = False
+    ) -> str:
         """Where labels of an image of ``(height, width)`` may differ from those of it as a whole; empty: nowhere.
 
         Raises:
             UsageError: a tile or overlap that cannot be.
         """
-        self.check_tiles(tile, overlap)
-        step = self.runner.coarsest_stride
-        if max(size) <= tile or self.preprocessing.resize is not None:
+        chosen = self.tiling(size, tile, overlap, exact)
+        if max(size) <= chosen.tile or self.preprocessing.resize is not None:
             return ""
-        pixels, exact = self.runner.context
-        chosen = choose_overlap(tile, pixels, step) if overlap is None else overlap
-        return seam_note(tile, chosen, pixels, exact, step)
+        pixels, local = self.runner.context
+        return seam_note(chosen.tile, chosen.overlap, pixels, local, chosen.step)
 
 
 def from_header(header: Mapping[str, Any], where: str, stored: int | None = None) -> Segmenter:

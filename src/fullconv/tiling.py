@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from fullconv.errors import UsageError
@@ -12,6 +12,41 @@ from fullconv.errors import UsageError
 TILE = 2048
 BLIND_OVERLAP = 256
 """Of networks that see the whole image, for which no overlap is enough."""
+MOST_BLENDED = 128
+"""Pixels across a seam over which scores are blended at most: what is kept of them costs memory."""
+
+
+class Tiling(NamedTuple):
+    """How an image is cut.
+
+    Attributes:
+        tile, overlap: in pixels; an image that fits into a tile is one.
+        step: tiles start at its multiples.
+        blend: where two tiles meet, scores of so many pixels on either side are mixed; 0: each pixel is of one tile.
+    """
+
+    tile: int
+    overlap: int
+    step: int
+    blend: int = 0
+
+    def axes(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
+        """Along the height, and along the width."""
+        height, width = (_spans(length, self.tile, self.overlap, self.step) for length in size)
+        return height, width
+
+
+class Span(NamedTuple):
+    """A tile along one axis: pixels ``start`` to ``stop``, of which ``keep_start`` to ``keep_stop`` are kept."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+    @property
+    def kept(self) -> slice:
+        return slice(self.keep_start, self.keep_stop)
 
 
 class Tile(NamedTuple):
@@ -42,13 +77,13 @@ def tile_windows(height: int, width: int, tile: int, overlap: int, step: int = 1
             yield Tile(top, left, bottom, right, keep_top, keep_left, keep_bottom, keep_right)
 
 
-def _spans(length: int, tile: int, overlap: int, step: int) -> list[tuple[int, int, int, int]]:
+def _spans(length: int, tile: int, overlap: int, step: int) -> list[Span]:
     if length <= tile:
-        return [(0, length, 0, length)]
+        return [Span(0, length, 0, length)]
     advance = (tile - overlap) // step * step
     starts = [advance * index for index in range(-(-(length - tile) // advance) + 1)]
     cuts = [0, *((a + tile + b) // 2 for a, b in itertools.pairwise(starts)), length]
-    return [(start, min(start + tile, length), cuts[i], cuts[i + 1]) for i, start in enumerate(starts)]
+    return [Span(start, min(start + tile, length), cuts[i], cuts[i + 1]) for i, start in enumerate(starts)]
 
 
 def check_tiles(tile: Any, overlap: Any, step: int) -> None:
@@ -87,14 +122,52 @@ def choose_overlap(tile: int, context: int | None, step: int) -> int:
     return min(wanted, tile // 2, tile - step)
 
 
+def choose_tiling(
+    size: tuple[int, int],
+    tile: int,
+    overlap: int | None,
+    step: int,
+    context: Callable[[], tuple[int | None, bool]],
+    *,
+    exact: bool = False,
+) -> Tiling:
+    """How an image of ``(height, width)`` is cut.
+
+    Args:
+        overlap: None: the safe one, but at most half of the tile.
+        step: the network's coarsest stride.
+        context: how far it sees, and whether tiles that show so much have the whole image's scores; asked where needed.
+        exact: let the tile grow rather than the overlap be cut, and end on the network's grid. It cannot help a
+            network that sees all of an image: there, exact or not, scores are blended over the overlap.
+
+    Raises:
+        UsageError: an overlap that is not safe, where labels are to be exact.
+    """  # fmt: skip
+    if max(size) <= tile:
+        return Tiling(tile, 0, step)
+    pixels, local = context()
+    if pixels is None or not local:
+        chosen = choose_overlap(tile, pixels, step) if overlap is None else overlap
+        return Tiling(tile, chosen, step, min(chosen, (tile - chosen) // step * step, MOST_BLENDED) // 2)
+    if not exact:
+        return Tiling(tile, choose_overlap(tile, pixels, step) if overlap is None else overlap, step)
+    tile = max(tile // step * step, -(-4 * pixels // step) * step, 2 * step)
+    if overlap is not None and overlap < 2 * pixels:
+        raise UsageError(
+            f"--exact needs an overlap of {2 * pixels} for this network, found {overlap}; leave --overlap to it"
+        )
+    return Tiling(tile, max(2 * pixels, overlap or 0), step)
+
+
 def seam_note(tile: int, overlap: int, context: int | None, exact: bool, step: int) -> str:
     """What to know of labels near the seams of tiles; empty where they are those of the whole image."""
     said = f"tiles of {tile} overlap by {overlap}; labels near their seams may differ from those of the whole image: "
+    blended = "Its scores are blended there; a tile larger than the image avoids it"
     if context is None:
-        return said + "this network sees all of an image. A tile larger than the image avoids it"
+        return f"{said}this network sees all of an image. {blended}"
     safe = safe_overlap(tile, context, step)
     if overlap >= safe:
-        return "" if exact else said + "its size matters to this network. A tile larger than the image avoids it"
+        return "" if exact else f"{said}its size matters to this network. {blended}"
     said += f"this network sees {context} pixels around each. "
     if safe <= tile // 2:
         return said + f"An overlap of {safe}, the default, avoids it"

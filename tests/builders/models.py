@@ -13,9 +13,11 @@ from fullconv.spec import ClassSet, Preprocessing
 CLASSES = ClassSet(("ground", "disc", "ring"), ((1, 2, 3), (200, 0, 0), (0, 0, 200)))
 
 
-def make(channels: int = 3, resize: tuple[int, int] | None = None, name: str = "fcn8s") -> Segmenter:
+def make(
+    channels: int = 3, resize: tuple[int, int] | None = None, name: str = "fcn8s", encoder: str = "resnet18"
+) -> Segmenter:
     torch.manual_seed(0)
-    built = build_model(name, 3, "resnet18", in_channels=channels)
+    built = build_model(name, 3, encoder, in_channels=channels)
     score = built.network.score
     assert isinstance(score, nn.ModuleDict)
     for name, weight in score.named_parameters():

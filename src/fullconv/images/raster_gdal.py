@@ -17,6 +17,7 @@ from fullconv.images.raster_place import Georeference, geo_tags
 
 try:
     import rasterio
+    from rasterio._err import CPLE_BaseError
     from rasterio.enums import ColorInterp, MaskFlags
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
     from rasterio.io import DatasetReader, MemoryFile
@@ -56,11 +57,11 @@ class GdalReader:
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._file = DatasetReader(str(path), driver=list(DRIVERS), sharing=False, **options)
                 self.info = self._info()
-        except (RasterioError, OSError, ValueError) as error:
+                flags = [flag for band in self._file.mask_flag_enums for flag in band]
+                self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+        except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
             raise _damaged(self._where, error) from error
-        flags = [flag for band in self._file.mask_flag_enums for flag in band]
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-        self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
 
     @property
     def by_window(self) -> bool:
@@ -82,7 +83,7 @@ class GdalReader:
             with rasterio.Env(GDAL_CACHEMAX=CACHE):
                 array = np.moveaxis(self._file.read(window=window), 0, 2)
                 valid = self._file.dataset_mask(window=window) > 0 if self._masked else None
-        except (RasterioError, OSError, ValueError) as error:
+        except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
             raise _damaged(f"{self._where}, rows {rows.start} to {rows.stop}", error) from error
         return Block(np.iinfo(array.dtype).max - array if self._inverted else array, valid)
 

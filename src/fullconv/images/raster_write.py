@@ -47,6 +47,7 @@ class LabelWriter:
 
     Attributes:
         rows: how many are written.
+        empty: no pixel of them is of a class.
 
     Raises:
         FullconvError: too little space on the disk, or no place to write.
@@ -66,18 +67,19 @@ class LabelWriter:
             raise UsageError(f"{path}: another process writes it; wait for it, or choose another --out") from None
         except OSError as error:
             raise FullconvError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-        self.rows, self._rest = 0, np.empty((0, size[1]), self.dtype)
+        self.rows, self.empty, self._rest = 0, True, np.empty((0, size[1]), self.dtype)
         self._tiles: list[Span] = []
         try:
             self._resume(head)
         except BaseException:
-            self._lock.release()
+            self._unlock()
             raise
 
     def append(self, rows: np.ndarray) -> None:
         """Write the next rows, ids ``[n, width]``; from then on they outlive a kill."""
         rest = np.concatenate((self._rest, rows.astype(self.dtype)))
         self.rows += len(rows)
+        self.empty &= bool((rows == self.classes.ignore_index).all())
         last = self.rows == self.size[0]
         full = len(rest) if last else len(rest) // TILE * TILE
         before = len(self._tiles)
@@ -87,8 +89,8 @@ class LabelWriter:
             kept = self._store(self._rest)
             self._data.flush()
             os.fsync(self._data.fileno())
-            line = json.dumps({"rows": self.rows, "tiles": self._tiles[before:], "rest": [len(self._rest), *kept]})
-            self._journal.write(line + "\n")
+            band = {"rows": self.rows, "tiles": self._tiles[before:], "rest": [len(self._rest), *kept]}
+            self._journal.write(json.dumps({**band, "empty": self.empty}) + "\n")
             self._journal.flush()
             os.fsync(self._journal.fileno())
         except OSError as error:
@@ -125,13 +127,17 @@ class LabelWriter:
         self.close()
         for path in (self._data_path, self._journal_path):
             path.unlink(missing_ok=True)
-        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the files; what is written stays, for the next run."""
         self._data.close()
         self._journal.close()
-        self._lock.release()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock.is_locked:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     def _resume(self, head: str) -> None:
         """Take up what an earlier run of the same job left, or begin."""
@@ -147,6 +153,7 @@ class LabelWriter:
                         break
                     lines.append(line)
                     self.rows, end, rest = int(band["rows"]), offset + length, (count, offset, length)
+                    self.empty = bool(band["empty"])
                     self._tiles += [(int(at), int(size)) for at, size in band["tiles"]]
         self._refuse_full(end)
         self._data = self._data_path.open("r+b" if end else "w+b")

@@ -16,7 +16,9 @@ from fullconv.files import replacing
 from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
 from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.images.raster import RasterReader
 from fullconv.label_map import Prediction
+from fullconv.prediction.raster import LARGE, Done, How, predict_raster, raster_of
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
@@ -42,14 +44,20 @@ def predict(
     probabilities: bool = False,
     tile: int = TILE,
     overlap: int | None = None,
+    exact: bool = False,
+    level: int = 0,
+    overviews: bool = False,
     crf: CRF | None = None,
     device: str = "auto",
     precision: str = "auto",
     progress: Callable[[Path, str], None] | None = None,
+    done: Done | None = None,
 ) -> Predicted:
     """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
 
-    For one image in memory, see :meth:`Segmenter.predict`.
+    Of rasters (:func:`fullconv.prediction.raster.raster_of`: large, georeferenced, with a value for no data, or read at
+    a ``level``) it is ``<stem>.tif``, tiled and compressed, and no more than a row of tiles is in memory at once. For
+    one image in memory, see :meth:`Segmenter.predict`.
 
     Args:
         model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
@@ -58,10 +66,13 @@ def predict(
         overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
         overlay_classes: paint these classes alone there, by name.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
-        tile, overlap: as for :meth:`Segmenter.predict`.
+        tile, overlap, exact: as for :meth:`Segmenter.predict`.
+        level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
+        overviews: also write smaller copies into the TIFF files.
         crf: refine with a fully connected CRF.
         device, precision: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         progress: called after each file with its path and its error, empty if it went well.
+        done: called while a raster is labelled, with its path, how many pixels are labelled, and of how many.
 
     Raises:
         UsageError: no images, two of one name, or no such class.
@@ -75,6 +86,8 @@ def predict(
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         segmenter.classes.ids(overlay_classes)
     segmenter.check_tiles(tile, overlap)
+    whole = "overlay" if overlay else "probabilities" if probabilities else "crf" if crf is not None else ""
+    how = How(tile, overlap, exact, level, overviews)
     paths, out = find_images(inputs), Path(out)
     _refuse_to_overwrite(paths, out, [".png"] + [".overlay.png"] * overlay + [".npz"] * probabilities)
     result = Predicted()
@@ -84,14 +97,20 @@ def predict(
     for path in paths:
         error = ""
         try:
-            prediction = segmenter.predict(path, tile=tile, overlap=overlap, probabilities=probabilities, crf=crf)
+            raster = _open_raster(path, level, whole, result)
+            if raster is not None:
+                notes = predict_raster(segmenter, raster, path, out / f"{path.stem}.tif", how, done)
+                result.written.append(out / f"{path.stem}.tif")
+            else:
+                prediction = segmenter.predict(
+                    path, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, crf=crf
+                )
+                notes = [prediction.note] if prediction.note else []
+                result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
+            result.notes += [note for note in notes if note not in result.notes]
         except (DataError, NotFiniteError) as problem:
             error = str(problem)
             result.failed.append(error)
-        else:
-            if prediction.note and prediction.note not in result.notes:
-                result.notes.append(prediction.note)
-            result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
         if progress is not None:
             progress(path, error)
     return result
@@ -146,6 +165,27 @@ def _refuse_to_overwrite(paths: Sequence[Path], out: Path, endings: Sequence[str
         raise UsageError(f"--out {out} would overwrite the image {eaten[0]}; choose another folder for the masks")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; --out is the folder for the masks")
+
+
+def _open_raster(path: Path, level: int, whole: str, result: Predicted) -> RasterReader | None:
+    """The image as a raster, if it is one, and no option ``whole`` needs all of it in memory.
+
+    Raises:
+        DataError: it is too large for that option, or damaged.
+    """
+    raster = raster_of(path, level)
+    if raster is None or not whole:
+        return raster
+    raster.close()
+    height, width = raster.info.size
+    if height * width > LARGE:
+        raise DataError(
+            f"{path}: {width}x{height} pixels, of which --{whole} would hold all in memory; leave it out, or cut the "
+            "raster into images"
+        )
+    note = f"with --{whole} labels are PNG files, without georeference; where an image holds nothing they are a guess"
+    result.notes += [note] if note not in result.notes else []
+    return None
 
 
 def _write(prediction: Prediction, base: Path, overlay: bool, only: Sequence[str] | None) -> Path:

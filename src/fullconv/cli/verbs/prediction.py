@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fullconv.cli.verbs.shared import app, complain
+from fullconv.cli.verbs.shared import app, complain, pixels_bar
 from fullconv.errors import DataError, UsageError
 
 
@@ -23,12 +23,18 @@ def predict(
     probabilities: bool = False,
     tile: int = 2048,
     overlap: int | None = None,
+    exact: bool = False,
+    level: int = 0,
+    overviews: bool = False,
     crf: bool = False,
     crf_with: str = "",
     device: str = "auto",
     precision: str = "auto",
 ) -> int:
-    """Write a mask STEM.png under --out for every image.
+    """Write a mask STEM.png under --out for every image; STEM.tif for a raster: large, georeferenced, with nodata.
+
+    Rasters (GeoTIFF, JPEG 2000, VRT, OME, slides) are read, labelled and written by window. Where a run is killed, the
+    same command goes on with the rows that are missing.
 
     Parameters
     ----------
@@ -49,6 +55,13 @@ def predict(
     overlap
         Overlap of neighbouring tiles in pixels; by default so much that labels are those of the whole image, but at
         most half a tile. Where that is not enough it is said; fullconv info MODEL shows how far the network sees.
+    exact
+        Let the tile grow where half of it is not enough: labels are those of the whole image, bit for bit. Networks
+        that see all of an image cannot; it is said, and their scores are blended over the overlap, as always.
+    level
+        Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
+    overviews
+        Also write smaller copies into the TIFF files.
     crf
         Refine the masks with a fully connected CRF: edges follow the image, specks vanish. Holds the probabilities
         of the whole image, whatever --tile.
@@ -61,20 +74,25 @@ def predict(
     """
     import fullconv
 
-    result = fullconv.predict(
-        model,
-        images,
-        out,
-        overlay=overlay,
-        overlay_classes=[name.strip() for name in overlay_classes.split(",")] if overlay_classes else None,
-        probabilities=probabilities,
-        tile=tile,
-        overlap=overlap,
-        crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
-        device=device,
-        precision=precision,
-        progress=lambda path, error: complain(error) if error else None,
-    )
+    with pixels_bar() as done:
+        result = fullconv.predict(
+            model,
+            images,
+            out,
+            overlay=overlay,
+            overlay_classes=[name.strip() for name in overlay_classes.split(",")] if overlay_classes else None,
+            probabilities=probabilities,
+            tile=tile,
+            overlap=overlap,
+            exact=exact,
+            level=level,
+            overviews=overviews,
+            crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
+            device=device,
+            precision=precision,
+            progress=lambda path, error: complain(error) if error else None,
+            done=done,
+        )
     print(f"{len(result.written)} masks in {out}")
     for note in result.notes:
         print(f"  {note}")

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, Parameter
@@ -43,3 +44,25 @@ def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def pixels_bar() -> Iterator[Callable[[Path, int, int], None] | None]:
+    """What moves a bar to (file, pixels done, all of its pixels), on a terminal; else None."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, emoji=False)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"))
+    tasks: dict[Path, TaskID] = {}
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+
+        def done(path: Path, some: int, every: int) -> None:
+            if path not in tasks:  # what an earlier run labelled says nothing of the speed of this one
+                tasks[path] = bar.add_task(path.name, total=every, completed=some)
+            bar.update(tasks[path], completed=some, visible=some < every)
+
+        yield done

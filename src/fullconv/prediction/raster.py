@@ -1,0 +1,263 @@
+"""Rasters larger than memory: windows are read, labelled and written as they come."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fullconv.errors import DataError, UsageError
+from fullconv.images.files import image_size
+from fullconv.images.raster import RasterReader, refuse_other_bands, window_pixels
+from fullconv.images.raster_open import BY_ROWS, RASTER_SUFFIXES, open_raster
+from fullconv.images.raster_write import LabelWriter
+from fullconv.images.tiff import is_tiff
+from fullconv.images.values import Pixels
+from fullconv.runner import TorchRunner
+from fullconv.segmenter import Segmenter
+from fullconv.spec import Values
+from fullconv.tiles import tile_order
+from fullconv.tiling import TILE, Tiling
+
+LARGE = 1 << 26
+"""Pixels, 8192 x 8192: a larger image is always read by window and its labels written as TIFF."""
+Done = Callable[[Path, int, int], None]
+"""Told of an image, how many of its pixels are labelled, and of how many."""
+
+
+class How(NamedTuple):
+    """How rasters are labelled: as for :meth:`Segmenter.predict`, and what of a pyramid is read and written.
+
+    Attributes:
+        level: of a pyramid; 0 is the full size.
+        overviews: also write smaller copies of the labels.
+    """
+
+    tile: int = TILE
+    overlap: int | None = None
+    exact: bool = False
+    level: int = 0
+    overviews: bool = False
+
+
+def raster_of(path: Path, level: int = 0) -> RasterReader | None:
+    """Open an image as a raster where its labels are to be one: it is large, lies on the earth, says which value holds
+    nothing, or is asked for by ``level``. None for all others: they are read whole.
+
+    Raises:
+        DataError: a raster that cannot be read.
+        UsageError: no such level.
+    """
+    suffix = path.suffix.lower()
+    if suffix in RASTER_SUFFIXES:
+        reader = open_raster(path, level)
+        if reader is None:
+            raise DataError(f"{path}: its samples are stored in a way that is not read; save it as a tiled GeoTIFF")
+        return reader
+    large = suffix in BY_ROWS and np.prod(image_size(path, most=1 << 62), dtype=float) > LARGE
+    if not level and not large and not is_tiff(path):
+        return None
+    reader = open_raster(path, level)
+    if reader is None:
+        return None
+    info = reader.info
+    if level or info.place.tags or info.nodata is not None or info.size[0] * info.size[1] > LARGE:
+        return reader
+    reader.close()
+    return None
+
+
+def predict_raster(
+    segmenter: Segmenter, reader: RasterReader, path: Path, out: Path, how: How, done: Done | None = None
+) -> list[str]:
+    """Write the labels of a raster as a tiled TIFF file with its georeference; where it holds nothing, the ignore id.
+
+    What a killed run had finished is kept beside ``out`` and not labelled again.
+
+    Args:
+        reader: the open raster; it is closed.
+        path: the file behind it.
+        out: the TIFF file to write.
+
+    Returns:
+        What to know of the labels.
+
+    Raises:
+        DataError: the raster does not fit the model, is damaged, or holds nothing at all.
+        UsageError: a tile or overlap that cannot be, ``out`` is the raster itself, or another process writes it.
+        FullconvError: no space, or no place to write; scores that are not finite.
+    """
+    info, preprocessing = reader.info, segmenter.preprocessing
+    try:
+        if out.resolve() == path.resolve():
+            raise UsageError(
+                f"--out {out.parent} would overwrite the image {path}; choose another folder for the masks"
+            )
+        if preprocessing.resize is not None:
+            raise DataError(
+                "{}: the model brings every image to {}x{}, which is not done by window; cut the raster into images, "
+                "or train a model without resize".format(path, *preprocessing.resize)
+            )
+        values = preprocessing.values or Values(fill=preprocessing.fill)
+        refuse_other_bands(info, preprocessing.channels, values)
+        tiling = segmenter.tiling(info.size, how.tile, how.overlap, how.exact)
+        notes = [segmenter.seam_note(info.size, how.tile, how.overlap, how.exact)]
+        if info.place.placed and not info.place.projected:
+            notes.append(f"{path}: states no projection (CRS); its labels lie where it does, without one")
+        writer = LabelWriter(out, info.size, segmenter.classes, _job(segmenter, path, tiling, how))
+        try:
+            _label(segmenter, reader, tiling, values, writer, done and functools.partial(done, path))
+            if writer.empty:
+                nodata = "" if info.nodata is None else f" {info.nodata:g}"
+                raise DataError(f"{path}: every pixel is nodata{nodata}, so there are no labels; check that value")
+            writer.finish(info.place, overviews=how.overviews)
+        except DataError:
+            writer.discard()
+            raise
+        finally:
+            writer.close()
+    finally:
+        reader.close()
+    return [note for note in notes if note]
+
+
+def _label(
+    segmenter: Segmenter,
+    reader: RasterReader,
+    tiling: Tiling,
+    values: Values,
+    writer: LabelWriter,
+    done: Callable[[int, int], None] | None,
+) -> None:
+    """Label what ``writer`` has not yet, a row of tiles at a time; the next tile is read while one is computed."""
+    size, channels, ignore = reader.info.size, segmenter.preprocessing.channels, segmenter.classes.ignore_index
+    rows = _Rows(writer.rows, size[1], writer.dtype, ignore)
+
+    def pixels_of(down: slice, across: slice) -> Pixels:
+        return window_pixels(reader, down, across, channels, values)
+
+    with _Ahead(pixels_of, tile_order(size, tiling, writer.rows)) as ahead:
+
+        def read(down: slice, across: slice) -> Tensor | None:
+            image, blank = ahead.read(down, across)
+            if blank is not None:
+                rows.leave_out(down, across, blank)
+                if not tiling.blend and blank.all():
+                    return None
+            return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
+
+        name = reader.info.where
+        parts = segmenter.labels_by_window(size, read, tiling, first_row=writer.rows, name=name)
+        for down, across, labels in parts:
+            rows.put(down, across, labels)
+            complete = rows.complete()
+            if complete is not None:
+                writer.append(complete)
+            if done is not None:
+                done(rows.pixels, size[0] * size[1])
+
+
+class _Ahead:
+    """Reads the window after the one that is asked for in a thread of its own.
+
+    Args:
+        read: reads a window.
+        order: the windows in which they will be asked for.
+    """
+
+    def __init__(self, read: Callable[[slice, slice], Pixels], order: Iterator[tuple[slice, slice]]) -> None:
+        self._read, self._order = read, order
+        self._thread = ThreadPoolExecutor(1)
+        self._next: Future[Pixels] | None = None
+
+    def __enter__(self) -> _Ahead:
+        self._begin()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def read(self, rows: slice, columns: slice) -> Pixels:
+        """The window that ``order`` named next."""
+        assert self._next is not None
+        pixels = self._next.result()
+        assert pixels.image.shape[:2] == (rows.stop - rows.start, columns.stop - columns.start)
+        self._begin()
+        return pixels
+
+    def _begin(self) -> None:
+        window = next(self._order, None)
+        self._next = None if window is None else self._thread.submit(self._read, *window)
+
+
+class _Rows:
+    """Labels of whole rows below ``top``, gathered from parts that come in any order."""
+
+    def __init__(self, top: int, width: int, dtype: np.dtype, ignore: int) -> None:
+        self._top, self._bottom, self._filled = top, top, 0
+        self._ignore = ignore
+        self._labels = np.empty((0, width), dtype)
+        self._blank = np.empty((0, width), bool)
+
+    @property
+    def pixels(self) -> int:
+        """How many have labels, those of earlier rows included."""
+        return self._top * self._labels.shape[1] + self._filled
+
+    def put(self, rows: slice, columns: slice, labels: np.ndarray) -> None:
+        """Labels of pixels that have none yet."""
+        self._reach(rows.stop)
+        self._labels[rows.start - self._top : rows.stop - self._top, columns] = labels
+        self._filled += labels.size
+        self._bottom = max(self._bottom, rows.stop)
+
+    def leave_out(self, rows: slice, columns: slice, blank: np.ndarray) -> None:
+        """Pixels that hold nothing: they get the ignore id, whatever label comes."""
+        self._reach(rows.stop)
+        start = max(rows.start, self._top)
+        self._blank[start - self._top : rows.stop - self._top, columns] = blank[start - rows.start :]
+
+    def complete(self) -> np.ndarray | None:
+        """The rows that have come, if these are whole; they are let go."""
+        count = self._bottom - self._top
+        if not count or self._filled < count * self._labels.shape[1]:
+            return None
+        done = np.where(self._blank[:count], self._labels.dtype.type(self._ignore), self._labels[:count])
+        self._labels, self._blank = self._labels[count:].copy(), self._blank[count:].copy()
+        self._top, self._filled = self._bottom, 0
+        return done
+
+    def _reach(self, bottom: int) -> None:
+        more = bottom - self._top - len(self._labels)
+        if more > 0:
+            width = self._labels.shape[1]
+            self._labels = np.concatenate((self._labels, np.zeros((more, width), self._labels.dtype)))
+            self._blank = np.concatenate((self._blank, np.zeros((more, width), bool)))
+
+
+def _job(segmenter: Segmenter, path: Path, tiling: Tiling, how: How) -> dict[str, object]:
+    """All that labels depend on: a partial file of anything else is not continued."""
+    file = path.stat()
+    return {
+        "raster": [str(path.resolve()), file.st_size, file.st_mtime_ns, how.level],
+        "model": _digest(segmenter),
+        "tiling": list(tiling),
+        "runner": str(segmenter.runner),
+    }
+
+
+def _digest(segmenter: Segmenter) -> str:
+    digest = hashlib.sha256(json.dumps(segmenter.header(), sort_keys=True, default=str).encode())
+    if isinstance(segmenter.runner, TorchRunner):
+        for name, value in segmenter.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
