@@ -385,7 +385,7 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
         ({"accelerator": "abacus"}, UsageError, "accelerator: .*'cpu', 'gpu'.*found 'abacus'"),
         ({"devices": "two"}, UsageError, "expected auto, a number of devices"),
         ({"devices": 0}, UsageError, "expected at least 1"),
-        ({"accelerator": "cpu", "devices": "0,1"}, UsageError, "0,1 devices of cpu: not available here"),
+        ({"accelerator": "cpu", "devices": "0,1"}, UsageError, "0,1 devices of cpu: not available on this machine"),
         ({"init_from": "nowhere.safetensors"}, UsageError, "no such model"),
         ({"encoder_weights": "nowhere.pth"}, UsageError, "no such weights file"),
         ({"model": "fcn9s"}, UsageError, "no model is called"),
