@@ -47,6 +47,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self._known = set[Problem]()
 
     def report(self, kind: OpeningKind, text: str, fix: str, files: Sequence[Path] = ()) -> None:
         """Take up a problem, once.
@@ -55,7 +56,8 @@ class Problems:
             DataError: of :class:`Strict`: ``text; fix``.
         """
         problem = Problem(kind, text, fix, tuple(files))
-        if problem not in self.found:
+        if problem not in self._known:
+            self._known.add(problem)
             self.found.append(problem)
 
     def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:

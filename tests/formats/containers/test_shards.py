@@ -167,6 +167,7 @@ def test_a_shard_that_went_away_is_named(served: str, written: Path) -> None:
     [
         (lambda index: index["shards"][0].update(file="../train-000000.tar"), "outside its folder"),
         (lambda index: index["shards"][0].update(file="/train-000000.tar"), "outside its folder"),
+        (lambda index: index["shards"][0].update(file="C:\\train-000000.tar"), "outside its folder"),
         (lambda index: index["shards"][0].update(bytes=17), "bytes, but index.json says 17"),
         (lambda index: index["shards"][0].update(file="none.tar"), "no such shard"),
         (lambda index: index.update(format=2), "of format 2"),

@@ -93,7 +93,8 @@ def listed(
 ) -> list[Item]:  # fmt: skip
     """Items of a list, as far as its files are there; ``labels`` reads the files of ``masks``."""
     inside = [pair for pair in names if not any(map(leads_outside, pair))]
-    report_outside(images.parent, [pair[0] for pair in names if pair not in inside], problems)
+    if len(inside) < len(names):
+        report_outside(images.parent, [pair[0] for pair in names if any(map(leads_outside, pair))], problems)
     pairs = [(spot(images / image) or images / image, spot(masks / mask) or masks / mask) for image, mask in inside]
     lost = set[Path]()
     for place, folder in enumerate((images, masks)):

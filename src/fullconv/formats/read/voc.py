@@ -163,7 +163,8 @@ def _with_sbd(
     wanted = _stems(listing, images, problems) if listing else sorted(found | set(by_name))
     wanted = [name for name in wanted if name not in val]
     bare = [name for name in wanted if not (images / f"{name}.jpg").is_file()]
-    without = [name for name in wanted if name not in bare and name not in found and name not in by_name]
+    left_out = set(bare)
+    without = [name for name in wanted if name not in left_out and name not in found and name not in by_name]
     if listing:
         for missing, what, folder in ((bare, "image", images), (without, "mask", masks)):
             if missing:
@@ -173,7 +174,7 @@ def _with_sbd(
     reasons.append(f"SegmentationClassAug: SBD's masks join training ({source}), less VOC's val")
     if bare and not listing:
         reasons.append(f"{len(bare)} masks of SegmentationClassAug have no image in JPEGImages and are left out")
-    left_out = {*bare, *without}
+    left_out.update(without)
     return [
         Item(name, FileImage(images / f"{name}.jpg"), FileMask(masks / f"{name}.png"))
         if name in found
