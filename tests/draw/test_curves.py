@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from math import nan
+
+import numpy as np
+
 from fullconv import draw
 from fullconv.training.config import TrainConfig
 
@@ -8,7 +12,7 @@ def test_curves_are_drawn() -> None:
     names = ("train_loss", "val_loss", "mean_iou", "pixel_accuracy", "mean_accuracy")
     history = [{"epoch": e, **dict.fromkeys(names, 0.1 * e)} for e in (1, 2, 3)]
     picture = draw.curves(history)
-    assert picture.shape == (400, 1100, 3)
+    assert picture.shape == (650, 1200, 3)
     assert (picture < 100).any()
 
 
@@ -24,12 +28,36 @@ def test_curves_name_the_loss_and_share_an_axis_only_with_the_same_one() -> None
         said = TrainConfig(**options).loss_in_words
         assert said == words
         axes = draw.curves_figure(rows, said).axes
-        of_train, of_val = axes[1], axes[-1]
+        of_train, of_val = axes[0], axes[0 if words == "cross-entropy" else 1]
         labels = {line.get_label(): list(line.get_ydata()) for line in (*of_train.get_lines(), *of_val.get_lines())}
         assert labels == {f"train: {words}": [30_000, 15_000], "val: cross-entropy per pixel": [1.0, 0.5]}
-        assert len(axes) == (2 if words == "cross-entropy" else 3)
+        assert len(axes) == (3 if words == "cross-entropy" else 4)
         legends = {text.get_text() for one in (of_train, of_val) for text in one.get_legend().get_texts()}
         assert legends == set(labels)
-        shown = {line.get_label() for line in axes[0].get_lines()}
+        shown = {line.get_label() for line in axes[-2].get_lines()}
         assert {"val mean IoU", "train mean IoU", "train pixel accuracy"} <= shown
     assert draw.curves(rows, "dice").shape[2] == 3
+
+
+def test_ticks_are_whole_epochs_however_few() -> None:
+    for count in (1, 2, 3, 50):
+        rows = [{"epoch": e, "train_loss": 1.0, "iou/a": 0.5, "rate": 0.1} for e in range(1, count + 1)]
+        for axes in draw.curves_figure(rows, "cross-entropy").axes:
+            low, high = axes.get_xlim()
+            ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+            assert ticks
+            assert all(float(tick).is_integer() for tick in ticks)
+
+
+def test_iou_of_each_class_and_the_rate_by_epoch() -> None:
+    rows = [{"epoch": e, "iou/road": 0.1 * e, "iou/a class of a very long name": nan, "rate": 0.5 / e} for e in (1, 2)]
+    *_, rate, by_class = draw.curves_figure(rows, "cross-entropy").axes
+    assert list(rate.get_lines()[0].get_ydata()) == [0.5, 0.25]
+    table = by_class.get_images()[0].get_array()
+    assert table[0].tolist() == [0.1, 0.2]
+    assert table.mask[1].all() or np.isnan(np.asarray(table)[1]).all()
+    assert [text.get_text() for text in by_class.get_yticklabels()] == ["road", "a class of a very l…"]
+    assert [text.get_text() for text in by_class.child_axes[0].get_yticklabels()] == ["0.20", "-"]
+    many = [{"epoch": 1, **{f"iou/{i}": 0.5 for i in range(150)}}]
+    assert len(draw.curves_figure(many, "cross-entropy").axes[-1].get_yticks()) == 50
+    assert draw.curves(many).shape[0] < 2000

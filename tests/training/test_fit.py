@@ -46,6 +46,7 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
     assert set(rows[0]) == {
         "epoch", "train_loss", "train_pixel_accuracy", "train_mean_accuracy", "train_mean_iou",
         "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
+        *(f"iou/{name}" for name in run.segmenter().classes.names),
     }  # fmt: skip
     assert yaml.safe_load(run.config.read_text())["encoder"] == "resnet10t"
     environment = json.loads((run.path / "environment.json").read_text())

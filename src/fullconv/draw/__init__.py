@@ -1,11 +1,12 @@
 """Arrays -> pictures."""
 
-from fullconv.draw.curves import VAL_LOSS, curves, curves_figure
+from fullconv.draw.curves import IOU, VAL_LOSS, curves, curves_figure
 from fullconv.draw.heat import heat_maps, heat_overlay
 from fullconv.draw.overlays import Picture, as_rgb, colorize, overlay, overlay_strips
 from fullconv.draw.sheets import Row, contact_sheet
 
 __all__ = [
+    "IOU",
     "VAL_LOSS",
     "Picture",
     "Row",

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fullconv.draw.overlays import Picture
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 VAL_LOSS = "cross-entropy"
 """What validation measures, whatever the network is trained with."""
 
 
+SCORES = {"mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "mean accuracy"}
+IOU = "iou/"
+"""What the log's columns of single classes' IoU begin with; the class's name follows."""
+MOST_NAMES = 60
+"""So many classes are named beside their IoU at most; of more, every second, third, ..."""
+
+
 def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS) -> Picture:
-    """Losses and scores by epoch, side by side.
+    """Losses, scores, the IoU of each class and the learning rate by epoch.
 
     Args:
         history: rows of the training log.
@@ -36,33 +44,59 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Fi
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    grid = figure.add_gridspec(2, 2)
+    classes = [name.removeprefix(IOU) for name in history[-1] if name.startswith(IOU)]
+    below = max(2.5, 0.9 + 0.2 * min(len(classes), MOST_NAMES))
+    figure = Figure(figsize=(12, 4 + below), layout="constrained")
+    grid = figure.add_gridspec(3, 2, height_ratios=(2, 2, below))
     same = train_loss == VAL_LOSS
-    right = figure.add_subplot(grid[:, 1])
-    first = figure.add_subplot(grid[:, 0] if same else grid[0, 0])
+    first = figure.add_subplot(grid[:2, 0] if same else grid[0, 0])
     second = first if same else figure.add_subplot(grid[1, 0], sharex=first)
-    epochs = [row["epoch"] for row in history]
-    marker = "o" if len(epochs) < 30 else None
-
-    def plot(axes: Any, name: str, label: str, colour: str, style: str = "-") -> None:
-        values = [row.get(name, math.nan) for row in history]
-        axes.plot(epochs, values, style, label=label, color=colour, marker=marker, markersize=3)
-
-    plot(first, "train_loss", f"train: {train_loss}", "C0")
-    plot(second, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
+    scores, rate = figure.add_subplot(grid[:2, 1]), figure.add_subplot(grid[2, 1])
+    _plot(first, history, "train_loss", f"train: {train_loss}", "C0")
+    _plot(second, history, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
     first.set_title("loss" if same else "loss: two quantities, each on its own axis")
-    first.legend()
-    second.legend()
     for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
-        for index, name in enumerate(("mean_iou", "pixel_accuracy", "mean_accuracy")):
-            words = name.replace("_", " ").replace("iou", "IoU")
-            plot(right, prefix + name, f"{split} {words}", f"C{index}", style)
-    right.set_title("scores: val, and train on augmented crops")
-    right.set_ylim(0, 1)
-    right.legend(ncols=2, fontsize="small")
-    for axes in dict.fromkeys((first, second, right)):
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for index, (name, words) in enumerate(SCORES.items()):
+            _plot(scores, history, prefix + name, f"{split} {words}", f"C{index}", style)
+    scores.set_title("scores: val, and train on augmented crops")
+    scores.set_ylim(0, 1)
+    _plot(rate, history, "rate", "learning rate at the epoch's end", "C7")
+    rate.set_title("learning rate")
+    rate.set_ylim(bottom=0)
+    panels = list(dict.fromkeys((first, second, scores, rate)))
+    for axes in panels:
         axes.grid(alpha=0.3)
+        axes.legend(ncols=2 if axes is scores else 1, fontsize="small")
+    if classes:
+        panels.append(figure.add_subplot(grid[2, 0]))
+        _by_class(panels[-1], history, classes)
+    for axes in panels:
+        axes.set_xlabel("epoch")
+        axes.set_xlim(history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
+
+
+def _plot(
+    axes: Axes, history: Sequence[Mapping[str, float]], name: str, label: str, colour: str, style: str = "-"
+) -> None:
+    epochs, values = [row["epoch"] for row in history], [row.get(name, math.nan) for row in history]
+    marker = "o" if len(epochs) < 30 else None
+    axes.plot(epochs, values, style, label=label, color=colour, marker=marker, markersize=3)
+
+
+def _by_class(axes: Axes, history: Sequence[Mapping[str, float]], classes: Sequence[str]) -> None:
+    """A row of colours for each class, and its last IoU; white where there is none."""
+    table = np.array([[row.get(IOU + name, math.nan) for row in history] for name in classes])
+    extent = (history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5, len(classes) - 0.5, -0.5)
+    axes.imshow(table, vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
+    shown = range(0, len(classes), -(-len(classes) // MOST_NAMES))
+    axes.set_yticks(list(shown), [_cut(classes[index]) for index in shown], fontsize="small")
+    last = axes.secondary_yaxis("right")
+    values = ["-" if math.isnan(table[index, -1]) else f"{table[index, -1]:.2f}" for index in shown]
+    last.set_yticks(list(shown), values, fontsize="small")
+    axes.set_title("IoU of each class on val (0 dark, 1 yellow), and the last")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 20 else f"{name[:19]}…"

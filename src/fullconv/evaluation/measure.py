@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -29,6 +29,7 @@ class Measured:
         labelled: whether any part of the data labels the class; None: all of them, in every image.
         restricted: whether each image was asked about its own data set's classes only.
         seams: the segmenter's note on tiles, where there were any.
+        by_image: the mean IoU in each image, by data set (of a mixture) and id; nan where it has no labelled pixel.
     """
 
     matrix: ConfusionMatrix
@@ -39,6 +40,7 @@ class Measured:
     loss_pixels: int = 0
     images: int = 0
     seams: str = ""
+    by_image: dict[tuple[int, str], float] = field(default_factory=dict)
 
     def scores(self) -> Scores:
         """Of what was counted; without a labelled pixel every one of them, the loss too, is nan."""
@@ -96,17 +98,21 @@ def measure(
         target = batch.labels.to(device, non_blocking=True)
         size = (batch.labels.shape[1], batch.labels.shape[2])
         result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
+        images = [ConfusionMatrix(spec.classes, device) for _ in batch.ids]
         parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
         if restrict:
             parts = (_asked(part, spec, batch) for part in parts)
         if crf is not None:
             parts = list(parts)
-            _count(result, _refined(segmenter, parts, batch, crf).to(device), target, batch)
+            _count(result, images, _refined(segmenter, parts, batch, crf).to(device), target, batch)
         for part in parts:
             truth = target[:, part.rows, part.columns]
             if crf is None:
-                _count(result, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
+                _count(result, images, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
             _add_loss(result, _asked(part, spec, batch) if partial_loss and not restrict else part, truth, batch)
+        for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
+            matrix.merge(image)
+            result.by_image[source, name] = image.mean_iou()
         result.images += len(batch.ids)
         if progress is not None:
             progress(result.images)
@@ -146,9 +152,12 @@ def _asked(part: Part, spec: DatasetSpec, batch: Batch) -> Part:
     return part._replace(logits=mask_unlabelled_classes(part.logits, spec.labelled, batch.sources))
 
 
-def _count(result: Measured, prediction: torch.Tensor, truth: torch.Tensor, batch: Batch) -> None:
-    """Add a batch's label maps; those of classes that an image's data set does not label also apart."""
-    result.matrix.update(prediction, truth)
+def _count(
+    result: Measured, images: Sequence[ConfusionMatrix], prediction: torch.Tensor, truth: torch.Tensor, batch: Batch
+) -> None:
+    """Add a batch's label maps to their images; those of classes that an image's data set does not label also apart."""
+    for image, predicted, true in zip(images, prediction, truth, strict=True):
+        image.update(predicted, true)
     if result.labelled is None:
         return
     unknown = unlabelled(result.labelled, batch.sources, truth.device)

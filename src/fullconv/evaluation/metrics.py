@@ -102,6 +102,12 @@ class ConfusionMatrix:
         """Add another matrix over the same classes."""
         self.counts += other.counts.to(self.counts.device)
 
+    def mean_iou(self) -> float:
+        """As in :meth:`scores`, without all else."""
+        counts = self.counts.double()
+        right = counts.diagonal()
+        return float((right / (counts.sum(1) + counts.sum(0) - right)).nanmean())
+
     def scores(
         self, loss: float = math.nan, images: int = 0, labelled: Sequence[bool] | None = None, **rest: Any
     ) -> Scores:

@@ -36,9 +36,9 @@ class LabelMaps:
 
     Columns of ``log.csv``: ``train_loss`` (the mean over steps), ``train_pixel_accuracy``, ``train_mean_accuracy`` and
     ``train_mean_iou`` are of the augmented crops as the network saw them, each before its step and with dropout on;
-    ``val_loss`` (cross-entropy per pixel), ``pixel_accuracy``, ``mean_accuracy``, ``mean_iou`` and ``fw_iou`` of the
-    whole val images after the epoch. In a mixture of data sets the losses are over the classes that an image's data set
-    labels, the scores over all (:mod:`fullconv.ops.partial`).
+    ``val_loss`` (cross-entropy per pixel), ``pixel_accuracy``, ``mean_accuracy``, ``mean_iou``, ``fw_iou`` and
+    ``iou/CLASS`` of each class are of the whole val images after the epoch. In a mixture of data sets the losses are
+    over the classes that an image's data set labels, the scores over all (:mod:`fullconv.ops.partial`).
 
     Args:
         config: its loss, reduction, label smoothing and workers are asked for here.
@@ -164,7 +164,9 @@ class LabelMaps:
             "mean_accuracy": scores.mean_accuracy,
             "mean_iou": scores.mean_iou,
             "fw_iou": scores.fw_iou,
+            **{draw.IOU + name: iou for name, iou in zip(scores.classes.names, scores.iou, strict=True)},
         }
+        self.by_image = result.by_image
         return Validation(columns, scores.to_dict())
 
     def _add_over_ranks(self, result: Measured) -> None:
@@ -173,6 +175,9 @@ class LabelMaps:
         result.matrix.counts = self.ranks.sum(result.matrix.counts.clone())
         result.outside = self.ranks.sum(result.outside.clone())
         result.loss_sum, result.loss_pixels, result.images = float(loss), int(pixels), int(images)
+        names = [(item.source, item.id) for item in self.val_items]
+        own = torch.tensor([result.by_image.get(name, 0.0) for name in names], device=self.ranks.device)
+        result.by_image = dict(zip(names, self.ranks.sum(own).tolist(), strict=True))
 
     def line(self, row: Row) -> str:
         return (
@@ -183,8 +188,8 @@ class LabelMaps:
         )
 
     def draw(self, history: Sequence[Row], segmenter: Segmenter) -> None:
-        """``pictures/epoch_NNN.png``, image | truth | prediction of a few val samples, and ``curves.png``."""
-        sheet = contact_sheet(segmenter, self.spec, self.val_items)
+        """``pictures/epoch_NNN.png``, a few val images with their errors and the best and worst, and ``curves.png``."""
+        sheet = contact_sheet(segmenter, self.spec, self.val_items, self.by_image)
         self.run.write_picture(f"pictures/epoch_{int(history[-1]['epoch']):03d}.png", sheet)
         self.run.write_picture("curves.png", draw.curves(history, self.config.loss_in_words))
 

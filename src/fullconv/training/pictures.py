@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,25 +16,47 @@ from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
 
 SHEET_SAMPLES = 4
+EXTREMES = 2
+"""So many of the worst and of the best images are shown."""
 
 
-def contact_sheet(segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item]) -> np.ndarray:
-    """Image | truth | prediction | errors of a few of ``items``, uint8 ``[height, width, 3]``."""
+def contact_sheet(
+    segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item], scores: Mapping[tuple[int, str], float]
+) -> np.ndarray:
+    """Image | truth | prediction | errors of a few of ``items``, the worst and the best, uint8 ``[height, width, 3]``.
+
+    Args:
+        scores: the mean IoU in each image, by data set and id (:class:`fullconv.evaluation.measure.Measured`).
+    """
+    fixed = sheet_items(items)
+    notes = extremes(scores)
+    more = [item for item in items if (item.source, item.id) in notes and item not in fixed]
     rows = []
-    for item in sheet_items(items):
+    for item in (*fixed, *more):
         sample = read_sample(spec, item)
-        rows.append(sheet_row(item.id, sample, [segmenter.predict_pixels(sample.image).labels], spec.classes))
+        labels = [segmenter.predict_pixels(sample.image).labels]
+        rows.append(sheet_row(item.id, sample, labels, spec.classes, notes.get((item.source, item.id), "")))
     return draw.contact_sheet(rows, spec.classes)
 
 
-def sheet_row(name: str, sample: Sample, predictions: Sequence[np.ndarray], classes: ClassSet) -> draw.Row:
+def extremes(scores: Mapping[tuple[int, str], float]) -> dict[tuple[int, str], str]:
+    """Which images have the lowest and the highest scores; none where there are few."""
+    known = sorted((score, image) for image, score in scores.items() if not math.isnan(score))
+    if len(known) < 2 * EXTREMES:
+        return {}
+    return {**{image: "worst" for _, image in known[:EXTREMES]}, **{image: "best" for _, image in known[-EXTREMES:]}}
+
+
+def sheet_row(
+    name: str, sample: Sample, predictions: Sequence[np.ndarray], classes: ClassSet, note: str = ""
+) -> draw.Row:
     """A sample with what models say of it, and their scores in this image."""
     scores = []
     for labels in predictions:
         matrix = ConfusionMatrix(classes)
         matrix.update(torch.tensor(labels), torch.tensor(sample.labels))
-        scores.append(matrix.scores().mean_iou)
-    return draw.Row(name, sample.image, sample.labels, tuple(predictions), tuple(scores))
+        scores.append(matrix.mean_iou())
+    return draw.Row(name, sample.image, sample.labels, tuple(predictions), tuple(scores), note)
 
 
 def sheet_items(items: Sequence[Item]) -> list[Item]:

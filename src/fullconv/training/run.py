@@ -116,9 +116,10 @@ class Run:
         write_text(self.path / "environment.json", json.dumps(content, indent=2) + "\n")
 
     def write_log(self, history: Sequence[Mapping[str, float]]) -> None:
-        """``log.csv``: a row an epoch, the first one's names as columns; they are the objective's."""
+        """``log.csv``: a row an epoch; the columns are the objective's."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+        columns = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n")
         writer.writeheader()
         for row in history:
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})

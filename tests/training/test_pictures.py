@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from math import nan
+from pathlib import Path
+
+import pytest
+
+import fullconv
+from fullconv import draw
+from fullconv.data import read_sample
+from fullconv.training import pictures
+
+
+def test_extremes_are_the_lowest_and_highest_known_scores() -> None:
+    scores = {(0, "a"): 0.5, (0, "b"): 0.1, (1, "a"): 0.9, (0, "c"): nan, (0, "d"): 0.2, (0, "e"): 0.8}
+    assert pictures.extremes(scores) == {(0, "b"): "worst", (0, "d"): "worst", (0, "e"): "best", (1, "a"): "best"}
+    assert pictures.extremes({(0, "a"): 0.5, (0, "b"): 0.1, (0, "c"): 0.2}) == {}
+
+
+def test_a_sheet_shows_the_fixed_images_and_the_worst_and_best_of_val(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[draw.Row]] = []
+    kept = draw.contact_sheet
+    monkeypatch.setattr(draw, "contact_sheet", lambda rows, *rest: drawn.append(list(rows)) or kept(rows, *rest))
+    data = "shapes:height=32,width=32,train=4,val=12"
+    small = {"encoder": "resnet10t", "encoder_weights": "none", "epochs": 1, "crop": (32, 32), "batch_size": 4}
+    run = fullconv.train(data, tmp_path / "run", workers=0, **small)
+    spec, segmenter = fullconv.open_dataset(data), run.segmenter()
+    items = spec.split("val")
+    scores = {}
+    for item in items:
+        sample = read_sample(spec, item)
+        labels = segmenter.predict_pixels(sample.image).labels
+        scores[item.id] = pictures.sheet_row(item.id, sample, [labels], spec.classes).scores[0]
+    order = sorted(scores, key=lambda name: (scores[name], name))
+    rows = {row.name: row for row in drawn[0]}
+    assert list(rows)[:4] == [item.id for item in pictures.sheet_items(items)]
+    assert {name for name, row in rows.items() if row.note == "worst"} == set(order[:2])
+    assert {name for name, row in rows.items() if row.note == "best"} == set(order[-2:])
+    for name, row in rows.items():
+        assert row.scores[0] == pytest.approx(scores[name])
