@@ -52,7 +52,7 @@ def contact_sheet(
 ) -> Picture:
     """A row for each image: image | truth | prediction | errors, and the classes that are there below.
 
-    Errors are where prediction and truth differ, in red over the image in grey; pixels without a label are striped.
+    Labels are over the image in grey. Errors, where prediction and truth differ, are red; what has no label is striped.
     With several models, whose ``titles`` are given, every prediction has its errors beside it.
     """
     heads = ["image", "truth"]
@@ -82,22 +82,28 @@ def _panels(row: Row, classes: ClassSet, width: int) -> list[_Panel]:
     image = np.asarray(Image.fromarray(np.ascontiguousarray(as_rgb(row.image))).resize(size, Image.Resampling.BILINEAR))
     void = row.truth >= len(classes)
     hidden = _share(void, size) > 0.5
-    truth = overlay(image, _nearest(row.truth, size), classes, OPACITY)
+    grey = _greyed(image)
+    truth = overlay(grey, _nearest(row.truth, size), classes, OPACITY)
     truth[hidden] = stripes(*hidden.shape)[hidden]
     result = [_Panel(image, f"{row.note}: {row.name}" if row.note else row.name), _Panel(truth)]
     for predicted, score in zip(row.predictions, row.scores, strict=True):
         wrong = (predicted != row.truth) & ~void
-        shown = overlay(image, _nearest(predicted, size), classes, OPACITY)
+        shown = overlay(grey, _nearest(predicted, size), classes, OPACITY)
         result.append(_Panel(shown, "nothing is labelled" if math.isnan(score) else f"mean IoU {score:.3f}"))
         labelled = max(1, void.size - int(void.sum()))
-        result.append(_Panel(_errors(image, _share(wrong, size), hidden), f"{wrong.sum() / labelled:.1%} wrong"))
+        result.append(_Panel(_errors(grey, _share(wrong, size), hidden), f"{wrong.sum() / labelled:.1%} wrong"))
     return result
 
 
-def _errors(image: Picture, wrong: np.ndarray, void: np.ndarray) -> Picture:
-    """The image in light grey, red by the share of each pixel that is wrong, striped where nothing is labelled."""
+def _greyed(image: Picture) -> Picture:
+    """The image in light grey, so that all colours are those of labels."""
     grey = np.asarray(Image.fromarray(image).convert("L"))[..., None] * 0.6 + 90
-    picture = (grey + wrong[..., None] * (np.array(WRONG) - grey)).round().astype(np.uint8)
+    return grey.round().astype(np.uint8).repeat(3, 2)
+
+
+def _errors(grey: Picture, wrong: np.ndarray, void: np.ndarray) -> Picture:
+    """The greyed image, red by the share of each pixel that is wrong, striped where nothing is labelled."""
+    picture = (grey + wrong[..., None] * (np.array(WRONG, np.float64) - grey)).round().astype(np.uint8)
     picture[void] = stripes(*void.shape)[void]
     return picture
 
