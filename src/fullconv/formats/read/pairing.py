@@ -45,8 +45,28 @@ def paired(
         problems.report("unpaired", f"{masks}: no masks found", expected, list(pictures.values()))
         return []
     rule = _rule(list(pictures), files, suffix)
+    items, said = _matched(pictures, files, rule)
+    if reasons is not None:
+        reasons += [line for line in said if line not in reasons]
+    found = {path for item in items for path in item.image.files}
+    bare = [path for path in pictures.values() if path not in found]
+    if bare and items:
+        _report_bare(images, bare, len(pictures), "", problems)
+    elif bare:
+        expected, first = rule.image(next(iter(pictures))) or "", next(iter(files.values())).relative_to(masks)
+        problems.report(
+            "unpaired",
+            f"{images}: no image has a mask in {masks.name}/ (for {bare[0].name} expected {expected}.png, found "
+            f"{first})",
+            "name the masks like the images, or give mask_suffix in dataset.yaml", bare,
+        )  # fmt: skip
+    return items
+
+
+def _matched(pictures: Mapping[str, Path], files: Mapping[str, Path], rule: Rule) -> tuple[list[Item], list[str]]:
+    """The pairs by a rule, and what is said of it."""
     known = Names((name, path) for key, path in files.items() if (name := rule.mask(key)) is not None)
-    items, other_case = [], []
+    items, other_case = list[Item](), list[str]()
     for key, path in pictures.items():
         name = rule.image(key)
         mask = None if name is None else known.get(name)
@@ -57,21 +77,7 @@ def paired(
     said = [rule.said] if rule.said else []
     if other_case:
         said.append(f"{len(other_case)} masks are named in another case than expected ({first_few(other_case)})")
-    if reasons is not None:
-        reasons += [line for line in said if line not in reasons]
-    paired_images = {path for item in items for path in item.image.files}
-    bare = [path for path in pictures.values() if path not in paired_images]
-    if bare and items:
-        _report_bare(images, bare, len(pictures), "", problems)
-    elif bare:
-        expected, found = rule.image(next(iter(pictures))) or "", next(iter(files.values())).relative_to(masks)
-        problems.report(
-            "unpaired",
-            f"{images}: no image has a mask in {masks.name}/ (for {bare[0].name} expected {expected}.png, found "
-            f"{found})",
-            "name the masks like the images, or give mask_suffix in dataset.yaml", bare,
-        )  # fmt: skip
-    return items
+    return items, said
 
 
 def paired_within(

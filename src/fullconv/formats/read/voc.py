@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fullconv.data.dataset import Item
@@ -60,15 +60,8 @@ def recognise_voc(root: Path, description: Description, problems: Problems) -> F
     found = {path.stem: path for path in sorted(lists.glob("*.txt"))}
     if not found:
         return None  # a plain folder, as labelme2voc writes it
-    names = {split: _stems(found[split], images, problems) for split, _ in SPLIT_NAMES if split in found}
-    hidden = "test" in names and not all(spot(masks / f"{name}.png") for name in names["test"])
-    if hidden or not names.get("test"):  # VOC keeps the masks of its later test sets
-        names.pop("test", None)
+    names, hidden = _names_by_split(found, images, masks, problems)
     reasons: list[str] = []
-    if not names and "trainval" in found:
-        names[""] = _stems(found["trainval"], images, problems)
-    elif not names and not {split for split, _ in SPLIT_NAMES} & set(found):
-        names = {name: _stems(path, images, problems) for name, path in found.items()}  # default.txt, valid.txt, ...
     splits: dict[str, Sequence[Item]] = {
         split: listed([(_image_name(images, name), f"{name}.png") for name in stems], images, masks, problems)
         for split, stems in names.items()
@@ -90,6 +83,21 @@ def recognise_voc(root: Path, description: Description, problems: Problems) -> F
     own_names = classes or description.class_set()
     splits = with_boxes(splits, root / "Annotations", own_names.names if own_names else (), reasons)
     return Found("voc", reasons, splits, classes, encoding, public=classes is VOC_CLASSES)
+
+
+def _names_by_split(
+    found: Mapping[str, Path], images: Path, masks: Path, problems: Problems
+) -> tuple[dict[str, list[str]], bool]:
+    """Names of images by split (or by list), and whether a test list is left out, for its masks are not there."""
+    names = {split: _stems(found[split], images, problems) for split, _ in SPLIT_NAMES if split in found}
+    hidden = "test" in names and not all(spot(masks / f"{name}.png") for name in names["test"])
+    if hidden or not names.get("test"):  # VOC keeps the masks of its later test sets
+        names.pop("test", None)
+    if not names and "trainval" in found:
+        names[""] = _stems(found["trainval"], images, problems)
+    elif not names and not {split for split, _ in SPLIT_NAMES} & set(found):
+        names = {name: _stems(path, images, problems) for name, path in found.items()}  # default.txt, valid.txt, ...
+    return names, hidden
 
 
 def is_voc(root: Path, items: Sequence[Item]) -> bool:
