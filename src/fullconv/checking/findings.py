@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from fullconv.checking.values import ValueCounts
-from fullconv.data.annotations import KINDS, Kind
+from fullconv.data.annotations import KINDS, Kind, in_words
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.errors import DataError
+from fullconv.errors import DataError, first_few
 from fullconv.formats.problems import OpeningKind
 
 FaultKind = Literal["unreadable", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
@@ -26,6 +26,7 @@ FindingKind = (
     | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]
 )
 MOST_OF_A_KIND = 3
+MOST_CLASSES = 25
 
 SplitItem = tuple[str, Item]
 """An item and the split that it is in."""
@@ -151,6 +152,15 @@ class CheckReport:
         names = self.dataset.classes.names
         found = self.annotations.most_common()
         return {names[label] if label >= 0 else "no class": count for (k, label), count in found if k == kind}
+
+    def annotations_in_words(self) -> list[str]:
+        """``3 boxes (person 2, car 1)``, a line for each kind that there is."""
+        lines = []
+        for kind in KINDS:
+            if found := self.annotations_of(kind):
+                classes = first_few([f"{name} {count}" for name, count in found.items()], MOST_CLASSES)
+                lines.append(f"{in_words(Counter({kind: sum(found.values())}))} ({classes})")
+        return lines
 
     def void_share(self, split: str) -> float:
         """The share of the split's pixels that have no label."""

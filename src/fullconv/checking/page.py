@@ -76,6 +76,8 @@ def _numbers(report: CheckReport) -> str:
         "classes": f"{len(present)} of {len(spec.classes)} {declared} are present",
         "without a label": ", ".join(f"{report.void_share(split):.2%} of {escape(split)}" for split in report.void),
     }
+    if marked := report.annotations_in_words():
+        rows["annotations"] = "<br>".join(map(escape, marked))
     cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
     return f"<section><h2>What it holds</h2><dl>{cells}</dl></section>"
 

@@ -6,7 +6,7 @@ import base64
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
@@ -19,14 +19,18 @@ from fullconv.images.mask_reading import read_mask
 WIDTH = 260
 STRAY = np.array([255, 0, 255], np.uint8)
 """The colour of pixels that stand for no class, in pictures of faulty masks."""
+NO_CLASS, DOT = (255, 255, 255), 3
+"""Of annotations without a class; the radius of a point in pixels."""
 
 
 def sample_pictures(spec: DatasetSpec, item: Item) -> list[str]:
-    """Image, and its labels in the classes' colours over it.
+    """Image, and its labels in the classes' colours over it; without a label map its boxes, lines and points.
 
     Raises:
         DataError: it cannot be read.
     """
+    if not item.annotation.has_label_map:
+        return [image_picture(spec, item), _marked_picture(spec, item)]
     sample = read_sample(spec, item)
     image, labels = _small(as_rgb(sample.image)), _small(sample.labels)
     return [data_uri(image), data_uri(overlay(image, labels, spec.classes, 0.65))]
@@ -39,6 +43,25 @@ def image_picture(spec: DatasetSpec, item: Item) -> str:
     except DataError:
         return ""
     return data_uri(_small(as_rgb(image)))
+
+
+def _marked_picture(spec: DatasetSpec, item: Item) -> str:
+    """The image with outlines of what was annotated, in the colours of the classes."""
+    whole = as_rgb(item.image.read(spec.channels, 1, spec.values).image)
+    small = _small(whole)
+    scale = np.array([small.shape[1] / whole.shape[1], small.shape[0] / whole.shape[0]])
+    picture = Image.fromarray(np.ascontiguousarray(small))
+    pen = ImageDraw.Draw(picture)
+    for one in item.annotation.annotations():
+        colour = spec.classes.palette[one.label] if one.label >= 0 else NO_CLASS
+        for points in (part * scale for part in one.geometry):
+            places = [(float(x), float(y)) for x, y in points]
+            if one.kind == "point":
+                for x, y in places:
+                    pen.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=colour)
+            else:
+                pen.line(places if one.kind == "line" else [*places, places[0]], fill=colour, width=2)
+    return data_uri(np.asarray(picture))
 
 
 def fault_pictures(spec: DatasetSpec, item: Item) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,8 @@ from rich.table import Column, Table
 
 from fullconv.checking.findings import CheckReport
 from fullconv.checking.values import value_lines
-from fullconv.data.annotations import KINDS, in_words
-from fullconv.errors import first_few
 from fullconv.evaluation.metrics import Scores
 from fullconv.spec import Values
-
-MOST_CLASSES = 25
 
 if TYPE_CHECKING:
     from fullconv.models.catalogue import Weights
@@ -104,9 +99,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
         say(f"values of the images: {kind}")
         for line in value_lines(spec, report.values):
             say(line)
-    for kind in KINDS:
-        if found := report.annotations_of(kind):
-            say(f"annotations: {in_words(Counter({kind: sum(found.values())}))} ({_by_class(found)})")
+    for line in report.annotations_in_words():
+        say(f"annotations: {line}")
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     present = f"{len(report.present())} of {len(spec.classes)} classes are present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
@@ -129,10 +123,6 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
             say(f"{word}: {finding.text}\n  fix: {finding.fix}")
     count = len(report.problems)
     say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
-
-
-def _by_class(found: dict[str, int]) -> str:
-    return first_few([f"{name} {count}" for name, count in found.items()], MOST_CLASSES)
 
 
 def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:

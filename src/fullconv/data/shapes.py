@@ -236,9 +236,9 @@ class Scene:
         return ()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _drawn(shapes: Shapes, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels of a scene: whoever asks for one asks for the other next."""
+    """Image and labels of a scene: whoever asks for one asks for the other next, several threads at a time."""
     return shapes.draw(index)
 
 
