@@ -19,6 +19,7 @@ from tests.builders.folders import Make
 
 FUNCTIONS = {
     "check": fullconv.check, "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
+    "export": fullconv.export,
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
     "models": fullconv.known_weights, "predict": fullconv.predict, "sweep": fullconv.sweep,
     "synsets": fullconv.synsets, "train": fullconv.train,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fullconv.crf import CRF, dense_crf
     from fullconv.evaluation.evaluate import evaluate
     from fullconv.evaluation.metrics import Scores
+    from fullconv.exporting.export import export
     from fullconv.formats.convert import convert
     from fullconv.formats.open import open_dataset
     from fullconv.heatmapper import HeatMap, HeatMapper
@@ -54,6 +55,7 @@ _HOMES = {
     "demo": "fullconv.cli.demo",
     "dense_crf": "fullconv.crf",
     "evaluate": "fullconv.evaluation.evaluate",
+    "export": "fullconv.exporting.export",
     "heatmap": "fullconv.prediction.heat_maps",
     "id_to_words": "fullconv.models.synsets",
     "import_model": "fullconv.cli.models",
@@ -84,6 +86,7 @@ __all__ = [
     "demo",
     "dense_crf",
     "evaluate",
+    "export",
     "heatmap",
     "id_to_words",
     "import_model",

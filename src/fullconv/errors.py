@@ -32,6 +32,12 @@ class NotFiniteError(FullconvError):
     """A number that must be finite is nan or infinite: a loss, a gradient, weights, scores (exit code 1)."""
 
 
+class GateError(FullconvError):
+    """An exported network has other labels than PyTorch; it was not written (exit code 4)."""
+
+    exit_code = 4
+
+
 class Interrupted(FullconvError):
     """Stopped by the user after a checkpoint was saved (exit code 130)."""
 

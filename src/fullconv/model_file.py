@@ -23,7 +23,10 @@ def model_file(path: str | Path) -> Path:
     if path.is_dir():
         path = path / "best.safetensors"
     if not path.is_file():
-        raise UsageError(f"{path}: no such model; give a .safetensors file that fullconv saved, or a run folder")
+        raise UsageError(
+            f"{path}: no such model; give a .safetensors file that fullconv saved, a run folder, or an exported "
+            ".onnx or .xml"
+        )
     return path
 
 
@@ -47,6 +50,15 @@ def read_header(path: str | Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
         )
+    return checked_header(text, file)
+
+
+def checked_header(text: str, file: Path) -> dict[str, Any]:
+    """The header that a model file holds as JSON.
+
+    Raises:
+        ModelFileError: it is damaged, or of a newer format.
+    """
     try:
         header: dict[str, Any] = parse_json(text)
         number = int(header["format_version"])

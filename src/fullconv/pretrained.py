@@ -20,20 +20,22 @@ TORCHVISION = "torchvision/"
 TORCHVISION_LICENCE = "BSD-3-Clause (torchvision; trained on COCO images with VOC's classes)"
 
 
-def load(path: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Segmenter:
-    """A model file, the best model of a run folder, or ``torchvision/NAME``.
+def load(
+    path: str | os.PathLike[str], device: str = "auto", precision: str = "auto", runner: str = "auto"
+) -> Segmenter:
+    """A model file, an exported one, the best model of a run folder, or ``torchvision/NAME``.
 
     Networks of torchvision are downloaded by torchvision once and kept as our own file, with VOC's classes, their
     preprocessing and licence, under ``$FULLCONV_CACHE`` (else ``~/.cache/fullconv``).
 
     Args:
-        device, precision: as for :meth:`Segmenter.load`.
+        device, precision, runner: as for :meth:`Segmenter.load`.
 
     Raises:
         UsageError: no such file or network, or its weights cannot be had.
         ModelFileError: not a fullconv model, damaged, or of a newer format.
     """
-    return Segmenter.load(find_model(path), device, precision)
+    return Segmenter.load(find_model(path), device, precision, runner)
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:

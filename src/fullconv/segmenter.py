@@ -15,6 +15,9 @@ from torch import Tensor
 
 from fullconv.crf import CRF, dense_crf
 from fullconv.errors import ModelFileError, NotFiniteError, UsageError, first_few
+from fullconv.exported.header import SUFFIXES as EXPORTED
+from fullconv.exported.open import computed_by, open_exported
+from fullconv.exported.runners import NAMES as RUNNERS
 from fullconv.geometry import Window
 from fullconv.images.given import Given, read_given
 from fullconv.label_map import Prediction
@@ -88,19 +91,26 @@ class Segmenter:
         }
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", precision: str = "auto") -> Segmenter:
-        """Read a model file, or the best model of a run folder.
+    def load(cls, path: str | Path, device: str = "auto", precision: str = "auto", runner: str = "auto") -> Segmenter:
+        """Read a model file, the best model of a run folder, or an exported file.
 
         Args:
-            path: ``best.safetensors``, or the folder that holds it.
+            path: ``best.safetensors``, or the folder that holds it; ``.onnx`` or OpenVINO's ``.xml``.
             device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ...
-            precision: ``auto`` (bf16 where the processor computes in it), ``bf16`` or ``fp32``.
+            precision: ``auto`` (bf16 where the processor computes in it; fp32 for exported files), ``bf16`` or
+                ``fp32``.
+            runner: who computes: ``torch``, ``onnxruntime``, ``openvino``, or ``auto``: PyTorch, and of exported files
+                the fastest that is installed. ``str(segmenter.runner)`` says which.
 
         Raises:
-            UsageError: no such file.
+            UsageError: no such file or runner.
             ModelFileError: not a fullconv model, damaged, of a newer format, or with weights that are not finite.
         """
         file = model_file(path)
+        if runner not in ("auto", "torch", *RUNNERS):
+            raise UsageError(f"runner must be auto, torch, {' or '.join(RUNNERS)}, found {runner!r}")
+        if file.suffix in EXPORTED:
+            return cls(*open_exported(file, runner, device, precision))
         header = read_header(file)
         state, _ = read_safetensors(file)
         try:
@@ -110,6 +120,10 @@ class Segmenter:
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelFileError(f"{file}: its header does not fit its weights ({reason}); save it again") from error
+        if runner in RUNNERS:
+            segmenter.to("cpu", "fp32")
+            model = computed_by(runner, segmenter.torch_runner, header, device, precision)
+            return cls(model, segmenter.classes, segmenter.preprocessing, segmenter.provenance)
         return segmenter.to(device, precision)
 
     # -- who computes --------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ import sys
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
-from fullconv.cli.verbs import data, models, prediction, training
+from fullconv.cli.verbs import data, export, models, prediction, training
 from fullconv.cli.verbs.shared import app, complain
 from fullconv.errors import FullconvError, UsageError
 from fullconv.training.config import explain
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
-VERBS = (training, prediction, data, models)
+VERBS = (training, prediction, export, data, models)
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns 0 (fine), 1 (failed while running), 2 (usage), 3 (data), 130 (interrupted)."""
+    """Run one command; returns 0 (fine), 1 (failed while running), 2 (usage), 3 (data), 4 (gate), 130 (interrupted)."""
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fullconv.errors import UsageError
+from fullconv.exported.header import SUFFIXES, read_exported_header
 from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
 from fullconv.pretrained import find_model
@@ -15,7 +16,8 @@ from fullconv.segmenter import Segmenter
 
 
 def info(model: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model is: its header (network, classes, preprocessing, provenance, licence), ``file`` and ``sees``.
+    """What a model is: its header (network, classes, preprocessing, provenance, licence), ``file``, ``sees``
+    and who computes it (``runner``).
 
     Args:
         model: a model file, a run folder, or ``torchvision/NAME`` (downloaded once).
@@ -25,7 +27,9 @@ def info(model: str | os.PathLike[str]) -> dict[str, Any]:
     """
     found = find_model(model)
     file = model_file(found)
-    return {**read_header(found), "file": str(file), "sees": Segmenter.load(file, "cpu", "fp32").sees()}
+    segmenter = Segmenter.load(file, "cpu", "fp32")
+    header = read_exported_header(file) if file.suffix in SUFFIXES else read_header(found)
+    return {**header, "file": str(file), "sees": segmenter.sees(), "runner": str(segmenter.runner)}
 
 
 def import_model(

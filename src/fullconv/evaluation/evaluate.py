@@ -31,6 +31,7 @@ def evaluate(
     overlap: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    runner: str = "auto",
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
@@ -44,7 +45,7 @@ def evaluate(
             By default a pixel predicted as another class is an error, as it would be in a mask file.
         crf: refine every label map with a fully connected CRF; the loss remains that of the network alone.
         tile, overlap: as for :meth:`Segmenter.predict`.
-        device, precision: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
+        device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         workers: reading processes; by default by the number of cores.
         progress: called with the number of images done after each batch.
 
@@ -53,7 +54,7 @@ def evaluate(
         NotFiniteError: the network's scores of an image are nan or infinite.
     """
     refuse_unguarded()
-    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
+    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     segmenter.check_tiles(tile, overlap)
     spec = open_dataset(data)
     refuse_without_label_maps(spec, split)

@@ -50,6 +50,7 @@ def predict(
     crf: CRF | None = None,
     device: str = "auto",
     precision: str = "auto",
+    runner: str = "auto",
     progress: Callable[[Path, str], None] | None = None,
     done: Done | None = None,
 ) -> Predicted:
@@ -70,7 +71,7 @@ def predict(
         level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
         overviews: also write smaller copies into the TIFF files.
         crf: refine with a fully connected CRF.
-        device, precision: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
+        device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         progress: called after each file with its path and its error, empty if it went well.
         done: called while a raster is labelled, with its path, how many pixels are labelled, and of how many.
 
@@ -80,7 +81,7 @@ def predict(
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     if not inputs:
         raise UsageError("no images given; name files, folders or globs after the model")
-    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision)
+    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     if overlay_classes is not None:
         if not overlay:
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")

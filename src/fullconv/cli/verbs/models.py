@@ -22,7 +22,7 @@ def info(model: Path, /) -> int:
 
     said = fullconv.info(model)
     info_table(Path(said["file"]), said)
-    print(f"sees {said['sees']}")
+    print(f"sees {said['sees']}\ncomputed by {said['runner']}")
     return 0
 
 

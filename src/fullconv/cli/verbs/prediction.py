@@ -30,6 +30,7 @@ def predict(
     crf_with: str = "",
     device: str = "auto",
     precision: str = "auto",
+    runner: str = "auto",
 ) -> int:
     """Write a mask STEM.png under --out for every image; STEM.tif for a raster: large, georeferenced, with nodata.
 
@@ -39,7 +40,7 @@ def predict(
     Parameters
     ----------
     model
-        A model file, a run folder, or torchvision/NAME (downloaded once).
+        A model file, an exported .onnx or .xml, a run folder, or torchvision/NAME (downloaded once).
     images
         Image files, folders of them, or globs.
     out
@@ -71,12 +72,16 @@ def predict(
         auto, cpu, cuda, ...
     precision
         auto, bf16, fp16 (CUDA) or fp32.
+    runner
+        Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
     """
     import fullconv
+    from fullconv.pretrained import load
 
+    segmenter = load(model, device, precision, runner)
     with pixels_bar() as done:
         result = fullconv.predict(
-            model,
+            segmenter,
             images,
             out,
             overlay=overlay,
@@ -88,12 +93,10 @@ def predict(
             level=level,
             overviews=overviews,
             crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
-            device=device,
-            precision=precision,
             progress=lambda path, error: complain(error) if error else None,
             done=done,
         )
-    print(f"{len(result.written)} masks in {out}")
+    print(f"{len(result.written)} masks in {out}, computed by {segmenter.runner}")
     for note in result.notes:
         print(f"  {note}")
     if result.failed:

@@ -99,6 +99,7 @@ def evaluate(
     json: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    runner: str = "auto",
     workers: int | None = None,
 ) -> int:
     """Score MODEL on DATA at full image resolution: the masks that predict writes, against the truth.
@@ -128,6 +129,8 @@ def evaluate(
         auto, cpu, cuda, ...
     precision
         auto, bf16, fp16 (CUDA) or fp32.
+    runner
+        Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
     workers
         Reading processes; by default by the number of cores.
     """
@@ -140,7 +143,7 @@ def evaluate(
     from fullconv.pretrained import load
 
     refinement = CRF.parse(crf_with) if crf or crf_with else None
-    segmenter, spec = load(model, device, precision), open_dataset(data)
+    segmenter, spec = load(model, device, precision, runner), open_dataset(data)
     if line := other_range(segmenter, spec):
         print(line)
     scores = score(

@@ -1,0 +1,51 @@
+"""``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fullconv.cli.verbs.shared import app
+
+
+@app.command
+def export(
+    model: Path,
+    /,
+    *,
+    to: str,
+    out: Path,
+    scores: bool = False,
+    probabilities: bool = False,
+    check: str = "",
+    split: str = "val",
+) -> int:
+    """Write MODEL as a file for other programs: bytes of images in, labels out, of any size.
+
+    Every runner that is installed computes images with it first, and the labels have to be PyTorch's. If they are not,
+    nothing is written and the exit code is 4.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    to
+        onnx, or openvino (an .xml with its .bin beside it).
+    out
+        The file to write.
+    scores
+        Further output: the score of every class at every pixel.
+    probabilities
+        Further output: the probability of every class at every pixel.
+    check
+        DATA whose images are compared too, with the mean IoU of both.
+    split
+        The split of --check.
+    """
+    import fullconv
+
+    report = fullconv.export(
+        model, to, out, scores=scores, probabilities=probabilities, check=check or None, split=split
+    )
+    for line in report.lines():
+        print(line)
+    return 0

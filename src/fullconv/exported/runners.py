@@ -1,0 +1,153 @@
+"""ONNX Runtime and OpenVINO as runners: the artefact's coarse logits, all else is the segmenter's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fullconv.errors import ModelFileError, UsageError
+from fullconv.exported.geometry import IMAGES, LOGITS, Places
+from fullconv.exported.libraries import installed, library
+from fullconv.geometry import Window
+from fullconv.machine import usable_cores
+from fullconv.models.context import Context
+
+NAMES = ("openvino", "onnxruntime")
+"""The faster first, as measured (docs/export.md)."""
+
+
+class ExportedRunner:
+    """What both share.
+
+    Args:
+        run: uint8 ``n H W c`` and names of outputs -> these outputs.
+        places: of the network.
+        said: who computes, in what arithmetic and where.
+        precision: that arithmetic.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self, run: Callable[[np.ndarray, tuple[str, ...]], list[np.ndarray]], places: Places, said: str, precision: str
+    ) -> None:
+        self.run = run
+        self.places = places
+        self.precision = precision
+        self._said = said
+
+    def __str__(self) -> str:
+        return self._said
+
+    @property
+    def coarsest_stride(self) -> int:
+        return self.places.coarsest_stride
+
+    @property
+    def context(self) -> Context:
+        return self.places.context
+
+    def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
+        """As :meth:`fullconv.runner.Runner.coarse_logits`; the artefact takes bytes alone.
+
+        Raises:
+            ValueError: the pixels are no bytes.
+        """
+        if pixels.dtype != torch.uint8:
+            raise ValueError(f"an exported network takes uint8 pixels, found {pixels.dtype}")
+        images = np.ascontiguousarray(pixels.cpu().permute(0, 2, 3, 1).numpy())
+        (found,) = self.run(images, (LOGITS,))
+        logits = torch.from_numpy(found)
+        height, width = pixels.shape[-2:]
+        return logits, self.places.window((logits.shape[2], logits.shape[3]), (height, width))
+
+    def find_not_finite(self, again: Callable[[], object]) -> tuple[str, str]:
+        """As :meth:`fullconv.runner.Runner.find_not_finite`; layers cannot be asked here."""
+        return "the scores", "predict with the .safetensors file that it was made from, which names the layer"
+
+
+def choose_runner(name: str, suffix: str) -> str:
+    """Who computes a file: ``auto`` is the fastest that is installed.
+
+    Args:
+        suffix: of the file; OpenVINO's own (``.xml``) are read by it alone.
+
+    Raises:
+        UsageError: no such runner, or one that cannot read such files.
+    """
+    able = ("openvino",) if suffix == ".xml" else NAMES
+    if name == "auto":
+        return next((runner for runner in able if installed(runner)), able[-1])
+    if name not in able:
+        raise UsageError(f"runner {name!r} does not compute {suffix} files; use auto or {' or '.join(able)}")
+    return name
+
+
+def open_runner(name: str, model: Path | bytes, places: Places, precision: str = "auto") -> ExportedRunner:
+    """A runner of ``NAMES`` for a file, or for the bytes of an ONNX model.
+
+    Args:
+        precision: ``auto`` is fp32, what the file holds and its gate has checked.
+
+    Raises:
+        UsageError: its library is not installed, or does not compute in this precision.
+        ModelFileError: a file that it cannot read.
+    """
+    precision = "fp32" if precision == "auto" else precision
+    opened = _with_openvino if name == "openvino" else _with_onnxruntime
+    try:
+        run, said = opened(model, precision)
+    except UsageError:
+        raise
+    except Exception as error:  # each library has kinds of its own
+        where = model if isinstance(model, Path) else "the exported network"
+        raise ModelFileError(f"{where}: {name} cannot read it ({' '.join(str(error).split())[-300:]})") from error
+    return ExportedRunner(run, places, said, precision)
+
+
+def _with_onnxruntime(model: Path | bytes, precision: str) -> tuple[Any, str]:
+    runtime = library("onnxruntime", "the runner onnxruntime")
+    if precision != "fp32":
+        raise UsageError(f"onnxruntime computes on a CPU in fp32, found {precision}; leave --precision out")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(
+        model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+    )
+    only = runtime.RunOptions()
+    only.only_execute_path_to_fetches = True  # the coarse logits cost no enlargement
+
+    def run(images: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
+        found: list[np.ndarray] = session.run(list(outputs), {IMAGES: images}, only)
+        return found
+
+    return run, f"onnxruntime {runtime.__version__}, fp32 on cpu"
+
+
+def _with_openvino(model: Path | bytes, precision: str) -> tuple[Any, str]:
+    openvino = library("openvino", "the runner openvino")
+    if precision not in ("fp32", "bf16"):
+        raise UsageError(f"openvino computes on a CPU in fp32 or bf16, found {precision}")
+    core = openvino.Core()
+    whole = core.read_model(model if isinstance(model, bytes) else str(model))
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
+        "INFERENCE_NUM_THREADS": usable_cores(),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled: dict[tuple[str, ...], Any] = {}
+
+    def run(images: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
+        if outputs not in compiled:  # of what is not asked for nothing is computed
+            part = openvino.Model([whole.output(name) for name in outputs], whole.get_parameters())
+            compiled[outputs] = core.compile_model(part, "CPU", settings)
+        found = compiled[outputs]([images])
+        return [np.array(found[index]) for index in range(len(outputs))]
+
+    return run, f"openvino {openvino.__version__.split('-')[0]}, {precision} on cpu"

@@ -1,0 +1,88 @@
+"""What one image costs, time and memory: a process of its own for each who computes, so that peaks are theirs alone.
+
+``python -m fullconv.exporting.cost FILE RUNNER`` prints the two as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fullconv.errors import FullconvError
+from fullconv.exported.geometry import LABELS
+from fullconv.exported.runners import ExportedRunner
+from fullconv.segmenter import Segmenter
+
+SIDE = 512
+RUNS = 5
+
+
+class Cost(NamedTuple):
+    """Of one image of 512x512.
+
+    Attributes:
+        seconds: the median of some runs after the first.
+        memory: the most bytes that the process held, the libraries and the model too; None where nobody counts them.
+    """
+
+    seconds: float
+    memory: int | None
+
+    def __str__(self) -> str:
+        memory = "" if self.memory is None else f", {self.memory / 2**20:,.0f} MiB at most in its process"
+        return f"{1000 * self.seconds:,.0f} ms{memory}"
+
+
+def cost(file: Path, runner: str) -> Cost:
+    """Measured in another process.
+
+    Args:
+        file: a model file or an artefact.
+        runner: who computes it.
+
+    Raises:
+        FullconvError: that process failed.
+    """
+    command = [sys.executable, "-m", "fullconv.exporting.cost", str(file), runner]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise FullconvError(f"{runner} failed on an image of {SIDE}x{SIDE} ({last[:300]}); nothing was written")
+    seconds, memory = json.loads(done.stdout.strip().splitlines()[-1])
+    return Cost(seconds, memory)
+
+
+def measure(file: str, runner: str) -> Cost:
+    """Measured in this process, which should do nothing else."""
+    segmenter = Segmenter.load(file, "cpu", "fp32", runner)
+    shape = (SIDE, SIDE, segmenter.preprocessing.channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    computer = segmenter.runner
+    seconds = []
+    for _ in range(RUNS + 1):
+        start = time.perf_counter()
+        if isinstance(computer, ExportedRunner):
+            computer.run(pixels[None], (LABELS,))
+        else:
+            segmenter.predict_pixels(pixels)
+        seconds.append(time.perf_counter() - start)
+    return Cost(sorted(seconds[1:])[RUNS // 2], _peak())
+
+
+def _peak() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], sys.argv[2])))

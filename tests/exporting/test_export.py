@@ -1,0 +1,224 @@
+"""``export`` from the model file to masks, its gate, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import fullconv
+from fullconv.cli.main import run
+from fullconv.errors import GateError, UsageError
+from fullconv.exported import build as build_module
+from fullconv.exported.geometry import Places
+from fullconv.exporting import export as export_module
+from fullconv.exporting.cost import Cost
+from fullconv.models import build_model
+from fullconv.segmenter import Segmenter
+from fullconv.spec import ClassSet, Preprocessing
+from tests.builders.commands import complaint
+from tests.builders.exports import tiny
+
+CLASSES = ClassSet(("sky", "road", "car", "tree"), ((1, 2, 3), (200, 0, 0), (0, 0, 200), (9, 99, 9)))
+SIZES = ((1, 1), (33, 65), (131, 90))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    built = build_model("fcn32s", 4, "resnet10t")
+    for layer in built.network.score.values():
+        nn.init.normal_(layer.weight, std=0.3)
+    with torch.no_grad():  # every class somewhere
+        bias = next(iter(built.network.score.values())).bias
+        patches = torch.randn(1, 3, 12, 12).repeat_interleave(16, 2).repeat_interleave(16, 3)
+        bias -= built.network.eval()(patches).mean((0, 2, 3))
+    built.licence = "MIT"
+    file = tmp_path_factory.mktemp("model") / "m.safetensors"
+    Segmenter(built, CLASSES, Preprocessing(), {"trained_on": "nothing"}).save(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def exported(model: Path) -> Path:
+    file = model.with_name("m.onnx")
+    assert run(["export", str(model), "--to", "onnx", "--out", str(file), "--probabilities"]) == 0
+    return file
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    random = np.random.default_rng(2)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for height, width in SIZES:
+        patches = random.integers(0, 256, (height // 9 + 1, width // 9 + 1, 3), dtype=np.uint8)
+        pixels = np.repeat(np.repeat(patches, 9, 0), 9, 1)[:height, :width]
+        Image.fromarray(pixels).save(folder / f"{height}.png")
+    return folder
+
+
+def no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the tiny network's file nothing can be loaded in another process."""
+    monkeypatch.setattr(export_module, "cost", lambda file, runner: Cost(0.0, None))
+
+
+def test_masks_of_an_exported_file_are_those_of_the_model(
+    model: Path, exported: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["predict", str(model), str(images), "--out", str(tmp_path / "torch"), "--precision", "fp32"]) == 0
+    for runner in ("onnxruntime", "openvino", "auto"):
+        out = tmp_path / runner
+        command = ["predict", str(exported), str(images), "--out", str(out), "--runner", runner]
+        assert run([*command, "--overlay"]) == 0
+        said = capsys.readouterr().out
+        assert f"3 masks in {out}, computed by {'openvino' if runner == 'auto' else runner} " in said
+        seen: set[int] = set()
+        for height, _ in SIZES:
+            found, expected = (Image.open(folder / f"{height}.png") for folder in (out, tmp_path / "torch"))
+            assert np.array_equal(np.asarray(found), np.asarray(expected))
+            assert found.getpalette() == expected.getpalette()
+            seen.update(np.unique(np.asarray(found)).tolist())
+        assert len(seen) > 1
+
+
+def test_an_artefact_says_what_it_is(model: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    props = {prop.key: prop.value for prop in onnx.load(str(exported)).metadata_props}
+    assert json.loads(props["class_names"]) == ["sky", "road", "car", "tree"]
+    assert json.loads(props["palette"])[3] == [9, 99, 9]
+    assert json.loads(props["ignore_index"]) == 255
+    assert json.loads(props["preprocessing"])["mean"] == [0.485, 0.456, 0.406]
+    assert json.loads(props["provenance"]) == {"trained_on": "nothing"}
+    assert props["licence"] == "MIT"
+    shapes = {
+        value.name: [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
+        for graph in [onnx.load(str(exported)).graph]
+        for value in (*graph.input, *graph.output)
+    }
+    assert shapes == {
+        "images": ["n", "height", "width", 3],
+        "labels": ["n", "height", "width"],
+        "logits": ["n", 4, "rows", "columns"],
+        "probabilities": ["n", 4, "height", "width"],
+    }
+    of_model, of_export = fullconv.info(model), fullconv.info(exported)
+    for key in ("model", "classes", "preprocessing", "provenance", "weights_licence", "sees"):
+        assert of_export[key] == of_model[key], key
+    assert run(["info", str(exported)]) == 0
+    assert "computed by openvino" in capsys.readouterr().out
+
+
+def test_openvino_files_tile_like_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_cost(monkeypatch)
+    model = tiny()
+    report = fullconv.export(model, "openvino", tmp_path / "m.xml", scores=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.bin", "m.xml"]
+    (rows,) = report.compared.values()
+    assert len(rows) == 5
+    assert sum(row.sure for row in rows) > 0.9 * sum(row.pixels for row in rows)
+    loaded = fullconv.load(tmp_path / "m.xml")
+    assert str(loaded.runner).startswith("openvino")
+    image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    tiled = loaded.predict(image, tile=32, overlap=16)
+    assert np.array_equal(tiled.labels, model.predict(image, tile=32, overlap=16).labels)
+    assert loaded.classes == model.classes
+
+
+def test_a_model_file_computed_by_another_runner(model: Path, images: Path) -> None:
+    ours, other = (fullconv.load(model, "cpu", "fp32", runner) for runner in ("torch", "onnxruntime"))
+    assert str(other.runner).startswith("onnxruntime")
+    image = images / "131.png"
+    assert np.array_equal(ours.predict(image).labels, other.predict(image).labels)
+    with pytest.raises(UsageError, match=r"load the \.safetensors file"):
+        other.save("x.safetensors")
+
+
+def test_evaluate_scores_an_exported_file_as_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_cost(monkeypatch)
+    data = fullconv.open_dataset("shapes")
+    few = dataclasses.replace(data, splits={"val": data.split("val")[:3]})
+    model = tiny(classes=data.classes)
+    report = fullconv.export(model, "onnx", tmp_path / "m.onnx", check=few)
+    assert len(report.mean_iou) == 3
+    assert len(set(report.mean_iou.values())) == 1
+    scores = fullconv.evaluate(tmp_path / "m.onnx", few, workers=0)
+    assert scores.mean_iou == pytest.approx(next(iter(report.mean_iou.values())))
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_broken_export_fails_the_gate_and_leaves_nothing(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = build_module.to_outputs
+
+    def one_pixel_off(graph: Any, places: Places, *rest: Any) -> None:
+        right(graph, dataclasses.replace(places, start=places.start + Fraction(1)), *rest)
+
+    monkeypatch.setattr(build_module, "to_outputs", one_pixel_off)
+    monkeypatch.setattr(export_module, "load", lambda *_: tiny())
+    out = tmp_path / ("m.onnx" if target == "onnx" else "m.xml")
+    assert run(["export", "any", "--to", target, "--out", str(out)]) == GateError.exit_code == 4
+    line = complaint(capsys)
+    assert "worst in a generated image of" in line
+    assert "nothing was written" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--to", "coreml", "--out", "m.mlmodel"], "--to must be onnx or openvino, found 'coreml'"),
+        (["--to", "onnx", "--out", "m.xml"], "m.xml: a file for --to onnx ends in .onnx"),
+        (["--to", "onnx", "--out", "there.onnx"], "there.onnx: exists; choose another name"),
+    ],
+)
+def test_arguments_that_cannot_be(
+    arguments: list[str], expected: str, model: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("there.onnx").touch()
+    assert run(["export", str(model), *arguments]) == 2
+    assert expected in complaint(capsys)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = exported.read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    other = onnx.load(str(exported))
+    del other.metadata_props[:]
+    onnx.save(other, str(tmp_path / "foreign.onnx"))
+    (tmp_path / "m.xml").write_text("<net/>")
+    for name, expected in (
+        ("cut.onnx", "cut.onnx: not a readable ONNX file"),
+        ("foreign.onnx", "foreign.onnx: fullconv did not export it"),
+        ("m.xml", "m.xml: not a readable OpenVINO model"),
+    ):
+        assert run(["info", str(tmp_path / name)]) == 2
+        assert expected in complaint(capsys)
+    for options, expected in (
+        (["--runner", "tensorrt"], "runner must be auto, torch, openvino or onnxruntime, found 'tensorrt'"),
+        (["--runner", "torch"], "runner 'torch' does not compute .onnx files"),
+        (["--device", "cuda"], "exported networks are computed on the CPU, found --device cuda"),
+        (["--runner", "onnxruntime", "--precision", "bf16"], "onnxruntime computes on a CPU in fp32, found bf16"),
+    ):
+        assert run(["predict", str(exported), "x.png", "--out", str(tmp_path), *options]) == 2
+        assert expected in complaint(capsys)
+
+
+def test_a_library_that_is_missing_names_the_extra(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert run(["export", str(model), "--to", "onnx", "--out", str(tmp_path / "m.onnx")]) == 2
+    assert "pip install 'fullconv[export]'" in complaint(capsys)
