@@ -34,8 +34,7 @@ class Tiny(EncoderNetwork):
     """Scores of the mean colour of cells, which look where ``offset`` says."""
 
     def __init__(self, stride: int, offset: Fraction, channels: int, classes: int) -> None:
-        super().__init__()
-        self.encoder = Cells(stride)
+        super().__init__(Cells(stride), classes)
         self.stride = self.coarsest_stride = stride
         self.coordinates = CoordinateMap(Fraction(stride), offset)
         self.score = nn.Conv2d(channels, classes, 1)

@@ -11,8 +11,7 @@ from fullconv.exported.geometry import Places
 from fullconv.exported.header import read_exported_header
 from fullconv.exported.libraries import library
 from fullconv.exported.runners import choose_runner, open_runner
-from fullconv.models.arguments import described
-from fullconv.models.rebuild import read_meaning
+from fullconv.models.rebuild import described, read_meaning
 from fullconv.runner import RunModel, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
 
