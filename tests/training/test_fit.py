@@ -23,7 +23,7 @@ from sklearn.metrics import jaccard_score, recall_score
 
 import fullconv
 from fullconv.data import Shapes
-from fullconv.data.loader import read_sample
+from fullconv.data.sample import read_sample
 from fullconv.device import choose_precision
 from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import read_sample
+from fullconv.data.sample import read_sample
 from fullconv.data.sources import FileMask
 from fullconv.draw import as_rgb, colorize, overlay
 from fullconv.errors import DataError

@@ -16,7 +16,7 @@ from fullconv.checking.smoothing import decode_strays, smoothed_share
 from fullconv.checking.values import ValueCounts, read_with_values
 from fullconv.data.annotations import Kind
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import refuse_unlabelled, void_where
+from fullconv.data.sample import refuse_unlabelled, void_where
 from fullconv.data.sources import FileMask
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError

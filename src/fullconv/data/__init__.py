@@ -2,7 +2,8 @@
 
 from fullconv.data.augment import Augmentation
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import Batch, EvalData, Sample, TrainData, read_sample
+from fullconv.data.loader import Batch, EvalData, TrainData
+from fullconv.data.sample import Sample, read_sample
 from fullconv.data.shapes import Shapes
 
 __all__ = ["Augmentation", "Batch", "DatasetSpec", "EvalData", "Item", "Sample", "Shapes", "TrainData", "read_sample"]

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from fullconv.data.annotations import Annotation
 from fullconv.data.dataset import AnnotationSource, DatasetSpec, ImageSource, Item
-from fullconv.data.loader import Sample, read_sample
+from fullconv.data.sample import Sample, read_sample
 from fullconv.errors import FullconvError
 from fullconv.files import ORIGIN, cache_folder
 from fullconv.images.encoding import UInt8Array

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.data.grouping import regrouped
-from fullconv.data.loader import read_sample
+from fullconv.data.sample import read_sample
 from fullconv.errors import FullconvError, UsageError
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import TARGETS, Writer, free_name

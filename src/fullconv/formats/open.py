@@ -15,7 +15,7 @@ from fullconv.formats.archive import is_archive, unpack
 from fullconv.formats.class_dict import CLASS_DICT
 from fullconv.formats.complete import complete
 from fullconv.formats.container_classes import NAMES
-from fullconv.formats.containers.shards import mirror
+from fullconv.formats.containers.far import mirror
 from fullconv.formats.description import FILE_NAME, Description, read_description
 from fullconv.formats.leftovers import leftovers
 from fullconv.formats.mask_classes import names_file
@@ -38,7 +38,7 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         data: a folder, a zip or tar archive of one, or the name ``shapes`` (``shapes:num_classes=12,height=256`` with
             fields of :class:`fullconv.data.Shapes`). The folder may be one or two levels above the data
             (``VOCdevkit/VOC2012``). An address (``https://...``, ``s3://...``) of shards
-            (:func:`fullconv.formats.containers.shards.mirror`). ``A+B`` mixes several
+            (:func:`fullconv.formats.containers.far.mirror`). ``A+B`` mixes several
             (:func:`fullconv.data.mixing.mix`).
             A ``dataset.yaml`` beside the data overrides what would be recognised.
 

@@ -10,7 +10,7 @@ import torch
 
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet

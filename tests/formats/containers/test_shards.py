@@ -19,7 +19,7 @@ from fullconv.cli.main import run
 from fullconv.data import Augmentation, Sample, TrainData, read_sample
 from fullconv.data.loader import WINDOW, StepSampler, blocks_of, epoch_order, train_batches
 from fullconv.errors import DataError, FullconvError, UsageError
-from fullconv.formats.containers import shards
+from fullconv.formats.containers import far
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import webdataset as target
@@ -210,7 +210,7 @@ def test_an_archive_beside_its_folder_is_no_shard(make_folder: Make) -> None:
 def test_no_shard_at_all_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path))
     with pytest.raises(UsageError, match="cannot be fetched"):
-        shards.mirror("http://127.0.0.1:9/none", ())
+        far.mirror("http://127.0.0.1:9/none", ())
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(0, 5), st.integers(0, 5))

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.data.sources import FileImage
 from fullconv.data.values import stored_image
 from fullconv.errors import UsageError

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.errors import UsageError, first_few
 from fullconv.formats.read import CITYSCAPES_CLASSES
 from fullconv.formats.write.base import Writer, png

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.errors import UsageError
 from fullconv.formats.write.base import BACKGROUNDS, Writer, write_values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fullconv.data.dataset import Item
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.formats.write.base import Writer, write_description, write_lists
 from fullconv.images.write import write_mask
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.read import VOC_NAMES
 from fullconv.formats.write.base import BACKGROUNDS, Writer, write_lists, write_values

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.loader import Sample
+from fullconv.data.sample import Sample
 from fullconv.formats.containers.shards import write_index
 from fullconv.formats.write.base import Writer, free_name, write_description
 from fullconv.images.write import mask_image
