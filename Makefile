@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-minimum bench clean
+.PHONY: demo test test-minimum bench soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -25,6 +25,10 @@ MINIMUM_TESTS := tests/models tests/ops tests/images tests/formats/test_*.py tes
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
+
+# a raster of 60,000 x 60,000 pixels, killed and gone on with, in 2 GiB: hours
+soak: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/soak.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

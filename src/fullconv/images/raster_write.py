@@ -77,15 +77,17 @@ class LabelWriter:
 
     def append(self, rows: np.ndarray) -> None:
         """Write the next rows, ids ``[n, width]``; from then on they outlive a kill."""
-        rest = np.concatenate((self._rest, rows.astype(self.dtype)))
+        rows = rows.astype(self.dtype, copy=False)
         self.rows += len(rows)
         self.empty &= bool((rows == self.classes.ignore_index).all())
-        last = self.rows == self.size[0]
-        full = len(rest) if last else len(rest) // TILE * TILE
+        lead = min(-len(self._rest) % TILE, len(rows))
+        first, others = np.concatenate((self._rest, rows[:lead])), rows[lead:]
         before = len(self._tiles)
         try:
-            self._tiles += [self._store(tile) for tile in _tiles(rest[:full], self.classes.ignore_index)]
-            self._rest = rest[full:].copy()
+            for some in (first, others):
+                full = len(some) if self.rows == self.size[0] else len(some) // TILE * TILE
+                self._tiles += [self._store(tile) for tile in _tiles(some[:full], self.classes.ignore_index)]
+                self._rest = some[full:].copy() if len(some) else self._rest
             kept = self._store(self._rest)
             self._data.flush()
             os.fsync(self._data.fileno())

@@ -230,7 +230,8 @@ class _Rows:
         count = self._bottom - self._top
         if not count or self._filled < count * self._labels.shape[1]:
             return None
-        done = np.where(self._blank[:count], self._labels.dtype.type(self._ignore), self._labels[:count])
+        done = self._labels[:count]
+        done[self._blank[:count]] = self._ignore
         self._labels, self._blank = self._labels[count:].copy(), self._blank[count:].copy()
         self._top, self._filled = self._bottom, 0
         return done
