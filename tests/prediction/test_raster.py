@@ -217,7 +217,9 @@ def test_other_formats_by_gdal(tmp_path: Path, model: Segmenter, suffix: str) ->
     options = {"QUALITY": "100", "REVERSIBLE": "YES"} if suffix == "jp2" else {}
     driver = "JP2OpenJPEG" if suffix == "jp2" else "VRT"
     rasterio.shutil.copy(geotiff(tmp_path / "b.tif"), path, driver=driver, **options)
-    predict(model, path, tmp_path / "out", tile=128, overlap=64)
+    (tmp_path / "b.tif").rename(tmp_path / "moved" if suffix == "jp2" else tmp_path / "b.tif")
+    given = tmp_path if suffix == "jp2" else path  # a folder of such files too
+    predict(model, given, tmp_path / "out", tile=128, overlap=64)
     with rasterio.open(tmp_path / "out" / "a.tif") as file:
         assert file.crs.to_epsg() == 32633
         assert tuple(file.transform)[:6] == (0.5, 0, 5e5, 0, -0.5, 5e6)
@@ -321,6 +323,17 @@ def test_no_space_for_the_labels_and_no_such_level(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     assert command(model, tmp_path, str(path)) == 1
     assert "on the disk, 0.00 GB are free; free some space, or choose another --out" in capsys.readouterr().err
+    only_the_labels(tmp_path / "out")
+
+
+def test_scores_that_are_not_finite_leave_nothing(tmp_path: Path) -> None:
+    model = models.make()
+    for value in model.network.state_dict().values():
+        value.fill_(3)
+    path = geotiff(tmp_path / "a.tif")
+    result = predict(model, path, tmp_path / "out", tile=128, overlap=64)
+    assert "a.tif, rows 0 to 64" in result.failed[0]
+    assert "are not finite (nan or inf), so no labels" in result.failed[0]
     only_the_labels(tmp_path / "out")
 
 

@@ -17,11 +17,15 @@ from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.raster import RasterReader
+from fullconv.images.raster_open import RASTER_SUFFIXES
 from fullconv.label_map import Prediction
 from fullconv.prediction.raster import LARGE, Done, How, predict_raster, raster_of
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
+
+PREDICTED = (*IMAGE_SUFFIXES, *RASTER_SUFFIXES)
+"""What is taken from a folder, by the ends of names."""
 
 
 @dataclass
@@ -127,9 +131,9 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
     for given in inputs:
         path = Path(given).expanduser()
         if path.is_dir():
-            matches = image_files(path)
+            matches = image_files(path, PREDICTED)
             if not matches:
-                raise UsageError(f"{path}: no images in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
+                raise UsageError(f"{path}: no images in this folder; expected {', '.join(PREDICTED)}")
         elif path.is_file():
             matches = [path]
         else:
@@ -144,7 +148,7 @@ def other_files(inputs: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Names of the files in given folders that are no images."""
     folders = [path for given in inputs if (path := Path(given).expanduser()).is_dir()]
     names = [name for folder in folders for _, name in files_below(folder)]
-    return sorted(name for name in names if os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES)
+    return sorted(name for name in names if os.path.splitext(name)[1].lower() not in PREDICTED)
 
 
 def _refuse_to_overwrite(paths: Sequence[Path], out: Path, endings: Sequence[str]) -> None:

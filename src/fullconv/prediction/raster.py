@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, NotFiniteError, UsageError
 from fullconv.images.files import image_size
 from fullconv.images.raster import RasterReader, refuse_other_bands, window_pixels
 from fullconv.images.raster_open import BY_ROWS, RASTER_SUFFIXES, open_raster
@@ -119,7 +119,7 @@ def predict_raster(
                 nodata = "" if info.nodata is None else f" {info.nodata:g}"
                 raise DataError(f"{path}: every pixel is nodata{nodata}, so there are no labels; check that value")
             writer.finish(info.place, overviews=how.overviews)
-        except DataError:
+        except (DataError, NotFiniteError):  # the same would come again
             writer.discard()
             raise
         finally:

@@ -68,12 +68,12 @@ def files_below(folder: Path) -> Iterator[tuple[str, str]]:
         yield from ((place, name) for name in files if not name.startswith("."))
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
     """The image files at any depth of a folder, sorted; hidden ones are passed over, links are followed."""
     found = [
         os.path.join(place, name)
         for place, name in files_below(folder)
-        if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+        if os.path.splitext(name)[1].lower() in suffixes
     ]
     found.sort(key=lambda path: path.split(os.sep))  # as paths are sorted, and many times faster
     return [Path(path) for path in found if os.path.isfile(path)]
