@@ -27,7 +27,7 @@ from fullconv.models import build_model
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 from tests.builders.commands import complaint
-from tests.builders.exports import tiny
+from tests.builders.exports import Tiny, outlier, tiny
 
 CLASSES = ClassSet(("sky", "road", "car", "tree"), ((1, 2, 3), (200, 0, 0), (0, 0, 200), (9, 99, 9)))
 SIZES = ((1, 1), (33, 65), (131, 90))
@@ -180,6 +180,9 @@ def test_a_broken_export_fails_the_gate_and_leaves_nothing(
         (["--to", "coreml", "--out", "m.mlmodel"], "--to must be onnx or openvino, found 'coreml'"),
         (["--to", "onnx", "--out", "m.xml"], "m.xml: a file for --to onnx ends in .onnx"),
         (["--to", "onnx", "--out", "there.onnx"], "there.onnx: exists; choose another name"),
+        (["--to", "openvino", "--out", "m.xml", "--int8"], "needs --calibrate DATA"),
+        (["--to", "onnx", "--out", "m.onnx", "--int8", "--calibrate", "shapes"], "--int8 is written for --to openvino"),
+        (["--to", "onnx", "--out", "m.onnx", "--calibrate", "shapes"], "--calibrate is of --int8"),
     ],
 )
 def test_arguments_that_cannot_be(
@@ -222,3 +225,71 @@ def test_a_library_that_is_missing_names_the_extra(
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert run(["export", str(model), "--to", "onnx", "--out", str(tmp_path / "m.onnx")]) == 2
     assert "pip install 'fullconv[export]'" in complaint(capsys)
+
+
+def labelled_by(model: Segmenter, folder: Path) -> Path:
+    """A data set whose truth is what a model says: its mean IoU is 1."""
+    random = np.random.default_rng(4)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for index in range(6):
+        pixels = 255 * random.integers(0, 2, (6, 9, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(pixels).save(folder / "images" / f"{index}.png")
+        model.predict(pixels).save(folder / "masks" / f"{index}.png")
+    (folder / "train.txt").write_text("0\n1\n2\n3\n")
+    (folder / "val.txt").write_text("4\n5\n")
+    (folder / "dataset.yaml").write_text(f"classes: [{', '.join(model.classes.names)}]\n")
+    return folder
+
+
+def test_int8_says_so_and_keeps_the_mean_iou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_cost(monkeypatch)
+    model = tiny(stride=1)
+    data = labelled_by(model, tmp_path / "data")
+    report = fullconv.export(model, "openvino", tmp_path / "m.xml", int8=True, calibrate=data)
+    loaded = fullconv.load(tmp_path / "m.xml")
+    assert loaded.precision == "int8"
+    assert str(loaded.runner).endswith("int8 on cpu")
+    assert "FakeQuantize" in (tmp_path / "m.xml").read_text()
+    before, after = report.mean_iou.values()
+    assert before == 1
+    assert before - after <= 0.003
+    assert fullconv.evaluate(loaded, data, workers=0).mean_iou == after
+
+
+def test_a_network_that_quantises_badly_fails_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One map is a million times larger than the one that decides, and counts for nothing."""
+    model = tiny()
+    network = model.network
+    assert isinstance(network, Tiny)
+    network.score = outlier(len(model.classes))
+    monkeypatch.setattr(export_module, "load", lambda *_: model)
+    data = labelled_by(model, tmp_path / "data")
+    out = tmp_path / "out" / "m.xml"
+    assert run(["export", "any", "--to", "openvino", "--out", str(out), "--int8", "--calibrate", str(data)]) == 4
+    line = complaint(capsys)
+    assert "int8 takes the mean IoU from 1.0000 to 0." in line
+    assert "worst image" in line
+    assert list(out.parent.iterdir()) == []
+
+
+def test_an_onnx_file_is_kept_from_a_runner_that_computes_it_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_cost(monkeypatch)
+    judge = export_module.pass_gate
+
+    def but_openvino(segmenter: Segmenter, runner: Any, images: Any) -> Any:
+        if "openvino" in str(runner):
+            raise GateError("other labels")
+        return judge(segmenter, runner, images)
+
+    monkeypatch.setattr(export_module, "pass_gate", but_openvino)
+    report = fullconv.export(tiny(), "onnx", tmp_path / "m.onnx")
+    assert report.refused == {"openvino": "other labels"}
+    assert "will not be computed by openvino: other labels" in "\n".join(report.lines())
+    assert str(fullconv.load(tmp_path / "m.onnx").runner).startswith("onnxruntime")
+    with pytest.raises(UsageError, match="runner openvino computes other labels of this file"):
+        fullconv.load(tmp_path / "m.onnx", runner="openvino")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fullconv.errors import ModelFileError
 from fullconv.exported.geometry import Places
 from fullconv.exported.libraries import library
 from fullconv.model_file import checked_header
+
+if TYPE_CHECKING:
+    import onnx
 
 SUFFIXES = (".onnx", ".xml")
 KEY = "fullconv"
@@ -20,7 +24,7 @@ def metadata(header: Mapping[str, Any], places: Places) -> dict[str, Any]:
     """A header as metadata: whole for us, and what others may want to know under names of its own."""
     classes = header["classes"]
     return {
-        KEY: {**header, "export": places.to_dict()},
+        KEY: {**header, "export": {**header.get("export", {}), **places.to_dict()}},
         "class_names": classes["names"],
         "palette": classes["palette"],
         "ignore_index": classes["ignore_index"],
@@ -28,6 +32,14 @@ def metadata(header: Mapping[str, Any], places: Places) -> dict[str, Any]:
         "provenance": header["provenance"],
         "licence": header["weights_licence"] or "not stated",
     }
+
+
+def refuse_runners(model: onnx.ModelProto, names: list[str]) -> None:
+    """Say in an ONNX model who is not to compute it."""
+    for prop in model.metadata_props:
+        if prop.key == KEY:
+            header = json.loads(prop.value)
+            prop.value = json.dumps({**header, "export": {**header["export"], "refused": names}})
 
 
 def read_exported_header(file: Path) -> dict[str, Any]:

@@ -33,15 +33,15 @@ def open_exported(file: Path, runner: str = "auto", device: str = "auto", precis
         ModelFileError: a file that is damaged, or that fullconv did not export.
     """
     _refuse_other_devices(device)
-    name = choose_runner(runner, file.suffix)
     header = read_exported_header(file)
+    name = choose_runner(runner, file.suffix, header["export"].get("refused", ()))
     try:
         places = Places.from_dict(header["export"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{file}: its fullconv header is damaged (export: {error}); export it again") from error
     config = described(header["model"], str(file))
     classes, preprocessing = read_meaning(header, config, str(file))
-    opened = open_runner(name, file, places, precision)
+    opened = open_runner(name, file, places, precision, int8=bool(header["export"].get("int8")))
     return Exported(RunModel(opened, config, header["weights_licence"]), classes, preprocessing, header["provenance"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,19 @@ class ExportedRunner:
         return "the scores", "predict with the .safetensors file that it was made from, which names the layer"
 
 
-def choose_runner(name: str, suffix: str) -> str:
+def choose_runner(name: str, suffix: str, refused: Collection[str] = ()) -> str:
     """Who computes a file: ``auto`` is the fastest that is installed.
 
     Args:
         suffix: of the file; OpenVINO's own (``.xml``) are read by it alone.
+        refused: who computes other labels of it than PyTorch, as its gate found.
 
     Raises:
         UsageError: no such runner, or one that cannot read such files.
     """
-    able = ("openvino",) if suffix == ".xml" else NAMES
+    able = ("openvino",) if suffix == ".xml" else tuple(runner for runner in NAMES if runner not in refused)
+    if name in refused:
+        raise UsageError(f"runner {name} computes other labels of this file than PyTorch; use {' or '.join(able)}")
     if name == "auto":
         return next((runner for runner in able if installed(runner)), able[-1])
     if name not in able:
@@ -88,11 +91,14 @@ def choose_runner(name: str, suffix: str) -> str:
     return name
 
 
-def open_runner(name: str, model: Path | bytes, places: Places, precision: str = "auto") -> ExportedRunner:
+def open_runner(
+    name: str, model: Path | bytes, places: Places, precision: str = "auto", *, int8: bool = False
+) -> ExportedRunner:
     """A runner of ``NAMES`` for a file, or for the bytes of an ONNX model.
 
     Args:
         precision: ``auto`` is fp32, what the file holds and its gate has checked.
+        int8: the file's network is quantised: what is left is computed in ``precision``.
 
     Raises:
         UsageError: its library is not installed, or does not compute in this precision.
@@ -107,7 +113,7 @@ def open_runner(name: str, model: Path | bytes, places: Places, precision: str =
     except Exception as error:  # each library has kinds of its own
         where = model if isinstance(model, Path) else "the exported network"
         raise ModelFileError(f"{where}: {name} cannot read it ({' '.join(str(error).split())[-300:]})") from error
-    return ExportedRunner(run, places, said, precision)
+    return ExportedRunner(run, places, *(part.replace("fp32", "int8") if int8 else part for part in (said, precision)))
 
 
 def _with_onnxruntime(model: Path | bytes, precision: str) -> tuple[Any, str]:

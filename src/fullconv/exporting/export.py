@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fullconv.data import DatasetSpec, EvalData
 from fullconv.data.loader import EvalBatches
-from fullconv.errors import UsageError
+from fullconv.errors import GateError, UsageError
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.exported.geometry import Places
+from fullconv.exported.header import refuse_runners
 from fullconv.exported.libraries import installed, library
 from fullconv.exported.open import open_exported
 from fullconv.exported.runners import NAMES, ExportedRunner
 from fullconv.exporting.cost import SIDE, Cost, cost
-from fullconv.exporting.gate import Compared, generated_images, pass_gate
+from fullconv.exporting.gate import Compared, compare, generated_images, lose_little, pass_gate
+from fullconv.exporting.quantise import IMAGES, quantised
 from fullconv.exporting.write import write_onnx, write_openvino
 from fullconv.formats.open import open_dataset
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    import onnx
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
@@ -41,24 +48,28 @@ class ExportReport:
         compared: the images that it was compared on, by runner.
         costs: of one image of 512x512, by who computes; PyTorch in fp32 among them.
         mean_iou: PyTorch's and the artefact's on the data of ``check``, by runner.
+        refused: who computes other labels with an ONNX file that another runner computes right, and why.
     """
 
     file: Path
     compared: dict[str, list[Compared]] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)
     mean_iou: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """For people."""
         said = [f"{self.file}: {self.file.stat().st_size / 1e6:.1f} MB"]
         for name, rows in self.compared.items():
             sure, pixels = sum(row.sure for row in rows), sum(row.pixels for row in rows)
+            differ = sum(row.differ for row in rows)
             said.append(
-                f"  {name}: labels equal to PyTorch's on {len(rows)} images, at all {sure:,} of {pixels:,} pixels "
-                "where the margin is above 0.001"
+                f"  {name}: labels of {len(rows)} images: {differ:,} of {sure:,} differ from PyTorch's where the "
+                f"margin is above 0.001 ({pixels - sure:,} pixels are not)"
             )
             if not sure:
                 said.append("  warning: no pixel has such a margin, so nothing was proved; is the network trained?")
+        said += [f"  will not be computed by {name}: {reason}" for name, reason in self.refused.items()]
         said += [f"  one image of {SIDE}x{SIDE}: {name}: {found}" for name, found in self.costs.items()]
         said += [f"  mean IoU: {name}: {found:.4f}" for name, found in self.mean_iou.items()]
         return said
@@ -73,6 +84,8 @@ def export(
     probabilities: bool = False,
     check: str | os.PathLike[str] | DatasetSpec | None = None,
     split: str = "val",
+    int8: bool = False,
+    calibrate: str | os.PathLike[str] | DatasetSpec | None = None,
 ) -> ExportReport:
     """Write a network as a file for other programs: uint8 images ``n height width channels`` in, labels out.
 
@@ -87,6 +100,9 @@ def export(
         scores, probabilities: of every class at every pixel, as further outputs.
         check: also compare the images of this data set, and the mean IoU on it.
         split: of ``check``.
+        int8: have the network compute in 8 bits (OpenVINO alone). Labels may differ then; on the images of ``check``,
+            by default those of ``calibrate``, the mean IoU may lose 0.3 points.
+        calibrate: a data set of the model's classes whose train images (up to 300) show the ranges of activations.
 
     Raises:
         UsageError: wrong arguments, or a library that is not installed.
@@ -94,24 +110,42 @@ def export(
         GateError: the artefact has other labels; nothing is written.
     """
     out = Path(out)
-    _refuse(to, out)
+    _refuse(to, out, int8, calibrate is not None)
     segmenter = in_fp32(model if isinstance(model, Segmenter) else load(model, "cpu", "fp32"))
     _refuse_resize(segmenter)
+    given = (None if data is None else open_dataset(data) for data in (calibrate, check))
+    shown, spec = (None if data is None else with_classes_of(segmenter, data) for data in given)
+    built = graph_of(segmenter, int8, scores=scores, probabilities=probabilities)
+    report = ExportReport(out)
+    if shown is not None:
+        spec = spec or shown
+        writing = write_openvino(built, out, quantised(built, _to_calibrate(shown)))
+    else:
+        writing = WRITERS[to](built, out)
+    with writing as file:
+        passed = []
+        for name in runners_of(to):
+            try:
+                _judge(segmenter, Segmenter(*open_exported(file, name)), report, spec, split)
+            except GateError as error:
+                report.refused[name] = str(error)
+            else:
+                passed.append(name)
+        if not passed:
+            raise GateError("; ".join(report.refused.values()))
+        if report.refused:  # the file is right, but some do not compute it so: they will not be asked to
+            refuse_runners(built, list(report.refused))
+            file.write_bytes(built.SerializeToString())
+        _measure(segmenter, file, report, passed)
+    return report
+
+
+def graph_of(segmenter: Segmenter, int8: bool, **outputs: bool) -> onnx.ModelProto:
     from fullconv.exported.build import build  # needs onnx
 
     ours = segmenter.torch_runner
-    built = build(
-        ours.network, ours.preprocessing, Places.of(ours.network, ours.context), segmenter.header(), scores=scores,
-        probabilities=probabilities,
-    )  # fmt: skip
-    report = ExportReport(out)
-    spec = None if check is None else with_classes_of(segmenter, open_dataset(check))
-    with WRITERS[to](built, out) as file:
-        runners = runners_of(to)
-        for name in runners:
-            _pass(segmenter, Segmenter(*open_exported(file, name)), report, spec, split)
-        _measure(segmenter, file, report, runners)
-    return report
+    header = {**segmenter.header(), "export": {"int8": int8}}
+    return build(ours.network, ours.preprocessing, Places.of(ours.network, ours.context), header, **outputs)
 
 
 def in_fp32(segmenter: Segmenter) -> Segmenter:
@@ -132,13 +166,17 @@ def runners_of(to: str) -> list[str]:
     return found
 
 
-def _refuse(to: str, out: Path) -> None:
+def _refuse(to: str, out: Path, int8: bool, calibrates: bool) -> None:
     if to not in SUFFIXES:
         raise UsageError(f"--to must be {' or '.join(SUFFIXES)}, found {to!r}")
     for name in ("onnx", "onnxscript", *["openvino"] * (to == "openvino")):
         library(name, f"export --to {to}")
     if out.suffix != SUFFIXES[to]:
         raise UsageError(f"{out}: a file for --to {to} ends in {SUFFIXES[to]}")
+    if int8 and (to != "openvino" or not calibrates):
+        raise UsageError("--int8 is written for --to openvino, and needs --calibrate DATA: images of the kind to come")
+    if calibrates and not int8:
+        raise UsageError("--calibrate is of --int8; give both")
     if out.exists():
         raise UsageError(f"{out}: exists; choose another name")
     runners_of(to)
@@ -152,20 +190,27 @@ def _refuse_resize(segmenter: Segmenter) -> None:
         )
 
 
-def _pass(
+def _judge(
     segmenter: Segmenter, exported: Segmenter, report: ExportReport, spec: DatasetSpec | None, split: str
 ) -> None:
     """Have the gate judge what one runner makes of the artefact."""
     runner = exported.runner
     assert isinstance(runner, ExportedRunner)
-    name = str(runner)
-    report.compared[name] = pass_gate(segmenter, runner, generated_images(segmenter.preprocessing.channels))
-    if spec is None:
-        return
-    report.compared[name] += pass_gate(segmenter, runner, _images_of(spec, split))
-    for who, model in ((PYTORCH, segmenter), (name, exported)):
-        if who not in report.mean_iou:
-            report.mean_iou[who] = evaluate(model, spec, split).mean_iou
+    name, int8 = str(runner), runner.precision == "int8"
+    generated = generated_images(segmenter.preprocessing.channels)
+    rows = [] if int8 else pass_gate(segmenter, runner, generated)
+    if int8:
+        for image, pixels in generated:
+            compare(segmenter, runner, image, pixels)  # any size will do
+    if spec is not None:
+        real = _images_of(spec, split)
+        rows += [compare(segmenter, runner, *each) for each in real] if int8 else pass_gate(segmenter, runner, real)
+        for who, model in ((PYTORCH, segmenter), (name, exported)):
+            if who not in report.mean_iou:
+                report.mean_iou[who] = evaluate(model, spec, split).mean_iou
+        if int8:
+            lose_little(rows, report.mean_iou[PYTORCH], report.mean_iou[name])
+    report.compared[name] = rows
 
 
 def _measure(segmenter: Segmenter, file: Path, report: ExportReport, runners: list[str]) -> None:
@@ -175,6 +220,14 @@ def _measure(segmenter: Segmenter, file: Path, report: ExportReport, runners: li
         report.costs[PYTORCH] = cost(model, "torch")
     for runner, name in zip(runners, report.compared, strict=True):
         report.costs[name] = cost(file, runner)
+
+
+def _to_calibrate(spec: DatasetSpec) -> Iterator[np.ndarray]:
+    """Images of train that lie evenly over it."""
+    items = spec.split("train")
+    few = dataclasses.replace(spec, splits={"train": items[:: -(-len(items) // IMAGES)]})
+    for _, pixels in _images_of(few, "train"):
+        yield pixels
 
 
 def _images_of(spec: DatasetSpec, split: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -16,6 +16,10 @@ from fullconv.segmenter import Segmenter
 
 MARGIN = 1e-3
 """Where the two best scores are closer than this, rounding may choose."""
+ROUNDING = 1e-5
+"""Of the largest score: what float32 may lose on its way through a network. It is the margin where scores pass 100."""
+LARGEST_LOSS = 0.003
+"""Of the mean IoU, by quantisation: 0.3 points."""
 SIZES = ((1, 1), (2, 40), (33, 65), (64, 96), (200, 131))
 """Of the generated images: odd ones, and one that divides by 32."""
 
@@ -51,7 +55,8 @@ def compare(segmenter: Segmenter, runner: ExportedRunner, image: str, pixels: np
     (part,) = segmenter.parts(batch, max(*size, segmenter.runner.coarsest_stride))
     expected = upsample_argmax(part.logits, size, crop=part.window)[0].cpu().numpy()
     best = upsample(part.logits.float(), size, part.window)[0].topk(min(2, part.logits.shape[1]), 0).values
-    sure = ((best[0] - best[-1]) > MARGIN).cpu().numpy() if len(best) > 1 else np.ones(size, bool)
+    margin = max(MARGIN, ROUNDING * float(part.logits.abs().max()))
+    sure = ((best[0] - best[-1]) > margin).cpu().numpy() if len(best) > 1 else np.ones(size, bool)
     (found,) = runner.run(np.ascontiguousarray(pixels[None]), (LABELS,))
     if found.shape[1:] != size:
         raise GateError(f"{image}: labels of {found.shape[1]}x{found.shape[2]} for an image of {size[0]}x{size[1]}")
@@ -70,6 +75,24 @@ def check_batches(segmenter: Segmenter, runner: ExportedRunner) -> None:
         (alone,) = runner.run(pixels[None], (LABELS,))
         if (together[index] != alone[0]).mean() > 0.001:  # rounding may differ with the batch
             raise GateError(f"{runner}: image {index} of a batch has other labels than alone; nothing was written")
+
+
+def lose_little(rows: list[Compared], before: float, after: float) -> None:
+    """The gate of a quantised network, whose labels may differ: its mean IoU on real images.
+
+    Args:
+        rows: the images, compared.
+        before, after: PyTorch's mean IoU and the artefact's.
+
+    Raises:
+        GateError: it loses more than ``LARGEST_LOSS``; the worst image is named.
+    """
+    if not before - after <= LARGEST_LOSS:
+        worst = max(rows, key=lambda row: row.share)
+        raise GateError(
+            f"int8 takes the mean IoU from {before:.4f} to {after:.4f}, more than {100 * LARGEST_LOSS:g} points; worst "
+            f"image {worst.image} ({worst.differ:,} of {worst.sure:,} labels differ); nothing was written: use fp32"
+        )
 
 
 def pass_gate(segmenter: Segmenter, runner: ExportedRunner, images: Iterable[tuple[str, np.ndarray]]) -> list[Compared]:

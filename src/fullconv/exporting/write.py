@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fullconv.errors import FullconvError
 from fullconv.exported.header import KEY
@@ -35,10 +35,16 @@ def write_onnx(model: onnx.ModelProto, out: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def write_openvino(model: onnx.ModelProto, out: Path) -> Iterator[Path]:
-    """The same as OpenVINO's pair of files, ``.xml`` and ``.bin``, in fp32."""
+def write_openvino(model: onnx.ModelProto, out: Path, converted: Any = None) -> Iterator[Path]:
+    """The same as OpenVINO's pair of files, ``.xml`` and ``.bin``.
+
+    Args:
+        model: the metadata are its own.
+        converted: what is written instead: the quantised model; None: ``model``, in fp32.
+    """
     openvino = library("openvino", "export --to openvino")
-    converted = openvino.Core().read_model(model.SerializeToString())
+    if converted is None:
+        converted = openvino.Core().read_model(model.SerializeToString())
     for prop in model.metadata_props:
         converted.set_rt_info(prop.value, [KEY, "header" if prop.key == KEY else prop.key])
     with replacing(out) as temporary:

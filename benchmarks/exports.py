@@ -1,0 +1,130 @@
+"""Which networks pass the export gate: ``python benchmarks/exports.py [NAME ...]`` prints rows of its table.
+
+Weights are random; norms have seen some noise and score layers are not zero, so that labels differ from place to place.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from fullconv.errors import FullconvError
+from fullconv.exported.build import build
+from fullconv.exported.geometry import Places
+from fullconv.exported.runners import NAMES, open_runner
+from fullconv.exporting.gate import generated_images, pass_gate
+from fullconv.models import build_model
+from fullconv.segmenter import Segmenter
+from fullconv.spec import ClassSet, Preprocessing
+
+CLASSES = ClassSet(tuple(f"class {index}" for index in range(5)))
+Row = tuple[str, str, dict[str, Any], dict[str, Any]]
+NETWORKS: list[Row] = [
+    ("fcn32s", "resnet10t", {}, {}),
+    ("fcn16s", "resnet10t", {}, {}),
+    ("fcn4s", "resnet10t", {}, {}),
+    ("fcn8s", "mobilenetv2_050", {"last": "transposed"}, {}),
+    ("fcn8s", "resnet10t", {"decoder": "wide"}, {}),
+    ("unet", "resnet10t", {}, {}),
+    ("unet", "resnet10t", {"upsampling": "interpolate", "last": "bilinear"}, {}),
+    ("fpn", "resnet10t", {}, {}),
+    ("segnet", "vgg16", {}, {}),
+    ("deeplab", "resnet10t", {}, {}),
+    ("deeplab", "resnet10t", {"head": "aspp"}, {}),
+    ("deeplab", "vgg16", {"head": "large-fov"}, {}),
+    ("dilated", "resnet10t", {}, {}),
+    ("hypercolumn", "resnet10t", {}, {}),
+]
+ENCODERS: list[Row] = [
+    ("fcn8s", "resnet10t", {}, {}),
+    ("fcn8s", "vgg16", {}, {"padding": "same", "fc_channels": 256}),
+    ("fcn8s", "vgg16", {}, {"padding": "paper", "fc_channels": 256}),
+    ("fcn8s", "mobilenetv2_050", {}, {}),
+    ("fcn8s", "mobilenetv3_small_050", {}, {}),
+    ("fcn8s", "efficientnet_b0", {}, {}),
+    ("fcn8s", "tf_efficientnet_lite0", {}, {}),
+    ("fcn8s", "convnext_atto", {}, {}),
+    ("fcn8s", "convnextv2_atto", {}, {}),
+    ("fcn8s", "regnetx_002", {}, {}),
+    ("fcn8s", "densenet121", {}, {}),
+    ("fcn8s", "swin_tiny_patch4_window7_224", {}, {}),
+    ("fcn8s", "mobileone_s0", {}, {}),
+]
+FOREIGN: list[Row] = [
+    ("torchvision", "lraspp_mobilenet_v3_large", {}, {}),
+    ("torchvision", "deeplabv3_mobilenet_v3_large", {}, {}),
+    ("torchvision", "fcn_resnet50", {}, {}),
+    *(
+        ("smp", name, {"encoder_name": "mit_b0" if name == "Segformer" else "resnet18"}, {})
+        for name in (
+            "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet",
+            "Segformer",
+        )
+    ),
+    ("smp", "DPT", {"encoder_name": "tu-vit_tiny_patch16_224"}, {}),
+]  # fmt: skip
+
+
+def untrained(name: str, encoder: str, model_args: dict[str, Any], encoder_args: dict[str, Any]) -> Segmenter:
+    torch.manual_seed(0)
+    built = build_model(name, len(CLASSES), encoder, "none", model_args=model_args, encoder_args=encoder_args)
+    network = built.network
+    for key, value in network.named_parameters():
+        if key in network.class_axes and value.ndim == 4 and not bool(value.any()):
+            nn.init.normal_(value, std=value[0].numel() ** -0.5)
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in norms:
+        layer.momentum = None  # the mean of all that it sees
+    with torch.no_grad():
+        network.train()
+        for _ in range(2):
+            network(torch.randn(2, 3, 8, 8).repeat_interleave(16, 2).repeat_interleave(16, 3))
+    return Segmenter(built, CLASSES, Preprocessing()).to("cpu", "fp32")
+
+
+def judged(segmenter: Segmenter) -> str:
+    """What the gate says, in a cell."""
+    try:
+        ours = segmenter.torch_runner
+        places = Places.of(ours.network, ours.context)
+        model = build(ours.network, ours.preprocessing, places, segmenter.header()).SerializeToString()
+    except FullconvError as error:
+        return f"refused: {error}"
+    cells = []
+    for name in NAMES:
+        try:
+            rows = pass_gate(segmenter, open_runner(name, model, places), generated_images(3))
+        except FullconvError as error:
+            cells.append(f"{name} refused: {error}")
+        else:
+            cells.append(f"{name} equal at {sum(row.sure for row in rows):,} pixels")
+    return "; ".join(cells)
+
+
+def main(wanted: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    for row in rows_of(wanted):
+        name, encoder, model_args, encoder_args = row
+        said = ", ".join(f"{key}: {value}" for key, value in {**model_args, **encoder_args}.items())
+        try:
+            verdict = judged(untrained(*row))
+        except FullconvError as error:
+            verdict = f"cannot be built: {error}"
+        print(f"| {name} | {encoder} | {said or '-'} | {verdict} |", flush=True)
+
+
+def rows_of(wanted: list[str]) -> Iterator[Row]:
+    for row in (*NETWORKS, *ENCODERS, *FOREIGN):
+        if not wanted or any(name in row[:2] for name in wanted):
+            yield row
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
