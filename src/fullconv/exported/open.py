@@ -34,6 +34,8 @@ def open_exported(file: Path, runner: str = "auto", device: str = "auto", precis
     """
     _refuse_other_devices(device)
     header = read_exported_header(file)
+    if consumer := header["export"].get("for"):
+        raise UsageError(f"{file}: written for {consumer}, which reads it; export once more without --for")
     name = choose_runner(runner, file.suffix, header["export"].get("refused", ()))
     try:
         places = Places.from_dict(header["export"])

@@ -25,6 +25,7 @@ from fullconv.exported.open import open_exported
 from fullconv.exported.runners import NAMES, ExportedRunner
 from fullconv.exporting.cost import SIDE, Cost, cost
 from fullconv.exporting.gate import Compared, compare, generated_images, lose_little, pass_gate
+from fullconv.exporting.profiles import CONSUMERS, by_scores, for_model_api
 from fullconv.exporting.quantise import IMAGES, quantised
 from fullconv.exporting.write import write_onnx, write_openvino
 from fullconv.formats.open import open_dataset
@@ -86,6 +87,7 @@ def export(
     split: str = "val",
     int8: bool = False,
     calibrate: str | os.PathLike[str] | DatasetSpec | None = None,
+    consumer: str = "",
 ) -> ExportReport:
     """Write a network as a file for other programs: uint8 images ``n height width channels`` in, labels out.
 
@@ -103,6 +105,8 @@ def export(
         int8: have the network compute in 8 bits (OpenVINO alone). Labels may differ then; on the images of ``check``,
             by default those of ``calibrate``, the mean IoU may lose 0.3 points.
         calibrate: a data set of the model's classes whose train images (up to 300) show the ranges of activations.
+        consumer: another program whose form the file is to have (``--for``): ``model-api``. ``predict`` does not read
+            such files.
 
     Raises:
         UsageError: wrong arguments, or a library that is not installed.
@@ -111,12 +115,20 @@ def export(
     """
     out = Path(out)
     _refuse(to, out, int8, calibrate is not None)
+    if consumer:
+        _refuse_for(consumer, to, plain=not (scores or probabilities or int8 or check))
     segmenter = in_fp32(model if isinstance(model, Segmenter) else load(model, "cpu", "fp32"))
     _refuse_resize(segmenter)
     given = (None if data is None else open_dataset(data) for data in (calibrate, check))
     shown, spec = (None if data is None else with_classes_of(segmenter, data) for data in given)
-    built = graph_of(segmenter, int8, scores=scores, probabilities=probabilities)
+    built = graph_of(segmenter, int8, consumer, scores=scores or bool(consumer), probabilities=probabilities)
     report = ExportReport(out)
+    if consumer:
+        with write_openvino(built, out, for_model_api(built, segmenter.classes)) as file:
+            ours = segmenter.torch_runner
+            runner = by_scores(file, Places.of(ours.network, ours.context))
+            report.compared[str(runner)] = pass_gate(segmenter, runner, generated_images(ours.preprocessing.channels))
+        return report
     if shown is not None:
         spec = spec or shown
         writing = write_openvino(built, out, quantised(built, _to_calibrate(shown)))
@@ -140,11 +152,11 @@ def export(
     return report
 
 
-def graph_of(segmenter: Segmenter, int8: bool, **outputs: bool) -> onnx.ModelProto:
+def graph_of(segmenter: Segmenter, int8: bool, consumer: str, **outputs: bool) -> onnx.ModelProto:
     from fullconv.exported.build import build  # needs onnx
 
     ours = segmenter.torch_runner
-    header = {**segmenter.header(), "export": {"int8": int8}}
+    header = {**segmenter.header(), "export": {"int8": int8, "for": consumer}}
     return build(ours.network, ours.preprocessing, Places.of(ours.network, ours.context), header, **outputs)
 
 
@@ -180,6 +192,15 @@ def _refuse(to: str, out: Path, int8: bool, calibrates: bool) -> None:
     if out.exists():
         raise UsageError(f"{out}: exists; choose another name")
     runners_of(to)
+
+
+def _refuse_for(consumer: str, to: str, *, plain: bool) -> None:
+    if consumer not in CONSUMERS:
+        raise UsageError(f"--for must be {' or '.join(CONSUMERS)}, found {consumer!r}")
+    if to != "openvino":
+        raise UsageError(f"--for {consumer} is written with --to openvino, found --to {to}")
+    if not plain:
+        raise UsageError(f"--for {consumer} settles the outputs, in fp32; leave the other options to a plain export")
 
 
 def _refuse_resize(segmenter: Segmenter) -> None:

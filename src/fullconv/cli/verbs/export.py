@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from fullconv.cli.verbs.shared import app
 
@@ -20,6 +23,7 @@ def export(
     split: str = "val",
     int8: bool = False,
     calibrate: str = "",
+    consumer: Annotated[str, Parameter(name="--for")] = "",
 ) -> int:
     """Write MODEL as a file for other programs: bytes of images in, labels out, of any size.
 
@@ -47,12 +51,14 @@ def export(
         points.
     calibrate
         DATA of the model's classes; its train images show what values there are.
+    consumer
+        The program that is to read the file: model-api (openvino-model-api's SegmentationModel).
     """
     import fullconv
 
     report = fullconv.export(
         model, to, out, scores=scores, probabilities=probabilities, check=check or None, split=split, int8=int8,
-        calibrate=calibrate or None,
+        calibrate=calibrate or None, consumer=consumer,
     )  # fmt: skip
     for line in report.lines():
         print(line)

@@ -1,0 +1,60 @@
+"""Exports in the form that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fullconv.errors import UsageError, first_few
+from fullconv.exported.geometry import LABELS, SCORES, Places
+from fullconv.exported.libraries import library
+from fullconv.exported.runners import ExportedRunner, open_runner
+from fullconv.spec import ClassSet
+
+if TYPE_CHECKING:
+    import onnx
+
+MODEL_API = "model-api"
+CONSUMERS = (MODEL_API,)
+
+
+def for_model_api(model: onnx.ModelProto, classes: ClassSet) -> Any:
+    """For ``openvino-model-api``'s ``SegmentationModel``: the scores alone, and ``model_info``.
+
+    It takes images as they are (``embedded_processing``, any size) and the argmax itself.
+
+    Raises:
+        UsageError: names that its list, which blanks separate, cannot hold apart.
+    """
+    openvino = library("openvino", "export --for model-api")
+    labels = ["_".join(name.split()) for name in classes.names]
+    twice = sorted({name for name in labels if labels.count(name) > 1})
+    if twice:
+        raise UsageError(f"--for model-api writes blanks in names as _, which makes {first_few(twice)} stand for two")
+    whole = openvino.Core().read_model(model.SerializeToString())
+    cut = openvino.Model([whole.output(SCORES)], whole.get_parameters())
+    cut.get_parameters()[0].set_layout(openvino.Layout("NHWC"))
+    said = {
+        "model_type": "Segmentation", "labels": " ".join(labels), "embedded_processing": "True",
+        "resize_type": "standard", "reverse_input_channels": "False", "input_dtype": "u8", "blur_strength": "-1",
+        "soft_threshold": "0.0", "return_soft_prediction": "False",
+    }  # fmt: skip
+    for key, value in said.items():
+        cut.set_rt_info(value, ["model_info", key])
+    return cut
+
+
+def by_scores(file: Path, places: Places) -> ExportedRunner:
+    """Who computes such a file for the gate: labels are the argmax of the scores, as the other program takes it."""
+    runner = open_runner("openvino", file, places)
+    scores = runner.run
+
+    def labels(images: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
+        assert outputs == (LABELS,)
+        (found,) = scores(images, (SCORES,))
+        return [found.argmax(1)]
+
+    runner.run = labels
+    return runner
