@@ -84,7 +84,8 @@ def untrained(name: str, encoder: str, model_args: dict[str, Any], encoder_args:
     with torch.no_grad():
         network.train()
         for _ in range(2):
-            network(torch.randn(2, 3, 8, 8).repeat_interleave(16, 2).repeat_interleave(16, 3))
+            patches = torch.rand(4, 3, 12, 12).repeat_interleave(11, 2).repeat_interleave(11, 3)
+            network((patches + 0.05 * torch.randn(patches.shape) - 0.45) / 0.225)
     return Segmenter(built, CLASSES, Preprocessing()).to("cpu", "fp32")
 
 

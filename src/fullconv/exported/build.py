@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import torch
 from onnx import TensorProto, helper
+from timm.layers import padding
 from torch import Tensor, nn
 
 from fullconv.errors import FullconvError
@@ -102,7 +103,7 @@ def network_graph(network: SegmentationNetwork, channels: int, multiple: int) ->
     pixels = torch.zeros(2, channels, *((3 * multiple, 5 * multiple) if multiple > 1 else (67, 93)))
     plain = _Plain(network).eval()
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), _quiet(), _same_padding_of_multiples():
             program = torch.onnx.export(
                 plain, (pixels.to(next(network.parameters()).device),), dynamo=True, opset_version=OPSET,
                 dynamic_shapes={"pixels": {0: n, **sides}}, input_names=[_INPUT], output_names=[LOGITS], verbose=False,
@@ -116,6 +117,24 @@ def network_graph(network: SegmentationNetwork, channels: int, multiple: int) ->
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+@contextlib.contextmanager
+def _same_padding_of_multiples() -> Iterator[None]:
+    """timm's TensorFlow-like padding as the number that it is where the stride divides the map, as it always does here.
+
+    As a formula of free sizes it keeps PyTorch's exporter busy for many minutes.
+    """
+    dynamic = padding.get_same_padding
+
+    def fixed(x: int, kernel_size: int, stride: int, dilation: int) -> int:
+        return max((kernel_size - 1) * dilation + 1 - stride, 0)
+
+    padding.get_same_padding = fixed
+    try:
+        yield
+    finally:
+        padding.get_same_padding = dynamic
 
 
 @contextlib.contextmanager

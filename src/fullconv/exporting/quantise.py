@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 IMAGES = 300
 """So many are enough for the ranges of activations."""
+ENLARGEMENTS = ["ConvolutionBackpropData", "GroupConvolutionBackpropData"]
+"""OpenVINO's names of transposed convolutions."""
 
 
 def quantised(model: onnx.ModelProto, images: Iterable[np.ndarray]) -> Any:
@@ -34,7 +36,8 @@ def quantised(model: onnx.ModelProto, images: Iterable[np.ndarray]) -> Any:
     converted = openvino.Core().read_model(model.SerializeToString())
     shown = [image[None] for image in images]
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    surroundings = nncf.IgnoredScope(patterns=["fullconv/.*"], validate=False)
+    # enlargements within the network cost little time and, in int8, more mean IoU than all else
+    surroundings = nncf.IgnoredScope(patterns=["fullconv/.*"], types=ENLARGEMENTS, validate=False)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # bars
             return nncf.quantize(
