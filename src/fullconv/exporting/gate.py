@@ -57,7 +57,11 @@ def compare(segmenter: Segmenter, runner: ExportedRunner, image: str, pixels: np
     best = upsample(part.logits.float(), size, part.window)[0].topk(min(2, part.logits.shape[1]), 0).values
     margin = max(MARGIN, ROUNDING * float(part.logits.abs().max()))
     sure = ((best[0] - best[-1]) > margin).cpu().numpy() if len(best) > 1 else np.ones(size, bool)
-    (found,) = runner.run(np.ascontiguousarray(pixels[None]), (LABELS,))
+    try:
+        (found,) = runner.run(np.ascontiguousarray(pixels[None]), (LABELS,))
+    except Exception as error:  # each library has kinds of its own
+        reason = " ".join(str(error).split())[-200:]
+        raise GateError(f"{runner}: cannot compute {image} ({reason}); nothing was written") from error
     if found.shape[1:] != size:
         raise GateError(f"{image}: labels of {found.shape[1]}x{found.shape[2]} for an image of {size[0]}x{size[1]}")
     return Compared(image, expected.size, int(sure.sum()), int(((found[0] != expected) & sure).sum()))
