@@ -3,8 +3,8 @@
     python benchmarks/soak.py               60,000 x 60,000; a sparse file, dense here and there
     python benchmarks/soak.py --side 20000 --dense 1      all of it dense
 
-Fails where memory goes beyond 2 GiB, the killed run leaves a file under the final name, or other pixels have labels than those
-that hold something.
+Fails where memory goes beyond 2 GiB, the killed run leaves a file under the final name, or other pixels have labels
+than those that hold something.
 """
 
 from __future__ import annotations

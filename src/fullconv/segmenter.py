@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +30,7 @@ from fullconv.ops import upsample_argmax
 from fullconv.parts import Part, joined_probabilities, resized_part
 from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
-from fullconv.tiles import Read, parts_of, tiled_parts
+from fullconv.tiles import parts_of
 from fullconv.tiling import TILE, Tiling, check_tiles, choose_tiling, seam_note
 
 
@@ -253,38 +252,6 @@ class Segmenter:
             if not bool(part.logits.isfinite().all()):
                 raise self.not_finite_error([name], lambda: list(self.parts(pixels, tile, overlap, exact)))
             yield part
-
-    @torch.inference_mode()
-    def labels_by_window(
-        self, size: tuple[int, int], read: Read, tiling: Tiling, *, first_row: int = 0, name: str = "the image"
-    ) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """Label an image that is read by window.
-
-        Args:
-            size: ``(height, width)``; ``resize`` has no place here.
-            read: rows and columns -> raw pixels ``1 c h w``; None: they hold nothing, and any label will do.
-            tiling: of :meth:`tiling`.
-            first_row: what ends above it is left out.
-
-        Returns:
-            Rows, columns and labels ``[rows, columns]`` of parts that cover the image once, from its top.
-
-        Raises:
-            NotFiniteError: the network's scores are nan or infinite.
-        """
-        last: list[Tensor] = []
-
-        def remembered(rows: slice, columns: slice) -> Tensor | None:
-            pixels = read(rows, columns)
-            last[:] = last if pixels is None else [pixels]
-            return pixels
-
-        for part in tiled_parts(self.runner, size, remembered, tiling, first_row):
-            if not bool(part.logits.isfinite().all()):
-                where = f"{name}, rows {part.rows.start} to {part.rows.stop}"
-                raise self.not_finite_error([where], functools.partial(self.coarse_logits, last[0]))
-            labels = upsample_argmax(part.logits, part.size, crop=part.window)[0]
-            yield part.rows, part.columns, labels.cpu().numpy()
 
     def not_finite_error(self, images: Sequence[str], forward: Callable[[], object]) -> NotFiniteError:
         """What to raise where logits are not finite: in which images, from which layer on, and what to do.

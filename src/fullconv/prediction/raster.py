@@ -21,10 +21,11 @@ from fullconv.images.raster_open import BY_ROWS, RASTER_SUFFIXES, open_raster
 from fullconv.images.raster_write import LabelWriter
 from fullconv.images.tiff import is_tiff
 from fullconv.images.values import Pixels
+from fullconv.ops import upsample_argmax
 from fullconv.runner import TorchRunner
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
-from fullconv.tiles import tile_order
+from fullconv.tiles import Read, tile_order, tiled_parts
 from fullconv.tiling import TILE, Tiling
 
 LARGE = 1 << 26
@@ -155,7 +156,7 @@ def _label(
             return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
 
         name = reader.info.where
-        parts = segmenter.labels_by_window(size, read, tiling, first_row=writer.rows, name=name)
+        parts = labels_by_window(segmenter, size, read, tiling, writer.rows, name)
         for down, across, labels in parts:
             rows.put(down, across, labels)
             complete = rows.complete()
@@ -262,3 +263,37 @@ def _digest(segmenter: Segmenter) -> str:
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+@torch.inference_mode()
+def labels_by_window(
+    segmenter: Segmenter, size: tuple[int, int], read: Read, tiling: Tiling, first_row: int, name: str
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Label an image that is read by window.
+
+    Args:
+        size: ``(height, width)``; ``resize`` has no place here.
+        read: rows and columns -> raw pixels ``1 c h w``; None: they hold nothing, and any label will do.
+        tiling: of :meth:`Segmenter.tiling`.
+        first_row: what ends above it is left out.
+        name: what errors call the image.
+
+    Returns:
+        Rows, columns and labels ``[rows, columns]`` of parts that cover the image once, from its top.
+
+    Raises:
+        NotFiniteError: the network's scores are nan or infinite.
+    """
+    last: list[Tensor] = []
+
+    def remembered(rows: slice, columns: slice) -> Tensor | None:
+        pixels = read(rows, columns)
+        last[:] = last if pixels is None else [pixels]
+        return pixels
+
+    for part in tiled_parts(segmenter.runner, size, remembered, tiling, first_row):
+        if not bool(part.logits.isfinite().all()):
+            where = f"{name}, rows {part.rows.start} to {part.rows.stop}"
+            raise segmenter.not_finite_error([where], functools.partial(segmenter.coarse_logits, last[0]))
+        labels = upsample_argmax(part.logits, part.size, crop=part.window)[0]
+        yield part.rows, part.columns, labels.cpu().numpy()

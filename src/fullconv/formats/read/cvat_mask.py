@@ -14,10 +14,11 @@ from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, lines
-from fullconv.formats.read.exports import by_subset, is_background
+from fullconv.formats.read.exports import by_subset
 from fullconv.formats.read.names import Names
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.palette import is_background
 from fullconv.spec import ClassSet, Colour
 
 IGNORED_LABEL = "ignored"

@@ -16,15 +16,11 @@ from fullconv.data.sources import changed
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.read.base import SPLIT_NAMES
+from fullconv.palette import is_background
 from fullconv.spec import ClassSet, Colour
 
-BACKGROUNDS = ("background", "_background_")
 FARTHEST = 1e6
 """Largest coordinate in pixels: a rasteriser walks along every outline, however far it goes."""
-
-
-def is_background(label: str) -> bool:
-    return label.lower() in BACKGROUNDS
 
 
 def classes_of(

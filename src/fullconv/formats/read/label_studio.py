@@ -20,10 +20,11 @@ from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child, image_files
-from fullconv.formats.read.exports import classes_of, inside, is_background, marked, split_in_words
+from fullconv.formats.read.exports import classes_of, inside, marked, split_in_words
 from fullconv.formats.read.label_studio_results import DRAWN, annotation_of, labels_of, other_labels
 from fullconv.formats.read.names import Names, composed, spot
 from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
+from fullconv.palette import is_background
 from fullconv.text import head_of, parse_json, read_text
 
 FEW = 20

@@ -26,7 +26,6 @@ MAGIC = {
     b"\x89PNG": ".png", b"II*\0": ".tif", b"MM\0*": ".tif", b"II+\0": ".tif", b"MM\0+": ".tif", b"\x93NUMPY": ".npy",
 }  # fmt: skip
 """First bytes of files of other than 8 bits, and their suffixes."""
-BACKGROUNDS = ("background", "_background_")
 
 
 class Writer(ABC):

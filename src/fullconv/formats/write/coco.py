@@ -12,7 +12,8 @@ import numpy as np
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sample import Sample
 from fullconv.errors import UsageError
-from fullconv.formats.write.base import BACKGROUNDS, Writer, write_values
+from fullconv.formats.write.base import Writer, write_values
+from fullconv.palette import is_background
 
 
 class Coco(Writer):
@@ -21,12 +22,12 @@ class Coco(Writer):
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
         names = spec.classes.names
-        backgrounds = [name for name in names if name.casefold() in BACKGROUNDS]
+        backgrounds = [name for name in names if is_background(name)]
         if len(backgrounds) > 1:
             raise UsageError(
                 f"--to coco: {' and '.join(backgrounds)} would be one class; join them (--classes), or rename"
             )
-        self.background = next((i for i, name in enumerate(names) if name.casefold() in BACKGROUNDS), None)
+        self.background = next((i for i, name in enumerate(names) if is_background(name)), None)
         self.content: dict[str, dict[str, list[Any]]] = {}
         self.void = 0
         notes.append("coco keeps no colours, and one region for each class of an image")

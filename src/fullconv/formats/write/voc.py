@@ -10,8 +10,9 @@ from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sample import Sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.read import VOC_NAMES
-from fullconv.formats.write.base import BACKGROUNDS, Writer, write_lists, write_values
+from fullconv.formats.write.base import Writer, write_lists, write_values
 from fullconv.images.write import VOID_COLOUR, write_mask
+from fullconv.palette import is_background
 
 BLACK = (0, 0, 0)
 SPARE = (VOID_COLOUR, *((255, 255, blue) for blue in range(255, -1, -1)))
@@ -36,7 +37,7 @@ class Voc(Writer):
         if twice:
             raise UsageError(f"--to voc: two classes have the colour {twice[0]}, by which voc tells them apart; "
                              "use --to folder")  # fmt: skip
-        black = not (set(names) & set(BACKGROUNDS) or BLACK in spec.classes.palette)
+        black = not (any(map(is_background, names)) or BLACK in spec.classes.palette)
         free = (colour for colour in SPARE if colour not in spec.classes.palette)
         self.void = BLACK if black else next(free)  # a map without black would be given a background
         others = [split for split in spec.splits if split not in ("train", "val", "test")]
