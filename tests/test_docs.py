@@ -99,7 +99,7 @@ def test_flags_are_those_of_the_commands(page: Path) -> None:
         line = span.partition(" # ")[0]
         verb = re.search(r"(?:^|\s)(?:fullconv )?(\w+) ", line)
         known = verbs[verb[1]] if verb and verb[1] in verbs else every
-        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line):
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", line):
             assert flag in known | GIVEN, span
 
 
