@@ -129,7 +129,8 @@ def test_the_command_takes_body_and_head(
     body = ["--encoder", "keras_resnet50", "--encoder-weights", str(tmp_path / "notop.h5")]
     head = ["--head-weights", str(tmp_path / "weights_dense.h5")]
     assert run([*command, *body, *head, "--out", str(tmp_path / "maps")]) == 0
-    assert "warning" not in capsys.readouterr().err
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert all("no place reaches 0.5" in line for line in warnings)  # of random weights; none about them
     with np.load(tmp_path / "maps" / "a.npz") as file:
         found = file["64x96"]
     mapper = HeatMapper(build_classifier("keras_resnet50", str(tmp_path / "notop.h5"), head[1]))
