@@ -194,8 +194,9 @@ class Segmenter:
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
                 tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
-            exact: let the tile grow where half of it is not enough, so that the labels are those of the whole image,
-                bit for bit; of networks that see all of an image they cannot be, and :attr:`Prediction.note` says so.
+            exact: let the tile grow where half of it is not enough, so that the labels are those of the whole image
+                (bit for bit on one thread, up to a rounding of the scores on several); of networks
+                that see all of an image they cannot be, and :attr:`Prediction.note` says so.
             probabilities: also give the probability of every class at every pixel.
             crf: refine with a fully connected CRF (:func:`fullconv.crf.dense_crf`); this holds the probabilities
                 of the whole image in memory.

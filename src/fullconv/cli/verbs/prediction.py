@@ -57,7 +57,7 @@ def predict(
         Overlap of neighbouring tiles in pixels; by default so much that labels are those of the whole image, but at
         most half a tile. Where that is not enough it is said; fullconv info MODEL shows how far the network sees.
     exact
-        Let the tile grow where half of it is not enough: labels are those of the whole image, bit for bit. Networks
+        Let the tile grow where half of it is not enough: labels are those of the whole image. Networks
         that see all of an image cannot; it is said, and their scores are blended over the overlap, as always.
     level
         Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
