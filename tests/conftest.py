@@ -57,3 +57,15 @@ def model(tmp_path: Path) -> Path:
 
     make().save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
+
+
+@pytest.fixture(params=["gdal", "tifffile"])
+def raster_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the libraries that read rasters by window, alone."""
+    from fullconv.images import raster_gdal, raster_open
+
+    if request.param == "gdal" and not raster_gdal.has_gdal():
+        pytest.skip("rasterio is not installed")
+    if request.param == "tifffile":
+        monkeypatch.setattr(raster_open, "has_gdal", lambda: False)
+    return str(request.param)

@@ -42,15 +42,6 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         reader.close()
 
 
-@pytest.fixture(params=["gdal", "tifffile"])
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "gdal" and not raster_gdal.has_gdal():
-        pytest.skip("rasterio is not installed")
-    if request.param == "tifffile":
-        monkeypatch.setattr(raster_open, "has_gdal", lambda: False)
-    return str(request.param)
-
-
 def assert_windows_are_the_image(path: Path, channels: int, values: Values) -> None:
     whole = read_pixels(path, channels, values=values)
     reader = open_raster(path)
@@ -81,7 +72,7 @@ def assert_windows_are_the_image(path: Path, channels: int, values: Values) -> N
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["rgb", "grey", "uint16", "float32"])
-def test_tiff_of_every_layout(tmp_path: Path, library: str, layout: dict[str, object], kind: str) -> None:
+def test_tiff_of_every_layout(tmp_path: Path, raster_library: str, layout: dict[str, object], kind: str) -> None:
     samples = {"rgb": BYTES[..., :3], "grey": BYTES[..., 0]}.get(kind)
     if samples is None:
         samples = (BYTES.astype(kind) * 11 - (0 if kind == "uint16" else 100.5)).astype(kind)
@@ -130,7 +121,7 @@ def test_turned_as_whole_images_are(tmp_path: Path, orientation: int, suffix: st
     assert isinstance(open_raster(path), Turned)
 
 
-def test_rows_are_decoded_once(tmp_path: Path, library: str) -> None:
+def test_rows_are_decoded_once(tmp_path: Path, raster_library: str) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, BYTES[..., :3], photometric="rgb", rowsperstrip=4, compression="zlib", metadata=None)
     reader = open_raster(path)
@@ -146,7 +137,7 @@ def test_rows_are_decoded_once(tmp_path: Path, library: str) -> None:
     assert np.array_equal(reader.read(slice(5, 9), slice(0, 9)).array, BYTES[5:9, :9, :3])  # back to the top
 
 
-def test_alpha_of_0_holds_nothing(tmp_path: Path, library: str) -> None:
+def test_alpha_of_0_holds_nothing(tmp_path: Path, raster_library: str) -> None:
     alpha = BYTES.copy()
     alpha[..., 3] = 255
     alpha[40:60, 30:80, 3] = 0
@@ -173,7 +164,7 @@ def pyramid(path: Path, *, ome: bool) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("ome", [False, True])
-def test_levels_of_a_pyramid(tmp_path: Path, library: str, ome: bool) -> None:
+def test_levels_of_a_pyramid(tmp_path: Path, raster_library: str, ome: bool) -> None:
     levels = pyramid(tmp_path / "a.tif", ome=ome)
     for number, level in enumerate(levels):
         reader = open_raster(tmp_path / "a.tif", number)
@@ -197,7 +188,7 @@ def test_channels_of_ome_are_bands(tmp_path: Path) -> None:
         open_raster(tmp_path / "t.ome.tif")
 
 
-def test_bands_that_do_not_fit_a_model_are_refused_unread(tmp_path: Path, library: str) -> None:
+def test_bands_that_do_not_fit_a_model_are_refused_unread(tmp_path: Path, raster_library: str) -> None:
     tifffile.imwrite(
         tmp_path / "a.tif", BYTES.astype(np.uint16), photometric="minisblack", planarconfig="contig", metadata=None
     )
@@ -209,7 +200,7 @@ def test_bands_that_do_not_fit_a_model_are_refused_unread(tmp_path: Path, librar
         refuse_other_bands(reader.info, 4, Values())
 
 
-def test_truncated_files_are_named_with_the_rows(tmp_path: Path, library: str) -> None:
+def test_truncated_files_are_named_with_the_rows(tmp_path: Path, raster_library: str) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, BYTES[..., :3], photometric="rgb", tile=(16, 16), compression="zlib", metadata=None)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])

@@ -18,7 +18,7 @@ import tifffile
 from PIL import Image
 
 from fullconv.cli.main import run
-from fullconv.images import raster_gdal, raster_open, raster_write
+from fullconv.images import raster_gdal, raster_write
 from fullconv.prediction import raster
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
@@ -29,15 +29,6 @@ HEIGHT, WIDTH = 420, 300
 PIXELS = models.picture(HEIGHT, WIDTH)
 TRANSFORM = (33550, "d", 3, (0.5, 0.5, 0.0), True), (33922, "d", 6, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0), True)
 KEYS = (34735, "H", 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633), True)
-
-
-@pytest.fixture(params=["gdal", "tifffile"])
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "gdal" and not raster_gdal.has_gdal():
-        pytest.skip("rasterio is not installed")
-    if request.param == "tifffile":
-        monkeypatch.setattr(raster_open, "has_gdal", lambda: False)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +48,7 @@ def only_the_labels(folder: Path, *names: str) -> None:
 
 
 def test_labels_are_those_of_the_whole_image_and_keep_where_it_lies(
-    tmp_path: Path, model: Segmenter, library: str
+    tmp_path: Path, model: Segmenter, raster_library: str
 ) -> None:
     result = predict(model, geotiff(tmp_path / "a.tif"), tmp_path / "out", tile=128, overlap=64, overviews=True)
     assert result.written == [tmp_path / "out" / "a.tif"]
@@ -76,7 +67,7 @@ def test_labels_are_those_of_the_whole_image_and_keep_where_it_lies(
     assert len(np.unique(wanted)) > 1
 
 
-def test_where_a_raster_holds_nothing_so_do_the_labels(tmp_path: Path, model: Segmenter, library: str) -> None:
+def test_where_a_raster_holds_nothing_so_do_the_labels(tmp_path: Path, model: Segmenter, raster_library: str) -> None:
     pixels = np.maximum(PIXELS, 1)
     pixels[:, 200:] = 0
     pixels[300:, :50] = 0
@@ -181,7 +172,7 @@ def test_another_model_or_tile_begins_again(tmp_path: Path, monkeypatch: pytest.
     assert run_on(96) < 128 * 128
 
 
-def test_bands_and_values_of_a_model_of_16_bits(tmp_path: Path, library: str) -> None:
+def test_bands_and_values_of_a_model_of_16_bits(tmp_path: Path, raster_library: str) -> None:
     model = models.make(channels=5)
     model.preprocessing = replace(model.preprocessing, values=Values(((0, 10200),), (0,), (7,)))
     pixels = models.picture(200, 150, 5).astype(np.uint16) * 40
@@ -196,7 +187,7 @@ def test_bands_and_values_of_a_model_of_16_bits(tmp_path: Path, library: str) ->
     assert np.array_equal(labels[kept], wanted[kept])
 
 
-def test_levels_of_a_pyramid_keep_their_place(tmp_path: Path, model: Segmenter, library: str) -> None:
+def test_levels_of_a_pyramid_keep_their_place(tmp_path: Path, model: Segmenter, raster_library: str) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         options: dict[str, Any] = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
         file.write(PIXELS, extratags=[*TRANSFORM, KEYS], **options)
@@ -259,7 +250,7 @@ def command(model: Segmenter, tmp_path: Path, *words: str) -> int:
 
 
 def test_a_projection_that_is_missing_is_said(
-    tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str], library: str
+    tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str], raster_library: str
 ) -> None:
     path = geotiff(tmp_path / "a.tif", projected=False)
     assert command(model, tmp_path, str(path), "--tile", "128", "--exact") == 0
@@ -291,7 +282,11 @@ def nodata_everywhere(path: Path) -> str:
 
 @pytest.mark.parametrize("spoil", [truncated, other_bands, other_values, nodata_everywhere])
 def test_bad_rasters_are_one_line_and_leave_nothing(
-    tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str], library: str, spoil: Callable[[Path], str]
+    tmp_path: Path,
+    model: Segmenter,
+    capsys: pytest.CaptureFixture[str],
+    raster_library: str,
+    spoil: Callable[[Path], str],
 ) -> None:
     expected = spoil(tmp_path / "a.tif")
     assert command(model, tmp_path, str(tmp_path / "a.tif"), "--tile", "128") != 0

@@ -37,14 +37,6 @@ FIXES: dict[FaultKind, str] = {
 }
 KINDS: dict[type[DataError], FaultKind] = {UnfitMask: "form", LossyMask: "jpeg", MaskQuestion: "undecided"}
 """What is wrong with a mask, by the sort of error that its reader raises."""
-_DEPTHS = {
-    "1": "grey, 1 bit",
-    "L": "grey, 8 bits",
-    "LA": "grey with alpha",
-    "P": "palette",
-    "RGB": "RGB",
-    "RGBA": "RGB with alpha",
-}
 
 
 class Fault(NamedTuple):

@@ -122,9 +122,7 @@ class Enclosed(Protocol):
 
 
 @dataclass(frozen=True)
-class EncodedImage:
-    """An image in a container."""
-
+class _Member:
     member: Enclosed
 
     @property
@@ -138,34 +136,26 @@ class EncodedImage:
     def file(self) -> EncodedFile:
         """Its bytes."""
         return self.member.file()
-
-    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
-        """As :func:`fullconv.images.pixels.read_pixels`."""
-        return read_pixels(self.member.file(), channels, shrink, values)
-
-    def size(self) -> tuple[int, int]:
-        """``(height, width)``."""
-        return image_size(self.member.file())
 
 
 @dataclass(frozen=True)
-class EncodedMask:
+class EncodedImage(_Member):
+    """An image in a container."""
+
+    def read(self, channels: int, shrink: int = 1, values: Values | None = None) -> Pixels:
+        """As :func:`fullconv.images.pixels.read_pixels`."""
+        return read_pixels(self.file(), channels, shrink, values)
+
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return image_size(self.file())
+
+
+@dataclass(frozen=True)
+class EncodedMask(_Member):
     """A mask in a container."""
 
-    member: Enclosed
     encoding: MaskEncoding
-
-    @property
-    def where(self) -> str:
-        return self.member.where
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return (self.member.container,)
-
-    def file(self) -> EncodedFile:
-        """Its bytes."""
-        return self.member.file()
 
     @property
     def has_label_map(self) -> bool:
@@ -179,7 +169,7 @@ class EncodedMask:
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """As :func:`fullconv.images.masks.read_labels`."""
-        return read_labels(self.member.file(), self.encoding, num_classes, ignore_index)
+        return read_labels(self.file(), self.encoding, num_classes, ignore_index)
 
 
 def with_encoding(splits: Mapping[str, Sequence[Item]], encoding: MaskEncoding) -> dict[str, Sequence[Item]]:
