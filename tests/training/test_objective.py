@@ -113,7 +113,7 @@ class ImageTags:
 @pytest.fixture
 def tags(monkeypatch: pytest.MonkeyPatch) -> type[Objective]:
     """Training learns tags."""
-    monkeypatch.setattr("fullconv.training.plan.LabelMaps", ImageTags)
+    monkeypatch.setattr("fullconv.training.objectives.LabelMaps", ImageTags)
     return ImageTags
 
 
@@ -205,7 +205,7 @@ class Rounds(LabelMaps):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_later_rounds_have_other_items(workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read ahead knows nothing of them; a run cut within the second round goes on with its items."""
-    monkeypatch.setattr("fullconv.training.plan.LabelMaps", Rounds)
+    monkeypatch.setattr("fullconv.training.objectives.LabelMaps", Rounds)
     options = {**OPTIONS, "workers": workers}
     monkeypatch.setattr(Rounds, "seen", [])
     whole = fullconv.train(FOUR_SCENES, tmp_path / "whole", **options)

@@ -63,6 +63,13 @@ class TrainConfig(BaseModel):
     )
     check: bool = Field(True, description="read all of the data first and stop where training would go wrong")
 
+    # learning from less
+    labels: Literal["masks", "boxes", "tags", "scribbles", "points", "auto"] = Field(
+        "auto",
+        description="what training images teach with: masks, boxes, tags, scribbles or points, as annotated or derived "
+        "from masks; auto: each with what it has",
+    )
+
     # the optimisation
     epochs: int = Field(30, ge=1, description="passes over the training data")
     batch_size: int = Field(

@@ -29,6 +29,7 @@ from fullconv.training.objective import Row, Validation
 from fullconv.training.pictures import contact_sheet
 from fullconv.training.ranks import Ranks
 from fullconv.training.run import Run
+from fullconv.training.terms import Relabel, Term
 
 
 class LabelMaps:
@@ -38,7 +39,8 @@ class LabelMaps:
     ``train_mean_iou`` are of the augmented crops as the network saw them, each before its step and with dropout on;
     ``val_loss`` (cross-entropy per pixel), ``pixel_accuracy``, ``mean_accuracy``, ``mean_iou``, ``fw_iou`` and
     ``iou/CLASS`` of each class are of the whole val images after the epoch. In a mixture of data sets the losses are
-    over the classes that an image's data set labels, the scores over all (:mod:`fullconv.ops.partial`).
+    over the classes that an image's data set labels, the scores over all (:mod:`fullconv.ops.partial`). Each term's own
+    loss is ``train_NAME``, and part of ``train_loss``.
 
     Args:
         config: its loss, reduction, label smoothing and workers are asked for here.
@@ -46,6 +48,8 @@ class LabelMaps:
         train_items, val_items: of it.
         segmenter: the network that is trained.
         class_weights: one factor per class, or None.
+        terms: what is added to the loss of the labelled pixels.
+        relabel: who makes labels anew between rounds; without one the train items stay.
 
     Raises:
         UsageError, DataError: as :meth:`refuse`.
@@ -62,11 +66,13 @@ class LabelMaps:
         val_items: Sequence[Item],
         segmenter: Segmenter,
         class_weights: Sequence[float] | None = None,
+        terms: Sequence[Term] = (),
+        relabel: Relabel | None = None,
     ) -> None:
         self.refuse(config, spec)
         self.config, self.spec, self.segmenter = config, spec, segmenter
         self.train_items, self.val_items = train_items, val_items
-        self.class_weights = class_weights
+        self.class_weights, self.terms, self.relabel = class_weights, terms, relabel
 
     @staticmethod
     def refuse(config: TrainConfig, spec: DatasetSpec) -> None:
@@ -81,10 +87,12 @@ class LabelMaps:
             raise UsageError("mixed data sets train with cross-entropy, focal or ohem, without label_smoothing")
 
     def opening(self) -> list[str]:
+        lines = [line for term in self.terms for line in term.opening()]
+        lines += self.relabel.opening() if self.relabel else []
         if self.class_weights is None:
-            return []
+            return lines
         named = list(zip(self.spec.classes.names, self.class_weights, strict=True))
-        lines = ["class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named)]
+        lines.append("class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named))
         if none := [name for name, weight in named if weight == 0]:
             lines.append(f"  weight 0, so their pixels teach nothing: {first_few(none, 25)}")
         return lines
@@ -99,6 +107,10 @@ class LabelMaps:
             mine, batch_size(ranks.device), default_workers(self.config.workers), keep=True,
             pin_memory=ranks.device.type == "cuda",
         )  # fmt: skip
+        for term in self.terms:
+            term.start(ranks)
+        if self.relabel:
+            self.relabel.start(ranks, run)
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
@@ -106,22 +118,41 @@ class LabelMaps:
         self.matrix = ConfusionMatrix(self.spec.classes, self.ranks.device)
         if "counts" in state and self.ranks.first:  # they are those of all ranks
             self.matrix.counts += state["counts"].to(self.ranks.device)
+        wide = torch.float32 if self.ranks.device.type == "mps" else torch.float64
+        self.given = torch.zeros(len(self.terms), 2, dtype=wide, device=self.ranks.device)
+        """Of the epoch so far, for each term: the sum of what it gave, and in how many steps."""
+        self.of_step = torch.zeros_like(self.given)
+        if "terms" in state and self.ranks.first:
+            self.given += state["terms"].to(self.given)
 
     def state(self) -> dict[str, Tensor]:
-        """``counts``: of the epoch's training batches so far, int64 ``[classes, classes]`` as in a confusion matrix."""
-        return {"counts": self.ranks.sum(self.matrix.counts.clone()).cpu()}
+        """``counts``: of the epoch's training batches so far, int64 ``[classes, classes]`` as in a confusion matrix;
+        ``terms``: the sum of what each gave, and in how many steps, ``[terms, 2]``.
+        """
+        gathered = {"counts": self.ranks.sum(self.matrix.counts.clone()).cpu()}
+        if self.terms:
+            gathered["terms"] = self.ranks.sum(self.given.clone()).cpu()
+        return gathered
 
     def items(self, epoch: int, segmenter: Segmenter) -> tuple[Sequence[Item], int]:
-        return self.train_items, self.config.epochs
+        return self.relabel.items(epoch, segmenter) if self.relabel else (self.train_items, self.config.epochs)
 
     def forward(self, network: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         logits = network(normalise(batch.pixels, self.segmenter.preprocessing))
         asked = mask_unlabelled_classes(logits, self.spec.labelled, batch.sources)
         ignore = self.spec.classes.ignore_index
         window = self.window(logits, batch)
-        return logits, training_loss(self.config, asked, batch.labels, window, ignore, self.weights, self.ranks)
+        loss = training_loss(self.config, asked, batch.labels, window, ignore, self.weights, self.ranks)
+        self.of_step = torch.zeros_like(self.given)
+        for term, row in zip(self.terms, self.of_step, strict=True):
+            if (value := term.loss(logits, batch, window, step)) is not None:
+                loss = loss + value
+                row[0] = value.detach()  # stays on its device
+                row[1] = 1
+        return logits, loss
 
     def count(self, output: Tensor, batch: Batch) -> None:
+        self.given += self.of_step
         size = (batch.labels.shape[-2], batch.labels.shape[-1])
         labels = upsample_argmax(output, size, crop=self.window(output, batch))
         add_counts(self.matrix.counts, labels, batch.labels, self.spec.classes.ignore_index)
@@ -133,12 +164,19 @@ class LabelMaps:
     # -- epochs --------------------------------------------------------------------------------------------------
 
     def trained(self, loss: float) -> Row:
-        train = ConfusionMatrix(self.spec.classes)
-        train.counts = self.state()["counts"]
+        train, gathered = ConfusionMatrix(self.spec.classes), self.state()
+        train.counts = gathered["counts"]
         scores = train.scores()
+        given = gathered["terms"].tolist() if self.terms else []
         self.matrix.counts.zero_()
+        self.given.zero_()
+        taught = bool(train.counts.any()) or any(steps for _, steps in given)
         return {
-            "train_loss": loss if train.counts.any() else math.nan,
+            "train_loss": loss if taught else math.nan,
+            **{
+                f"train_{term.name}": total / steps if steps else math.nan
+                for term, (total, steps) in zip(self.terms, given, strict=True)
+            },
             "train_pixel_accuracy": scores.pixel_accuracy,
             "train_mean_accuracy": scores.mean_accuracy,
             "train_mean_iou": scores.mean_iou,

@@ -23,10 +23,11 @@ from fullconv.segmenter import Segmenter, from_header
 from fullconv.training.config import TrainConfig
 from fullconv.training.crops import choose_crop, large_enough, padded_line
 from fullconv.training.first_weights import new_segmenter
-from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective
+from fullconv.training.objectives import make_objective, refuse
 from fullconv.training.report import Reporter
 from fullconv.training.state import Checkpoint, fingerprint
+from fullconv.weak import supervise
 
 
 @dataclass
@@ -74,9 +75,13 @@ def make_plan(
     Raises:
         UsageError, DataError: what is wrong with the options or the data.
     """
-    spec = _opened(data, reporter)
-    LabelMaps.refuse(config, spec)
-    report = _checked(spec, config, reporter)
+    opened = _opened(data, reporter)
+    supervision = supervise(opened, config.labels)
+    for line in supervision.lines:
+        reporter.say(line)
+    refuse(config, supervision)
+    report = _checked(opened, config, reporter)
+    spec = supervision.spec
     segmenter, listing = _segmenter(config, spec, device, reporter, saved)
     spec = _as_read(config, spec, segmenter, reporter)
     crop = choose_crop(config, spec, report)
@@ -91,7 +96,7 @@ def make_plan(
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
     weights = _class_weights(config, report, len(spec.classes))
-    objective = LabelMaps(config, spec, train_items, val_items, segmenter, weights)
+    objective = make_objective(config, supervision, spec, train_items, val_items, segmenter, weights)
     parameters = sum(p.numel() for p in segmenter.network.parameters())
     reporter.say(
         f"{config.model} on {config.encoder}: {parameters / 1e6:.1f} M parameters, crops {crop[0]}x{crop[1]}, "

@@ -1,0 +1,58 @@
+"""Which objective, terms and relabelling a run has: by its options, and by what its images teach with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fullconv.data import DatasetSpec, Item
+from fullconv.segmenter import Segmenter
+from fullconv.training.config import TrainConfig
+from fullconv.training.label_maps import LabelMaps
+from fullconv.training.objective import Objective
+from fullconv.training.terms import Relabel, Term
+from fullconv.weak import Supervision
+
+
+def refuse(config: TrainConfig, supervision: Supervision) -> None:
+    """What can be refused before the data is read.
+
+    Raises:
+        UsageError, DataError: as the objective says.
+    """
+    LabelMaps.refuse(config, supervision.spec)
+
+
+def make_objective(
+    config: TrainConfig,
+    supervision: Supervision,
+    spec: DatasetSpec,
+    train_items: Sequence[Item],
+    val_items: Sequence[Item],
+    segmenter: Segmenter,
+    class_weights: Sequence[float] | None,
+) -> Objective:
+    """What a run learns.
+
+    Args:
+        supervision: what each image teaches with.
+        spec: the same data, as they are read in training (decoded, with fills).
+        train_items, val_items: of ``spec``, those that are read.
+        segmenter: the network that is trained.
+        class_weights: one factor per class, or None.
+
+    Raises:
+        UsageError, DataError: what cannot be.
+    """
+    terms = _terms(config, supervision)
+    relabel = _relabel(config, supervision)
+    return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel)
+
+
+def _terms(config: TrainConfig, supervision: Supervision) -> list[Term]:
+    """The losses beside that of the labelled pixels."""
+    return []
+
+
+def _relabel(config: TrainConfig, supervision: Supervision) -> Relabel | None:
+    """Who makes labels anew between rounds."""
+    return None
