@@ -42,6 +42,27 @@ def test_image_and_labels_stay_together(
         assert distance.max() <= reach
     # padding is the fill colour with ignored labels, and nothing else is
     assert (out[~inside] == 9).all()
+    top, bottom, left, right = augment.draw((height, width), generator(seed, 0, 0)).inside
+    assert inside.sum() == (bottom - top) * (right - left) == inside[top:bottom, left:right].sum()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(4, 300), st.integers(4, 300), st.integers(2, 90), st.integers(2, 90), st.floats(0.1, 3),
+    st.booleans(), st.integers(0, 1000),
+)  # fmt: skip
+def test_whole_images_are_never_cut(
+    height: int, width: int, crop_h: int, crop_w: int, scale: float, resized: bool, seed: int
+) -> None:
+    augment = Augmentation((crop_h, crop_w), (scale, scale), True, 0.0, (70, 50) if resized else None)
+    free, whole = (augment.draw((height, width), generator(seed, 0, 0), whole) for whole in (False, True))
+    assert (whole.rows.part(), whole.columns.part()) == (slice(0, height), slice(0, width))
+    top, bottom, left, right = whole.inside
+    assert 0 <= top < bottom <= crop_h
+    assert 0 <= left < right <= crop_w
+    if free.rows.part() == slice(0, height) and free.columns.part() == slice(0, width):
+        fits = scale * (70 if resized else height) <= crop_h and scale * (50 if resized else width) <= crop_w
+        assert whole == free or not fits  # what fits anyway is left alone
 
 
 def test_unscaled_crop_is_a_plain_slice() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_batches_do_not_depend_on_the_workers() -> None:
             assert a.ids == b.ids
             assert torch.equal(a.pixels, b.pixels)
             assert torch.equal(a.labels, b.labels)
+            assert torch.equal(a.inside, b.inside)
     assert runs[0][0].pixels.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -62,6 +64,18 @@ def test_collate_pads_smaller_samples() -> None:
     assert batch.pixels[0, :, 3, 0].tolist() == [7, 8, 9]
     assert batch.labels[0, 2:].unique().tolist() == [255]
     assert batch.labels[0, :2].unique().tolist() == [1]
+    assert batch.inside.tolist() == [[0, 2, 0, 3], [0, 4, 0, 3]]
+
+
+def test_an_item_known_as_a_whole_is_read_whole() -> None:
+    spec = shapes_dataset(Shapes(40, 60, 2, 1))
+    cut, whole = (dataclasses.replace(item, whole=i == 1) for i, item in enumerate(spec.split("train")))
+    data = TrainData(spec, [cut, whole], Augmentation((32, 32), (2, 2), True), 0)
+    for epoch in range(4):
+        assert data[epoch, 0].inside == (0, 32, 0, 32)
+        top, bottom, left, right = data[epoch, 1].inside
+        assert (bottom - top, right - left) == (21, 32)
+        assert (data[epoch, 1].labels[top:bottom, left:right] != 255).all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -44,18 +44,23 @@ class Augmentation:
         """Image ``[h, w, c]`` and labels ``[h, w]`` -> the same, changed; all randomness comes from ``random``."""
         return self.apply(image, labels, self.draw((labels.shape[0], labels.shape[1]), random), ignore_index)
 
-    def draw(self, size: tuple[int, int], random: np.random.Generator) -> Draw:
-        """What happens to one sample of ``(height, width)``, before its pixels are read."""
+    def draw(self, size: tuple[int, int], random: np.random.Generator, whole: bool = False) -> Draw:
+        """What happens to one sample of ``(height, width)``, before its pixels are read.
+
+        ``whole``: zoom no further than all of it fits into the crop.
+        """
         # always the same draws in the same order, so that one setting does not change another's values
         zoom, top, left, mirror, *factors = random.random(7)
         height, width = self.resize or size
         scale = self.scale[0] + (self.scale[1] - self.scale[0]) * zoom
+        if whole and self.crop:
+            scale = min(scale, self.crop[0] / height, self.crop[1] / width)
         crop = self.crop or (max(1, round(height * scale)), max(1, round(width * scale)))
         factor = (scale * height / size[0], scale * width / size[1])
         shrink = next(s for s in SHRINKS if s * max(factor) <= 1 or s == 1)
         return Draw(
-            _span(size[0], crop[0], factor[0], top, shrink),
-            _span(size[1], crop[1], factor[1], left, shrink),
+            _span(size[0], crop[0], factor[0], top, shrink, whole),
+            _span(size[1], crop[1], factor[1], left, shrink, whole),
             crop,
             self.flip and mirror < 0.5,
             tuple(1 + self.colour * (2 * factor - 1) for factor in factors) if self.colour else (),
@@ -108,6 +113,14 @@ class Draw:
     factors: tuple[float, ...]
     shrink: int
 
+    @property
+    def inside(self) -> tuple[int, int, int, int]:
+        """Where in the crop the image is and no padding: first row, the one behind the last, and so of the columns."""
+        left, right = self.columns.first, self.columns.first + self.columns.length
+        if self.mirror:
+            left, right = self.crop[1] - right, self.crop[1] - left
+        return self.rows.first, self.rows.first + self.rows.length, left, right
+
 
 @dataclass(frozen=True)
 class Span:
@@ -123,14 +136,14 @@ class Span:
         return slice(self.start // shrink, -(-self.end // shrink))
 
 
-def _span(size: int, crop: int, factor: float, position: float, shrink: int) -> Span:
+def _span(size: int, crop: int, factor: float, position: float, shrink: int, whole: bool = False) -> Span:
     """Where a crop of an image enlarged by ``factor`` falls along one axis, in whole pixels (of the shrunk image).
 
-    ``position`` (0 to 1) chooses among the places where it fits.
+    ``position`` (0 to 1) chooses among the places where it fits. ``whole``: ``factor`` brings all of it into the crop.
     """
     cells = -(-size // shrink)
     reach = max(1, round(crop / factor / shrink))
-    if reach <= cells:
+    if reach <= cells and not whole:
         start = min(int(position * (cells - reach + 1)), cells - reach)
         return Span(start * shrink, min((start + reach) * shrink, size), 0, crop)
     length = max(1, min(crop, round(size * factor)))

@@ -98,6 +98,7 @@ class Item:
         source: which data set of a mixture it is from.
         block: which part of a container it lies in (a shard, a row group); those of one block are read one after the
             other.
+        whole: whether a training crop has to show all of it, because what is known of it is known of it as a whole.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Item:
     annotation: AnnotationSource
     source: int = 0
     block: int = -1
+    whole: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:

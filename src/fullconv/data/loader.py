@@ -32,19 +32,24 @@ class Batch:
         labels: ``n h w``.
         ids: of the samples.
         sources: of a mixture, which data set each sample is from.
+        inside: where each sample is an image and no padding, int64 ``[n, 4]``: :attr:`Sample.inside`.
     """
 
     pixels: Tensor
     labels: Tensor
     ids: list[str]
     sources: list[int]
+    inside: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        pixels, labels = (tensor.to(device, non_blocking=True) for tensor in (self.pixels, self.labels))
-        return Batch(pixels, labels, self.ids, self.sources)
+        pixels, labels, inside = (
+            tensor.to(device, non_blocking=True) for tensor in (self.pixels, self.labels, self.inside)
+        )
+        return Batch(pixels, labels, self.ids, self.sources, inside)
 
     def pin_memory(self) -> Batch:
-        return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.ids, self.sources)
+        pixels, labels, inside = (tensor.pin_memory() for tensor in (self.pixels, self.labels, self.inside))
+        return Batch(pixels, labels, self.ids, self.sources, inside)
 
 
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -86,17 +91,19 @@ class TrainData(Dataset[Sample | FullconvError]):
     def __getitem__(self, key: tuple[int, int]) -> Sample | FullconvError:
         """A bad file is a value here: a worker that raises would bury its message in a traceback."""
         epoch, index = key
+        item = self.items[index]
 
         def draw(size: tuple[int, int]) -> Draw:
-            return self.augmentation.draw(size, generator(self.seed, epoch, index))
+            return self.augmentation.draw(size, generator(self.seed, epoch, index), item.whole)
 
         try:
-            sample = read_sample(self.spec, self.items[index], lambda size: draw(size).shrink)
+            sample = read_sample(self.spec, item, lambda size: draw(size).shrink)
         except FullconvError as error:
             return error
         size, ignore = (sample.labels.shape[0], sample.labels.shape[1]), self.spec.classes.ignore_index
-        image, labels = self.augmentation.apply(sample.image, sample.labels, draw(size), ignore)
-        return Sample(sample.id, image, labels, sample.source)
+        drawn = draw(size)
+        image, labels = self.augmentation.apply(sample.image, sample.labels, drawn, ignore)
+        return Sample(sample.id, image, labels, sample.source, drawn.inside)
 
 
 class EvalData(Dataset[Sample | FullconvError]):
@@ -171,7 +178,9 @@ def collate(samples: Sequence[Sample], fill: tuple[int, ...] = (0,), ignore_inde
             inside = np.s_[i, : sample.image.shape[0], : sample.image.shape[1]]
             pixels[inside], labels[inside] = sample.image, sample.labels
     pixels_first = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    return Batch(pixels_first, torch.from_numpy(labels), [s.id for s in samples], [s.source for s in samples])
+    places = torch.tensor([s.inside or (0, s.image.shape[0], 0, s.image.shape[1]) for s in samples])
+    ids, sources = [s.id for s in samples], [s.source for s in samples]
+    return Batch(pixels_first, torch.from_numpy(labels), ids, sources, places)
 
 
 class _Collate:

@@ -15,12 +15,17 @@ from fullconv.images.encoding import UInt8Array
 
 @dataclass(frozen=True)
 class Sample:
-    """One image, uint8 ``[height, width, channels]``, with its labels, uint8 or int32 ``[height, width]``."""
+    """One image, uint8 ``[height, width, channels]``, with its labels, uint8 or int32 ``[height, width]``.
+
+    ``inside``: the first row and the one behind the last, the first column and the one behind the last, that hold it;
+    the rest is padding. None: there is none.
+    """
 
     id: str
     image: UInt8Array
     labels: np.ndarray
     source: int = 0
+    inside: tuple[int, int, int, int] | None = None
 
 
 def read_sample(spec: DatasetSpec, item: Item, shrink: Callable[[tuple[int, int]], int] | None = None) -> Sample:

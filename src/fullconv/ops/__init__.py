@@ -5,6 +5,7 @@ from fullconv.ops.counts import add_counts, confusion_counts, evaluate_counts
 from fullconv.ops.labels import upsample_argmax
 from fullconv.ops.loss import label_weight, upsample_cross_entropy, upsample_focal, upsample_ohem
 from fullconv.ops.overlap import upsample_dice
+from fullconv.ops.pooling import place_weights, pool_log_sum_exp
 
 __all__ = [
     "add_counts",
@@ -12,6 +13,8 @@ __all__ = [
     "confusion_counts",
     "evaluate_counts",
     "label_weight",
+    "place_weights",
+    "pool_log_sum_exp",
     "upsample",
     "upsample_argmax",
     "upsample_cross_entropy",
