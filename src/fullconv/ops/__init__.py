@@ -2,6 +2,7 @@
 
 from fullconv.ops.bilinear import bilinear_kernel, upsample
 from fullconv.ops.counts import add_counts, confusion_counts, evaluate_counts
+from fullconv.ops.crf_loss import dense_crf_loss
 from fullconv.ops.labels import upsample_argmax
 from fullconv.ops.loss import label_weight, upsample_cross_entropy, upsample_focal, upsample_ohem
 from fullconv.ops.overlap import upsample_dice
@@ -11,6 +12,7 @@ __all__ = [
     "add_counts",
     "bilinear_kernel",
     "confusion_counts",
+    "dense_crf_loss",
     "evaluate_counts",
     "label_weight",
     "place_weights",

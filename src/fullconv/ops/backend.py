@@ -38,15 +38,10 @@ class Backend(Protocol):
 def backend_for(tensor: Tensor) -> Backend:
     """The backend for tensors like this one.
 
-    ``triton`` for CUDA, ``cpu`` (numba) for the processor, ``strips`` (PyTorch) for float64 and any other device.
-    ``FULLCONV_OPS=reference|strips|cpu|triton`` forces one.
-
     Raises:
-        ValueError: ``FULLCONV_OPS`` names none of them.
+        ValueError: as :func:`backend_name`.
     """
-    name = os.environ.get(VARIABLE) or _natural(tensor)
-    if name not in NAMES:
-        raise ValueError(f"{VARIABLE} must be one of {', '.join(NAMES)}, found {name!r}; unset it to choose by device")
+    name = backend_name(tensor)
     if name == "cpu":  # each is imported when first wanted: numba and triton take a second
         from fullconv.ops.cpu import run as cpu
 
@@ -56,6 +51,20 @@ def backend_for(tensor: Tensor) -> Backend:
 
         return triton
     return strips if name == "strips" else reference
+
+
+def backend_name(tensor: Tensor) -> str:
+    """``triton`` for CUDA, ``cpu`` (numba) for the processor, ``strips`` (PyTorch) for float64 and any other device.
+
+    ``FULLCONV_OPS=reference|strips|cpu|triton`` forces one.
+
+    Raises:
+        ValueError: ``FULLCONV_OPS`` names none of them.
+    """
+    name = os.environ.get(VARIABLE) or _natural(tensor)
+    if name not in NAMES:
+        raise ValueError(f"{VARIABLE} must be one of {', '.join(NAMES)}, found {name!r}; unset it to choose by device")
+    return name
 
 
 def _natural(tensor: Tensor) -> str:

@@ -103,6 +103,23 @@ class Lattice:
         return self._kept[0], self._kept[1]
 
 
+def filter_all(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A lattice for each image, side by side.
+
+    Args:
+        features: float32 ``[images, points, 5]``.
+        values: float32 ``[images, points, channels]``.
+
+    Returns:
+        As ``values``; the factor of :meth:`Lattice.filter` is the image's own.
+    """
+    count = values.shape[2]
+    padded = np.zeros((*values.shape[:2], -(-count // LANES) * LANES), np.float32)
+    padded[:, :, :count] = values
+    results = run_all(lambda points, sent: Lattice(points).filter(sent), zip(features, padded, strict=True))
+    return np.stack([result[:, :count] for result in results])
+
+
 def _cuts(count: int) -> list[tuple[int, int]]:
     edges = [round(k * count / TASKS) for k in range(TASKS + 1)]
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]

@@ -14,12 +14,16 @@ T = TypeVar("T")
 _pool: ThreadPoolExecutor | None = None
 _size = 0
 _lock = threading.Lock()
+_within = threading.local()
 
 
 def run_all(function: Callable[..., T], tasks: Iterable[tuple[object, ...]]) -> list[T]:
-    """``[function(*task) for task in tasks]``, side by side; results in the order of the tasks."""
+    """``[function(*task) for task in tasks]``, side by side; results in the order of the tasks.
+
+    A task that has tasks of its own does them itself: threads that wait for threads of their own pool never end.
+    """
     tasks = list(tasks)
-    if torch.get_num_threads() <= 1 or len(tasks) <= 1:
+    if torch.get_num_threads() <= 1 or len(tasks) <= 1 or getattr(_within, "a_task", False):
         return [function(*task) for task in tasks]
     return list(_threads().map(lambda task: function(*task), tasks))
 
@@ -31,8 +35,12 @@ def _threads() -> ThreadPoolExecutor:
             if _pool is not None:
                 _pool.shutdown(wait=False)
             _size = torch.get_num_threads()
-            _pool = ThreadPoolExecutor(_size, thread_name_prefix="fullconv")
+            _pool = ThreadPoolExecutor(_size, thread_name_prefix="fullconv", initializer=_begin)
         return _pool
+
+
+def _begin() -> None:
+    _within.a_task = True
 
 
 def _forget() -> None:
