@@ -20,12 +20,11 @@ from fullconv.errors import Interrupted, UsageError
 from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
-from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective, Row, Validation
 from fullconv.training.ranks import Ranks
 from fullconv.training.run import Run
-from tests.builders.runs import FEW_STEPS, FOUR_SCENES
+from tests.builders.runs import FEW_STEPS, FOUR_SCENES, Asked
 
 OPTIONS = {**FEW_STEPS, "epochs": 3, "schedule": "constant", "rate": 3e-3}
 
@@ -150,22 +149,6 @@ def test_the_score_in_its_words_stops_a_run(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(UsageError, match="tags have one loss, found ohem"):
         fullconv.train(FOUR_SCENES, tmp_path / "other", **{**OPTIONS, "loss": "ohem"})
     assert not (tmp_path / "other").exists()
-
-
-class Asked(InterruptRequest):
-    """Ctrl-C after so many questions."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-        super().__init__()
-
-    @property
-    def asked(self) -> bool:
-        self.left -= 1
-        return self.left < 0
-
-    @asked.setter
-    def asked(self, value: bool) -> None: ...
 
 
 @pytest.mark.usefixtures("tags")

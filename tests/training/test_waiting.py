@@ -28,6 +28,7 @@ KINDS = [
     {"loss": "ohem"},
     {"loss": "dice"},
     {"loss": "cross-entropy+dice"},
+    {"loss": "cross-entropy", "crf_loss": 0.3, "crf_loss_start": 0.0},
 ]
 ATEN = torch.ops.aten
 READING = {

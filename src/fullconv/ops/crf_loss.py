@@ -18,6 +18,10 @@ from fullconv.ops.checks import kept, to_device
 from fullconv.ops.loss import only_once
 from fullconv.ops.reference import to_sums_dtype
 
+COLOUR_DEVIATION = 15.0
+"""Of the paper, of 255."""
+POSITION_DEVIATION = 100.0
+"""Of the paper, pixels."""
 EXACT_PLACES = 1024
 """On a processor, maps of at most so many places are filtered exactly: that takes a few milliseconds an image there."""
 PART_BYTES = 128 << 20
@@ -31,8 +35,8 @@ def dense_crf_loss(
     *,
     crop: Window | None = None,
     inside: Tensor | None = None,
-    colour_deviation: float = 15.0,
-    position_deviation: float = 100.0,
+    colour_deviation: float = COLOUR_DEVIATION,
+    position_deviation: float = POSITION_DEVIATION,
 ) -> Tensor:
     """How often two places that are near in place and colour are called different classes: a number from 0 to 1.
 

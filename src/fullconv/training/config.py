@@ -69,6 +69,12 @@ class TrainConfig(BaseModel):
         description="what training images teach with: masks, boxes, tags, scribbles or points, as annotated or derived "
         "from masks; auto: each with what it has",
     )
+    crf_loss: float = Field(
+        0.0, ge=0, description="weight of the CRF loss: what looks alike and lies near should be of one class; 0: none"
+    )
+    crf_loss_start: float = Field(
+        0.5, ge=0, lt=1, description="share of the epochs that learn from the labels alone before the CRF loss is added"
+    )
 
     # the optimisation
     epochs: int = Field(30, ge=1, description="passes over the training data")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fullconv.data import DatasetSpec, Item
+from fullconv.data.loader import steps_per_epoch
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
+from fullconv.training.crf_term import CrfTerm
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective
 from fullconv.training.terms import Relabel, Term
@@ -43,14 +45,14 @@ def make_objective(
     Raises:
         UsageError, DataError: what cannot be.
     """
-    terms = _terms(config, supervision)
+    terms = _terms(config, supervision, steps_per_epoch(len(train_items), config.batch_size))
     relabel = _relabel(config, supervision)
     return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel)
 
 
-def _terms(config: TrainConfig, supervision: Supervision) -> list[Term]:
-    """The losses beside that of the labelled pixels."""
-    return []
+def _terms(config: TrainConfig, supervision: Supervision, steps: int) -> list[Term]:
+    """The losses beside that of the labelled pixels; an epoch has so many steps."""
+    return [CrfTerm(config, steps)] if config.crf_loss else []
 
 
 def _relabel(config: TrainConfig, supervision: Supervision) -> Relabel | None:
