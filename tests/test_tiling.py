@@ -9,20 +9,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from torch import nn
 
 from fullconv.blending import Scores, blended
-from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.geometry import Layer, Window, receptive_field
-from fullconv.models import build_model
 from fullconv.models.context import context
 from fullconv.models.network import SegmentationNetwork
 from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
-from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiling import Span, choose_overlap, choose_tiling, tile_windows
+from tests.builders.tiled import SHALLOW, picture, segmenter
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(2, 40), st.data())
@@ -47,26 +44,6 @@ def test_tiles_partition_the_image(height: int, width: int, tile: int, data: st.
 def test_tiles_refuse_an_overlap_of_the_whole_tile() -> None:
     with pytest.raises(ValueError, match="overlap"):
         list(tile_windows(10, 10, 4, 4))
-
-
-def segmenter(name: str, encoder: str, args: dict[str, Any], encoder_args: dict[str, Any] | None = None) -> Segmenter:
-    """Random weights, every class somewhere."""
-    torch.manual_seed(0)
-    built = build_model(name, 3, encoder, model_args=args, encoder_args=encoder_args)
-    network = built.network
-    assert isinstance(network, SegmentationNetwork)
-    for key in network.class_axes:
-        value = network.get_parameter(key)
-        if not key.endswith("bias") and not value.any():
-            nn.init.normal_(value)
-    return Segmenter(built, ClassSet(("a", "b", "c")), Preprocessing()).to("cpu", "fp32")
-
-
-def picture(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-SHALLOW = {"streams": [8, 4]}
 
 
 @pytest.mark.parametrize(
@@ -263,56 +240,3 @@ def test_the_default_overlap_is_safe_or_half_a_tile() -> None:
     assert model.seam_note((30, advised + 9), advised) == ""
     advised = int(model.seam_note((30, 999), 500, 8).split("An overlap of ")[1].split(",")[0])
     assert model.seam_note((30, 999), 500, advised) == model.seam_note((30, 999), 500) == ""
-
-
-@pytest.mark.parametrize("tile", [0, -8, 7, 64.0, "64", None, True, np.float32(64)])
-def test_tiles_that_cannot_be_are_refused(tile: Any) -> None:
-    model = segmenter("fcn8s", "resnet10t", SHALLOW)
-    for size in ((9, 9), (100, 300)):
-        with pytest.raises(UsageError, match=r"tile must be a whole number of pixels, at least 8 .*found"):
-            model.predict(picture(*size), tile=tile)
-
-
-@pytest.mark.parametrize("overlap", [-1, 57, 64, 256, 1.5, "9"])
-def test_overlaps_that_leave_no_room_are_refused(overlap: Any) -> None:
-    model = segmenter("fcn8s", "resnet10t", SHALLOW)
-    with pytest.raises(UsageError, match="overlap must be a whole number of pixels, 0 to 56 with tiles of 64"):
-        model.predict(picture(100, 300), tile=64, overlap=overlap)
-    assert model.predict(picture(9, 80), tile=np.int64(64), overlap=56).labels.shape == (9, 80)
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((0, 5, 3), np.uint8),
-        np.zeros((5, 0), np.uint8),
-        np.zeros((3,), np.uint8),
-        np.zeros((1, 2, 3, 3), np.uint8),
-        np.zeros((4, 4, 3), bool),
-        np.zeros((4, 4, 3), complex),
-        np.array([["a"]]),
-        None,
-        Image.new("RGB", (0, 4)),
-    ],
-    ids=str,
-)
-def test_images_that_hold_nothing_or_no_numbers_are_refused(image: Any) -> None:
-    with pytest.raises(UsageError, match=r"expected an array \[height, width, 3\] of numbers, found"):
-        segmenter("fcn8s", "resnet10t", SHALLOW).predict(image)
-
-
-def test_the_command_line_says_how_far_a_network_sees_and_what_tiles_cost(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = segmenter("fcn8s", "resnet10t", SHALLOW)
-    model.save(tmp_path / "m.safetensors")
-    Image.fromarray(picture(50, 300)).save(tmp_path / "a.png")
-    assert run(["info", str(tmp_path / "m.safetensors")]) == 0
-    pixels = model.runner.context.pixels
-    assert f"sees {pixels} pixels around each; tiles that overlap by {2 * pixels} give" in capsys.readouterr().out
-    command = ["predict", str(tmp_path / "m.safetensors"), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
-    assert run([*command, "--tile", "64"]) == 0
-    assert "labels near their seams may differ" in capsys.readouterr().out
-    for wrong in (["--tile", "0"], ["--tile", "64", "--overlap", "64"]):
-        assert run([*command, *wrong]) == 2
-        assert "must be a whole number of pixels" in capsys.readouterr().err

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fullconv.geometry import Window
-from fullconv.ops import upsample
+from fullconv.ops import upsample, upsample_argmax
 from fullconv.runner import Runner
 
 
@@ -45,3 +46,21 @@ def joined_probabilities(parts: Iterable[Part], shape: tuple[int, int, int, int]
     for part in parts:
         result[:, :, part.rows, part.columns] = part.probabilities()
     return result
+
+
+def joined_labels(
+    parts: Iterable[Part], size: tuple[int, int], classes: int, probabilities: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The parts of one image of ``size`` -> its label map, and float16 probabilities ``[classes, *size]`` if wanted."""
+    labels = np.empty(size, ids_of(classes))
+    chances = np.empty((classes, *size), np.float16) if probabilities else None
+    for part in parts:
+        labels[part.rows, part.columns] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
+        if chances is not None:
+            chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
+    return labels, chances
+
+
+def ids_of(classes: int) -> type[np.uint8] | type[np.int32]:
+    """The type of a label map of so many classes."""
+    return np.uint8 if classes <= 256 else np.int32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,17 @@ import torch
 from torch import Tensor
 
 from fullconv.crf import CRF, dense_crf
-from fullconv.errors import ModelFileError, NotFiniteError, UsageError, first_few
-from fullconv.exported.header import SUFFIXES as EXPORTED
-from fullconv.exported.open import computed_by, open_exported
-from fullconv.exported.runners import NAMES as RUNNERS
+from fullconv.errors import NotFiniteError, UsageError, first_few
 from fullconv.geometry import Window
 from fullconv.images.given import Given, read_given
 from fullconv.label_map import Prediction
-from fullconv.model_file import FORMAT_VERSION, model_file, read_header, write_model
+from fullconv.loading import load_model
+from fullconv.model_file import FORMAT_VERSION, model_file, write_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.rebuild import rebuild
-from fullconv.models.weights import read_safetensors
-from fullconv.ops import upsample_argmax
-from fullconv.parts import Part, joined_probabilities, resized_part
+from fullconv.parts import Part, ids_of, joined_labels, joined_probabilities, resized_part
 from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiles import parts_of
@@ -103,27 +99,11 @@ class Segmenter:
 
         Raises:
             UsageError: no such file or runner.
-            ModelFileError: not a fullconv model, damaged, of a newer format, or with weights that are not finite.
+            ModelFileError: as :func:`fullconv.loading.load_model`.
         """
-        file = model_file(path)
-        if runner not in ("auto", "torch", *RUNNERS):
-            raise UsageError(f"runner must be auto, torch, {' or '.join(RUNNERS)}, found {runner!r}")
-        if file.suffix in EXPORTED:
-            return cls(*open_exported(file, runner, device, precision))
-        header = read_header(file)
-        state, _ = read_safetensors(file)
-        try:
-            with torch.random.fork_rng(devices=[]):  # its first, random weights are no matter of the host program
-                segmenter = from_header(header, str(file), sum(value.numel() for value in state.values()))
-            segmenter.network.load_state_dict(state)
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelFileError(f"{file}: its header does not fit its weights ({reason}); save it again") from error
-        if runner in RUNNERS:
-            segmenter.to("cpu", "fp32")
-            model = computed_by(runner, segmenter.torch_runner, header, device, precision)
-            return cls(model, segmenter.classes, segmenter.preprocessing, segmenter.provenance)
-        return segmenter.to(device, precision)
+        loaded = load_model(model_file(path), runner, device, precision)
+        segmenter = cls(*loaded)
+        return segmenter if isinstance(loaded.model, RunModel) else segmenter.to(device, precision)
 
     # -- who computes --------------------------------------------------------------------------------------------
 
@@ -231,20 +211,13 @@ class Segmenter:
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         size = (pixels.shape[0], pixels.shape[1])
         note = self.seam_note(size, tile, overlap, exact)
-        kind = np.uint8 if len(self.classes) <= 256 else np.int32
-        labels = np.empty(size, dtype=kind)
-        chances = np.empty((len(self.classes), *size), dtype=np.float16) if probabilities else None
+        parts = self._sound(batch, tile, overlap, exact, name)
         if crf is not None:
-            refined = dense_crf(
-                self.probabilities(self._sound(batch, tile, overlap, exact, name), 1, size)[0].numpy(), pixels, crf
-            )
+            likely = joined_probabilities(parts, (1, len(self.classes), *size))[0]
+            refined = dense_crf(likely.numpy(), pixels, crf)
             chances = refined.astype(np.float16) if probabilities else None
-            return Prediction(refined.argmax(0).astype(kind), chances, self.classes, pixels, note)
-        for part in self._sound(batch, tile, overlap, exact, name):
-            place = (part.rows, part.columns)
-            labels[place] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
-            if chances is not None:
-                chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
+            return Prediction(refined.argmax(0).astype(ids_of(len(refined))), chances, self.classes, pixels, note)
+        labels, chances = joined_labels(parts, size, len(self.classes), probabilities)
         return Prediction(labels, chances, self.classes, pixels, note)
 
     def _sound(self, pixels: Tensor, tile: int, overlap: int | None, exact: bool, name: str) -> Iterator[Part]:
@@ -263,10 +236,6 @@ class Segmenter:
         """
         where, advice = self.runner.find_not_finite(forward)
         return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {advice}")
-
-    def probabilities(self, parts: Iterable[Part], images: int, size: tuple[int, int]) -> Tensor:
-        """The parts of ``images`` of one size -> the probability of every class at every pixel, on the CPU."""
-        return joined_probabilities(parts, (images, len(self.classes), *size))
 
     def parts(
         self, pixels: Tensor, tile: int = TILE, overlap: int | None = None, exact: bool = False

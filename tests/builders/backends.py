@@ -19,3 +19,7 @@ def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def device_of(backend: str) -> torch.device:
     """Triton runs on a GPU where there is one, else in its interpreter."""
     return torch.device("cuda" if backend == "triton" and torch.cuda.is_available() else "cpu")
+
+
+BACKENDS = ["strips", "cpu", "triton", "triton by pieces"]
+"""All but the reference, in every way that they take a loss's gradient."""

@@ -7,48 +7,20 @@ import json
 import os
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 import fullconv
 from fullconv.cli.main import run
-from fullconv.errors import GateError, UsageError
-from fullconv.exported import build as build_module
-from fullconv.exported.geometry import Places
-from fullconv.exporting import export as export_module
-from fullconv.exporting.cost import Cost
-from fullconv.models import build_model
-from fullconv.segmenter import Segmenter
-from fullconv.spec import ClassSet, Preprocessing
+from fullconv.errors import UsageError
+from fullconv.spec import ClassSet
 from tests.builders.commands import complaint
-from tests.builders.exports import Tiny, outlier, tiny
-
-CLASSES = ClassSet(("sky", "road", "car", "tree"), ((1, 2, 3), (200, 0, 0), (0, 0, 200), (9, 99, 9)))
-SIZES = ((1, 1), (33, 65), (131, 90))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    built = build_model("fcn32s", 4, "resnet10t")
-    for layer in built.network.score.values():
-        nn.init.normal_(layer.weight, std=0.3)
-    with torch.no_grad():  # every class somewhere
-        bias = next(iter(built.network.score.values())).bias
-        patches = torch.randn(1, 3, 12, 12).repeat_interleave(16, 2).repeat_interleave(16, 3)
-        bias -= built.network.eval()(patches).mean((0, 2, 3))
-    built.licence = "MIT"
-    file = tmp_path_factory.mktemp("model") / "m.safetensors"
-    Segmenter(built, CLASSES, Preprocessing(), {"trained_on": "nothing"}).save(file)
-    return file
+from tests.builders.exporting import SIZES, no_cost
+from tests.builders.exports import tiny
 
 
 @pytest.fixture(scope="module")
@@ -56,23 +28,6 @@ def exported(model: Path) -> Path:
     file = model.with_name("m.onnx")
     assert run(["export", str(model), "--to", "onnx", "--out", str(file), "--probabilities"]) == 0
     return file
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    random = np.random.default_rng(2)
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for height, width in SIZES:
-        patches = random.integers(0, 256, (height // 9 + 1, width // 9 + 1, 3), dtype=np.uint8)
-        pixels = np.repeat(np.repeat(patches, 9, 0), 9, 1)[:height, :width]
-        Image.fromarray(pixels).save(folder / f"{height}.png")
-    return folder
-
-
-def no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the tiny network's file nothing can be loaded in another process."""
-    monkeypatch.setattr(export_module, "cost", lambda file, runner: Cost(0.0, None))
 
 
 def test_masks_of_an_exported_file_are_those_of_the_model(
@@ -157,25 +112,6 @@ def test_evaluate_scores_an_exported_file_as_the_model(tmp_path: Path, monkeypat
     assert scores.mean_iou == pytest.approx(next(iter(report.mean_iou.values())))
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
-def test_a_broken_export_fails_the_gate_and_leaves_nothing(
-    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    right = build_module.to_outputs
-
-    def one_pixel_off(graph: Any, places: Places, *rest: Any) -> None:
-        right(graph, dataclasses.replace(places, start=places.start + Fraction(1)), *rest)
-
-    monkeypatch.setattr(build_module, "to_outputs", one_pixel_off)
-    monkeypatch.setattr(export_module, "load", lambda *_: tiny())
-    out = tmp_path / ("m.onnx" if target == "onnx" else "m.xml")
-    assert run(["export", "any", "--to", target, "--out", str(out)]) == GateError.exit_code == 4
-    line = complaint(capsys)
-    assert "worst in a generated image of" in line
-    assert "nothing was written" in line
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -229,74 +165,6 @@ def test_a_library_that_is_missing_names_the_extra(
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert run(["export", str(model), "--to", "onnx", "--out", str(tmp_path / "m.onnx")]) == 2
     assert "pip install 'fullconv[export]'" in complaint(capsys)
-
-
-def labelled_by(model: Segmenter, folder: Path) -> Path:
-    """A data set whose truth is what a model says: its mean IoU is 1."""
-    random = np.random.default_rng(4)
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    for index in range(6):
-        pixels = 255 * random.integers(0, 2, (6, 9, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-        Image.fromarray(pixels).save(folder / "images" / f"{index}.png")
-        model.predict(pixels).save(folder / "masks" / f"{index}.png")
-    (folder / "train.txt").write_text("0\n1\n2\n3\n")
-    (folder / "val.txt").write_text("4\n5\n")
-    (folder / "dataset.yaml").write_text(f"classes: [{', '.join(model.classes.names)}]\n")
-    return folder
-
-
-def test_int8_says_so_and_keeps_the_mean_iou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    no_cost(monkeypatch)
-    model = tiny(stride=1)
-    data = labelled_by(model, tmp_path / "data")
-    report = fullconv.export(model, "openvino", tmp_path / "m.xml", int8=True, calibrate=data)
-    loaded = fullconv.load(tmp_path / "m.xml")
-    assert loaded.precision == "int8"
-    assert str(loaded.runner).endswith("int8 on cpu")
-    assert "FakeQuantize" in (tmp_path / "m.xml").read_text()
-    before, after = report.mean_iou.values()
-    assert before == 1
-    assert before - after <= 0.003
-    assert fullconv.evaluate(loaded, data, workers=0).mean_iou == after
-
-
-def test_a_network_that_quantises_badly_fails_the_gate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One map is a million times larger than the one that decides, and counts for nothing."""
-    model = tiny()
-    network = model.network
-    assert isinstance(network, Tiny)
-    network.score = outlier(len(model.classes))
-    monkeypatch.setattr(export_module, "load", lambda *_: model)
-    data = labelled_by(model, tmp_path / "data")
-    out = tmp_path / "out" / "m.xml"
-    assert run(["export", "any", "--to", "openvino", "--out", str(out), "--int8", "--calibrate", str(data)]) == 4
-    line = complaint(capsys)
-    assert "int8 takes the mean IoU from 1.0000 to 0." in line
-    assert "worst image" in line
-    assert list(out.parent.iterdir()) == []
-
-
-def test_an_onnx_file_is_kept_from_a_runner_that_computes_it_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    no_cost(monkeypatch)
-    judge = export_module.pass_gate
-
-    def but_openvino(segmenter: Segmenter, runner: Any, images: Any) -> Any:
-        if "openvino" in str(runner):
-            raise GateError("other labels")
-        return judge(segmenter, runner, images)
-
-    monkeypatch.setattr(export_module, "pass_gate", but_openvino)
-    report = fullconv.export(tiny(), "onnx", tmp_path / "m.onnx")
-    assert report.refused == {"openvino": "other labels"}
-    assert "will not be computed by openvino: other labels" in "\n".join(report.lines())
-    assert str(fullconv.load(tmp_path / "m.onnx").runner).startswith("onnxruntime")
-    with pytest.raises(UsageError, match="runner openvino computes other labels of this file"):
-        fullconv.load(tmp_path / "m.onnx", runner="openvino")
 
 
 MODEL_API = """

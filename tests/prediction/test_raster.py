@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,34 +15,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fullconv.cli.main import run
 from fullconv.images import raster_gdal, raster_write
 from fullconv.prediction import raster
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from tests.builders import models
-
-HEIGHT, WIDTH = 420, 300
-PIXELS = models.picture(HEIGHT, WIDTH)
-TRANSFORM = (33550, "d", 3, (0.5, 0.5, 0.0), True), (33922, "d", 6, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0), True)
-KEYS = (34735, "H", 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633), True)
-
-
-@pytest.fixture(scope="module")
-def model() -> Segmenter:
-    return models.make()
-
-
-def geotiff(path: Path, pixels: np.ndarray = PIXELS, *, nodata: int | None = None, projected: bool = True) -> Path:
-    tags: list[Any] = [*TRANSFORM, *([KEYS] if projected else [])]
-    tags += [(42113, "s", 0, str(nodata), True)] if nodata is not None else []
-    tifffile.imwrite(path, pixels, photometric="rgb", tile=(64, 64), compression="zlib", extratags=tags, metadata=None)
-    return path
-
-
-def only_the_labels(folder: Path, *names: str) -> None:
-    assert sorted(os.listdir(folder) if folder.exists() else []) == sorted(names)
+from tests.builders.geotiff import HEIGHT, KEYS, PIXELS, TRANSFORM, WIDTH, geotiff, only_the_labels
 
 
 def test_labels_are_those_of_the_whole_image_and_keep_where_it_lies(
@@ -242,101 +219,3 @@ def test_small_plain_images_are_png_as_ever(tmp_path: Path, model: Segmenter) ->
     assert result.notes == [
         "with --overlay labels are PNG files, without georeference; where an image holds nothing they are a guess"
     ]
-
-
-def command(model: Segmenter, tmp_path: Path, *words: str) -> int:
-    model.save(tmp_path / "m.safetensors")
-    return run(["predict", str(tmp_path / "m.safetensors"), *words, "--out", str(tmp_path / "out")])
-
-
-def test_a_projection_that_is_missing_is_said(
-    tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str], raster_library: str
-) -> None:
-    path = geotiff(tmp_path / "a.tif", projected=False)
-    assert command(model, tmp_path, str(path), "--tile", "128", "--exact") == 0
-    said = capsys.readouterr().out
-    assert "1 masks in" in said
-    assert f"{path}: states no projection (CRS); its labels lie where it does, without one" in said
-
-
-def truncated(path: Path) -> str:
-    geotiff(path).write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    return "damaged or truncated"
-
-
-def other_bands(path: Path) -> str:
-    options: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
-    tifffile.imwrite(path, models.picture(90, 90, 5), extratags=[*TRANSFORM, KEYS], **options)
-    return "holds 5 bands of uint8, the model takes 3; give the bands that it was trained on"
-
-
-def other_values(path: Path) -> str:
-    geotiff(path, PIXELS.astype(np.uint16))
-    return "holds uint16 values, where 8-bit images are expected"
-
-
-def nodata_everywhere(path: Path) -> str:
-    geotiff(path, np.full_like(PIXELS, 9), nodata=9)
-    return "every pixel is nodata 9, so there are no labels; check that value"
-
-
-@pytest.mark.parametrize("spoil", [truncated, other_bands, other_values, nodata_everywhere])
-def test_bad_rasters_are_one_line_and_leave_nothing(
-    tmp_path: Path,
-    model: Segmenter,
-    capsys: pytest.CaptureFixture[str],
-    raster_library: str,
-    spoil: Callable[[Path], str],
-) -> None:
-    expected = spoil(tmp_path / "a.tif")
-    assert command(model, tmp_path, str(tmp_path / "a.tif"), "--tile", "128") != 0
-    lines = capsys.readouterr().err.splitlines()
-    assert expected in lines[0]
-    assert str(tmp_path / "a.tif") in lines[0]
-    assert lines[1:] == ["fullconv: 1 of 1 images have no mask"]
-    only_the_labels(tmp_path / "out")
-
-
-@pytest.mark.skipif(not raster_gdal.has_gdal(), reason="rasterio is not installed")
-def test_a_band_that_is_missing(tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str]) -> None:
-    import rasterio.shutil
-
-    rasterio.shutil.copy(geotiff(tmp_path / "b.tif"), tmp_path / "a.vrt", driver="VRT")
-    (tmp_path / "b.tif").unlink()
-    assert command(model, tmp_path, str(tmp_path / "a.vrt")) != 0
-    assert "a.vrt: damaged or truncated (" in capsys.readouterr().err
-    only_the_labels(tmp_path / "out")
-
-
-def test_no_space_for_the_labels_and_no_such_level(
-    tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = geotiff(tmp_path / "a.tif")
-    assert command(model, tmp_path, str(path), "--level", "3") == 2
-    assert "has 1 levels (0 is 300x420), found --level 3" in capsys.readouterr().err
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    assert command(model, tmp_path, str(path)) == 1
-    assert "on the disk, 0.00 GB are free; free some space, or choose another --out" in capsys.readouterr().err
-    only_the_labels(tmp_path / "out")
-
-
-def test_scores_that_are_not_finite_leave_nothing(tmp_path: Path) -> None:
-    model = models.make()
-    for value in model.network.state_dict().values():
-        value.fill_(3)
-    path = geotiff(tmp_path / "a.tif")
-    result = predict(model, path, tmp_path / "out", tile=128, overlap=64)
-    assert "a.tif, rows 0 to 64" in result.failed[0]
-    assert "are not finite (nan or inf), so no labels" in result.failed[0]
-    only_the_labels(tmp_path / "out")
-
-
-def test_labels_never_overwrite_the_raster(
-    tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "out").mkdir()
-    before = geotiff(tmp_path / "out" / "a.tif").read_bytes()
-    assert command(model, tmp_path, str(tmp_path / "out" / "a.tif")) == 2
-    assert "would overwrite the image" in capsys.readouterr().err
-    assert (tmp_path / "out" / "a.tif").read_bytes() == before

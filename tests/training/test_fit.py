@@ -1,13 +1,9 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +12,17 @@ import pytest
 import timm
 import torch
 import yaml
-from lightning.fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import jaccard_score, recall_score
 
 import fullconv
-from fullconv.data import Shapes
 from fullconv.data.sample import read_sample
-from fullconv.device import choose_precision
-from fullconv.errors import DataError, FullconvError, Interrupted, UsageError
-from fullconv.formats.open import shapes_dataset
+from fullconv.errors import UsageError
 from fullconv.ops import upsample
-from fullconv.training import fit as fit_module
 from fullconv.training.learner import Learner
-from fullconv.training.state import Checkpoint
 from tests.builders.runs import DATA, SMALL
-
-
-def weights(run: fullconv.Run) -> dict[str, torch.Tensor]:
-    return load_file(run.last)
+from tests.builders.weights import weights
 
 
 def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
@@ -73,35 +60,6 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.mark.parametrize("stop_at", [2, 4, 8])
-def test_interrupted_and_resumed_ends_with_the_same_weights(
-    stop_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Mid-epoch, at the end of an epoch (4 steps each), at the end of a later one; workers may change."""
-    whole = fullconv.train(DATA, tmp_path / "whole", **SMALL)
-
-    class StopAt(fit_module.InterruptRequest):
-        calls = 0
-
-        @property
-        def asked(self) -> bool:
-            StopAt.calls += 1
-            return StopAt.calls >= stop_at
-
-        @asked.setter
-        def asked(self, value: bool) -> None: ...
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "InterruptRequest", StopAt)
-        with pytest.raises(Interrupted, match="interrupted at step"):
-            fullconv.train(DATA, tmp_path / "cut", **SMALL)
-    run = fullconv.train(DATA, tmp_path / "cut", resume=True, workers=1, quiet=True)
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(run)[name]), name
-    without_time = [(p / "log.csv").read_text().splitlines() for p in (whole.path, run.path)]
-    assert [line.rsplit(",", 1)[0] for line in without_time[0]] == [line.rsplit(",", 1)[0] for line in without_time[1]]
-
-
 def test_train_scores_are_those_of_the_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each as the network saw it: against scikit-learn on logits enlarged by PyTorch."""
     seen: list[tuple[np.ndarray, np.ndarray]] = []
@@ -127,20 +85,6 @@ def test_train_scores_are_those_of_the_batches(tmp_path: Path, monkeypatch: pyte
         assert float(row["train_mean_iou"]) == pytest.approx(iou.mean(), abs=1e-5)
         recall = recall_score(truth, guess, labels=sorted({*truth}), average=None)
         assert float(row["train_mean_accuracy"]) == pytest.approx(recall.mean(), abs=1e-5)
-
-
-def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
-    data = "shapes:height=64,width=64,train=12,val=2"
-    command = [sys.executable, "-m", "fullconv", "train", data, "--out", str(tmp_path / "run")]
-    command += ["--encoder", "resnet10t", "--model", "fcn16s", "--epochs", "100000", "--no-check", "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    while not (tmp_path / "run" / "log.csv").is_file() and process.poll() is None:  # however busy the machine is
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1].endswith("--resume")
-    assert (tmp_path / "run" / "resume" / "state.pt").is_file()
 
 
 @pytest.mark.parametrize(
@@ -176,57 +120,6 @@ def test_two_processes_see_the_batches_of_one(network: str, tmp_path: Path) -> N
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
     logs = [(tmp_path / d / "log.csv").read_text().splitlines()[-1].split(",") for d in ("1", "2")]
     assert [float(v) for v in logs[0][1:10]] == pytest.approx([float(v) for v in logs[1][1:10]], rel=1e-3)
-
-
-def test_the_latest_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    options = {**SMALL, "epochs": 2}
-    run = fullconv.train(DATA, **options)
-    (run.path / "log.csv").unlink()
-    state = Checkpoint.read(run)
-    assert state is not None
-    state.progress.step -= 1  # as if stopped before the last step
-    state.progress.history.pop()
-    state.write(run)
-    again = fullconv.train(DATA, resume=True, quiet=True)
-    assert again.path.resolve() == run.path.resolve()
-    assert Path("runs/latest").resolve() == run.path.resolve()
-    assert len((run.path / "log.csv").read_text().splitlines()) == 3
-
-
-def test_a_run_goes_on_in_the_arithmetic_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1, "precision": "auto"})
-    state = Checkpoint.read(run)
-    assert state is not None
-    assert state.precision == choose_precision("auto", torch.device("cpu"))
-    dataclasses.replace(state, precision="fp32").write(run)
-    seen: list[Any] = []
-    monkeypatch.setattr(
-        "fullconv.training.devices.Fabric", lambda **given: seen.append(given["precision"]) or Fabric(**given)
-    )
-    fullconv.train(DATA, run.path, resume=True, quiet=True)
-    assert seen == ["32-true"]
-
-
-def test_a_val_split_without_a_labelled_pixel_still_gives_a_model(make_folder, tmp_path: Path) -> None:
-    root = make_folder(4)
-    for name in ("train", "val"):
-        (root / f"{name}.txt").write_text("scene_0\nscene_1\n" if name == "train" else "scene_2\n")
-    Image.fromarray(np.full((48, 64), 255, np.uint8)).save(root / "masks" / "scene_2.png")
-    run = fullconv.train(root, tmp_path / "run", **{**SMALL, "epochs": 1, "check": False})
-    assert run.best.is_file()
-    assert run.scores["mean_iou"] is None
-    with (run.path / "log.csv").open() as file:
-        assert next(csv.DictReader(file))["val_loss"] == "nan"  # not 0, which would be perfect
-    assert run.scores["loss"] is None
-    scores = fullconv.evaluate(run.segmenter(), root, workers=0)
-    assert np.isnan(scores.loss)
-    for name in ("scene_0", "scene_1"):
-        shutil.copy(root / "masks" / "scene_2.png", root / "masks" / f"{name}.png")
-    (root / "dataset.yaml").write_text("classes: [a, b]\n")
-    run = fullconv.train(root, tmp_path / "none", **{**SMALL, "epochs": 1, "check": False})
-    with (run.path / "log.csv").open() as file:
-        assert next(csv.DictReader(file))["train_loss"] == "nan"
 
 
 @pytest.mark.parametrize("loss", ["focal", "ohem", "dice", "cross-entropy+dice", "nll"])
@@ -308,16 +201,6 @@ def test_staged_training_keeps_what_the_first_weights_need(tmp_path: Path) -> No
     fullconv.train(DATA, first.path, resume=True, quiet=True)
 
 
-def test_a_run_resumes_on_its_own_data_only(tmp_path: Path) -> None:
-    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1})
-    other = shapes_dataset(Shapes(height=64, width=64, train=12, val=3))
-    with pytest.raises(UsageError, match="not the data of this run"):
-        fullconv.train(other, run.path, resume=True, quiet=True)
-    run.state.write_bytes(run.state.read_bytes()[:999])
-    with pytest.raises(UsageError, match=r"state\.pt: damaged"):
-        fullconv.train(DATA, run.path, resume=True, quiet=True)
-
-
 def test_class_weights(tmp_path: Path) -> None:
     """``median-frequency`` is its formula given as numbers; both change what is learned."""
     pixels, images = np.zeros(5), np.zeros(5)  # of a class, and of the images that show it
@@ -334,91 +217,3 @@ def test_class_weights(tmp_path: Path) -> None:
     plain, named, given = (weights(run)["score.32.bias"] for run in runs)
     torch.testing.assert_close(given, named)
     assert not torch.allclose(plain, named)
-
-
-def test_images_of_other_sizes_and_channels(make_folder, tmp_path: Path) -> None:
-    root = make_folder(6)
-    (root / "dataset.yaml").write_text("channels: 1\n")
-    with Image.open(root / "images" / "scene_0.png") as image:
-        small = image.resize((20, 10))
-    small.save(root / "images" / "scene_0.png")
-    Image.fromarray(np.zeros((10, 20), np.uint8)).save(root / "masks" / "scene_0.png")
-    run = fullconv.train(root, tmp_path / "run", **{**SMALL, "epochs": 1, "resize": (32, 64)})
-    assert run.segmenter().predict(np.zeros((7, 9), np.uint8)).labels.shape == (7, 9)
-
-
-def test_small_images_are_left_out_of_both_splits_and_counted(
-    make_folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = make_folder(8)
-    for name, first, last in (("train", 0, 5), ("val", 5, 8)):
-        (root / f"{name}.txt").write_text("".join(f"scene_{i}\n" for i in range(first, last)))
-    for index, size in ((0, (64, 31)), (3, (31, 48)), (7, (63, 20))):  # width, height
-        with Image.open(root / "images" / f"scene_{index}.png") as image:
-            image.resize(size).save(root / "images" / f"scene_{index}.png")
-        Image.fromarray(np.zeros(size[::-1], np.uint8)).save(root / "masks" / f"scene_{index}.png")
-    options = {**SMALL, "epochs": 1, "batch_size": 2, "quiet": False}
-    run = fullconv.train(root, tmp_path / "run", **{**options, "crop": (32, 32), "filter_small": True})
-    said = capsys.readouterr().out
-    assert "read 3 of 5 train images and 2 of 3 val images: filter_small leaves out those smaller than 32x32" in said
-    assert "batch 2, 2 steps an epoch; its last batch is filled up with 1 image of its first" in said
-    assert run.scores["images"] == 2
-    assert run.segmenter().provenance["train_images"] == 3
-    fullconv.train(root, tmp_path / "padded", **{**options, "crop": (32, 32)})
-    assert "crops of 32x32 (given); 3 of 8 images are smaller and are padded" in capsys.readouterr().out
-    with pytest.raises(DataError, match="leaves no train image of at least 500x500, the largest is 48 high or 64 wide"):
-        fullconv.train(root, tmp_path / "run3", **{**options, "crop": (500, 500), "filter_small": True})
-    for index in (5, 6):
-        for folder in ("images", "masks"):
-            with Image.open(root / folder / f"scene_{index}.png") as image:
-                image.crop((0, 0, 40, 40)).save(root / folder / f"scene_{index}.png")
-    with pytest.raises(DataError, match="leaves no val image of at least 48x64, the largest is 40 high or 63 wide"):
-        fullconv.train(root, tmp_path / "run4", **{**options, "crop": (48, 64), "filter_small": True})
-
-
-@pytest.mark.parametrize(
-    ("options", "kind", "words"),
-    [
-        ({"crop": (200000, 200000)}, UsageError, "needs about .* GiB.*smaller"),
-        ({"class_weights": [1.0]}, UsageError, "expected 5 numbers"),
-        ({"strategy": "fsdp"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'fsdp'"),
-        ({"strategy": "ddp_spawn"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'ddp_spawn'"),
-        ({"accelerator": "abacus"}, UsageError, "accelerator: .*'cpu', 'gpu'.*found 'abacus'"),
-        ({"devices": "two"}, UsageError, "expected auto, a number of devices"),
-        ({"devices": 0}, UsageError, "expected at least 1"),
-        ({"accelerator": "cpu", "devices": "0,1"}, UsageError, "0,1 devices of cpu: not available on this machine"),
-        ({"init_from": "nowhere.safetensors"}, UsageError, "no such model"),
-        ({"encoder_weights": "nowhere.pth"}, UsageError, "no such weights file"),
-        ({"model": "fcn9s"}, UsageError, "no model is called"),
-    ],
-)
-def test_refused_before_anything_is_written(options: dict, kind: type, words: str, tmp_path: Path) -> None:
-    with pytest.raises(kind, match=words):
-        fullconv.train(DATA, tmp_path / "run", **{**SMALL, **options})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_run_that_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(FullconvError, match=r"not finite in step 2.*smaller --rate"):
-        fullconv.train(DATA, tmp_path / "run", **{**SMALL, "optimizer": "sgd", "rate": 1e30, "clip_norm": 0.0})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_runs_are_never_overwritten_and_resume_needs_one(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "file").touch()
-    with pytest.raises(UsageError, match="never overwrites"):
-        fullconv.train(DATA, tmp_path / "run", **SMALL)
-    with pytest.raises(UsageError, match="no run to resume"):
-        fullconv.train(DATA, tmp_path / "none", resume=True)
-    run = fullconv.train(DATA, tmp_path / "done", **{**SMALL, "epochs": 1})
-    with pytest.raises(UsageError, match="epochs was 1"):
-        fullconv.train(DATA, run.path, resume=True, epochs=5)
-
-
-def test_more_processes_than_images_of_a_step_are_refused_before_they_start(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a batch of 2 cannot be shared by 5 processes"):
-        fullconv.train(
-            "shapes:train=4,val=2", tmp_path / "run", accelerator="cpu", devices="5", batch_size=2, quiet=True
-        )
-    assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from fullconv.errors import NotFiniteError, first_few
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
-from fullconv.parts import Part
+from fullconv.parts import Part, joined_probabilities
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -168,7 +168,7 @@ def _count(
 def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF) -> torch.Tensor:
     """The label maps ``n H W`` of a batch after the CRF."""
     height, width = batch.labels.shape[1:]
-    chances = segmenter.probabilities(parts, len(batch.ids), (height, width)).numpy()
+    chances = joined_probabilities(parts, (len(batch.ids), len(segmenter.classes), height, width)).numpy()
     images = batch.pixels.permute(0, 2, 3, 1).numpy()
     pairs = zip(chances, images, strict=True)
     return torch.stack([torch.from_numpy(dense_crf(some, image, crf).argmax(0)) for some, image in pairs])

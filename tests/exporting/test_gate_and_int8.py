@@ -1,0 +1,110 @@
+"""The gate that every export has to pass, and int8."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fullconv
+from fullconv.cli.main import run
+from fullconv.errors import GateError, UsageError
+from fullconv.exported import build as build_module
+from fullconv.exported.geometry import Places
+from fullconv.exporting import export as export_module
+from fullconv.segmenter import Segmenter
+from tests.builders.commands import complaint
+from tests.builders.exporting import no_cost
+from tests.builders.exports import Tiny, outlier, tiny
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_broken_export_fails_the_gate_and_leaves_nothing(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = build_module.to_outputs
+
+    def one_pixel_off(graph: Any, places: Places, *rest: Any) -> None:
+        right(graph, dataclasses.replace(places, start=places.start + Fraction(1)), *rest)
+
+    monkeypatch.setattr(build_module, "to_outputs", one_pixel_off)
+    monkeypatch.setattr(export_module, "load", lambda *_: tiny())
+    out = tmp_path / ("m.onnx" if target == "onnx" else "m.xml")
+    assert run(["export", "any", "--to", target, "--out", str(out)]) == GateError.exit_code == 4
+    line = complaint(capsys)
+    assert "worst in a generated image of" in line
+    assert "nothing was written" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def labelled_by(model: Segmenter, folder: Path) -> Path:
+    """A data set whose truth is what a model says: its mean IoU is 1."""
+    random = np.random.default_rng(4)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for index in range(6):
+        pixels = 255 * random.integers(0, 2, (6, 9, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(pixels).save(folder / "images" / f"{index}.png")
+        model.predict(pixels).save(folder / "masks" / f"{index}.png")
+    (folder / "train.txt").write_text("0\n1\n2\n3\n")
+    (folder / "val.txt").write_text("4\n5\n")
+    (folder / "dataset.yaml").write_text(f"classes: [{', '.join(model.classes.names)}]\n")
+    return folder
+
+
+def test_int8_says_so_and_keeps_the_mean_iou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_cost(monkeypatch)
+    model = tiny(stride=1)
+    data = labelled_by(model, tmp_path / "data")
+    report = fullconv.export(model, "openvino", tmp_path / "m.xml", int8=True, calibrate=data)
+    loaded = fullconv.load(tmp_path / "m.xml")
+    assert loaded.precision == "int8"
+    assert str(loaded.runner).endswith("int8 on cpu")
+    assert "FakeQuantize" in (tmp_path / "m.xml").read_text()
+    before, after = report.mean_iou.values()
+    assert before == 1
+    assert before - after <= 0.003
+    assert fullconv.evaluate(loaded, data, workers=0).mean_iou == after
+
+
+def test_a_network_that_quantises_badly_fails_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One map is a million times larger than the one that decides, and counts for nothing."""
+    model = tiny()
+    network = model.network
+    assert isinstance(network, Tiny)
+    network.score = outlier(len(model.classes))
+    monkeypatch.setattr(export_module, "load", lambda *_: model)
+    data = labelled_by(model, tmp_path / "data")
+    out = tmp_path / "out" / "m.xml"
+    assert run(["export", "any", "--to", "openvino", "--out", str(out), "--int8", "--calibrate", str(data)]) == 4
+    line = complaint(capsys)
+    assert "int8 takes the mean IoU from 1.0000 to 0." in line
+    assert "worst image" in line
+    assert list(out.parent.iterdir()) == []
+
+
+def test_an_onnx_file_is_kept_from_a_runner_that_computes_it_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_cost(monkeypatch)
+    judge = export_module.pass_gate
+
+    def but_openvino(segmenter: Segmenter, runner: Any, images: Any) -> Any:
+        if "openvino" in str(runner):
+            raise GateError("other labels")
+        return judge(segmenter, runner, images)
+
+    monkeypatch.setattr(export_module, "pass_gate", but_openvino)
+    report = fullconv.export(tiny(), "onnx", tmp_path / "m.onnx")
+    assert report.refused == {"openvino": "other labels"}
+    assert "will not be computed by openvino: other labels" in "\n".join(report.lines())
+    assert str(fullconv.load(tmp_path / "m.onnx").runner).startswith("onnxruntime")
+    with pytest.raises(UsageError, match="runner openvino computes other labels of this file"):
+        fullconv.load(tmp_path / "m.onnx", runner="openvino")
