@@ -139,9 +139,12 @@ def collect(options: argparse.Namespace, study: Study, data: str) -> dict[str, A
         if runs:
             rows[name] = {"minutes": minutes[more[1]], "mean_iou": [run["mean_iou"] for run in runs]}
     return {
-        "data": study.data or options.study, "command": " ".join(study.common), "train_images": len(spec.split("train")),
-        "constant_map": constant_map(spec), "settings": rows,
-    }  # fmt: skip
+        "data": study.data or options.study,
+        "command": " ".join(study.common),
+        "train_images": len(spec.split("train")),
+        "constant_map": constant_map(spec),
+        "settings": rows,
+    }
 
 
 def annotation_minutes(spec: DatasetSpec) -> dict[str, float]:
