@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from fullconv.data.annotations import Annotation
 from fullconv.data.dataset import AnnotationSource, DatasetSpec, ImageSource, Item
+from fullconv.data.instances import Instance, KeepsInstances, keeps_instances
 from fullconv.data.sample import Sample, read_sample
 from fullconv.errors import FullconvError
 from fullconv.files import ORIGIN, cache_folder
@@ -98,6 +99,15 @@ class CachedLabels:
 
     def annotations(self) -> tuple[Annotation, ...]:
         return self.of.annotations()
+
+    @property
+    def has_instances(self) -> bool:
+        return keeps_instances(self.of)
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Drawn anew: the cache holds none."""
+        assert isinstance(self.of, KeepsInstances)
+        return self.of.instances()
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """``[height, width]``."""

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fullconv.data.annotations import IGNORED, MASK_THEM, Annotation, in_words, kinds_of, no_mask
+from fullconv.data.instances import Instance
 from fullconv.errors import DataError
 from fullconv.images.files import stored_size
 from fullconv.images.formats import refuse_large
@@ -97,12 +98,31 @@ class Annotations:
             raise NoMaskError(f"{self.where}: {no_mask(in_words(kinds_of(self.items)))}; {MASK_THEM}")
         refuse_large(self.where, self.size)  # it may come from a list, not from the image
         labels = np.full(self.size, _id(self.background, ignore_index), np.int32)
-        masks = [(item.label, self.mask(item)) for item in self.items if item.drawn]
+        for item, mask in self._drawn():
+            labels[mask] = _id(item.label, ignore_index)
+        return upright(labels.astype(np.uint8 if ignore_index <= 255 else np.int32), self.turn())
+
+    @property
+    def has_instances(self) -> bool:
+        return self.has_label_map
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Everything that is drawn; parts with one number and class are one object, at the last one's place."""
+        turn, found = self.turn(), dict[object, Instance]()
+        for item, mask in self._drawn():
+            key = object() if item.instance is None else (item.instance, item.label)
+            before = found.pop(key, None)
+            whole = upright(mask, turn)
+            whole = whole if before is None else whole | before.mask
+            found[key] = Instance(item.label, whole, item.crowd or (before is not None and before.crowd))
+        return tuple(found.values())
+
+    def _drawn(self) -> list[tuple[Annotation, np.ndarray]]:
+        """What the label map shows, the uppermost last, each with its mask on the pixels as stored."""
+        masks = [(item, self.mask(item)) for item in self.items if item.drawn]
         if self.overlap == "area":
             masks.sort(key=lambda pair: -int(pair[1].sum()))  # stable: of equal ones the later lies above
-        for label, mask in masks:
-            labels[mask] = _id(label, ignore_index)
-        return upright(labels.astype(np.uint8 if ignore_index <= 255 else np.int32), self.turn())
+        return masks
 
     def turn(self) -> int:
         """How the labels are turned to be upright, as EXIF counts."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import AnnotationSource, DatasetSpec, Item
+from fullconv.data.instances import Instance, KeepsInstances, keeps_instances
 from fullconv.data.values import join_values
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoding import MaskEncoding
@@ -49,11 +50,21 @@ class Relabelled:
 
     def annotations(self) -> tuple[Annotation, ...]:
         """Of the classes of the mixture; others are of none."""
-        new = [place if place < self.new_classes else IGNORED for place in self.table]
-        return tuple(
-            dataclasses.replace(item, label=IGNORED if item.label < 0 else new[item.label])
-            for item in self.annotation.annotations()
-        )
+        return tuple(dataclasses.replace(item, label=self._new(item.label)) for item in self.annotation.annotations())
+
+    @property
+    def has_instances(self) -> bool:
+        return keeps_instances(self.annotation)
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Of the classes of the mixture; others are of none."""
+        assert isinstance(self.annotation, KeepsInstances)
+        return tuple(dataclasses.replace(one, label=self._new(one.label)) for one in self.annotation.instances())
+
+    def _new(self, label: int) -> int:
+        """The new id of a class, or that there is none."""
+        place = IGNORED if label < 0 else self.table[label]
+        return place if place < self.new_classes else IGNORED
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]`` of the mixture."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.annotations import Annotation
+from fullconv.data.instances import Instance
 from fullconv.errors import DataError, UsageError
 from fullconv.images.values import Pixels
 from fullconv.spec import ClassSet, Colour, Values
@@ -116,12 +117,19 @@ class Shapes:
 
     def draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Scene ``index``: image uint8 ``[h, w, bands]`` and labels uint8 ``[h, w]``."""
+        image, labels, _ = self.draw_objects(index)
+        return image, labels
+
+    def draw_objects(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As :meth:`draw`, and what is seen of every object: its number from 1, in their order, uint16 ``[h, w]``."""
         random = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         image = self._ground(random)
         labels = np.zeros((self.height, self.width), np.uint8)
+        objects = np.zeros((self.height, self.width), np.uint16)
         side = min(self.height, self.width)
         before: tuple[float, float, float] | None = None
-        for _ in range(int(random.integers(self.objects[0], self.objects[1] + 1))):
+        count = int(random.integers(self.objects[0], self.objects[1] + 1))
+        for number in range(1, count + 1):
             kind = 1 + int(random.choice(len(self._shares), p=self._shares))
             radius = float(random.uniform(0.18, 0.36)) * side
             centre = float(random.uniform(0, self.height)), float(random.uniform(0, self.width))
@@ -132,16 +140,18 @@ class Shapes:
             chance, step = random.random(), 1 + int(random.integers(self.num_classes - 1))
             other = (kind + step) % self.num_classes  # any but its own
             label = other if index < self.train and chance < self.mislabelled else kind
-            self._put(image, labels, random, kind, label, centre, radius)
-        for _ in range(self.lines):
-            self._line(image, labels, random)
+            part, inside = self._put(image, random, kind, centre, radius)
+            labels[part][inside], objects[part][inside] = label, number
+        for number in range(count + 1, count + 1 + self.lines):
+            inside = self._line(image, random)
+            labels[inside], objects[inside] = self.num_classes, number
         if self.noise:
             quick = np.random.Generator(np.random.SFC64([self.seed, index]))  # half of a scene's time is its noise
             noise = quick.standard_normal(image.shape, np.float32)
             noise *= np.float32(self.noise)
             image += noise
         np.clip(image, 0, 255, out=image)
-        return self._to_bands(image.astype(np.uint8)), labels
+        return self._to_bands(image.astype(np.uint8)), labels, objects
 
     def _ground(self, random: np.random.Generator) -> np.ndarray:
         low, high = (random.uniform(20, 200) + random.uniform(-15, 15, (2, 3))).astype(np.float32)
@@ -152,10 +162,9 @@ class Shapes:
         return ground
 
     def _put(
-        self, image: np.ndarray, labels: np.ndarray, random: np.random.Generator, kind: int, label: int,
-        centre: tuple[float, float], radius: float,
-    ) -> None:  # fmt: skip
-        """One shape, computed in its own square only."""
+        self, image: np.ndarray, random: np.random.Generator, kind: int, centre: tuple[float, float], radius: float
+    ) -> tuple[tuple[slice, slice], np.ndarray]:
+        """One shape, computed in its own square only: which that is, and where in it the shape lies."""
         top, left = (max(0, int(c - radius)) for c in centre)
         bottom, right = int(centre[0] + radius) + 2, int(centre[1] + radius) + 2
         y, x = np.ogrid[top : min(bottom, self.height), left : min(right, self.width)]
@@ -165,16 +174,16 @@ class Shapes:
         shade = (random.uniform(-25, 25) / radius * dy).astype(np.float32) + np.zeros_like(dx)
         part = np.s_[top : top + inside.shape[0], left : left + inside.shape[1]]
         image[part][inside] = colour.astype(np.float32) + shade[inside][:, None]
-        labels[part][inside] = label
+        return part, inside
 
-    def _line(self, image: np.ndarray, labels: np.ndarray, random: np.random.Generator) -> None:
-        """A straight thin line across the scene."""
+    def _line(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """A straight thin line across the scene: where it lies, bool ``[h, w]``."""
         angle, width = random.uniform(0, np.pi), random.uniform(1, 3)
         y, x = random.uniform(0, self.height), random.uniform(0, self.width)
         rows, columns = np.ogrid[: self.height, : self.width]
         inside = np.abs((rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)) <= width / 2
         image[inside] = random.uniform(0, 255) + random.uniform(-15, 15, 3)
-        labels[inside] = self.num_classes
+        return inside
 
     def _to_bands(self, image: np.ndarray) -> np.ndarray:
         if self.bands == 3:
@@ -229,6 +238,16 @@ class Scene:
     def has_label_map(self) -> bool:
         return True
 
+    @property
+    def has_instances(self) -> bool:
+        return True
+
+    def instances(self) -> tuple[Instance, ...]:
+        """What is seen of every shape and line; none of those that others hide."""
+        _, labels, objects = _drawn(self.shapes, self.index)
+        masks = [objects == number for number in range(1, int(objects.max()) + 1)]
+        return tuple(Instance(int(labels[mask][0]), mask) for mask in masks if mask.any())
+
     def stored_as(self) -> str:
         return "drawn with the scene"
 
@@ -237,9 +256,9 @@ class Scene:
 
 
 @lru_cache(maxsize=8)
-def _drawn(shapes: Shapes, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels of a scene: whoever asks for one asks for the other next, several threads at a time."""
-    return shapes.draw(index)
+def _drawn(shapes: Shapes, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image, labels and objects of a scene: whoever asks for one asks for the next soon, several threads at a time."""
+    return shapes.draw_objects(index)
 
 
 SHAPE_CLASSES = Shapes().classes

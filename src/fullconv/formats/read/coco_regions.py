@@ -13,6 +13,7 @@ import numpy as np
 
 from fullconv.data.annotations import FEWEST_POINTS, Annotation, Kind, box_ring, ring
 from fullconv.data.drawing import Annotations, turn_of
+from fullconv.data.instances import Instance
 from fullconv.errors import DataError, first_few
 
 FARTHEST = 1e6
@@ -81,6 +82,14 @@ class CocoLabels:
     def annotations(self) -> tuple[Annotation, ...]:
         """All of them, on the image as it is shown."""
         return self.drawing().annotations()
+
+    @property
+    def has_instances(self) -> bool:
+        return self.has_label_map
+
+    def instances(self) -> tuple[Instance, ...]:
+        """As :meth:`fullconv.data.drawing.Annotations.instances`."""
+        return self.drawing().instances()
 
     def turn(self) -> int:
         """How they are turned to be upright, as EXIF counts."""

@@ -1,0 +1,145 @@
+"""Objects one by one: which pixels each of them has, where annotations keep that, or by connected components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from fullconv.data.annotations import IGNORED, Annotation
+from fullconv.data.dataset import AnnotationSource, DatasetSpec
+from fullconv.errors import DataError
+from fullconv.spec import ClassSet
+
+Objects = Literal["annotated", "components"]
+"""What an object is: what was annotated as one, or every connected component of a class in a label map."""
+BITS = 16
+"""Of a packed value's lower part, the class id; the object's number lies above."""
+MOST = (1 << (31 - BITS)) - 1
+"""Objects of one image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One object of an image.
+
+    Attributes:
+        label: class id, or :data:`fullconv.data.annotations.IGNORED`.
+        mask: bool ``[height, width]``, all that was annotated of it, on the image as it is shown.
+        crowd: it covers many objects together (COCO's ``iscrowd``).
+    """
+
+    label: int
+    mask: np.ndarray
+    crowd: bool = False
+
+
+@runtime_checkable
+class KeepsInstances(Protocol):
+    """An annotation that may know its objects."""
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def instances(self) -> tuple[Instance, ...]:
+        """In the order in which they are drawn, parts of one joined; also crowds, and what has no class.
+
+        Raises:
+            DataError: a mask that cannot be decoded.
+        """
+        ...
+
+
+def keeps_instances(annotation: AnnotationSource) -> bool:
+    """Whether an annotation says which pixels are which object's."""
+    return isinstance(annotation, KeepsInstances) and annotation.has_instances
+
+
+def components(labels: np.ndarray, classes: ClassSet) -> tuple[Instance, ...]:
+    """Every 8-connected component of every class but the background as an object: touching ones of a class are one."""
+    from scipy import ndimage
+
+    found = []
+    for label in np.unique(labels):
+        if label in (classes.background, classes.ignore_index):
+            continue
+        numbers, count = ndimage.label(labels == label, np.ones((3, 3), bool))
+        found += [Instance(int(label), numbers == number) for number in range(1, count + 1)]
+    return tuple(found)
+
+
+def pack(labels: np.ndarray, instances: Sequence[Instance], classes: ClassSet, where: object) -> np.ndarray:
+    """One int32 map of classes and objects, which augmentation moves as it moves labels.
+
+    A value is ``label + (number << BITS)``, the number 0 where there is no object. Where objects overlap, the one
+    drawn last has the pixel. Crowds and what has no class are void.
+
+    Raises:
+        DataError: too many objects.
+    """
+    if len(instances) > MOST:
+        raise DataError(f"{where}: {len(instances)} objects, expected at most {MOST}; cut the image into parts")
+    owner = np.zeros(labels.shape, np.int32)
+    kept = labels.astype(np.int32)
+    for number, instance in enumerate(instances, start=1):
+        if instance.crowd or instance.label == IGNORED:
+            owner[instance.mask] = 0
+            kept[instance.mask] = classes.ignore_index
+        else:
+            # where the label map shows another class, something without a number was drawn over it
+            owner[instance.mask & (labels == instance.label)] = number if instance.label != classes.background else 0
+            kept[instance.mask] = labels[instance.mask]
+    return kept + (owner << BITS)
+
+
+@dataclass(frozen=True)
+class PackedInstances:
+    """An annotation whose label map is :func:`pack`: objects go through reading, zoom, crop and flip as labels do."""
+
+    base: AnnotationSource
+    classes: ClassSet
+    objects: Objects = "annotated"
+
+    @property
+    def where(self) -> Path | str:
+        return self.base.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.base.files
+
+    @property
+    def has_label_map(self) -> bool:
+        return self.base.has_label_map
+
+    def stored_as(self) -> str:
+        return self.base.stored_as()
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return self.base.annotations()
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """int32 ``[height, width]``."""
+        labels = self.base.label_map(num_classes, ignore_index)
+        return pack(labels, true_instances(self.base, labels, self.classes, self.objects), self.classes, self.where)
+
+
+def true_instances(
+    annotation: AnnotationSource, labels: np.ndarray, classes: ClassSet, objects: Objects
+) -> tuple[Instance, ...]:
+    """The objects of an image with its label map: as annotated where that is kept and asked for, else components."""
+    if objects == "annotated" and isinstance(annotation, KeepsInstances) and annotation.has_instances:
+        return annotation.instances()
+    return components(labels, classes)
+
+
+def without_instances(spec: DatasetSpec, *splits: str) -> str:
+    """How many images of these splits have masks that do not say which object is which; empty for none."""
+    every = [item for split in splits for item in spec.splits.get(split, ())]
+    bare = sum(not keeps_instances(item.annotation) for item in every)
+    return f"{bare} of {len(every)} images have masks of classes, not of objects" if bare else ""
