@@ -78,6 +78,11 @@ def place_weights(
     """
     top, left, height, width = full_window(size, window)
     sides = ((coarse[0], size[0], top, height), (coarse[1], size[1], left, width))
+    with torch.autocast(like.device.type, enabled=False):
+        return _place_weights(sides, inside, like)
+
+
+def _place_weights(sides: tuple[tuple[int, int, float, float], ...], inside: Tensor | None, like: Tensor) -> Tensor:
     along = []
     for side, (places, pixels, start, full) in enumerate(sides):
         matrix = Axis.of(places, pixels, start, full, False, like).matrix(like)

@@ -75,6 +75,12 @@ class TrainConfig(BaseModel):
     crf_loss_start: float = Field(
         0.5, ge=0, lt=1, description="share of the epochs that learn from the labels alone before the CRF loss is added"
     )
+    tag_pooling: Literal["lse", "max"] = Field(
+        "lse", description="how the scores of an image's places become those of its tags: lse (log-sum-exp) or max"
+    )
+    tag_pooling_sharpness: float = Field(
+        5.0, gt=0, description="of the log-sum-exp: near 0 it is the mean, the larger the closer to max"
+    )
 
     # the optimisation
     epochs: int = Field(30, ge=1, description="passes over the training data")

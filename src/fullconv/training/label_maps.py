@@ -29,7 +29,7 @@ from fullconv.training.objective import Row, Validation
 from fullconv.training.pictures import contact_sheet
 from fullconv.training.ranks import Ranks
 from fullconv.training.run import Run
-from fullconv.training.terms import Relabel, Term
+from fullconv.training.terms import Measuring, Relabel, Term
 
 
 class LabelMaps:
@@ -73,6 +73,9 @@ class LabelMaps:
         self.config, self.spec, self.segmenter = config, spec, segmenter
         self.train_items, self.val_items = train_items, val_items
         self.class_weights, self.terms, self.relabel = class_weights, terms, relabel
+        self.measuring = [term for term in terms if isinstance(term, Measuring)]
+        self.columns = [term.name for term in terms] + [name for term in self.measuring for name in term.figures]
+        """What the terms show of an epoch."""
 
     @staticmethod
     def refuse(config: TrainConfig, spec: DatasetSpec) -> None:
@@ -119,15 +122,15 @@ class LabelMaps:
         if "counts" in state and self.ranks.first:  # they are those of all ranks
             self.matrix.counts += state["counts"].to(self.ranks.device)
         wide = torch.float32 if self.ranks.device.type == "mps" else torch.float64
-        self.given = torch.zeros(len(self.terms), 2, dtype=wide, device=self.ranks.device)
-        """Of the epoch so far, for each term: the sum of what it gave, and in how many steps."""
+        self.given = torch.zeros(len(self.columns), 2, dtype=wide, device=self.ranks.device)
+        """Of the epoch so far, for each term: the sum of what it gave, and in how many steps; then what they saw."""
         self.of_step = torch.zeros_like(self.given)
         if "terms" in state and self.ranks.first:
             self.given += state["terms"].to(self.given)
 
     def state(self) -> dict[str, Tensor]:
         """``counts``: of the epoch's training batches so far, int64 ``[classes, classes]`` as in a confusion matrix;
-        ``terms``: the sum of what each gave, and in how many steps, ``[terms, 2]``.
+        ``terms``: the sum of what each gave, and in how many steps, and so of what they measured, ``[columns, 2]``.
         """
         gathered = {"counts": self.ranks.sum(self.matrix.counts.clone()).cpu()}
         if self.terms:
@@ -144,11 +147,13 @@ class LabelMaps:
         window = self.window(logits, batch)
         loss = training_loss(self.config, asked, batch.labels, window, ignore, self.weights, self.ranks)
         self.of_step = torch.zeros_like(self.given)
-        for term, row in zip(self.terms, self.of_step, strict=True):
+        for term, row in zip(self.terms, self.of_step, strict=False):
             if (value := term.loss(logits, batch, window, step)) is not None:
                 loss = loss + value
                 row[0] = value.detach()  # stays on its device
                 row[1] = 1
+        if self.measuring:
+            self.of_step[len(self.terms) :] = torch.cat([term.measured for term in self.measuring])
         return logits, loss
 
     def count(self, output: Tensor, batch: Batch) -> None:
@@ -170,12 +175,12 @@ class LabelMaps:
         given = gathered["terms"].tolist() if self.terms else []
         self.matrix.counts.zero_()
         self.given.zero_()
-        taught = bool(train.counts.any()) or any(steps for _, steps in given)
+        taught = bool(train.counts.any()) or any(steps for _, steps in given[: len(self.terms)])
         return {
             "train_loss": loss if taught else math.nan,
             **{
-                f"train_{term.name}": total / steps if steps else math.nan
-                for term, (total, steps) in zip(self.terms, given, strict=True)
+                f"train_{name}": total / number if number else math.nan
+                for name, (total, number) in zip(self.columns, given, strict=True)
             },
             "train_pixel_accuracy": scores.pixel_accuracy,
             "train_mean_accuracy": scores.mean_accuracy,
@@ -218,10 +223,17 @@ class LabelMaps:
         result.by_image = dict(zip(names, self.ranks.sum(own).tolist(), strict=True))
 
     def line(self, row: Row) -> str:
+        figures = {name.replace("_", " "): row[f"train_{name}"] for name in self.columns[len(self.terms) :]}
+        if not figures or not math.isnan(row["train_mean_iou"]):  # else no pixel is labelled
+            figures |= {
+                "pixel acc": row["train_pixel_accuracy"],
+                "mean acc": row["train_mean_accuracy"],
+                "mean IoU": row["train_mean_iou"],
+            }
         return (
-            f"train: loss {row['train_loss']:.4f}  pixel acc {row['train_pixel_accuracy']:.4f}  "
-            f"mean acc {row['train_mean_accuracy']:.4f}  mean IoU {row['train_mean_iou']:.4f}  "
-            f"val: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  "
+            f"train: loss {row['train_loss']:.4f}  "
+            + "".join(f"{name} {value:.4f}  " for name, value in figures.items())
+            + f"val: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  "
             f"mean acc {row['mean_accuracy']:.4f}  mean IoU {row['mean_iou']:.4f}  fw IoU {row['fw_iou']:.4f}"
         )
 

@@ -11,6 +11,7 @@ from fullconv.training.config import TrainConfig
 from fullconv.training.crf_term import CrfTerm
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective
+from fullconv.training.tag_term import tag_term
 from fullconv.training.terms import Relabel, Term
 from fullconv.weak import Supervision
 
@@ -45,14 +46,19 @@ def make_objective(
     Raises:
         UsageError, DataError: what cannot be.
     """
-    terms = _terms(config, supervision, steps_per_epoch(len(train_items), config.batch_size))
+    terms = _terms(config, supervision, segmenter, steps_per_epoch(len(train_items), config.batch_size))
     relabel = _relabel(config, supervision)
     return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel)
 
 
-def _terms(config: TrainConfig, supervision: Supervision, steps: int) -> list[Term]:
+def _terms(config: TrainConfig, supervision: Supervision, segmenter: Segmenter, steps: int) -> list[Term]:
     """The losses beside that of the labelled pixels; an epoch has so many steps."""
-    return [CrfTerm(config, steps)] if config.crf_loss else []
+    terms: list[Term] = []
+    if supervision.count("tags"):
+        terms.append(tag_term(config, supervision, segmenter))
+    if config.crf_loss:
+        terms.append(CrfTerm(config, steps))
+    return terms
 
 
 def _relabel(config: TrainConfig, supervision: Supervision) -> Relabel | None:

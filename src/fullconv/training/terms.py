@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -44,6 +44,20 @@ class Term(Protocol):
             step: from 0.
         """
         ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A term that measures something of each step, to be shown and not learned from.
+
+    Attributes:
+        figures: their names; ``train_<figure>`` is the column of each.
+        measured: of the last step, a row for each: a sum, and over how many; ``[figures, 2]`` on the device. The column
+            is the quotient of the sums of an epoch.
+    """
+
+    figures: tuple[str, ...]
+    measured: Tensor
 
 
 class Relabel(Protocol):

@@ -139,7 +139,8 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
         return Supervision(spec, kinds)
 
     def seen(item: Item) -> Item:
-        return dataclasses.replace(item, annotation=Supervised(item.annotation, item.image, kind, False, rules))
+        seen = Supervised(item.annotation, item.image, kind, False, rules)
+        return dataclasses.replace(item, annotation=seen, whole=kind == "tags")
 
     splits = {**spec.splits, "train": [seen(item) for item in train]}
     counts = Counter(kinds.values())
