@@ -13,10 +13,10 @@ from PIL import Image
 from fullconv.cli.main import run
 
 
-def checked(root: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, object]:
+def checked(root: Path, capsys: pytest.CaptureFixture[str], code: int = 0, *more: str) -> dict[str, object]:
     """What ``fullconv check`` found, as its JSON file has it; its words are under ``printed``."""
     report = root.parent / "report.json"
-    assert run(["check", str(root), "--json", str(report)]) == code
+    assert run(["check", str(root), "--json", str(report), *more]) == code
     printed = capsys.readouterr()
     found = json.loads(report.read_text()) if report.is_file() else {}
     return {**found, "printed": " ".join((printed.out + printed.err).split())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as _json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,8 @@ from fullconv.data.dataset import DatasetSpec, Item, without_label_maps
 from fullconv.errors import DataError
 from fullconv.files import write_text
 from fullconv.formats.open import open_as_far_as_it_goes
-from fullconv.formats.problems import Problem
+from fullconv.formats.problems import SEE_LINE, Problem
+from fullconv.weak import Labels, supervise
 
 __all__ = ["CheckReport", "Finding", "check"]
 
@@ -28,6 +30,7 @@ def check(
     data: str | os.PathLike[str] | DatasetSpec,
     splits: Iterable[str] | None = None,
     *,
+    labels: Labels | None = "auto",
     json: str | os.PathLike[str] | None = None,
     html: str | os.PathLike[str] | None = None,
     fix: str | os.PathLike[str] | None = None,
@@ -39,6 +42,8 @@ def check(
         data: whatever :func:`fullconv.open_dataset` takes. What that refuses is read as far as it goes, and what is
             wrong with it is among the findings.
         splits: the splits to read; by default all.
+        labels: what the images shall teach with, as ``train`` takes it: what is missing or wrong for that is found.
+            None where the caller finds it.
         json: also write the findings to this file.
         html: also write them to this file as a page with pictures; it needs no other file.
         fix: also write a fixed copy of the data to this new folder; the data itself is never changed.
@@ -54,7 +59,7 @@ def check(
     spec, problems = open_as_far_as_it_goes(data)
     if fix is not None:
         refuse_existing(Path(fix), spec)
-    report = _read_all(spec, splits, problems, progress)
+    report = _read_all(spec, splits, problems, labels, progress)
     if json is not None:
         write_text(Path(json), _json.dumps(report.to_dict(), indent=2) + "\n")
     if html is not None:
@@ -68,6 +73,7 @@ def _read_all(
     spec: DatasetSpec,
     splits: Iterable[str] | None,
     problems: Iterable[Problem],
+    labels: Labels | None,
     progress: Callable[[int, int], None] | None,
 ) -> CheckReport:
     """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
@@ -96,8 +102,8 @@ def _read_all(
             np.zeros(len(spec.classes), np.int64) for _ in range(3)
         )
         report.void[split] = 0
-    if line := without_label_maps(spec, *chosen):
-        report.add("no-mask", line, MASK_THEM, problem=True)
+    if labels is not None:
+        _judge_supervision(report, labels, chosen)
     totals = Totals()
     for done, (place, result) in enumerate(_inspections(spec, places), 1):
         _add(report, totals, place, result)
@@ -107,6 +113,24 @@ def _read_all(
     report.findings = [finding for finding in report.findings if finding.items or finding.text not in explained]
     judge(report, chosen, totals)
     return report
+
+
+def _judge_supervision(report: CheckReport, labels: Labels, splits: list[str]) -> None:
+    """What train's ``--labels`` says of the data."""
+    spec = report.dataset
+    if labels == "masks":
+        if line := without_label_maps(spec, *splits):
+            report.add("no-mask", line, MASK_THEM, problem=True)
+        return
+    chosen = {name: items for name, items in spec.splits.items() if name in splits}
+    try:
+        found = supervise(dataclasses.replace(spec, splits=chosen), labels)
+    except DataError as error:
+        report.add("no-mask", str(error), SEE_LINE, problem=True)
+        return
+    report.supervision = found.lines
+    for fault in found.faults:
+        report.add(fault.kind, fault.text, fault.fix)
 
 
 def _inspections(spec: DatasetSpec, places: list[SplitItem]) -> Iterator[tuple[SplitItem, Inspection]]:

@@ -14,6 +14,7 @@ from fullconv.data.annotations import KINDS, Kind, in_words
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.problems import OpeningKind
+from fullconv.weak.faults import FaultKind as SupervisionKind
 
 FaultKind = Literal["unreadable", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
 """What may be wrong with a pair of files."""
@@ -23,6 +24,7 @@ FindingKind = (
     | Literal[
         "split", "no-mask", "empty", "one-id", "interpolated", "blank", "absent", "void", "unlearned", "rare", "range"
     ]
+    | SupervisionKind
     | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]
 )
 MOST_OF_A_KIND = 3
@@ -74,6 +76,7 @@ class CheckReport:
         annotations: how many there are of each kind and class id (-1: of no class), as far as they are no mask files.
         findings: problems and notes, in the order in which they were found.
         fixed: what is in the fixed copy, and what is not, one line each; empty where none was written.
+        supervision: what the train images teach with, in lines; empty where it is their masks.
     """
 
     dataset: DatasetSpec
@@ -88,6 +91,7 @@ class CheckReport:
     annotations: Counter[tuple[Kind, int]] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
+    supervision: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         images = sum(self.images.values())
@@ -193,6 +197,7 @@ class CheckReport:
                 "nodata": list(self.dataset.values.nodata) if self.dataset.values else [],
                 "bands": self.values.to_dict() if self.values else [],
             },
+            "supervision": list(self.supervision),
             "annotations": {kind: found for kind in KINDS if (found := self.annotations_of(kind))},
             "class_weights": self.median_frequency_weights() if "train" in self.pixels else None,
             "problems": self.problems,

@@ -58,7 +58,8 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
 
 def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     spec = report.dataset
-    empty = [split for split in splits if report.pixels[split].sum() == 0]
+    masked = {split for split, _ in totals.items} if report.supervision else set(splits)
+    empty = [split for split in splits if split in masked and report.pixels[split].sum() == 0]
     if empty and not report.problems:
         report.add(
             "empty",
@@ -111,7 +112,7 @@ def _judge_classes(report: CheckReport, split: str) -> None:
 
 
 def _judge_rare(report: CheckReport, splits: Sequence[str]) -> None:
-    if "train" not in splits:
+    if "train" not in splits or (report.supervision and not report.pixels["train"].any()):
         return
     names, train = report.dataset.classes.names, report.pixels["train"]
     unlearned = [

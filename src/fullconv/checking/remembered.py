@@ -33,11 +33,11 @@ def check_once(spec: DatasetSpec, splits: Sequence[str]) -> tuple[CheckReport, s
 
     A sound report is kept in ``$FULLCONV_CACHE`` (``~/.cache/fullconv``), one for each folder of data, with a digest of
     all that it depends on: names, sizes and times of change of every file and folder, classes, rules, splits, and this
-    program. It is taken only where that is the same. Its findings name no items, and the images'
-    values are not counted in it; ``fullconv check`` always reads.
+    program. It is taken only where that is the same. Its findings name no items, and the images' values are not counted
+    in it; what images without masks teach with is not looked at. ``fullconv check`` always reads.
     """
     if not any(item.files for split in splits for item in spec.splits.get(split, ())):  # drawn as fast as looked up
-        return check(spec, splits), ""
+        return check(spec, splits, labels=None), ""
     started = time.time()
     digest, newest = _digest(spec, splits)
     place = hashlib.sha256(str(spec.root.resolve()).encode()).hexdigest()[:16]
@@ -45,7 +45,7 @@ def check_once(spec: DatasetSpec, splits: Sequence[str]) -> tuple[CheckReport, s
     kept = _read(file)
     if digest and kept.get("digest") == digest:
         return _report(spec, kept), str(kept["when"])
-    report = check(spec, splits)
+    report = check(spec, splits, labels=None)
     if digest and not report.problems and newest < started - SETTLED and _digest(spec, splits)[0] == digest:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         with suppress(OSError):  # a full or read-only disk: it is read again next time

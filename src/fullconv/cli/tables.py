@@ -70,6 +70,9 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
         iou = "-" if row["best_mean_iou"] is None else f"{row['best_mean_iou']:.4f}"
         table.add_row(escape(row["value"]), *losses, iou, str(row["best_epoch"]), f"{row['seconds']:.0f}")
     console.print(table)
+    for row in swept.rows:
+        if row.get("notes"):
+            console.print(f"{row['value']}: {row['notes']}", highlight=False, markup=False, soft_wrap=True)
     if swept.no_effect:
         line = f"note: every value of {swept.option} gave the same figures: it has no effect here"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -101,6 +104,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
             say(line)
     for line in report.annotations_in_words():
         say(f"annotations: {line}")
+    for line in report.supervision:
+        say(line)
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     present = f"{len(report.present())} of {len(spec.classes)} classes are present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")

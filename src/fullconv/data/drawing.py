@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fullconv.data.annotations import IGNORED, MASK_THEM, Annotation, in_words, kinds_of, no_mask
+from fullconv.data.annotations import IGNORED, MASK_THEM, Annotation, Kind, in_words, kinds_of, no_mask
 from fullconv.data.instances import Instance
 from fullconv.errors import DataError
 from fullconv.images.files import stored_size
@@ -32,6 +32,10 @@ class Outlines(Protocol):
 
     def turn(self) -> int:
         """How they are turned to be upright, as EXIF counts."""
+        ...
+
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of annotations that there are, drawn or not."""
         ...
 
 
@@ -81,6 +85,9 @@ class Annotations:
         if self.has_label_map:
             return f"outlines, drawn as {self.tool} does"
         return "boxes, lines, points or tags, no masks"
+
+    def kinds(self) -> frozenset[Kind]:
+        return frozenset(item.kind for item in self.items)
 
     def annotations(self) -> tuple[Annotation, ...]:
         """All of them, on the image as it is shown."""

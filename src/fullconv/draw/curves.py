@@ -25,21 +25,22 @@ MOST_NAMES = 60
 """So many classes are named beside their IoU at most; of more, every second, third, ..."""
 
 
-def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS) -> Picture:
+def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS, against: str = "") -> Picture:
     """Losses, scores, the IoU of each class and the learning rate by epoch.
 
     Args:
         history: rows of the training log.
         train_loss: what the train loss is. Another than the val loss's cross-entropy gets an axis of its own.
+        against: what the val scores are against, where that is not masks.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(curves_figure(history, train_loss))
+    canvas = FigureCanvasAgg(curves_figure(history, train_loss, against))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Figure:
+def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, against: str = "") -> Figure:
     """:func:`curves` before it is drawn."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -58,7 +59,7 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str) -> Fi
     for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
         for index, (name, words) in enumerate(SCORES.items()):
             _plot(scores, history, prefix + name, f"{split} {words}", f"C{index}", style)
-    scores.set_title("scores: val, and train on augmented crops")
+    scores.set_title(f"scores: val{against and f' ({against})'}, and train on augmented crops")
     scores.set_ylim(0, 1)
     _plot(rate, history, "rate", "learning rate at the epoch's end", "C7")
     rate.set_title("learning rate")

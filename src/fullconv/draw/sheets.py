@@ -48,14 +48,19 @@ class _Panel:
 
 
 def contact_sheet(
-    rows: Sequence[Row], classes: ClassSet, width: int = 320, titles: Sequence[str] = ("prediction",)
+    rows: Sequence[Row],
+    classes: ClassSet,
+    width: int = 320,
+    titles: Sequence[str] = ("prediction",),
+    truth: str = "truth",
 ) -> Picture:
     """A row for each image: image | truth | prediction | errors, and the classes that are there below.
 
     Labels are over the image in grey. Errors, where prediction and truth differ, are red; what has no label is striped.
-    With several models, whose ``titles`` are given, every prediction has its errors beside it.
+    With several models, whose ``titles`` are given, every prediction has its errors beside it. ``truth`` is the heading
+    of what is known.
     """
-    heads = ["image", "truth"]
+    heads = ["image", truth]
     for title in titles:
         heads += [title, "errors" if len(titles) == 1 else f"errors of {title}"]
     panels = [_panels(row, classes, width) for row in rows]

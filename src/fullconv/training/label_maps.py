@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -49,14 +50,13 @@ class LabelMaps:
         segmenter: the network that is trained.
         class_weights: one factor per class, or None.
         terms: what is added to the loss of the labelled pixels.
+        against: what val is scored against: ``masks``, or what it has instead. Tags label no pixel: then the last
+            epoch is taken for the best.
         relabel: who makes labels anew between rounds; without one the train items stay.
 
     Raises:
         UsageError, DataError: as :meth:`refuse`.
     """
-
-    score = "mean_iou"
-    score_in_words = "val mean IoU"
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class LabelMaps:
         class_weights: Sequence[float] | None = None,
         terms: Sequence[Term] = (),
         relabel: Relabel | None = None,
+        against: str = "masks",
     ) -> None:
         self.refuse(config, spec)
         self.config, self.spec, self.segmenter = config, spec, segmenter
@@ -76,6 +77,9 @@ class LabelMaps:
         self.measuring = [term for term in terms if isinstance(term, Measuring)]
         self.columns = [term.name for term in terms] + [name for term in self.measuring for name in term.figures]
         """What the terms show of an epoch."""
+        self.against = "" if against == "masks" else f"against {against}, not masks"
+        self.score = "epoch" if against == "tags" else "mean_iou"
+        self.score_in_words = "epoch" if against == "tags" else f"val mean IoU {self.against}".strip()
 
     @staticmethod
     def refuse(config: TrainConfig, spec: DatasetSpec) -> None:
@@ -201,6 +205,8 @@ class LabelMaps:
         if self.ranks.count > 1:
             self._add_over_ranks(result)
         scores = result.scores()
+        if self.against:
+            scores = dataclasses.replace(scores, notes=(*scores.notes, f"scored {self.against}"))
         columns = {
             "val_loss": scores.loss,
             "pixel_accuracy": scores.pixel_accuracy,
@@ -230,25 +236,27 @@ class LabelMaps:
                 "mean acc": row["train_mean_accuracy"],
                 "mean IoU": row["train_mean_iou"],
             }
+        val = f"val ({self.against})" if self.against else "val"
         return (
             f"train: loss {row['train_loss']:.4f}  "
             + "".join(f"{name} {value:.4f}  " for name, value in figures.items())
-            + f"val: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  "
+            + f"{val}: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  "
             f"mean acc {row['mean_accuracy']:.4f}  mean IoU {row['mean_iou']:.4f}  fw IoU {row['fw_iou']:.4f}"
         )
 
     def draw(self, history: Sequence[Row], segmenter: Segmenter) -> None:
         """``pictures/epoch_NNN.png``, a few val images with their errors and the best and worst, and ``curves.png``."""
-        sheet = contact_sheet(segmenter, self.spec, self.val_items, self.by_image)
+        sheet = contact_sheet(segmenter, self.spec, self.val_items, self.by_image, self.against)
         self.run.write_picture(f"pictures/epoch_{int(history[-1]['epoch']):03d}.png", sheet)
-        self.run.write_picture("curves.png", draw.curves(history, self.config.loss_in_words))
+        self.run.write_picture("curves.png", draw.curves(history, self.config.loss_in_words, self.against))
 
     def summary(self, scores: Mapping[str, Any], model: Path) -> list[str]:
         """The best epoch's score, with what is left out of its mean."""
         epoch = scores["epoch"]
         if scores["mean_iou"] is None:
             return [f"no mean IoU (val has no labelled pixel); the model of epoch {epoch}: {model}"]
+        against = f" {self.against}" if self.against else ""
         absent = scores["absent"]
         over = f" over {len(scores['classes']) - len(absent)} classes, without {first_few(absent)}" if absent else ""
         notes = [f"  {note}" for note in scores.get("notes", ())]
-        return [f"best mean IoU {scores['mean_iou']:.4f}{over} at epoch {epoch}: {model}", *notes]
+        return [f"best mean IoU{against} {scores['mean_iou']:.4f}{over} at epoch {epoch}: {model}", *notes]

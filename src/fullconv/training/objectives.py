@@ -48,7 +48,8 @@ def make_objective(
     """
     terms = _terms(config, supervision, segmenter, steps_per_epoch(len(train_items), config.batch_size))
     relabel = _relabel(config, supervision)
-    return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel)
+    against = supervision.against
+    return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel, against)
 
 
 def _terms(config: TrainConfig, supervision: Supervision, segmenter: Segmenter, steps: int) -> list[Term]:

@@ -21,12 +21,17 @@ EXTREMES = 2
 
 
 def contact_sheet(
-    segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item], scores: Mapping[tuple[int, str], float]
+    segmenter: Segmenter,
+    spec: DatasetSpec,
+    items: Sequence[Item],
+    scores: Mapping[tuple[int, str], float],
+    against: str = "",
 ) -> np.ndarray:
     """Image | truth | prediction | errors of a few of ``items``, the worst and the best, uint8 ``[height, width, 3]``.
 
     Args:
         scores: the mean IoU in each image, by data set and id (:class:`fullconv.evaluation.measure.Measured`).
+        against: what they are against, where that is not masks.
     """
     fixed = sheet_items(items)
     notes = extremes(scores)
@@ -36,7 +41,7 @@ def contact_sheet(
         sample = read_sample(spec, item)
         labels = [segmenter.predict_pixels(sample.image).labels]
         rows.append(sheet_row(item.id, sample, labels, spec.classes, notes.get((item.source, item.id), "")))
-    return draw.contact_sheet(rows, spec.classes)
+    return draw.contact_sheet(rows, spec.classes, truth=f"truth: {against}" if against else "truth")
 
 
 def extremes(scores: Mapping[tuple[int, str], float]) -> dict[tuple[int, str], str]:

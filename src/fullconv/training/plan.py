@@ -77,7 +77,7 @@ def make_plan(
     """
     opened = _opened(data, reporter)
     supervision = supervise(opened, config.labels)
-    for line in supervision.lines:
+    for line in (*supervision.lines, *(fault.line for fault in supervision.faults)):
         reporter.say(line)
     refuse(config, supervision)
     report = _checked(opened, config, reporter)

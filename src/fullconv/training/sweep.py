@@ -21,7 +21,6 @@ from PIL import Image
 
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
-from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import read_value, replacing, write_text
 from fullconv.formats.open import open_dataset
@@ -30,8 +29,11 @@ from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.pictures import sheet_items, sheet_row
 from fullconv.training.run import Run
+from fullconv.weak import supervise
 
-COLUMNS = ("value", "mean_train_loss", "last_train_loss", "last_val_loss", "best_mean_iou", "best_epoch", "seconds")
+COLUMNS = (
+    "value", "mean_train_loss", "last_train_loss", "last_val_loss", "best_mean_iou", "best_epoch", "seconds", "notes",
+)  # fmt: skip
 
 
 @dataclass
@@ -109,7 +111,8 @@ def sweep(
         TrainConfig.load(None, config)
     spec = open_dataset(data)
     spec.split("train")
-    refuse_without_label_maps(spec, "train", "val")
+    asked = dict.fromkeys(config["labels"] for config in configs)
+    spec = next(iter([supervise(spec, labels).spec for labels in asked]))  # each may be refused
     _train_all(data, runs, configs, jobs, progress or (lambda line: None))
     rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
     swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
@@ -142,8 +145,8 @@ def _train_all(
         except BaseException:
             failed.set()
             raise
-        iou = run.scores["mean_iou"]
-        say(f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"))
+        iou, notes = run.scores["mean_iou"], run.scores.get("notes", [])
+        say("; ".join([f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"), *notes]))
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -201,6 +204,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "best_mean_iou": run.scores["mean_iou"],
         "best_epoch": run.scores["epoch"],
         "seconds": sum(float(row["seconds"]) for row in rows),
+        "notes": "; ".join(run.scores.get("notes", [])),
     }
 
 

@@ -1,5 +1,9 @@
 """Learning from less than masks: boxes, tags, scribbles and points as supervision (docs/less.md)."""
 
-from fullconv.weak.supervision import KINDS, Box, Kind, Labels, Rules, Supervised, Supervision, supervise
+from fullconv.weak.annotated import Kind
+from fullconv.weak.drawn import Box
+from fullconv.weak.sight import Labels
+from fullconv.weak.supervised import Rules, Supervised
+from fullconv.weak.supervision import KINDS, Supervision, supervise
 
 __all__ = ["KINDS", "Box", "Kind", "Labels", "Rules", "Supervised", "Supervision", "supervise"]

@@ -41,12 +41,12 @@ def test_boxes_alone_are_described_and_no_label_maps(
     assert box.bounds == pytest.approx((2, 4, 8, 9))
     with pytest.raises(NoMaskError, match="found 1 box, expected masks or outlines"):
         read_sample(spec, next(item for items in spec.splits.values() for item in items if item.id == "a"))
-    assert run(["check", str(root), "--html", str(tmp_path / "page.html")]) == 3
+    assert run(["check", str(root), "--labels", "masks", "--html", str(tmp_path / "page.html")]) == 3
     page = (tmp_path / "page.html").read_text()
     assert "<dt>annotations</dt><dd>1 box (cat 1)</dd>" in page
     assert "cannot be shown" not in page
     capsys.readouterr()
-    report = checked(root, capsys, code=3)
+    report = checked(root, capsys, 3, "--labels", "masks")
     assert "annotations: 1 box (cat 1)" in str(report["printed"])
     assert report["annotations"] == {"box": {"cat": 1}}
     line = (
@@ -54,7 +54,7 @@ def test_boxes_alone_are_described_and_no_label_maps(
     )
     assert report["problems"] == [line]
     for command in (
-        ["train", str(root), "--out", str(tmp_path / "run"), *TINY],
+        ["train", str(root), "--out", str(tmp_path / "run"), *TINY, "--labels", "masks"],
         ["convert", str(root), str(tmp_path / "copy")],
     ):
         assert run(command) == 3

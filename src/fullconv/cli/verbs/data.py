@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from fullconv.cli.verbs.shared import app, progress_bar
 from fullconv.errors import DataError
 
 
 @app.command
-def check(data: str, /, *, json: Path | None = None, html: Path | None = None, fix: Path | None = None) -> int:
+def check(
+    data: str,
+    /,
+    *,
+    labels: Literal["masks", "boxes", "tags", "scribbles", "points", "auto"] = "auto",
+    json: Path | None = None,
+    html: Path | None = None,
+    fix: Path | None = None,
+) -> int:
     """Read all of DATA and say what is in it, what would go wrong in training, and how to fix it.
 
     Parameters
     ----------
     data
         A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    labels
+        What the images shall teach with, as for train: what is missing or wrong for that is found.
     json
         Also write the findings to this file.
     html
@@ -27,7 +38,7 @@ def check(data: str, /, *, json: Path | None = None, html: Path | None = None, f
     from fullconv.cli.tables import check_table
 
     with progress_bar() as progress:
-        report = fullconv.check(data, json=json, html=html, fix=fix, progress=progress)
+        report = fullconv.check(data, labels=labels, json=json, html=html, fix=fix, progress=progress)
     check_table(report)
     if html is not None:
         print(f"page: {html}")

@@ -79,6 +79,12 @@ class CocoLabels:
             crowd=bool(self.crowds[place]), drawn=kind == "mask",
         )  # fmt: skip
 
+    def kinds(self) -> frozenset[Kind]:
+        """Masks and boxes, as far as there are any."""
+        masks = len({*self.rings[:, 0].tolist(), *self.masks})
+        there: dict[Kind, bool] = {"mask": masks > 0, "box": masks < len(self.labels)}
+        return frozenset(kind for kind, found in there.items() if found)
+
     def annotations(self) -> tuple[Annotation, ...]:
         """All of them, on the image as it is shown."""
         return self.drawing().annotations()

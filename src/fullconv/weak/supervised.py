@@ -1,0 +1,117 @@
+"""An item's annotation as supervision of one kind: the labels to learn from, and beside them tags and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fullconv.data.annotations import IGNORED, Annotation
+from fullconv.data.dataset import AnnotationSource, ImageSource
+from fullconv.data.instances import BITS, KeepsInstances, pack
+from fullconv.spec import ClassSet
+from fullconv.weak.annotated import Kind, boxes_in, strokes_in, tags_in
+from fullconv.weak.drawn import Box, box_around, boxes_of, boxes_of_objects, points_of, scribbles_of, tags_of
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How annotations become labels; one for a data set.
+
+    Attributes:
+        classes: of the label maps.
+    """
+
+    classes: ClassSet
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """An item's annotation as supervision of one kind.
+
+    Attributes:
+        base: the annotation as it was read.
+        image: what it is of.
+        kind: what it teaches with.
+        own: the image was annotated in this kind; else it has a mask, from which what this kind would be is derived.
+        background: the class of what lies outside all boxes; None: nothing is known of that.
+        rules: of the data set.
+    """
+
+    base: AnnotationSource
+    image: ImageSource
+    kind: Kind
+    own: bool
+    background: int | None
+    rules: Rules
+
+    @property
+    def where(self) -> Path | str:
+        return self.base.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.base.files
+
+    @property
+    def has_label_map(self) -> bool:
+        return True
+
+    def stored_as(self) -> str:
+        return self.base.stored_as()
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return self.base.annotations()
+
+    def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
+        """The labels to learn from, ``[height, width]``: void where nothing is said."""
+        if self.kind == "tags":
+            return np.full(self.image.size(), ignore_index, _dtype(ignore_index))
+        if self.kind == "boxes":
+            return filled(self.boxes(), self.image.size(), ignore_index, self.background)
+        if self.own:
+            labels = strokes_in(self.annotations(), self.kind, self.image.size(), str(self.where))
+            return np.where(labels == IGNORED, ignore_index, labels).astype(_dtype(ignore_index))
+        labels = self.mask()
+        return points_of(labels, ignore_index) if self.kind == "points" else scribbles_of(labels, ignore_index)
+
+    def mask(self) -> np.ndarray:
+        """The label map of the annotation itself."""
+        return self.base.label_map(len(self.rules.classes), self.rules.classes.ignore_index)
+
+    def tags(self) -> frozenset[int]:
+        """The classes that the image shows, as far as its tags name them; a mask's background is one of them."""
+        if self.own:
+            return tags_in(self.annotations())
+        return tags_of(self.mask(), len(self.rules.classes))
+
+    def boxes(self) -> tuple[Box, ...]:
+        """Those of the image, within it; of no class (-1) are those of crowds and of classes that are none.
+
+        Derived ones are around what is seen of each object where the annotation keeps objects, else around components.
+        """
+        classes = self.rules.classes
+        if self.own:
+            found = boxes_in(self.annotations(), self.image.size(), str(self.where))
+            return tuple(box for box in found if box.label != classes.background)
+        labels, source = self.mask(), self.base
+        if not (isinstance(source, KeepsInstances) and source.has_instances):
+            return boxes_of(labels, classes.ignore_index, classes.background)
+        instances = source.instances()
+        packed = pack(labels, instances, classes, self.where)
+        crowds = [box_around(one.mask, IGNORED) for one in instances if one.crowd and one.mask.any()]
+        return (*boxes_of_objects(packed >> BITS, labels), *crowds)
+
+
+def filled(boxes: Sequence[Box], size: tuple[int, int], ignore_index: int, background: int | None) -> np.ndarray:
+    """Boxes as filled rectangles, smaller over larger, over the background (void where there is None)."""
+    labels = np.full(size, ignore_index if background is None else background, _dtype(ignore_index))
+    for box in sorted(boxes, key=lambda box: -(box.right - box.left) * (box.bottom - box.top)):
+        labels[box.top : box.bottom, box.left : box.right] = ignore_index if box.label == IGNORED else box.label
+    return labels
+
+
+def _dtype(ignore_index: int) -> type[np.uint8] | type[np.int32]:
+    return np.uint8 if ignore_index <= 255 else np.int32
