@@ -3,8 +3,10 @@
     python benchmarks/kernels.py time cross-entropy-21-8 [--device cuda]
     python benchmarks/kernels.py memory cross-entropy-21-8 ours|plain [--device cuda]
     python benchmarks/kernels.py powers
+    python benchmarks/kernels.py time step-crf --processor
 
-prints one JSON line. ``time`` runs both sides in turn and gives the median seconds of each, and of their ratio.
+prints one JSON line. ``time`` runs both sides in turn and gives the median seconds of each, and of their ratio;
+``--processor`` counts the processor's seconds of one thread, for a machine that does other work too.
 """
 
 from __future__ import annotations
@@ -126,6 +128,62 @@ def training_step(device: str, side: str | None = None) -> dict[str, Call]:
     return {name: step(name == "ours") for name in (("ours", "plain") if side is None else (side,))}
 
 
+def crf_step(device: str, pictures: Path | None = None) -> dict[str, Call]:
+    """The CamVid recipe's network and step, 352x480, batch 8, 3 % of the pixels labelled; and with the CRF loss.
+
+    Args:
+        pictures: a folder of photographs; drawn scenes when None.
+    """
+    from fullconv.device import choose_precision
+    from fullconv.models import build_model
+    from fullconv.ops import dense_crf_loss, upsample_cross_entropy
+    from fullconv.training.config import TrainConfig
+    from fullconv.training.memory import keep_freed_memory
+    from fullconv.training.optimisation import make_optimizer
+
+    keep_freed_memory()
+    pixels = torch.from_numpy(np.stack(images_of(pictures))).permute(0, 3, 1, 2).to(device)
+    labels = torch.randint(0, 11, (8, 352, 480), dtype=torch.uint8)
+    labels[torch.rand(labels.shape) > 0.03] = 255
+    labels, inside = labels.to(device), torch.tensor([(0, 352, 0, 480)] * 8, device=device)
+    arguments = {"streams": [32, 16, 8, 4], "head_channels": 64}
+    network = build_model("fcn8s", 11, "mobilenetv2_100", model_args=arguments).network.train().to(device)
+    network.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, TrainConfig())
+    bf16 = choose_precision("auto", torch.device(device)) == "bf16"
+
+    def step(crf: bool) -> Call:
+        def run() -> None:
+            with torch.autocast(device, torch.bfloat16, enabled=bf16):
+                logits = network((pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last))
+            window = network.window(logits.shape[-2:], (352, 480))
+            loss = upsample_cross_entropy(logits, labels, crop=window)
+            if crf:
+                loss = loss + dense_crf_loss(logits, pixels, crop=window, inside=inside)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        return run
+
+    return {"ours": step(False), "with the CRF loss": step(True)}
+
+
+def images_of(pictures: Path | None) -> list[np.ndarray]:
+    """Eight, 352x480, uint8 RGB: photographs at 1.5 times their size, as the recipe trains on them, or scenes."""
+    from PIL import Image
+
+    from fullconv.data import Shapes
+    from fullconv.data.augment import resize_image
+
+    if pictures is None:
+        scenes = Shapes(height=352, width=480, objects=(10, 20))
+        return [scenes.draw(index)[0] for index in range(8)]
+    files = sorted(pictures.iterdir())
+    chosen = [np.asarray(Image.open(file).convert("RGB")) for file in files[:: len(files) // 8][:8]]
+    return [resize_image(image, (540, 720))[100:452, 120:600] for image in chosen]
+
+
 def powers_per_second() -> dict[str, float]:
     """How many ``exp2`` all cores take in a second when numbers and results stay in the first cache: the limit."""
     from fullconv.ops.cpu.maths import exp2, kernel
@@ -156,6 +214,7 @@ CASES: dict[str, Callable[[str], dict[str, Call]]] = {
     "argmax-21-8": argmax,
     "counts-21": counts,
     "step-150": training_step,
+    "step-crf": crf_step,
 }
 
 
@@ -167,12 +226,19 @@ def main() -> None:
     parser.add_argument("case", nargs="?", choices=list(CASES))
     parser.add_argument("side", nargs="?", default="ours")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pictures", type=Path, help="a folder of photographs for step-crf, instead of drawn scenes")
+    parser.add_argument("--processor", action="store_true", help="count the processor's seconds of one thread")
     options = parser.parse_args()
+    clock = time.process_time if options.processor else time.perf_counter
+    if options.processor:
+        torch.set_num_threads(1)
     if options.what == "powers":
         print(json.dumps(powers_per_second()))
     elif options.what == "time":
-        rounds = 5 if options.case == "step-150" and options.device == "cpu" else ROUNDS[options.device]
-        print(json.dumps(times(CASES[options.case](options.device), rounds, options.device)))
+        step = options.case.startswith("step-")
+        rounds = 7 if step and options.device == "cpu" else ROUNDS[options.device]
+        make = CASES[options.case] if options.pictures is None else lambda device: crf_step(device, options.pictures)
+        print(json.dumps(times(make(options.device), rounds, options.device, clock)))
     else:
         calls = (
             training_step(options.device, options.side)
@@ -182,17 +248,19 @@ def main() -> None:
         print(json.dumps({"extra_mib": extra_memory(calls[options.side], options.device)}))
 
 
-def times(calls: dict[str, Call], rounds: int, device: str) -> dict[str, object]:
+def times(
+    calls: dict[str, Call], rounds: int, device: str, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, object]:
     """Median seconds of each call, and quartiles of the ratio of each to ours, all calls once a round."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for index in range(rounds + 2):
         for name, call in calls.items():
             synchronize(device)
-            started = time.perf_counter()
+            started = clock()
             call()
             synchronize(device)
             if index >= 2:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     ratios = {
         name: np.quantile(np.array(values) / np.array(seconds["ours"]), [0.25, 0.5, 0.75]).tolist()
         for name, values in seconds.items()

@@ -41,7 +41,9 @@ KERNELS = {
     "argmax-21-8": "labels, 21 classes, stride 8, one image of 1024x1024",
     "counts-21": "confusion counts, 21 classes, 1024x1024 (plain: np.bincount)",
     "step-150": "training step, FCN-8s ResNet-34, 150 classes, 320x480, batch 4",
+    "step-crf": "training step of the CamVid recipe, 352x480, batch 8; theirs / ours: with the CRF loss",
 }
+ALONE = ("counts-21", "step-crf")  # no plain side to compare the memory with
 KINDS = ["train", "predict", "networks", "start", "kernels", "samples"]
 START = {
     "fullconv --help": [str(Path(sys.executable).with_name("fullconv")), "--help"],
@@ -116,7 +118,7 @@ def kernels(device: str) -> dict[str, dict[str, object]]:
     for case in KERNELS:
         print(case, file=sys.stderr)
         rows[case] = dict(measured([*script, "time", case, *tail]))
-    sides = [(case, side) for case in KERNELS if case != "counts-21" for side in ("ours", "plain")]
+    sides = [(case, side) for case in KERNELS if case not in ALONE for side in ("ours", "plain")]
     with ThreadPoolExecutor(len(sides) if device == "cuda" else 1) as pool:  # what else runs is no matter of memory
         found = pool.map(lambda pair: measured([*script, "memory", *pair, *tail]), sides)
         for (case, side), row in zip(sides, found, strict=True):

@@ -121,17 +121,15 @@ def _places(
     height, width = logits.shape[-2:]
     spans = [(window.top, window.height), (window.left, window.width)]
     sizes = [(height, image.shape[2]), (width, image.shape[3])]
-    rows, columns = (_covers(*size, *span, dtype, image.device) for size, span in zip(sizes, spans, strict=True))
+    rows, columns = (_covers(*size, *span, dtype, image.device)[None] for size, span in zip(sizes, spans, strict=True))
+    if inside is not None:
+        rows = rows * _inside(sizes[0][1], inside[:, :2])
+        columns = columns * _inside(sizes[1][1], inside[:, 2:])
     colours = image[:, :3] if image.shape[1] >= 3 else image[:, :1].expand(-1, 3, -1, -1)
-    colours = colours.to(dtype)
-    if inside is None:
-        down, across = rows.sum(1)[None], columns.sum(1)[None]
-    else:
-        pixel_rows, pixel_columns = (_inside(sizes[axis][1], inside[:, 2 * axis : 2 * axis + 2]) for axis in (0, 1))
-        colours = colours * (pixel_rows[:, None, :, None] & pixel_columns[:, None, None, :])
-        down, across = pixel_rows.to(dtype) @ rows.T, pixel_columns.to(dtype) @ columns.T
-    area = (down[:, :, None] * across[:, None, :]).expand(len(image), -1, -1)  # pixels that a place covers
-    colours = (rows @ colours @ columns.T) / area.clamp(min=1e-6)[:, None]
+    colours = rows[:, None] @ colours.contiguous().to(dtype) @ columns.mT[:, None]  # bytes are moved sooner than floats
+    area = rows.sum(2)[:, :, None] * columns.sum(2)[:, None, :]  # pixels that a place covers
+    area = area.expand(len(image), -1, -1)
+    colours = colours / area.clamp(min=1e-6)[:, None]
     cell = (window.height / height, window.width / width)
     grid = _grid(height, width, cell[0] / position_deviation, cell[1] / position_deviation, dtype, image.device)
     points = torch.cat([grid.expand(len(image), -1, -1), colours.flatten(2).mT / colour_deviation], 2)
@@ -139,9 +137,9 @@ def _places(
 
 
 def _inside(size: int, span: Tensor) -> Tensor:
-    """Which of ``size`` pixels lie in each image's span ``[n, 2]``, the first and the one behind the last."""
+    """Which of ``size`` pixels lie from the first of each image's span ``[n, 2]`` to before the last: ``n 1 size``."""
     pixel = torch.arange(size, device=span.device)
-    return (pixel >= span[:, :1]) & (pixel < span[:, 1:])
+    return ((pixel >= span[:, :1]) & (pixel < span[:, 1:]))[:, None]
 
 
 @kept
