@@ -81,6 +81,14 @@ class TrainConfig(BaseModel):
     tag_pooling_sharpness: float = Field(
         5.0, gt=0, description="of the log-sum-exp: near 0 it is the mean, the larger the closer to max"
     )
+    box_labels: Literal["grabcut", "inner", "filled", "boxsup"] = Field(
+        "grabcut",
+        description="first labels of images that teach with boxes: grabcut, inner (fifth of each box) or filled, then "
+        "predictions (Simple Does It); or boxsup (segments chosen by overlap and by the network)",
+    )
+    rounds: int = Field(
+        3, ge=1, description="how often labels of images that teach with boxes are made, in equal parts of the epochs"
+    )
 
     # the optimisation
     epochs: int = Field(30, ge=1, description="passes over the training data")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.loader import steps_per_epoch
 from fullconv.segmenter import Segmenter
+from fullconv.training.boxsup import BoxSup
 from fullconv.training.config import TrainConfig
 from fullconv.training.crf_term import CrfTerm
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective
+from fullconv.training.simple_does_it import SimpleDoesIt
 from fullconv.training.tag_term import tag_term
 from fullconv.training.terms import Relabel, Term
 from fullconv.weak import Supervision
+from fullconv.weak.grabcut import refuse_without_opencv
 
 
 def refuse(config: TrainConfig, supervision: Supervision) -> None:
@@ -23,6 +26,8 @@ def refuse(config: TrainConfig, supervision: Supervision) -> None:
         UsageError, DataError: as the objective says.
     """
     LabelMaps.refuse(config, supervision.spec)
+    if supervision.count("boxes") and config.box_labels in ("grabcut", "boxsup"):
+        refuse_without_opencv(config.box_labels)
 
 
 def make_objective(
@@ -33,6 +38,7 @@ def make_objective(
     val_items: Sequence[Item],
     segmenter: Segmenter,
     class_weights: Sequence[float] | None,
+    say: Callable[[str], None],
 ) -> Objective:
     """What a run learns.
 
@@ -42,12 +48,13 @@ def make_objective(
         train_items, val_items: of ``spec``, those that are read.
         segmenter: the network that is trained.
         class_weights: one factor per class, or None.
+        say: tells the user a line, while it goes.
 
     Raises:
         UsageError, DataError: what cannot be.
     """
     terms = _terms(config, supervision, segmenter, steps_per_epoch(len(train_items), config.batch_size))
-    relabel = _relabel(config, supervision)
+    relabel = _relabel(config, supervision, spec, train_items, say)
     against = supervision.against
     return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel, against)
 
@@ -62,6 +69,14 @@ def _terms(config: TrainConfig, supervision: Supervision, segmenter: Segmenter, 
     return terms
 
 
-def _relabel(config: TrainConfig, supervision: Supervision) -> Relabel | None:
+def _relabel(
+    config: TrainConfig,
+    supervision: Supervision,
+    spec: DatasetSpec,
+    train_items: Sequence[Item],
+    say: Callable[[str], None],
+) -> Relabel | None:
     """Who makes labels anew between rounds."""
-    return None
+    if not supervision.count("boxes"):
+        return None
+    return (BoxSup if config.box_labels == "boxsup" else SimpleDoesIt)(config, spec, train_items, say)

@@ -96,7 +96,7 @@ def make_plan(
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
     weights = _class_weights(config, report, len(spec.classes))
-    objective = make_objective(config, supervision, spec, train_items, val_items, segmenter, weights)
+    objective = make_objective(config, supervision, spec, train_items, val_items, segmenter, weights, reporter.say)
     parameters = sum(p.numel() for p in segmenter.network.parameters())
     reporter.say(
         f"{config.model} on {config.encoder}: {parameters / 1e6:.1f} M parameters, crops {crop[0]}x{crop[1]}, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from fullconv.data.dataset import AnnotationSource, ImageSource
 from fullconv.data.instances import BITS, KeepsInstances, pack
 from fullconv.spec import ClassSet
 from fullconv.weak.annotated import Kind, boxes_in, strokes_in, tags_in
+from fullconv.weak.boxes import filled
 from fullconv.weak.drawn import Box, box_around, boxes_of, boxes_of_objects, points_of, scribbles_of, tags_of
 
 
@@ -103,14 +103,6 @@ class Supervised:
         packed = pack(labels, instances, classes, self.where)
         crowds = [box_around(one.mask, IGNORED) for one in instances if one.crowd and one.mask.any()]
         return (*boxes_of_objects(packed >> BITS, labels), *crowds)
-
-
-def filled(boxes: Sequence[Box], size: tuple[int, int], ignore_index: int, background: int | None) -> np.ndarray:
-    """Boxes as filled rectangles, smaller over larger, over the background (void where there is None)."""
-    labels = np.full(size, ignore_index if background is None else background, _dtype(ignore_index))
-    for box in sorted(boxes, key=lambda box: -(box.right - box.left) * (box.bottom - box.top)):
-        labels[box.top : box.bottom, box.left : box.right] = ignore_index if box.label == IGNORED else box.label
-    return labels
 
 
 def _dtype(ignore_index: int) -> type[np.uint8] | type[np.int32]:
