@@ -1,9 +1,9 @@
-"""The dense CRF: its time, and how far the lattice is from every pixel asking every other.
+"""The dense CRF and its loss: time, and how far the lattice is from every pixel asking every other.
 
     python benchmarks/crf.py RUN IMAGE...
 
-RUN gives the probabilities. Times are of 500x375 and 21 classes; errors of the images at 240x180 (each exact reference
-takes minutes).
+RUN gives the probabilities. Times are of 500x375 and 21 classes; errors of the CRF are of the images at 240x180 (each
+exact reference takes minutes), those of the loss of whole images on the coarse grid of RUN's network.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import fullconv
 from fullconv import CRF, dense_crf
 from fullconv import crf as refine
 from fullconv.crf import Filter
+from fullconv.ops import crf_loss, dense_crf_loss
 
 SETTINGS = (CRF(), CRF(appearance=10, position_deviation=80, colour_deviation=13))
 BLOCK = 2048
@@ -33,6 +34,8 @@ def main() -> None:
     segmenter = fullconv.load(options.run)
     picture = Image.open(options.images[0]).convert("RGB")
     timed(np.asarray(picture.resize((500, 375))))
+    for path in options.images:
+        compare_loss(path, segmenter)
     for path in options.images:
         image = np.asarray(Image.open(path).convert("RGB").resize((240, 180), Image.Resampling.BILINEAR))
         chances = segmenter.predict(image, probabilities=True).probabilities
@@ -69,6 +72,28 @@ def compare(name: str, chances: np.ndarray, image: np.ndarray, crf: CRF) -> None
     print(
         f"{name}, {crf}: labels the same {100 * same:.2f} % (the CRF changes {100 * changed:.2f} %), probabilities "
         f"differ by {error.mean():.5f} in the mean, {np.quantile(error, 0.99):.4f} in 1 of 100; exact {seconds:.0f} s",
+        flush=True,
+    )
+
+
+def compare_loss(path: Path, segmenter: fullconv.Segmenter) -> None:
+    """Value and gradient of the CRF loss on the lattice beside every pair of places."""
+    pixels = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        logits, window = segmenter.coarse_logits(pixels)
+    logits = logits.clone().float().requires_grad_()
+    found = []
+    kept = crf_loss.EXACT_PLACES
+    for crf_loss.EXACT_PLACES in (0, 1 << 30):
+        loss = dense_crf_loss(logits, pixels, crop=window)
+        found += [loss.item(), torch.autograd.grad(loss, logits)[0].flatten()]
+    crf_loss.EXACT_PLACES = kept
+    near, slope, exact, expected = found
+    error, cosine = (slope - expected).norm() / expected.norm(), torch.cosine_similarity(slope, expected, 0)
+    places = "x".join(map(str, logits.shape[-2:]))
+    print(
+        f"{path.name}, {places} places: CRF loss {near:.4f}, exact {exact:.4f}; its gradient differs by "
+        f"{100 * error:.1f} % of its length, cosine {cosine:.4f}",
         flush=True,
     )
 

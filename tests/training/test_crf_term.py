@@ -12,7 +12,7 @@ from torch import Tensor
 
 import fullconv
 from fullconv.data import Batch
-from fullconv.errors import Interrupted
+from fullconv.errors import Interrupted, UsageError
 from fullconv.geometry import Window
 from fullconv.ops import crf_loss as op
 from fullconv.ops import dense_crf_loss
@@ -41,6 +41,14 @@ def test_phases(start: float, first: int) -> None:
     assert isinstance(found, Tensor)
     torch.testing.assert_close(found, 0.5 * dense_crf_loss(logits, given.pixels, inside=given.inside))
     assert f"from epoch {first // 7 + 1} of 3 on" in term.opening()[0]
+    near = CrfTerm(TrainConfig(crf_loss=1, crf_loss_start=0, crf_loss_deviations=(4, 30)), 7)
+    expected = dense_crf_loss(logits, given.pixels, inside=given.inside, position_deviation=4, colour_deviation=30)
+    torch.testing.assert_close(near.loss(logits, given, window, 0), expected)
+
+
+def test_deviations_are_above_0() -> None:
+    with pytest.raises(UsageError, match="crf_loss_deviations must be two positive numbers"):
+        TrainConfig.load(None, {"crf_loss_deviations": (0, 15)})
 
 
 def test_a_run_cut_within_phase_2_ends_with_equal_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from fullconv.ops.loss import only_once
 from fullconv.ops.reference import to_sums_dtype
 
 COLOUR_DEVIATION = 15.0
-"""Of the paper, of 255."""
+"""Of the authors' code, of 255."""
 POSITION_DEVIATION = 100.0
-"""Of the paper, pixels."""
+"""Of the authors' code, pixels."""
 EXACT_PLACES = 1024
 """On a processor, maps of at most so many places are filtered exactly: that takes a few milliseconds an image there."""
 PART_BYTES = 128 << 20

@@ -75,6 +75,10 @@ class TrainConfig(BaseModel):
     crf_loss_start: float = Field(
         0.5, ge=0, lt=1, description="share of the epochs that learn from the labels alone before the CRF loss is added"
     )
+    crf_loss_deviations: tuple[float, float] = Field(
+        (100, 15),
+        description="how far the CRF loss sees: standard deviations of place, in pixels, and of colour, of 255",
+    )
     tag_pooling: Literal["lse", "max"] = Field(
         "lse", description="how the scores of an image's places become those of its tags: lse (log-sum-exp) or max"
     )
@@ -201,6 +205,8 @@ class TrainConfig(BaseModel):
                 raise ValueError(f"{name} must be at least 1x1, found {size[0]}x{size[1]}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be two positive numbers, low then high, found {self.scale}")
+        if not min(self.crf_loss_deviations) > 0:
+            raise ValueError(f"crf_loss_deviations must be two positive numbers, found {self.crf_loss_deviations}")
         if self.label_smoothing and "cross-entropy" not in self.loss:
             raise ValueError(f"label_smoothing belongs to the cross-entropy loss, found loss {self.loss}")
         if self.reduction == "sum" and self.loss not in ("cross-entropy", "focal"):
