@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fullconv.prediction.files import predict
     from fullconv.prediction.heat_maps import heatmap
     from fullconv.pretrained import load
+    from fullconv.refinement import Superpixels
     from fullconv.segmenter import Segmenter
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, train
@@ -48,6 +49,7 @@ _HOMES = {
     "Run": "fullconv.training.run",
     "Scores": "fullconv.evaluation.metrics",
     "Segmenter": "fullconv.segmenter",
+    "Superpixels": "fullconv.refinement",
     "TrainConfig": "fullconv.training.config",
     "build_model": "fullconv.models",
     "check": "fullconv.checking.check",
@@ -79,6 +81,7 @@ __all__ = [
     "Run",
     "Scores",
     "Segmenter",
+    "Superpixels",
     "TrainConfig",
     "build_model",
     "check",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from fullconv.geometry import Window
 from fullconv.ops import upsample, upsample_argmax
+from fullconv.refinement import Refinement
 from fullconv.runner import Runner
 
 
@@ -46,6 +47,18 @@ def joined_probabilities(parts: Iterable[Part], shape: tuple[int, int, int, int]
     for part in parts:
         result[:, :, part.rows, part.columns] = part.probabilities()
     return result
+
+
+def refined(parts: Iterable[Part], pixels: Tensor, classes: int, refinement: Refinement) -> Iterator[np.ndarray]:
+    """The parts of images uint8 ``n c H W`` -> each one's refined probabilities, float32 ``[classes, H, W]``."""
+    kept = list(parts)
+    likely = joined_probabilities(kept, (len(pixels), classes, pixels.shape[2], pixels.shape[3])).numpy()
+    images = pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    shown: list[np.ndarray | None] = [None] * len(pixels)
+    if refinement.prior is not None:
+        shown = [*refinement.prior.probabilities((part.logits, part.window, part.size) for part in kept).numpy()]
+    for values, image, classes_shown in zip(likely, images, shown, strict=True):
+        yield refinement(values, image, classes_shown)
 
 
 def joined_labels(

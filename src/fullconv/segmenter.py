@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fullconv.crf import CRF, dense_crf
+from fullconv.crf import CRF
 from fullconv.errors import NotFiniteError, UsageError, first_few
 from fullconv.geometry import Window
 from fullconv.images.given import Given, read_given
@@ -23,7 +23,8 @@ from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.rebuild import rebuild
-from fullconv.parts import Part, ids_of, joined_labels, joined_probabilities, resized_part
+from fullconv.parts import Part, ids_of, joined_labels, refined, resized_part
+from fullconv.refinement import ImageLevel, Refinement, Superpixels
 from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiles import parts_of
@@ -163,6 +164,8 @@ class Segmenter:
         overlap: int | None = None,
         exact: bool = False,
         probabilities: bool = False,
+        image_prior: bool = False,
+        superpixels: Superpixels | None = None,
         crf: CRF | None = None,
     ) -> Prediction:
         """Label every pixel of an image of any size.
@@ -178,18 +181,22 @@ class Segmenter:
                 (bit for bit on one thread, up to a rounding of the scores on several); of networks
                 that see all of an image they cannot be, and :attr:`Prediction.note` says so.
             probabilities: also give the probability of every class at every pixel.
-            crf: refine with a fully connected CRF (:func:`fullconv.crf.dense_crf`); this holds the probabilities
-                of the whole image in memory.
+            image_prior: multiply by how probable each class is in the image as a whole, of a model that was trained
+                with image tags (docs/less.md). This and the next two, in this order, hold the probabilities of the
+                whole image in memory.
+            superpixels: average over superpixels.
+            crf: refine with a fully connected CRF (:func:`fullconv.crf.dense_crf`).
 
         Raises:
-            UsageError: an image, tile or overlap that cannot be.
+            UsageError: an image, tile or overlap that cannot be; a model without image-level probabilities.
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
         pixels = read_given(image, self.preprocessing)
         name = str(image) if isinstance(image, (str, Path)) else "the image"
         return self.predict_pixels(
-            pixels, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, crf=crf, name=name
-        )
+            pixels, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, image_prior=image_prior,
+            superpixels=superpixels, crf=crf, name=name,
+        )  # fmt: skip
 
     @torch.inference_mode()
     def predict_pixels(
@@ -200,6 +207,8 @@ class Segmenter:
         overlap: int | None = None,
         exact: bool = False,
         probabilities: bool = False,
+        image_prior: bool = False,
+        superpixels: Superpixels | None = None,
         crf: CRF | None = None,
         name: str = "the image",
     ) -> Prediction:
@@ -212,11 +221,10 @@ class Segmenter:
         size = (pixels.shape[0], pixels.shape[1])
         note = self.seam_note(size, tile, overlap, exact)
         parts = self._sound(batch, tile, overlap, exact, name)
-        if crf is not None:
-            likely = joined_probabilities(parts, (1, len(self.classes), *size))[0]
-            refined = dense_crf(likely.numpy(), pixels, crf)
-            chances = refined.astype(np.float16) if probabilities else None
-            return Prediction(refined.argmax(0).astype(ids_of(len(refined))), chances, self.classes, pixels, note)
+        if refinement := self.refinement(image_prior, superpixels, crf):
+            (likely,) = refined(parts, batch, len(self.classes), refinement)
+            chances = likely.astype(np.float16) if probabilities else None
+            return Prediction(likely.argmax(0).astype(ids_of(len(likely))), chances, self.classes, pixels, note)
         labels, chances = joined_labels(parts, size, len(self.classes), probabilities)
         return Prediction(labels, chances, self.classes, pixels, note)
 
@@ -236,6 +244,16 @@ class Segmenter:
         """
         where, advice = self.runner.find_not_finite(forward)
         return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {advice}")
+
+    def refinement(
+        self, image_prior: bool = False, superpixels: Superpixels | None = None, crf: CRF | None = None
+    ) -> Refinement:
+        """What is asked for, as this model does it.
+
+        Raises:
+            UsageError: an image-level prior of a model without image-level probabilities.
+        """
+        return Refinement(ImageLevel.of(self.provenance) if image_prior else None, superpixels, crf)
 
     def parts(
         self, pixels: Tensor, tile: int = TILE, overlap: int | None = None, exact: bool = False

@@ -16,6 +16,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
+from fullconv.refinement import Superpixels
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -26,6 +27,8 @@ def evaluate(
     split: str = "val",
     *,
     restrict: bool = False,
+    image_prior: bool = False,
+    superpixels: Superpixels | None = None,
     crf: CRF | None = None,
     tile: int = TILE,
     overlap: int | None = None,
@@ -43,7 +46,8 @@ def evaluate(
         split: ``val``, ``train``, ...
         restrict: choose the class of a pixel among those that the data set labels, and ask the loss about them only.
             By default a pixel predicted as another class is an error, as it would be in a mask file.
-        crf: refine every label map with a fully connected CRF; the loss remains that of the network alone.
+        image_prior, superpixels, crf: refine every label map, as for :meth:`Segmenter.predict`; the loss remains that
+            of the network alone.
         tile, overlap: as for :meth:`Segmenter.predict`.
         device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         workers: reading processes; by default by the number of cores.
@@ -56,6 +60,7 @@ def evaluate(
     refuse_unguarded()
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     segmenter.check_tiles(tile, overlap)
+    refinement = segmenter.refinement(image_prior, superpixels, crf)
     spec = open_dataset(data)
     refuse_without_label_maps(spec, split)
     spec = with_classes_of(segmenter, spec)
@@ -63,4 +68,4 @@ def evaluate(
         EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
         pin_memory=segmenter.device.type == "cuda",
     )  # fmt: skip
-    return measure(segmenter, spec, batches, progress, crf, restrict, restrict, tile, overlap).scores()
+    return measure(segmenter, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fullconv.crf import CRF, dense_crf
 from fullconv.data import Batch, DatasetSpec
 from fullconv.errors import NotFiniteError, first_few
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
-from fullconv.parts import Part, joined_probabilities
+from fullconv.parts import Part, refined
+from fullconv.refinement import Refinement
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -77,7 +77,7 @@ def measure(
     spec: DatasetSpec,
     batches: Iterable[Batch],
     progress: Callable[[int], None] | None = None,
-    crf: CRF | None = None,
+    refinement: Refinement | None = None,
     restrict: bool = False,
     partial_loss: bool = False,
     tile: int = TILE,
@@ -102,12 +102,14 @@ def measure(
         parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
         if restrict:
             parts = (_asked(part, spec, batch) for part in parts)
-        if crf is not None:
+        if refinement:
             parts = list(parts)
-            _count(result, images, _refined(segmenter, parts, batch, crf).to(device), target, batch)
+            better = refined(parts, batch.pixels, len(spec.classes), refinement)
+            labels = torch.stack([torch.from_numpy(likely.argmax(0)) for likely in better])
+            _count(result, images, labels.to(device), target, batch)
         for part in parts:
             truth = target[:, part.rows, part.columns]
-            if crf is None:
+            if not refinement:
                 _count(result, images, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
             _add_loss(result, _asked(part, spec, batch) if partial_loss and not restrict else part, truth, batch)
         for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
@@ -163,12 +165,3 @@ def _count(
     unknown = unlabelled(result.labelled, batch.sources, truth.device)
     found = unknown.gather(1, prediction.flatten(1).long()) & (truth != result.matrix.classes.ignore_index).flatten(1)
     result.outside.index_add_(0, prediction.flatten().long(), found.flatten().long())
-
-
-def _refined(segmenter: Segmenter, parts: Iterable[Part], batch: Batch, crf: CRF) -> torch.Tensor:
-    """The label maps ``n H W`` of a batch after the CRF."""
-    height, width = batch.labels.shape[1:]
-    chances = joined_probabilities(parts, (len(batch.ids), len(segmenter.classes), height, width)).numpy()
-    images = batch.pixels.permute(0, 2, 3, 1).numpy()
-    pairs = zip(chances, images, strict=True)
-    return torch.stack([torch.from_numpy(dense_crf(some, image, crf).argmax(0)) for some, image in pairs])

@@ -21,6 +21,7 @@ from fullconv.images.raster_open import RASTER_SUFFIXES
 from fullconv.label_map import Prediction
 from fullconv.prediction.raster import LARGE, Done, How, predict_raster, raster_of
 from fullconv.pretrained import load
+from fullconv.refinement import Superpixels
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -51,6 +52,8 @@ def predict(
     exact: bool = False,
     level: int = 0,
     overviews: bool = False,
+    image_prior: bool = False,
+    superpixels: Superpixels | None = None,
     crf: CRF | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -74,13 +77,13 @@ def predict(
         tile, overlap, exact: as for :meth:`Segmenter.predict`.
         level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
         overviews: also write smaller copies into the TIFF files.
-        crf: refine with a fully connected CRF.
+        image_prior, superpixels, crf: refine, as for :meth:`Segmenter.predict`.
         device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         progress: called after each file with its path and its error, empty if it went well.
         done: called while a raster is labelled, with its path, how many pixels are labelled, and of how many.
 
     Raises:
-        UsageError: no images, two of one name, or no such class.
+        UsageError: no images, two of one name, or no such class; a model without image-level probabilities.
     """
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     if not inputs:
@@ -91,7 +94,12 @@ def predict(
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         segmenter.classes.ids(overlay_classes)
     segmenter.check_tiles(tile, overlap)
-    whole = "overlay" if overlay else "probabilities" if probabilities else "crf" if crf is not None else ""
+    segmenter.refinement(image_prior, superpixels, crf)  # refuses what this model cannot
+    asked = {
+        "overlay": overlay, "probabilities": probabilities, "image-prior": image_prior,
+        "superpixels": superpixels is not None, "crf": crf is not None,
+    }  # fmt: skip
+    whole = next((option for option, wanted in asked.items() if wanted), "")
     how = How(tile, overlap, exact, level, overviews)
     paths, out = find_images(inputs), Path(out)
     _refuse_to_overwrite(paths, out, [".png"] + [".overlay.png"] * overlay + [".npz"] * probabilities)
@@ -108,8 +116,9 @@ def predict(
                 result.written.append(out / f"{path.stem}.tif")
             else:
                 prediction = segmenter.predict(
-                    path, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, crf=crf
-                )
+                    path, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities,
+                    image_prior=image_prior, superpixels=superpixels, crf=crf,
+                )  # fmt: skip
                 notes = [prediction.note] if prediction.note else []
                 result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
             result.notes += [note for note in notes if note not in result.notes]

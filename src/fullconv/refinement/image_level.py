@@ -21,7 +21,11 @@ KEY = "image_level"
 
 @dataclass(frozen=True)
 class ImageLevel:
-    """How scores of places are pooled to those of an image; a model keeps how it was trained.
+    """How probabilities of places are pooled to those of an image; a model keeps how it was trained.
+
+    What is pooled is the log-probability of each class at each place, by log-sum-exp or maximum. So an image shows a
+    class with the probability ``(mean_i p_i^r)^(1 / r)``, the power mean of those of its places, ``r`` the sharpness;
+    or with the highest of them.
 
     Attributes:
         pooling: ``lse`` (log-sum-exp) or ``max``.
@@ -57,12 +61,15 @@ class ImageLevel:
         """JSON-ready, for the provenance."""
         return asdict(self)
 
-    def pool(self, scores: Tensor, weight: Tensor) -> Tensor:
-        """Scores ``n c h w`` of places that weigh ``n h w`` or ``1 h w`` -> scores ``n c`` of images."""
-        return pool_log_sum_exp(scores, weight, math.inf if self.pooling == "max" else self.sharpness)
+    def pool(self, logits: Tensor, weight: Tensor) -> Tensor:
+        """Logits ``n c h w`` of places that weigh ``n h w`` or ``1 h w`` -> log-probabilities ``n c`` of images."""
+        return self._pool(logits.log_softmax(1), weight)
+
+    def _pool(self, log_likely: Tensor, weight: Tensor) -> Tensor:
+        return pool_log_sum_exp(log_likely, weight, math.inf if self.pooling == "max" else self.sharpness)
 
     def probabilities(self, parts: Iterable[tuple[Tensor, Window, tuple[int, int]]]) -> Tensor:
-        """How probable each class is in some images as wholes: the softmax of their pooled scores.
+        """How probable it is of each class that some images show it.
 
         Pooling in parts is exact: what has been pooled is pooled again, by how many pixels it stands for.
 
@@ -78,5 +85,4 @@ class ImageLevel:
             weight = place_weights((exact.shape[2], exact.shape[3]), size, window, None, exact)
             pooled.append(self.pool(exact, weight).cpu())
             pixels.append(weight.sum().cpu())
-        scores = torch.stack(pooled, 2)[:, :, None]
-        return self.pool(scores, torch.stack(pixels)[None, None]).softmax(1)
+        return self._pool(torch.stack(pooled, 2)[:, :, None], torch.stack(pixels)[None, None]).exp()

@@ -1,7 +1,8 @@
-"""The loss of image tags: the scores of an image's places, pooled, should name the classes that it shows."""
+"""The loss of image tags: what the places of an image say, pooled, should be the classes that it shows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,7 +13,7 @@ from fullconv.errors import first_few
 from fullconv.geometry import Window
 from fullconv.ops import place_weights
 from fullconv.ops.checks import to_device
-from fullconv.ops.partial import UNLABELLED, unlabelled
+from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.refinement.image_level import KEY, ImageLevel
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
@@ -22,6 +23,8 @@ from fullconv.weak import Supervised, Supervision
 
 Name = tuple[int, str]
 """Of an image: its data set in a mixture, and its id."""
+SMALLEST = 1e-6
+"""The probability that a class is not shown is at least this."""
 
 
 def tag_term(config: TrainConfig, supervision: Supervision, segmenter: Segmenter) -> TagTerm:
@@ -37,13 +40,15 @@ def tag_term(config: TrainConfig, supervision: Supervision, segmenter: Segmenter
 
 
 class TagTerm:
-    """Cross-entropy between the softmax of an image's pooled scores and its tags, each of them an equal share.
+    """Binary cross-entropy of the pooled probability of each class (:class:`fullconv.refinement.ImageLevel`).
 
-    A class called background counts as shown in every image. Images that teach with something else add nothing; the
-    sum is divided by the size of the batch, so that an image counts alike in whatever mix it is.
+    Of an image: the mean of ``-log p`` over the classes that it shows, and the mean of ``-log(1 - p)`` over the others.
+    A class called background counts as shown in every image. Without such a class an image without a tag teaches
+    nothing, as do images that teach with something else. The sum is divided by the size of the batch, so that an image
+    counts alike in whatever mix it is.
 
     Column ``train_tag_precision``: with ``t`` tags in an image (but background), the share of them that is among the
-    ``t`` classes of the highest pooled scores; the mean over images with a tag.
+    ``t`` most probable classes (but background); the mean over images with a tag.
 
     Args:
         tags: of each image that teaches with them.
@@ -53,7 +58,8 @@ class TagTerm:
         labelled: of a mixture, per data set whether it labels each class: of others nothing is asked.
 
     Source: Pinheiro & Collobert, "From Image-level to Pixel-level Labeling with Convolutional Networks",
-    arXiv:1411.6228, section 3.1, where an image has one class; several, and the background, are ours (docs/less.md).
+    arXiv:1411.6228, section 3.1. There an image has one class, and raw scores are pooled; docs/less.md says why
+    probabilities are here.
     """
 
     name = "tags"
@@ -102,29 +108,35 @@ class TagTerm:
         taught = [i for i, row in enumerate(rows) if row >= 0]
         if not taught:
             return None if self.ranks.count == 1 else logits.new_zeros(())
-        device = logits.device
+        device, sources = logits.device, [batch.sources[i] for i in taught]
         which = to_device(torch.tensor(taught), device)
         shown = self.shown[to_device(torch.tensor([rows[i] for i in taught]), device)]
-        scores = logits.index_select(0, which).float()
-        size = (batch.pixels.shape[-2], batch.pixels.shape[-1])
-        weight = place_weights(
-            (scores.shape[2], scores.shape[3]), size, window, batch.inside.index_select(0, which), scores
+        scores = mask_unlabelled_classes(logits.index_select(0, which).float(), self.labelled, sources)
+        size, inside = (batch.pixels.shape[-2], batch.pixels.shape[-1]), batch.inside.index_select(0, which)
+        log_likely = self.image_level.pool(
+            scores, place_weights((scores.shape[2], scores.shape[3]), size, window, inside, scores)
         )
-        pooled = self.image_level.pool(scores, weight)
+        hidden = 1 - shown
         if self.labelled is not None:
-            strange = unlabelled(self.labelled, [batch.sources[i] for i in taught], device)
-            pooled, shown = pooled.masked_fill(strange, UNLABELLED), shown.masked_fill(strange, 0)
-        self.measured = self._precision(pooled.detach(), shown)[None]
-        share = shown / shown.sum(1, keepdim=True).clamp(min=1)
-        return -(share * pooled.log_softmax(1)).sum() * self.ranks.count / self.batch_size
+            known = (~unlabelled(self.labelled, sources, device)).to(shown)
+            shown, hidden = shown * known, hidden * known
+        self.measured = self._precision(log_likely.detach(), shown)[None]
+        absent = torch.log(-torch.expm1(log_likely - SMALLEST))
+        losses = -_mean(log_likely, shown) - _mean(absent, hidden) * (shown.sum(1) > 0)
+        return losses.sum() * self.ranks.count / self.batch_size
 
-    def _precision(self, pooled: Tensor, shown: Tensor) -> Tensor:
+    def _precision(self, log_likely: Tensor, shown: Tensor) -> Tensor:
         """The sum of images' precisions and how many have one, ``[2]``."""
         if self.classes.background is not None:
-            pooled, shown = pooled.clone(), shown.clone()
-            pooled[:, self.classes.background] = 2 * UNLABELLED
+            log_likely, shown = log_likely.clone(), shown.clone()
+            log_likely[:, self.classes.background] = -math.inf
             shown[:, self.classes.background] = 0
         tags = shown.sum(1, keepdim=True)
-        place = pooled.argsort(1, descending=True).argsort(1)
+        place = log_likely.argsort(1, descending=True).argsort(1)
         found = ((place < tags) & (shown > 0)).sum(1) / tags[:, 0].clamp(min=1)
         return torch.stack([found.sum(), (tags > 0).sum()])
+
+
+def _mean(values: Tensor, among: Tensor) -> Tensor:
+    """Of ``n c`` over those classes that are 1 in ``among``; 0 where there are none."""
+    return (values * among).sum(1) / among.sum(1).clamp(min=1)

@@ -26,6 +26,8 @@ def predict(
     exact: bool = False,
     level: int = 0,
     overviews: bool = False,
+    image_prior: bool = False,
+    superpixels: bool = False,
     crf: bool = False,
     crf_with: str = "",
     device: str = "auto",
@@ -63,9 +65,13 @@ def predict(
         Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
     overviews
         Also write smaller copies into the TIFF files.
+    image_prior
+        Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
+        This, --superpixels and --crf, in this order, hold the probabilities of the whole image, whatever --tile.
+    superpixels
+        Let every superpixel have one class: needs the extra weak.
     crf
-        Refine the masks with a fully connected CRF: edges follow the image, specks vanish. Holds the probabilities
-        of the whole image, whatever --tile.
+        Refine the masks with a fully connected CRF: edges follow the image, specks vanish.
     crf_with
         The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
     device
@@ -92,6 +98,8 @@ def predict(
             exact=exact,
             level=level,
             overviews=overviews,
+            image_prior=image_prior,
+            superpixels=fullconv.Superpixels() if superpixels else None,
             crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
             progress=lambda path, error: complain(error) if error else None,
             done=done,

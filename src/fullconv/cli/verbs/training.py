@@ -92,6 +92,8 @@ def evaluate(
     *,
     split: str = "val",
     restrict: bool = False,
+    image_prior: bool = False,
+    superpixels: bool = False,
     crf: bool = False,
     crf_with: str = "",
     tile: int = 2048,
@@ -115,8 +117,13 @@ def evaluate(
     restrict
         Choose the class of each pixel among those that DATA labels. Without it a pixel predicted as another class is an
         error, as it would be in a mask that predict writes; how many there are is said.
+    image_prior
+        Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
+        This, --superpixels and --crf refine the label maps in this order; the loss stays the network's own.
+    superpixels
+        Let every superpixel have one class: needs the extra weak.
     crf
-        Refine the label maps with a fully connected CRF first; the loss stays the network's own.
+        Refine the label maps with a fully connected CRF.
     crf_with
         The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
     tile
@@ -141,8 +148,10 @@ def evaluate(
     from fullconv.files import write_text
     from fullconv.formats.open import open_dataset
     from fullconv.pretrained import load
+    from fullconv.refinement import Superpixels
 
-    refinement = CRF.parse(crf_with) if crf or crf_with else None
+    crf_settings = CRF.parse(crf_with) if crf or crf_with else None
+    pieces = Superpixels() if superpixels else None
     segmenter, spec = load(model, device, precision, runner), open_dataset(data)
     if line := other_range(segmenter, spec):
         print(line)
@@ -151,16 +160,21 @@ def evaluate(
         spec,
         split,
         restrict=restrict,
-        crf=refinement,
+        image_prior=image_prior,
+        superpixels=pieces,
+        crf=crf_settings,
         tile=tile,
         overlap=overlap,
         workers=workers,
     )
     score_table(scores)
-    if refinement:
+    if refinement := segmenter.refinement(image_prior, pieces, crf_settings):
         print(f"after {refinement}; the loss is the network's own")
     if json is not None:
-        settings = dataclasses.asdict(refinement) if refinement else None
-        asked = {"model": str(model), "data": data, "split": split, "restrict": restrict, "crf": settings}
+        asked = {
+            "model": str(model), "data": data, "split": split, "restrict": restrict, "image_prior": image_prior,
+            "superpixels": None if pieces is None else dataclasses.asdict(pieces),
+            "crf": None if crf_settings is None else dataclasses.asdict(crf_settings),
+        }  # fmt: skip
         write_text(json, as_json({**scores.to_dict(), **asked}))
     return 0
