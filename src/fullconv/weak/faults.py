@@ -28,29 +28,35 @@ class Fault(NamedTuple):
         return f"{self.text}; {self.fix}"
 
 
-_BOXES = "correct or remove them"
-_CLASS = "add it to the classes, or correct the name"
+_FIX = "correct or remove them"
+_CLASS = "add the class, or correct its name"
 WORDS: dict[tuple[str, Sort], tuple[FaultKind, str, str]] = {
-    ("boxes", "outside"): ("boxes", "lie outside of their image and are left out", _BOXES),
-    ("boxes", "cut"): ("boxes", "reach beyond their image and are cut off at its border", "are they of this image?"),
-    ("boxes", "empty"): ("boxes", "are empty or inverted (they end before they begin) and are left out", _BOXES),
-    ("boxes", "classless"): ("boxes", "are of no class, so nothing is learned within them", _CLASS),
-    ("strokes", "outside"): ("strokes", "lie outside of their image and are left out", "correct or remove them"),
-    ("strokes", "classless"): ("strokes", "are of no class and are left out", _CLASS),
-    ("strokes", "conflict"): (
-        "strokes", "have strokes of different classes over each other; those pixels teach nothing", "erase one of them",
+    ("boxes", "outside"): ("boxes", "boxes outside of their image, left out", _FIX),
+    ("boxes", "cut"): (
+        "boxes",
+        "boxes that reach beyond their image, cut off at its border",
+        "are they of this image?",
     ),
-    ("tags", "classless"): ("tags", "are of no class and are left out", _CLASS),
-}  # fmt: skip
+    ("boxes", "empty"): ("boxes", "boxes that are empty or inverted (end before they begin), left out", _FIX),
+    ("boxes", "classless"): ("boxes", "boxes of no class, within which nothing is learned", _CLASS),
+    ("strokes", "outside"): ("strokes", "strokes outside of their image, left out", _FIX),
+    ("strokes", "classless"): ("strokes", "strokes of no class, left out", _CLASS),
+    ("strokes", "conflict"): (
+        "strokes",
+        "images where strokes of different classes lie over each other, which teach nothing there",
+        "erase one of them",
+    ),
+    ("tags", "classless"): ("tags", "tags of no class, left out", _CLASS),
+}
 """For what is annotated, and what is wrong with it."""
 
 
-def faults_of(spec: DatasetSpec, left_out: Sequence[Item], wanted: str) -> list[Fault]:
+def faults_of(spec: DatasetSpec, left_out: Sequence[Item], wanting: str) -> list[Fault]:
     """What is wrong with the annotations of the train and val items of a data set, as they are learned from.
 
     Args:
         left_out: train items that have nothing to teach with.
-        wanted: what they should have.
+        wanting: what they have not, in words.
 
     Raises:
         DataError: annotations cannot be read.
@@ -59,7 +65,7 @@ def faults_of(spec: DatasetSpec, left_out: Sequence[Item], wanted: str) -> list[
     if left_out:
         every = len(left_out) + len(spec.splits["train"])
         ids = first_few([item.id for item in left_out])
-        text = f"{spec.root}: {len(left_out)} of {every} train images have not {wanted}, and are left out ({ids})"
+        text = f"{spec.root}: {len(left_out)} of {every} train images have {wanting}, left out ({ids})"
         faults.append(Fault("unannotated", text, "annotate them; one that shows nothing of any class needs a mask"))
     found: dict[tuple[str, Sort], list[str]] = {}
     marked: Counter[int] = Counter()
@@ -71,8 +77,7 @@ def faults_of(spec: DatasetSpec, left_out: Sequence[Item], wanted: str) -> list[
                 marked.update(labels if split == "train" else ())
     for (what, sort), names in found.items():
         kind, text, fix = WORDS[what, sort]
-        count = f"{len(names)} images" if sort == "conflict" else f"{len(names)} {what}"
-        faults.append(Fault(kind, f"{spec.root}: {count} {text} ({first_few(names)})", fix))
+        faults.append(Fault(kind, f"{spec.root}: {text}: {len(names)} ({first_few(names)})", fix))
     return [*faults, *_never_marked(spec, marked)]
 
 

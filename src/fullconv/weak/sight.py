@@ -35,12 +35,12 @@ class Sight:
     """Sees items of a data set as supervision of the kind that is asked for.
 
     Attributes:
-        wanted: what an item has to have, in words.
+        wanting: what items have that cannot teach so, in words.
     """
 
     def __init__(self, spec: DatasetSpec, labels: Labels) -> None:
         self.spec, self.labels, self.rules = spec, labels, Rules(spec.classes)
-        self.wanted = "any annotation" if labels == "auto" else f"{labels}, or a mask to derive them from"
+        self.wanting = "no annotation" if labels == "auto" else f"no {labels}, and no mask to derive them from"
 
     def __call__(self, item: Item) -> Seen | None:
         """What the item teaches with; None where it has nothing of the sort.
@@ -116,7 +116,8 @@ def learning_lines(seen: Sequence[Seen], classes: ClassSet) -> list[str]:
     for one in seen:
         counts[one.kind, one.own] += 1
     said = [
-        f"{kind} of {n} images" + ("" if own else ", derived from their masks") for (kind, own), n in counts.items()
+        f"{kind} of {n} image{'s' * (n > 1)}" + ("" if own else ", derived from masks")
+        for (kind, own), n in counts.items()
     ]
     lines = [f"learns from {'; '.join(said)}"]
     kinds = {one.kind for one in seen}

@@ -63,23 +63,23 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
     kinds = {(one.item.source, one.item.id): one.kind for one in taught if one is not None}
     left_out = [item for item, one in zip(train, taught, strict=True) if one is None]
     if train and not kinds:
-        raise DataError(
-            f"{spec.root}: no train image has {see.wanted}; annotate them (fullconv check says what is there)"
-        )
+        raise DataError(f"{spec.root}: the train images have {see.wanting}; annotate some (fullconv check says more)")
     masked = [item for item in val if has_mask(item.annotation)]
     scored = [see.mask(item) for item in masked] or [one for one in map(see, val) if one is not None]
     if val and not scored:
-        raise DataError(f"{spec.root}: no val image has {see.wanted} to be scored against; annotate some of them")
+        raise DataError(
+            f"{spec.root}: the val images have {see.wanting}, so nothing to be scored against; annotate some"
+        )
     splits = {**spec.splits, "train": [one.item for one in taught if one is not None]}
     splits |= {"val": [one.item for one in scored]} if val else {}
     against = [kind for kind in KINDS if any(one.kind == kind for one in scored)]
     lines = learning_lines([one for one in taught if one is not None], spec.classes)
     if len(scored) < len(val):
-        missing = "a mask" if masked else "any annotation"
-        lines.append(f"{len(val) - len(scored)} of {len(val)} val images have not {missing}: left out of the score")
+        missing = "no mask" if masked else see.wanting
+        lines.append(f"{len(val) - len(scored)} of {len(val)} val images have {missing}: left out of the score")
     if against not in ([], ["masks"]):
         lines.append(f"no val image has a mask: the val scores are against {' and '.join(against)}, not masks")
     result = dataclasses.replace(spec, splits=splits)
     return Supervision(
-        result, kinds, " and ".join(against) or "masks", tuple(lines), tuple(faults_of(result, left_out, see.wanted))
+        result, kinds, " and ".join(against) or "masks", tuple(lines), tuple(faults_of(result, left_out, see.wanting))
     )

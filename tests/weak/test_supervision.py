@@ -1,0 +1,307 @@
+"""What the items of a data set teach with: their own annotations, or what is derived from their masks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.data import DatasetSpec, Item, read_sample
+from fullconv.data.annotations import IGNORED, Annotation, box_ring
+from fullconv.data.dataset import AnnotationSource
+from fullconv.data.drawing import Annotations
+from fullconv.data.mixing import mix
+from fullconv.data.sources import FileImage, FileMask
+from fullconv.errors import DataError
+from fullconv.formats.open import open_dataset
+from fullconv.images.encoding import MaskEncoding
+from fullconv.spec import ClassSet
+from fullconv.weak import Supervised, Supervision, supervise
+
+CLASSES = ClassSet(("background", "cat", "dog"))
+SIZE = (24, 32)
+VOID = 255
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+BOX = Annotation(1, "box", (box_ring(4, 5, 12, 15),), name="cat", drawn=True)
+LINES = (
+    Annotation(1, "line", (np.array([(6.5, 8.5), (10.5, 8.5)]),), name="cat"),
+    Annotation(0, "line", (np.array([(20.5, 2.5), (20.5, 20.5)]),), name="background"),
+)
+POINTS = (Annotation(2, "point", (np.array([(6.5, 8.5)]),)), Annotation(0, "point", (np.array([(26.5, 8.5)]),)))
+TAG = Annotation(2, "tag", name="dog")
+OUTLINE = Annotation(2, "mask", (np.array([(2.0, 2), (14, 2), (14, 10), (2, 10)]),), instance=1, drawn=True)
+
+
+def drawn(*annotations: Annotation, background: int = 0, has_label_map: bool = True) -> Annotations:
+    return Annotations("here", SIZE, annotations, "coco", background, has_label_map=has_label_map)
+
+
+def mask(folder: Path, name: str, labels: np.ndarray) -> FileMask:
+    Image.fromarray(labels).save(folder / f"{name}_mask.png")
+    return FileMask(folder / f"{name}_mask.png", MaskEncoding())
+
+
+def dense() -> np.ndarray:
+    labels = np.zeros(SIZE, np.uint8)
+    labels[3:12, 4:16] = 1
+    labels[14:20, 8:28] = 2
+    return labels
+
+
+def spec(
+    folder: Path, train: dict[str, AnnotationSource], val: dict[str, AnnotationSource], classes: ClassSet = CLASSES
+) -> DatasetSpec:
+    folder.mkdir(exist_ok=True)
+    for name in {**train, **val}:
+        Image.new("RGB", SIZE[::-1], (90, 20, 30)).save(folder / f"{name}.png")
+    splits = {
+        split: [Item(name, FileImage(folder / f"{name}.png"), source) for name, source in sources.items()]
+        for split, sources in (("train", train), ("val", val))
+    }
+    return DatasetSpec("mine", folder, "test", (), classes, MaskEncoding(), splits)
+
+
+def labels_of(found: Supervision, name: str) -> np.ndarray:
+    """As a reading process has them."""
+    item = next(item for items in found.spec.splits.values() for item in items if item.id == name)
+    return read_sample(found.spec, pickle.loads(pickle.dumps(item))).labels
+
+
+def kinds_of(found: Supervision) -> dict[str, str]:
+    return {name: kind for (_, name), kind in found.kinds.items()}
+
+
+def test_auto_takes_from_each_image_what_it_has(tmp_path: Path) -> None:
+    train: dict[str, AnnotationSource] = {
+        "masked": mask(tmp_path, "masked", dense()),
+        "outlined": drawn(OUTLINE, BOX),
+        "lined": drawn(*LINES, BOX),
+        "pointed": drawn(*POINTS, TAG),
+        "boxed": drawn(BOX, TAG),
+        "tagged": drawn(TAG, has_label_map=False),
+        "empty": drawn(has_label_map=False),
+    }
+    found = supervise(spec(tmp_path, train, {"v": mask(tmp_path, "v", dense())}), "auto")
+    assert kinds_of(found) == {
+        "masked": "masks", "outlined": "masks", "lined": "scribbles", "pointed": "points", "boxed": "boxes",
+        "tagged": "tags",
+    }  # fmt: skip
+    assert [item.id for item in found.spec.split("train")] == list(kinds_of(found))
+    assert found.against == "masks"
+    assert found.lines == (
+        "learns from masks of 2 images; scribbles of 1 image; points of 1 image; boxes of 1 image; tags of 1 image",
+        "  strokes are 3 pixels wide, points 3x3; what none covers is void",
+        "  outside of all boxes is background",
+    )
+    (empty,) = found.faults
+    assert empty.line == (
+        f"{tmp_path}: 1 of 7 train images have no annotation, left out (empty); annotate them; one that shows nothing "
+        "of any class needs a mask"
+    )
+    np.testing.assert_array_equal(labels_of(found, "masked"), dense())
+    lined, pointed, boxed = (labels_of(found, name) for name in ("lined", "pointed", "boxed"))
+    assert set(np.unique(lined)) == {0, 1, VOID}
+    assert set(np.unique(pointed)) == {0, 2, VOID}
+    assert (pointed != VOID).sum() == 18
+    expected = np.zeros(SIZE, np.uint8)
+    expected[5:15, 4:12] = 1
+    np.testing.assert_array_equal(boxed, expected)
+    assert (labels_of(found, "tagged") == VOID).all()
+    annotation = found.spec.split("train")[-1].annotation
+    assert isinstance(annotation, Supervised)
+    assert annotation.tags() == {2}
+
+
+@pytest.mark.parametrize("kind", ["boxes", "tags", "scribbles", "points"])
+def test_a_kind_is_derived_from_masks_where_an_image_has_none_of_it(kind: str, tmp_path: Path) -> None:
+    own = {"boxes": (BOX,), "tags": (TAG,), "scribbles": LINES, "points": POINTS}[kind]
+    train: dict[str, AnnotationSource] = {
+        "own": drawn(*own), "masked": mask(tmp_path, "masked", dense()), "other": drawn(OUTLINE),
+    }  # fmt: skip
+    found = supervise(spec(tmp_path, train, {"v": mask(tmp_path, "v", dense())}), kind)  # type: ignore[arg-type]
+    assert set(kinds_of(found).values()) == {kind}
+    own_ones = [item.annotation.own for item in found.spec.split("train")]  # type: ignore[attr-defined]
+    assert own_ones == [True, False, False]
+    assert found.lines[0] == f"learns from {kind} of 1 image; {kind} of 2 images, derived from masks"
+    sources = [item.annotation for item in found.spec.split("train")]
+    assert all(isinstance(source, Supervised) for source in sources)
+    own_source, masked, other = sources
+    if kind == "boxes":
+        assert own_source.boxes() == ((1, 4, 5, 12, 15),)  # type: ignore[attr-defined]
+        assert masked.boxes() == ((1, 4, 3, 16, 12), (2, 8, 14, 28, 20))  # type: ignore[attr-defined]
+        assert other.boxes() == ((2, 2, 2, 14, 10),)  # type: ignore[attr-defined]
+    if kind == "tags":
+        assert [source.tags() for source in sources] == [{2}, {0, 1, 2}, {0, 2}]  # type: ignore[attr-defined]
+    if kind in ("scribbles", "points"):
+        labels = labels_of(found, "masked")
+        assert (labels[labels != VOID] == dense()[labels != VOID]).all()
+        assert set(np.unique(labels)) == {0, 1, 2, VOID}
+
+
+def test_masks_of_nearly_nothing_are_scribbles(tmp_path: Path) -> None:
+    thin = np.full(SIZE, VOID, np.uint8)
+    thin[5, 2:20], thin[18, 2:20] = 1, 0
+    data = spec(tmp_path, {"a": mask(tmp_path, "a", thin)}, {"v": mask(tmp_path, "v", thin)})
+    for labels in ("auto", "scribbles"):
+        found = supervise(data, labels)  # type: ignore[arg-type]
+        assert kinds_of(found) == {"a": "scribbles"}
+        assert found.lines == (
+            "learns from scribbles of 1 image",
+            "no val image has a mask: the val scores are against scribbles, not masks",
+        )
+        np.testing.assert_array_equal(labels_of(found, "a"), thin)
+    assert (labels_of(supervise(data, "points"), "a") != VOID).sum() == 4  # two pixels of each line, deepest at its end
+
+
+@dataclasses.dataclass(frozen=True)
+class Painted:
+    """A brush's pixels."""
+
+    rows: tuple[int, int]
+
+    def decode(self, size: tuple[int, int], where: str) -> np.ndarray:
+        mask = np.zeros(size, bool)
+        mask[slice(*self.rows)] = True
+        return mask
+
+
+def test_brushes_that_paint_background_too_but_little_are_strokes_where_scribbles_are_asked_for(tmp_path: Path) -> None:
+    def brush(label: int, *rows: int) -> Annotation:
+        return Annotation(label, "mask", stored=Painted((rows[0], rows[1])), drawn=True)
+
+    val: dict[str, AnnotationSource] = {"v": mask(tmp_path, "v", dense())}
+    strokes = spec(tmp_path, {"a": drawn(brush(0, 1, 3), brush(1, 8, 11)), "b": drawn(brush(2, 8, 9))}, val)
+    found = supervise(strokes, "scribbles")
+    assert found.lines[0] == "learns from scribbles of 2 images"
+    assert [int((labels_of(found, "a") == label).sum()) for label in (0, 1, VOID)] == [64, 96, 19 * 32]
+    assert kinds_of(supervise(strokes, "auto")) == {"a": "masks", "b": "masks"}
+    no_ground = spec(tmp_path, {"a": drawn(brush(1, 8, 11))}, val)
+    assert supervise(no_ground, "scribbles").lines[0].endswith("derived from masks")
+
+
+def test_outside_of_boxes_is_void_without_a_background(tmp_path: Path) -> None:
+    classes = ClassSet(("sky", "cat"))
+    found = supervise(spec(tmp_path, {"a": drawn(BOX, background=IGNORED)}, {"v": drawn(OUTLINE)}, classes), "auto")
+    assert found.lines[1] == "  outside of all boxes nothing is known: there is no class for the background"
+    labels = labels_of(found, "a")
+    assert (labels == 1).sum() == 80
+    assert (labels == VOID).sum() == labels.size - 80
+
+
+def test_poses_are_boxes_and_no_points(tmp_path: Path) -> None:
+    boxed = dataclasses.replace(BOX, instance=0)
+    joints = Annotation(1, "point", (np.array([(6.5, 8.5), (9.5, 9.5)]),), instance=0)
+    val: dict[str, AnnotationSource] = {"v": drawn(OUTLINE)}
+    assert kinds_of(supervise(spec(tmp_path, {"a": drawn(boxed, joints)}, val), "auto")) == {"a": "boxes"}
+    loose = dataclasses.replace(joints, instance=7)
+    assert kinds_of(supervise(spec(tmp_path, {"a": drawn(boxed, loose)}, val), "auto")) == {"a": "points"}
+
+
+def test_val_is_scored_by_masks_as_far_as_there_are_any(tmp_path: Path) -> None:
+    train: dict[str, AnnotationSource] = {"a": drawn(BOX)}
+    some = supervise(spec(tmp_path, train, {"v": drawn(OUTLINE), "w": drawn(BOX), "x": drawn(BOX)}), "auto")
+    assert some.against == "masks"
+    assert [item.id for item in some.spec.split("val")] == ["v"]
+    assert "2 of 3 val images have no mask: left out of the score" in some.lines
+    none = supervise(spec(tmp_path, train, {"v": drawn(BOX), "w": drawn(has_label_map=False)}), "auto")
+    assert none.against == "boxes"
+    assert [item.id for item in none.spec.split("val")] == ["v"]
+    assert "1 of 2 val images have no annotation: left out of the score" in none.lines
+    assert "no val image has a mask: the val scores are against boxes, not masks" in none.lines
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "labels", "words"),
+    [
+        (drawn(has_label_map=False), drawn(OUTLINE), "auto", "the train images have no annotation; annotate some"),
+        (
+            drawn(TAG, has_label_map=False),
+            drawn(OUTLINE),
+            "boxes",
+            "the train images have no boxes, and no mask to derive them from",
+        ),
+        (
+            drawn(BOX),
+            drawn(has_label_map=False),
+            "auto",
+            "the val images have no annotation, so nothing to be scored against",
+        ),
+        (drawn(TAG, has_label_map=False), drawn(OUTLINE), "masks", "1 of 2 images have no mask: found 1 tag"),
+    ],
+)
+def test_data_that_cannot_teach_so_is_refused(
+    train: Annotations, val: Annotations, labels: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=words):
+        supervise(spec(tmp_path, {"a": train}, {"v": val}), labels)  # type: ignore[arg-type]
+
+
+def test_what_is_wrong_is_said_in_a_line_each(tmp_path: Path) -> None:
+    def box(*sides: float, label: int = 1, name: str = "cat") -> Annotation:
+        return Annotation(label, "box", (box_ring(*sides),), name=name)
+
+    cross = Annotation(1, "line", (np.array([(18.0, 10.0), (24.0, 10.0)]),), name="cat")
+    train: dict[str, AnnotationSource] = {
+        "a": drawn(
+            box(4, 5, 12, 15), box(50, 5, 60, 9), box(-9, 2, 5, 9), box(9, 2, 5, 9),
+            box(3, 2, 5, 9, label=IGNORED, name="cow"),
+        ),
+        "b": drawn(box(60, 5, 70, 9)),
+        "c": drawn(*LINES, cross),
+        "d": drawn(TAG, Annotation(IGNORED, "tag", name="sunny"), has_label_map=False),
+        "e": drawn(has_label_map=False),
+    }  # fmt: skip
+    found = supervise(spec(tmp_path, train, {"v": drawn(box(2, 2, 2, 5))}), "auto")
+    lines = [fault.text.removeprefix(f"{tmp_path}: ") for fault in found.faults]
+    assert lines == [
+        "1 of 5 train images have no annotation, left out (e)",
+        "boxes outside of their image, left out: 2 (here: cat, here: cat)",
+        "boxes that reach beyond their image, cut off at its border: 1 (here: cat)",
+        "boxes that are empty or inverted (end before they begin), left out: 2 (here: cat, here: cat)",
+        "boxes of no class, within which nothing is learned: 1 (here: cow)",
+        "images where strokes of different classes lie over each other, which teach nothing there: 1 (here: 9 pixels)",
+        "tags of no class, left out: 1 (here: sunny)",
+    ]
+    assert found.faults[1].line == f"{tmp_path}: {lines[1]}; correct or remove them"
+    assert (labels_of(found, "b") == VOID).all()  # it may show anything
+    never = supervise(spec(tmp_path, {"c": drawn(LINES[0])}, {"v": drawn(OUTLINE)}), "auto")
+    assert [fault.text for fault in never.faults] == [
+        f"{tmp_path}: never annotated in train, so never learned: background, dog"
+    ]
+
+
+def test_a_mixture_of_data_sets_mixes_kinds(tmp_path: Path) -> None:
+    masks = spec(tmp_path / "m", {"a": drawn(OUTLINE)}, {"v": drawn(OUTLINE)})
+    boxes = spec(tmp_path / "b", {"a": drawn(BOX)}, {"v": drawn(BOX)})
+    found = supervise(mix([masks, boxes]), "auto")
+    assert found.kinds == {(0, "0/a"): "masks", (1, "1/a"): "boxes"}
+    assert found.against == "masks"
+    part = labels_of(found, "1/a")
+    assert (part == 1).sum() == 80
+    assert (part == 0).sum() == part.size - 80
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not there")
+@pytest.mark.parametrize("kind", ["boxes", "tags", "scribbles", "points"])
+def test_real_outlines_teach_as_less(kind: str) -> None:
+    for name in ("labelme", "coco_polygons"):
+        data = open_dataset(SHARED / name)
+        found = supervise(data, kind)  # type: ignore[arg-type]
+        assert set(kinds_of(found).values()) == {kind}
+        for item, whole in zip(found.spec.split("train"), data.split("train"), strict=True):
+            labels, truth = read_sample(found.spec, item).labels, read_sample(data, whole).labels
+            assert isinstance(item.annotation, Supervised)
+            assert item.annotation.tags() == set(np.unique(truth).tolist()) - {data.classes.ignore_index}
+            if kind in ("scribbles", "points"):
+                marked = labels != data.classes.ignore_index
+                assert (labels[marked] == truth[marked]).all()
+            if kind == "boxes":
+                objects = json.loads(json.dumps(item.annotation.boxes()))
+                shown = {label for label, *_ in objects}
+                assert shown == item.annotation.tags() - {data.classes.background}
