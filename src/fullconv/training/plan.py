@@ -27,7 +27,7 @@ from fullconv.training.objective import Objective
 from fullconv.training.objectives import make_objective, refuse
 from fullconv.training.report import Reporter
 from fullconv.training.state import Checkpoint, fingerprint
-from fullconv.weak import supervise
+from fullconv.weak import Supervision, labelled_pixels, supervise
 
 
 @dataclass
@@ -95,7 +95,9 @@ def make_plan(
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
-    weights = _class_weights(config, report, len(spec.classes))
+    segmenter.provenance |= {"labels": supervision.counts()} if supervision.less else {}
+    segmenter.provenance |= {"scored_against": supervision.against} if supervision.against != "masks" else {}
+    weights = _class_weights(config, report, supervision)
     objective = make_objective(config, supervision, spec, train_items, val_items, segmenter, weights, reporter.say)
     parameters = sum(p.numel() for p in segmenter.network.parameters())
     reporter.say(
@@ -182,17 +184,25 @@ def _checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> Chec
     return report
 
 
-def _class_weights(config: TrainConfig, report: CheckReport | None, num_classes: int) -> list[float] | None:
-    """One factor per class, or None.
+def _class_weights(config: TrainConfig, report: CheckReport | None, supervision: Supervision) -> list[float] | None:
+    """One factor per class, or None. Frequencies are those of the labels that are learned from.
 
     Raises:
-        UsageError: another number of them was given.
+        UsageError: another number of them was given, or no pixel is labelled.
     """
     if config.class_weights == "none":
         return None
+    num_classes = len(supervision.spec.classes)
     if config.class_weights == "median-frequency":
         assert report is not None
-        return report.median_frequency_weights()
+        if not supervision.less:
+            return report.median_frequency_weights()
+        pixels, exposure = labelled_pixels(supervision.spec)
+        if not pixels.any():
+            raise UsageError("class_weights median-frequency counts labelled pixels, and tags label none; use none")
+        return CheckReport(
+            supervision.spec, pixels={"train": pixels}, exposure={"train": exposure}
+        ).median_frequency_weights()
     if len(config.class_weights) != num_classes:
         raise UsageError(f"class_weights: expected {num_classes} numbers, found {len(config.class_weights)}")
     return [float(weight) for weight in config.class_weights]

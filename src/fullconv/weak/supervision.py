@@ -8,11 +8,15 @@ as boxes) it gives beside.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import get_args
 
-from fullconv.data.dataset import DatasetSpec, refuse_without_label_maps
+import numpy as np
+
+from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.errors import DataError
 from fullconv.weak.annotated import Kind, has_mask
 from fullconv.weak.faults import Fault, faults_of
@@ -38,6 +42,15 @@ class Supervision:
     against: str = "masks"
     lines: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def less(self) -> bool:
+        """Whether any train image teaches with less than a mask."""
+        return any(kind != "masks" for kind in self.kinds.values())
+
+    def counts(self) -> dict[str, int]:
+        """How many train images teach with each kind."""
+        return dict(Counter(self.kinds.values()).most_common())
 
     def count(self, *kinds: Kind) -> int:
         """How many train images teach with these."""
@@ -83,3 +96,20 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
     return Supervision(
         result, kinds, " and ".join(against) or "masks", tuple(lines), tuple(faults_of(result, left_out, see.wanting))
     )
+
+
+def labelled_pixels(spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled pixels of each class in the train items as they are learned from, and of the images that show it.
+
+    Returns:
+        Two int64 ``[classes]``.
+    """
+    classes = len(spec.classes)
+
+    def count(item: Item) -> np.ndarray:
+        labels = item.annotation.label_map(classes, spec.classes.ignore_index)
+        return np.bincount(labels.ravel(), minlength=classes)[:classes]
+
+    with ThreadPoolExecutor() as pool:
+        counts = np.array(list(pool.map(count, spec.split("train"))), np.int64)
+    return counts.sum(0), ((counts > 0) * counts.sum(1, keepdims=True)).sum(0)
