@@ -70,9 +70,7 @@ class Supervised:
         if self.kind == "tags":
             return np.full(self.image.size(), ignore_index, _dtype(ignore_index))
         if self.kind == "boxes":
-            boxes = self.boxes()
-            known = bool(boxes) or not self.own  # of an image without a usable box nothing is known
-            return filled(boxes, self.image.size(), ignore_index, self.background if known else None)
+            return filled(self.boxes(), self.image.size(), ignore_index, self.background)
         if self.own:
             labels = strokes_in(self.annotations(), self.kind, self.image.size(), str(self.where))
             return np.where(labels == IGNORED, ignore_index, labels).astype(_dtype(ignore_index))

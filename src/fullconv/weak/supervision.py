@@ -19,7 +19,7 @@ import numpy as np
 from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.errors import DataError
 from fullconv.weak.annotated import Kind, has_mask
-from fullconv.weak.faults import Fault, faults_of
+from fullconv.weak.faults import Fault, Look
 from fullconv.weak.sight import Labels, Sight, learning_lines
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -71,31 +71,33 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
     if labels == "masks":
         refuse_without_label_maps(spec, "train", "val")
         return Supervision(spec, {(item.source, item.id): "masks" for item in train})
-    see = Sight(spec, labels)
-    taught = [see(item) for item in train]
-    kinds = {(one.item.source, one.item.id): one.kind for one in taught if one is not None}
-    left_out = [item for item, one in zip(train, taught, strict=True) if one is None]
-    if train and not kinds:
-        raise DataError(f"{spec.root}: the train images have {see.wanting}; annotate some (fullconv check says more)")
-    masked = [item for item in val if has_mask(item.annotation)]
-    scored = [see.mask(item) for item in masked] or [one for one in map(see, val) if one is not None]
-    if val and not scored:
-        raise DataError(
-            f"{spec.root}: the val images have {see.wanting}, so nothing to be scored against; annotate some"
-        )
-    splits = {**spec.splits, "train": [one.item for one in taught if one is not None]}
+    see, look = Sight(spec, labels), Look()
+    seen = [see(item) for item in train]
+    left_out = [item for item, one in zip(train, seen, strict=True) if one is None]
+    taught = [one for one in seen if one is not None and look(one.item, train=True)]
+    masked = [see.mask(item) for item in val if has_mask(item.annotation)]
+    scored = masked or [one for one in map(see, val) if one is not None and look(one.item, train=False)]
+    splits = {**spec.splits, "train": [one.item for one in taught]}
     splits |= {"val": [one.item for one in scored]} if val else {}
-    against = [kind for kind in KINDS if any(one.kind == kind for one in scored)]
-    lines = learning_lines([one for one in taught if one is not None], spec.classes)
+    result = dataclasses.replace(spec, splits=splits)
+    faults = look.faults(result, left_out, see.wanting)
+    for split, items, kept in (("train", train, taught), ("val", val, scored)):
+        if items and not kept:
+            used = "teach with" if split == "train" else "be scored against"
+            why = f" ({faults[0].text})" if faults and len(left_out) < len(train) else ""
+            raise DataError(
+                f"{spec.root}: the {split} images have {see.wanting}: nothing to {used}{why}; annotate some "
+                "(fullconv check says what is there)"
+            )
+    lines = learning_lines(taught, spec.classes)
     if len(scored) < len(val):
         missing = "no mask" if masked else see.wanting
         lines.append(f"{len(val) - len(scored)} of {len(val)} val images have {missing}: left out of the score")
+    against = [kind for kind in KINDS if any(one.kind == kind for one in scored)]
     if against not in ([], ["masks"]):
         lines.append(f"no val image has a mask: the val scores are against {' and '.join(against)}, not masks")
-    result = dataclasses.replace(spec, splits=splits)
-    return Supervision(
-        result, kinds, " and ".join(against) or "masks", tuple(lines), tuple(faults_of(result, left_out, see.wanting))
-    )
+    kinds = {(one.item.source, one.item.id): one.kind for one in taught}
+    return Supervision(result, kinds, " and ".join(against) or "masks", tuple(lines), faults)
 
 
 def labelled_pixels(spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray]:
