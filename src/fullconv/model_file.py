@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT_VERSION = 1
+BEST = "best.safetensors"
+"""The model of a run folder."""
 
 
 def model_file(path: str | Path) -> Path:
     """The model file meant by a file or by a run folder."""
     path = Path(path)
     if path.is_dir():
-        path = path / "best.safetensors"
+        path = path / BEST
     if not path.is_file():
         raise UsageError(
             f"{path}: no such model; give a .safetensors file that fullconv saved, a run folder, or an exported "

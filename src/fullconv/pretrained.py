@@ -13,6 +13,7 @@ from fullconv.formats.read import VOC_CLASSES
 from fullconv.models import build_model, download
 from fullconv.models.smp_network import CONFIG as SMP_CONFIG
 from fullconv.models.torchvision_network import TorchvisionNetwork, torchvision_networks
+from fullconv.regions.segmenter import RegionSegmenter, is_region_file
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
 
@@ -35,7 +36,9 @@ def load(
         UsageError: no such file or network, or its weights cannot be had.
         ModelFileError: not a fullconv model, damaged, or of a newer format.
     """
-    return Segmenter.load(find_model(path), device, precision, runner)
+    found = find_model(path)
+    kind = RegionSegmenter if is_region_file(found) else Segmenter
+    return kind.load(found, device, precision, runner)
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:

@@ -11,8 +11,7 @@ from fullconv.errors import UsageError
 from fullconv.exported.header import SUFFIXES, read_exported_header
 from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
-from fullconv.pretrained import find_model
-from fullconv.segmenter import Segmenter
+from fullconv.pretrained import find_model, load
 
 
 def info(model: str | os.PathLike[str]) -> dict[str, Any]:
@@ -23,11 +22,11 @@ def info(model: str | os.PathLike[str]) -> dict[str, Any]:
         model: a model file, a run folder, or ``torchvision/NAME`` (downloaded once).
 
     Raises:
-        UsageError, ModelFileError: as :meth:`Segmenter.load`.
+        UsageError, ModelFileError: as :func:`fullconv.load`.
     """
     found = find_model(model)
     file = model_file(found)
-    segmenter = Segmenter.load(file, "cpu", "fp32")
+    segmenter = load(file, "cpu", "fp32")
     header = read_exported_header(file) if file.suffix in SUFFIXES else read_header(found)
     return {**header, "file": str(file), "sees": segmenter.sees(), "runner": str(segmenter.runner)}
 

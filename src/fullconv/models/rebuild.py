@@ -10,7 +10,7 @@ import torch
 from fullconv.errors import ModelFileError, UsageError, first_few
 from fullconv.models.arguments import LARGEST, SMALL, check_arguments, check_network, in_words, is_of, names_large
 from fullconv.models.build import BuiltModel, build_model
-from fullconv.models.variants import encoder_arguments, model_arguments
+from fullconv.models.variants import FOREIGN, MODELS, encoder_arguments, model_arguments
 from fullconv.spec import ClassSet, Preprocessing
 
 
@@ -87,6 +87,11 @@ def described(model: Any, where: str) -> dict[str, Any]:
                 f"{where}: its header says {name} is {str(value)[:60]!r}; expected {in_words(takes[name])}"
             )
     encoder, name = check_network(model["encoder"], where, ModelFileError), model["name"]
+    if name not in (*MODELS, *FOREIGN):
+        raise ModelFileError(
+            f"{where}: {name[:60]!r} is no network; fullconv.load opens models of regions, but no training starts from "
+            "one"
+        )
     try:
         takes_encoder = encoder_arguments(encoder, name)
     except UsageError as error:

@@ -1,7 +1,26 @@
-"""Regions of an image and what is in each: proposals, and segmenters that classify them."""
+"""Regions of an image and what is in each: proposals, and segmenters that classify them. Imported on first use."""
 
 from __future__ import annotations
 
-from fullconv.regions.proposals import Proposals, propose_regions
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Proposals", "propose_regions"]
+if TYPE_CHECKING:
+    from fullconv.regions.fit import fit_regions
+    from fullconv.regions.proposals import Proposals, propose_regions
+    from fullconv.regions.segmenter import RegionSegmenter
+
+_HOMES = {
+    "Proposals": "proposals",
+    "RegionSegmenter": "segmenter",
+    "fit_regions": "fit",
+    "propose_regions": "proposals",
+}
+
+__all__ = ["Proposals", "RegionSegmenter", "fit_regions", "propose_regions"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fullconv.regions' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"fullconv.regions.{_HOMES[name]}"), name)

@@ -27,6 +27,10 @@ FELZENSZWALB_SCALES = (50, 100, 200, 400, 800, 1600)
 SIMILARITIES = (("Color", "Fill", "Texture", "Size"), ("Fill", "Texture", "Size"))
 
 
+GRID_AXES = ((0, 2), (1, 3))
+"""Which corners of a box are the first and last columns, and rows."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pieces:
     """An image cut into pieces, and regions made of them.
@@ -68,6 +72,30 @@ class Proposals:
         """Regions one after the other, by default all, each bool ``[height, width]``."""
         return (self.mask(index) for index in (range(len(self)) if indices is None else indices))
 
+    def only(self, indices: Sequence[int] | np.ndarray) -> Proposals:
+        """Some of them, in the order given."""
+        rows = np.asarray(indices, np.int64)
+        return Proposals(self.size, self.boxes[rows], self.cuts, self.places[rows])
+
+    def grids(self, windows: np.ndarray, side: int) -> np.ndarray:
+        """Each region where a grid over its window lies, bool ``[n, side, side]``; outside the image False.
+
+        Args:
+            windows: float ``[n, 4]``, xyxy in pixels; the grid looks at the middles of its cells.
+        """
+        middles = (np.arange(side) + 0.5) / side
+        columns, rows = (windows[:, a, None] + (windows[:, b] - windows[:, a])[:, None] * middles for a, b in GRID_AXES)
+        result = np.zeros((len(self), side, side), bool)
+        height, width = self.size
+        rows, columns = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
+        outside = ((rows < 0) | (rows >= height))[:, :, None] | ((columns < 0) | (columns >= width))[:, None, :]
+        rows, columns = rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]
+        for number, cut in enumerate(self.cuts):
+            mine = self.places[:, 0] == number
+            pieces = cut.labels[rows[mine], columns[mine]]
+            result[mine] = cut.members[self.places[mine, 1][:, None, None], pieces]
+        return result & ~outside
+
     def counts(self, labels: np.ndarray, num_ids: int) -> np.ndarray:
         """How many pixels of each id of a map lie in each region, int64 ``[n, num_ids]``; other ids are left out.
 
@@ -84,10 +112,24 @@ class Proposals:
             result[mine] = cut.members[self.places[mine, 1]].astype(np.float64) @ table
         return result
 
+    def overlaps(self, indices: Sequence[int]) -> np.ndarray:
+        """The IoU of each two of some regions, float32 ``[len(indices), len(indices)]``."""
+        masks = np.stack([mask.ravel() for mask in self.masks(indices)]).astype(np.float32)
+        shared = masks @ masks.T
+        areas = np.diagonal(shared)
+        return shared / (areas[:, None] + areas - shared)
+
     @property
     def areas(self) -> np.ndarray:
         """Pixels of each region, int64 ``[n]``."""
         return self.counts(np.zeros(self.size, np.int32), 1)[:, 0]
+
+
+def regions_of(objects: np.ndarray, count: int) -> Proposals:
+    """Known objects as regions: a map int ``[height, width]`` of the numbers 1 to ``count``, 0 elsewhere."""
+    members = np.eye(count + 1, dtype=bool)[1:]
+    places = np.stack([np.zeros(count, np.int64), np.arange(count)], 1)
+    return Proposals((objects.shape[0], objects.shape[1]), pieces_of(objects - 1), (Pieces(objects, members),), places)
 
 
 def propose_regions(image: np.ndarray, method: Method = "selective-search", *, limit: int = LIMIT) -> Proposals:

@@ -23,7 +23,8 @@ class TrainConfig(BaseModel):
     # the network
     model: str = Field(
         "fcn8s",
-        description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn",
+        description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn; "
+        "or of regions: rcnn, sds",
     )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
     encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")

@@ -75,15 +75,15 @@ def make_plan(
     Raises:
         UsageError, DataError: what is wrong with the options or the data.
     """
-    opened = _opened(data, reporter)
-    supervision = supervise(opened, config.labels)
+    found = opened(data, reporter)
+    supervision = supervise(found, config.labels)
     for line in (*supervision.lines, *(fault.line for fault in supervision.faults)):
         reporter.say(line)
     refuse(config, supervision)
-    report = _checked(opened, config, reporter)
+    report = checked(found, config, reporter)
     spec = supervision.spec
     segmenter, listing = _segmenter(config, spec, device, reporter, saved)
-    spec = _as_read(config, spec, segmenter, reporter)
+    spec = as_read(config, spec, segmenter, reporter)
     crop = choose_crop(config, spec, report)
     train_items, val_items = _items(config, spec, crop, report, reporter)
     if saved is not None and saved.data != fingerprint(spec, train_items, val_items):
@@ -109,7 +109,7 @@ def make_plan(
     return Plan(config, spec, train_items, val_items, crop, segmenter, objective, listing)
 
 
-def _opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:
+def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:
     """The data set with train and val images; it says what was found, and by which rules."""
     spec = open_dataset(data)
     counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
@@ -136,7 +136,7 @@ def _segmenter(
     return segmenter, "\n".join(built.listing)
 
 
-def _as_read(config: TrainConfig, spec: DatasetSpec, segmenter: Segmenter, reporter: Reporter) -> DatasetSpec:
+def as_read(config: TrainConfig, spec: DatasetSpec, segmenter: Segmenter, reporter: Reporter) -> DatasetSpec:
     """The data with the network's mean where an image holds nothing, decoded once where the options say so."""
     if spec.values is not None:
         spec = dataclasses.replace(spec, values=dataclasses.replace(spec.values, fill=segmenter.preprocessing.fill))
@@ -163,7 +163,7 @@ def _items(
     return train, val
 
 
-def _checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> CheckReport | None:
+def checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> CheckReport | None:
     """What a check of the data found; an earlier one's findings where no file has changed since.
 
     Raises:

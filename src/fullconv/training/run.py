@@ -22,6 +22,7 @@ from PIL import Image
 from fullconv.errors import UsageError
 from fullconv.files import replacing, write_text
 from fullconv.machine import usable_cores
+from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 
@@ -63,7 +64,7 @@ class Run:
 
     def segmenter(self, device: str = "auto", precision: str = "auto") -> Segmenter:
         """The best model of the run."""
-        return Segmenter.load(self.best, device, precision)
+        return load(self.best, device, precision)
 
     # -- writing -------------------------------------------------------------------------------------------------
 

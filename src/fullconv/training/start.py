@@ -11,12 +11,14 @@ from rich.console import Console
 from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
 from fullconv.processes import refuse_unguarded
+from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
 from fullconv.training.fit import fit
 from fullconv.training.memory import check_memory, freed_memory_kept
 from fullconv.training.plan import Plan, make_plan
 from fullconv.training.ranks import Ranks
+from fullconv.training.region_run import train_regions
 from fullconv.training.report import Reporter
 from fullconv.training.resume import resume_run
 from fullconv.training.run import Run, new_run_path
@@ -57,6 +59,8 @@ def train(
     else:
         config = TrainConfig.load(recipe, options)
         new_run_path(out, "")  # refuses a folder that exists before anything is read
+    if config.model in REGION_MODELS:
+        return train_regions(config, data, out, Reporter(None if quiet else Console(emoji=False)))
     fabric = launch(config)
     ranks = Ranks(fabric)
     reporter = Reporter(Console(emoji=False) if ranks.first and not quiet else None)

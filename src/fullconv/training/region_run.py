@@ -1,0 +1,98 @@
+"""A run of a region model: one pass over the training images, SVMs, scores and pictures of val; no steps, no epochs."""
+
+from __future__ import annotations
+
+import os
+
+from fullconv.data import DatasetSpec, EvalData
+from fullconv.data.dataset import refuse_without_label_maps
+from fullconv.data.loader import EvalBatches
+from fullconv.device import choose_device, choose_precision
+from fullconv.errors import UsageError, first_few
+from fullconv.evaluation.measure import batch_size, measure
+from fullconv.machine import default_workers
+from fullconv.regions.fit import fit_regions
+from fullconv.regions.options import RegionOptions
+from fullconv.regions.segmenter import TAPS, RegionSegmenter
+from fullconv.training.config import TrainConfig
+from fullconv.training.first_weights import new_segmenter
+from fullconv.training.pictures import contact_sheet
+from fullconv.training.plan import as_read, checked, opened
+from fullconv.training.report import Reporter
+from fullconv.training.run import Run, new_run_path
+
+USED = (
+    "model", "encoder", "encoder_weights", "encoder_args", "model_args", "init_from", "resize", "input_range", "cache",
+    "check", "labels", "precision", "workers", "seed", "accelerator",
+)  # fmt: skip
+"""The options that a region model has."""
+
+
+def train_regions(
+    config: TrainConfig,
+    data: str | os.PathLike[str] | DatasetSpec,
+    out: str | os.PathLike[str] | None,
+    reporter: Reporter,
+) -> Run:
+    """Train a region model (:func:`fullconv.regions.fit.fit_regions`) and score it on val.
+
+    Returns:
+        The run: ``config.yaml``, ``environment.json``, ``best.safetensors``, ``scores.json``, ``pictures/val.png``.
+
+    Raises:
+        UsageError, DataError: what is wrong with the options or the data, before anything is written.
+    """
+    _refuse(config)
+    options = RegionOptions.of(config.model_args, f"model {config.model}: model_args")
+    spec = opened(data, reporter)
+    refuse_without_label_maps(spec, "train", "val")
+    checked(spec, config, reporter)
+    network, built = new_segmenter(config.model_copy(update={"model": TAPS[options.features], "model_args": {}}), spec)
+    for note in built.notes:
+        reporter.say(note)
+    segmenter = RegionSegmenter(config.model, built, spec.classes, network.preprocessing, options)
+    device = "cuda" if config.accelerator == "gpu" else config.accelerator
+    segmenter.to(device, choose_precision(config.precision, choose_device(device)))
+    spec = as_read(config, spec, segmenter, reporter)
+    train, val = spec.split("train"), spec.split("val")
+    segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train)}
+    segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
+    reporter.say(f"{config.model} on {config.encoder}: {segmenter.runner}; one pass over {len(train)} images")
+    reporter.start(len(train), len(train), 0)
+    try:
+        notes = fit_regions(
+            segmenter, spec, train, config.seed, lambda done: reporter.step(done, "regions of train images", 0.0)
+        )
+    finally:
+        reporter.stop()
+    for note in notes:
+        reporter.say(note)
+    batches = EvalBatches(EvalData(spec, val), batch_size(segmenter.device), default_workers(config.workers))
+    measured = measure(segmenter, spec, batches)
+    run = Run(new_run_path(out, f"{spec.name}-{config.model}"))
+    run.begin(config, {"data": str(spec.root), "precision": segmenter.precision}, "\n".join(built.listing))
+    segmenter.save(run.best)
+    scores = measured.scores()
+    run.write_scores(scores.to_dict())
+    run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.by_image))
+    run.point_latest()
+    reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
+    return run
+
+
+def _refuse(config: TrainConfig) -> None:
+    """Refuse options that say something about steps, which there are none of.
+
+    Raises:
+        UsageError: one was given, or labels other than masks.
+    """
+    defaults = TrainConfig()
+    idle = [
+        name.replace("_", "-")
+        for name in sorted(config.model_fields_set - set(USED))
+        if getattr(config, name) != getattr(defaults, name)
+    ]
+    if idle:
+        raise UsageError(f"{config.model} trains SVMs, in one pass and no steps; leave --{first_few(idle)} out")
+    if config.labels not in ("auto", "masks"):
+        raise UsageError(f"{config.model} learns from masks, found --labels {config.labels}; use masks")
