@@ -21,7 +21,7 @@ from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
-from fullconv.weak import Supervised, Supervision, supervise
+from fullconv.weak import Supervised, Supervision, supervise, supervised
 
 CLASSES = ClassSet(("background", "cat", "dog"))
 SIZE = (24, 32)
@@ -291,6 +291,34 @@ def test_a_mixture_of_data_sets_mixes_kinds(tmp_path: Path) -> None:
     part = labels_of(found, "1/a")
     assert (part == 1).sum() == 80
     assert (part == 0).sum() == part.size - 80
+
+
+def test_derived_labels_are_kept_as_long_as_the_files_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "cache"))
+    derived = list[int]()
+    rule = supervised.scribbles_of
+    monkeypatch.setattr(supervised, "scribbles_of", lambda *given: derived.append(1) or rule(*given))
+    data = spec(tmp_path, {"a": mask(tmp_path, "a", dense())}, {"v": mask(tmp_path, "v", dense())})
+    found = supervise(data, "scribbles")
+    first, again = labels_of(found, "a"), labels_of(supervise(data, "scribbles"), "a")
+    np.testing.assert_array_equal(first, again)
+    assert len(derived) == 1
+    labels_of(supervise(data, "points"), "a")  # another rule
+    assert len(derived) == 1
+    for file in (tmp_path / "cache").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:20])  # damaged
+    np.testing.assert_array_equal(labels_of(found, "a"), first)
+    assert len(derived) == 2
+    mask(tmp_path, "a", np.flipud(dense()))
+    changed = labels_of(found, "a")
+    assert len(derived) == 3
+    assert (changed[changed != VOID] == np.flipud(dense())[changed != VOID]).all()
+    (tmp_path / "no folder").touch()
+    monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "no folder"))
+    np.testing.assert_array_equal(labels_of(found, "a"), changed)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not there")

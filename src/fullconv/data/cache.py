@@ -130,7 +130,7 @@ def decoded(spec: DatasetSpec, progress: Callable[[int, int], None] | None = Non
     """
     if not any(item.files for split in spec.splits.values() for item in split):
         return spec
-    digests = {id(item): _digest(item) for split in spec.splits.values() for item in split}
+    digests = {id(item): digest(item) for split in spec.splits.values() for item in split}
     unique = {digests[id(item)]: item for split in spec.splits.values() for item in split}  # some are in two splits
     items = list(unique.values())
     place = hashlib.sha256(str(spec.root.resolve()).encode()).hexdigest()[:16]
@@ -164,15 +164,18 @@ def _key(spec: DatasetSpec, digests: Iterable[str]) -> str:
     return hashlib.sha256(own + "".join(digests).encode()).hexdigest()[:32]
 
 
-def _digest(item: Item) -> str:
-    """One item: its names and sources, size and time of its files (not of fetched shards, which come and go)."""
-    digest = hashlib.sha256(pickle.dumps((item.source, item.id, item.image, item.annotation)))
+def digest(item: Item, *more: object) -> str:
+    """One item: its names and sources, size and time of its files (not of fetched shards, which come and go).
+
+    ``more``: whatever else is made of it depends on; picklable.
+    """
+    found = hashlib.sha256(pickle.dumps((item.source, item.id, item.image, item.annotation, *more)))
     for path in item.files:
-        digest.update(str(path).encode())
+        found.update(str(path).encode())
         if path.is_file() and not (path.parent / ORIGIN).is_file():
             status = path.stat()
-            digest.update(f"|{status.st_size}|{status.st_mtime_ns}".encode())
-    return digest.hexdigest()
+            found.update(f"|{status.st_size}|{status.st_mtime_ns}".encode())
+    return found.hexdigest()
 
 
 def _build(spec: DatasetSpec, items: Sequence[Item], folder: Path, progress: Callable[[int, int], None] | None) -> None:

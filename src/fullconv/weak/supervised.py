@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.data.annotations import IGNORED, Annotation
-from fullconv.data.dataset import AnnotationSource, ImageSource
+from fullconv.data.dataset import AnnotationSource, ImageSource, Item
 from fullconv.data.instances import BITS, KeepsInstances, pack
 from fullconv.spec import ClassSet
 from fullconv.weak.annotated import Kind, boxes_in, strokes_in, tags_in
 from fullconv.weak.boxes import filled
 from fullconv.weak.drawn import Box, box_around, boxes_of, boxes_of_objects, points_of, scribbles_of, tags_of
+from fullconv.weak.kept import kept
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,26 @@ class Supervised:
         return self.base.annotations()
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
-        """The labels to learn from, ``[height, width]``: void where nothing is said."""
+        """The labels to learn from, ``[height, width]``: void where nothing is said. Derived ones are kept."""
+        if self.own or self.kind == "tags":
+            return self._drawn(self.image.size(), ignore_index)
+        rule = self.kind, self.background, self.rules
+        return kept(Item("", self.image, self.base), rule, lambda: self._derived(ignore_index))
+
+    def _drawn(self, size: tuple[int, int], ignore_index: int) -> np.ndarray:
+        """As the annotation itself says."""
         if self.kind == "tags":
-            return np.full(self.image.size(), ignore_index, _dtype(ignore_index))
+            return np.full(size, ignore_index, _dtype(ignore_index))
         if self.kind == "boxes":
-            return filled(self.boxes(), self.image.size(), ignore_index, self.background)
-        if self.own:
-            labels = strokes_in(self.annotations(), self.kind, self.image.size(), str(self.where))
-            return np.where(labels == IGNORED, ignore_index, labels).astype(_dtype(ignore_index))
+            return filled(self.boxes(), size, ignore_index, self.background)
+        labels = strokes_in(self.annotations(), self.kind, size, str(self.where))
+        return np.where(labels == IGNORED, ignore_index, labels).astype(_dtype(ignore_index))
+
+    def _derived(self, ignore_index: int) -> np.ndarray:
+        """By a rule from the mask."""
         labels = self.mask()
+        if self.kind == "boxes":
+            return filled(self.boxes(), (labels.shape[0], labels.shape[1]), ignore_index, self.background)
         return points_of(labels, ignore_index) if self.kind == "points" else scribbles_of(labels, ignore_index)
 
     def mask(self) -> np.ndarray:
