@@ -15,9 +15,11 @@ from fullconv.errors import UsageError
 from fullconv.images.mask_reading import read_mask
 from fullconv.imported import from_elsewhere
 from fullconv.models import download
+from fullconv.models.mask_rcnn import MASK_RCNN
 from fullconv.models.smp_network import SmpNetwork
 from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.ops import upsample
+from fullconv.pretrained import from_torchvision
 from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 
@@ -72,8 +74,8 @@ def test_refuses(weights: dict) -> None:
     assert len(torchvision_networks()) >= 6
     with pytest.raises(UsageError, match="no segmentation network called 'fcn_resnet5'; did you mean fcn_resnet50"):
         fullconv.load("torchvision/fcn_resnet5")
-    with pytest.raises(UsageError, match="no segmentation network called 'maskrcnn_resnet50_fpn'"):
-        fullconv.load("torchvision/maskrcnn_resnet50_fpn")
+    with pytest.raises(UsageError, match="no segmentation network called 'fasterrcnn_resnet50_fpn'"):
+        fullconv.load("torchvision/fasterrcnn_resnet50_fpn")
     with pytest.raises(UsageError, match="takes no weights"):
         fullconv.build_model("torchvision", 3, "fcn_resnet50", "imagenet")
 
@@ -233,3 +235,49 @@ def test_networks_with_global_pooling_train(tmp_path: Path) -> None:
         encoder="deeplabv3_mobilenet_v3_large", epochs=1, batch_size=4, workers=0, quiet=True,
     )  # fmt: skip
     assert run_folder.best.is_file()
+
+
+@pytest.mark.parametrize("name", list(MASK_RCNN))
+def test_mask_rcnn_from_torchvision_s_own_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random numbers in a file as torchvision publishes it, where torch keeps its downloads."""
+    with torch.device("meta"):
+        theirs = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=91)
+    torch.manual_seed(0)
+    theirs = theirs.to_empty(device="cpu").requires_grad_(False)
+    for key, value in theirs.state_dict().items():
+        if key.endswith("running_var"):
+            value.uniform_(1e-6, 1e-3)  # small enough for the number that is added to it to show
+        elif value.is_floating_point():
+            value.uniform_(-0.01, 0.01)
+    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    file = tmp_path / "checkpoints" / url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), file)
+    segmenter = from_torchvision(name)
+    assert len(segmenter.classes) == 81
+    assert segmenter.classes.names[:3] == ("background", "person", "bicycle")
+    assert segmenter.classes.names[80] == "toothbrush"
+    assert "BSD-3-Clause" in segmenter.licence
+    network = segmenter.network
+    assert (network.min_size, network.max_size) == (800, 1333)
+    if name == "maskrcnn_resnet50_fpn":  # trained so; torchvision does the same to its own
+        for module in theirs.backbone.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eps = 0.0
+    pixels = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected, found = theirs.eval().backbone(pixels), network._pyramid(pixels)
+    assert list(found) == list(expected)
+    for level, value in found.items():
+        torch.testing.assert_close(value, expected[level], rtol=1e-3, atol=1e-4 * float(value.abs().max()))
+    last = theirs.roi_heads.box_predictor
+    assert torch.equal(network.roi_heads.box_predictor.cls_score.weight[80], last.cls_score.weight[90])
+    assert torch.equal(network.roi_heads.box_predictor.bbox_pred.bias[-4:], last.bbox_pred.bias[-4:])
+
+
+def test_mask_rcnn_without_a_network_says_where_the_file_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(download, "reachable", lambda url: False)
+    with pytest.raises(UsageError, match=r"put maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth into"):
+        from_torchvision("maskrcnn_resnet50_fpn")

@@ -22,4 +22,5 @@ VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
     ("deeplab", "vgg16", {"head": "large-fov", "head_channels": 16}),
     ("dilated", "resnet10t", {}),
     ("hypercolumn", "resnet10t", {"column_channels": 8, "hidden": 16}),
+    ("maskrcnn", "resnet10t", {"pyramid_channels": 16, "head_channels": 16}),
 ]

@@ -205,3 +205,11 @@ def test_model_api_gives_the_labels_of_predict(tmp_path: Path) -> None:
         assert np.array_equal(found[name], model.predict(image).labels), name
     with pytest.raises(UsageError, match="written for model-api"):
         fullconv.load(out)
+
+
+def test_networks_that_find_objects_are_refused(tmp_path: Path) -> None:
+    built = fullconv.build_model("maskrcnn", 3, "resnet10t", model_args={"pyramid_channels": 8, "head_channels": 8})
+    segmenter = fullconv.Segmenter(built, ClassSet(("background", "a", "b")), fullconv.Preprocessing())
+    with pytest.raises(UsageError, match="chooses its objects one by one"):
+        fullconv.export(segmenter, "onnx", tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()

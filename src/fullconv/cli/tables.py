@@ -39,6 +39,8 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
         f"mean accuracy {_score(scores.mean_accuracy)}  fw IoU {_score(scores.fw_iou)}  loss {_score(scores.loss)}",
         highlight=False,
     )
+    if scores.masks:
+        console.print(str(scores.masks), highlight=False)
     if scores.absent:
         console.print(
             f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}",

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fullconv.data.annotations import IGNORED, Annotation
-from fullconv.data.dataset import AnnotationSource, DatasetSpec
+from fullconv.data.dataset import AnnotationSource, Item
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
 
-Objects = Literal["annotated", "components"]
-"""What an object is: what was annotated as one, or every connected component of a class in a label map."""
 BITS = 16
 """Of a packed value's lower part, the class id; the object's number lies above."""
 MOST = (1 << (31 - BITS)) - 1
@@ -103,7 +101,6 @@ class PackedInstances:
 
     base: AnnotationSource
     classes: ClassSet
-    objects: Objects = "annotated"
 
     @property
     def where(self) -> Path | str:
@@ -126,20 +123,16 @@ class PackedInstances:
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """int32 ``[height, width]``."""
         labels = self.base.label_map(num_classes, ignore_index)
-        return pack(labels, true_instances(self.base, labels, self.classes, self.objects), self.classes, self.where)
+        return pack(labels, true_instances(self.base, labels, self.classes), self.classes, self.where)
 
 
-def true_instances(
-    annotation: AnnotationSource, labels: np.ndarray, classes: ClassSet, objects: Objects
-) -> tuple[Instance, ...]:
-    """The objects of an image with its label map: as annotated where that is kept and asked for, else components."""
-    if objects == "annotated" and isinstance(annotation, KeepsInstances) and annotation.has_instances:
+def true_instances(annotation: AnnotationSource, labels: np.ndarray, classes: ClassSet) -> tuple[Instance, ...]:
+    """The objects of an image with its label map: as annotated where that is kept, else :func:`components`."""
+    if isinstance(annotation, KeepsInstances) and annotation.has_instances:
         return annotation.instances()
     return components(labels, classes)
 
 
-def without_instances(spec: DatasetSpec, *splits: str) -> str:
-    """How many images of these splits have masks that do not say which object is which; empty for none."""
-    every = [item for split in splits for item in spec.splits.get(split, ())]
-    bare = sum(not keeps_instances(item.annotation) for item in every)
-    return f"{bare} of {len(every)} images have masks of classes, not of objects" if bare else ""
+def count_without_instances(items: Sequence[Item]) -> int:
+    """How many have masks that do not say which object is which."""
+    return sum(not keeps_instances(item.annotation) for item in items)

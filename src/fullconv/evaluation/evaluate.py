@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 
 from fullconv.crf import CRF
 from fullconv.data import DatasetSpec, EvalData
 from fullconv.data.dataset import refuse_without_label_maps
+from fullconv.data.instances import count_without_instances
 from fullconv.data.loader import EvalBatches
+from fullconv.evaluation.mask_ap import judged, mask_ap
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.evaluation.metrics import Scores
@@ -17,6 +20,7 @@ from fullconv.machine import default_workers
 from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
 from fullconv.refinement import Superpixels
+from fullconv.regions.instances import InstanceSegmenter, finds_instances
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -68,4 +72,15 @@ def evaluate(
         EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
         pin_memory=segmenter.device.type == "cuda",
     )  # fmt: skip
-    return measure(segmenter, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
+    if not finds_instances(segmenter):
+        return measure(segmenter, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
+    keeping = InstanceSegmenter(segmenter)
+    scores = measure(keeping, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
+    bare = count_without_instances(spec.split(split))
+    if bare:
+        note = (
+            f"no mask AP: {bare} of {len(spec.split(split))} images have masks of classes, which do not say where one "
+            "object ends and the next begins"
+        )
+        return dataclasses.replace(scores, notes=(*scores.notes, note))
+    return dataclasses.replace(scores, masks=mask_ap(judged(spec, spec.split(split), keeping.found), spec.classes))

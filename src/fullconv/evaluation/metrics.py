@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,42 @@ from torch import Tensor
 
 from fullconv.ops import confusion_counts
 from fullconv.spec import ClassSet
+
+
+@dataclass(frozen=True)
+class ObjectScores:
+    """Average precision of masks, as COCO counts it (pycocotools); nan where there is no object to find.
+
+    Attributes:
+        ap: mean over classes and over IoUs of 0.5, 0.55, ..., 0.95.
+        ap50, ap75: at one IoU.
+        small, medium, large: of objects of less than 32x32 pixels, up to 96x96, more.
+        recall: mean over classes and IoUs of the share of objects found, with 100 for each image.
+        by_class: ``ap`` of each class that is one of objects.
+        objects, images: how many there are; crowds are not counted.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    small: float
+    medium: float
+    large: float
+    recall: float
+    by_class: Mapping[str, float]
+    objects: int
+    images: int
+
+    def __str__(self) -> str:
+        shown = (("mask AP", self.ap), ("AP50", self.ap50), ("AP75", self.ap75), ("recall", self.recall))
+        figures = "  ".join(f"{name} {'-' if math.isnan(value) else f'{value:.4f}'}" for name, value in shown)
+        return f"{figures}  ({self.objects} objects in {self.images} images)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: nan becomes null."""
+        means = {name: _number(value) for name, value in vars(self).items() if isinstance(value, float)}
+        by_class = {name: _number(value) for name, value in self.by_class.items()}
+        return {**means, "by_class": by_class, "objects": self.objects, "images": self.images}
 
 
 @dataclass(frozen=True)
@@ -31,6 +67,7 @@ class Scores:
         outside: per class the pixels predicted as it in images whose data do not label it; each is an error.
         confusion: ``n_ij``, row by row.
         notes: lines on how the scores came about, for whoever compares them.
+        masks: of the objects, where the model finds such and the data know theirs.
 
     Source: Long, Shelhamer, Darrell, arXiv:1411.4038, section 5 (the four metrics).
     """
@@ -49,6 +86,7 @@ class Scores:
     outside: tuple[int, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    masks: ObjectScores | None = None
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
@@ -74,6 +112,7 @@ class Scores:
                 name: pixels for name, pixels in zip(self.classes.names, self.outside, strict=False) if pixels
             },
             "notes": list(self.notes),
+            **({"masks": self.masks.to_dict()} if self.masks else {}),
             "classes": [
                 {"name": name, "iou": _number(iou), "accuracy": _number(accuracy), "pixels": pixels}
                 for name, iou, accuracy, pixels in zip(

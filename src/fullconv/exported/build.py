@@ -16,11 +16,12 @@ from onnx import TensorProto, helper
 from timm.layers import padding
 from torch import Tensor, nn
 
-from fullconv.errors import FullconvError
+from fullconv.errors import FullconvError, UsageError
 from fullconv.exported.geometry import IMAGES, LABELS, LOGITS, PROBABILITIES, SCORES, Places
 from fullconv.exported.graph import Graph
 from fullconv.exported.header import metadata
 from fullconv.exported.sides import label_type, to_input, to_outputs
+from fullconv.models.mask_rcnn import MaskRCNN
 from fullconv.models.network import SegmentationNetwork
 from fullconv.spec import Preprocessing
 
@@ -47,8 +48,13 @@ def build(
         header: as :meth:`fullconv.segmenter.Segmenter.header` gives it; kept in the file.
 
     Raises:
+        UsageError: a network that finds objects.
         FullconvError: PyTorch cannot write this network as ONNX.
     """
+    if isinstance(network, MaskRCNN):
+        raise UsageError(
+            "maskrcnn chooses its objects one by one, which exported files cannot; predict with the .safetensors file"
+        )
     classes = len(header["classes"]["names"])
     model = network_graph(network, preprocessing.channels, places.multiple)
     graph = Graph()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.models.arguments import check_arguments, check_network
@@ -117,11 +117,11 @@ def _make_encoder(
 
 
 @torch.no_grad()
-def _probe(network: nn.Module, what: str, in_channels: int, num_classes: int) -> None:
+def _probe(network: SegmentationNetwork, what: str, in_channels: int, num_classes: int) -> None:
     """Run one small image through: some timm networks name features but take one image size only, or give n h w c."""
     with torch.random.fork_rng(devices=[]):
         try:
-            shape = network.eval()(torch.zeros(1, in_channels, 64, 96)).shape
+            shape = network.eval().try_out(torch.zeros(1, in_channels, 64, 96)).shape
         except (RuntimeError, AssertionError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise UsageError(f"{what} does not take images of any size ({reason}); choose another") from error

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import timm
 
+from fullconv.models.mask_rcnn import MASK_RCNN
 from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.models.variants import FOREIGN, MODELS
 
@@ -41,6 +42,7 @@ def known_weights(pattern: str = "") -> list[Weights]:
     Without a pattern a short list; timm has more than a thousand.
     """
     rows = [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in torchvision_networks()]
+    rows += [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in MASK_RCNN]
     rows.append(Weights("vgg16", "BSD-3-Clause", True))
     for name in SHORT_LIST if not pattern else timm.list_models(pretrained=False):
         settings = timm.get_pretrained_cfg(name)

@@ -14,6 +14,7 @@ from fullconv.geometry import CoordinateMap, Window
 from fullconv.models.arguments import arguments_of
 from fullconv.models.cpu_bf16 import careful_convolutions
 from fullconv.models.encoder import Encoder, Needs
+from fullconv.spec import ClassSet
 
 
 class SegmentationNetwork(nn.Module):
@@ -68,6 +69,10 @@ class SegmentationNetwork(nn.Module):
             logits: Tensor = super().__call__(pixels)
             return logits
 
+    def try_out(self, pixels: Tensor) -> Tensor:
+        """Logits, their values aside, of an image: whether its layers fit each other and take images of that size."""
+        return self(pixels)
+
     def window(self, coarse: Sequence[int], image: Sequence[int] | None = None) -> Window:
         """Where an image of ``(height, width)`` lies in its coarse logits of ``(h, w)``, enlarged.
 
@@ -100,6 +105,11 @@ class EncoderNetwork(SegmentationNetwork):
         Raises:
             UsageError: values that cannot be.
         """
+
+    @classmethod
+    def told_by(cls, classes: ClassSet) -> dict[str, Any]:
+        """``model_args`` that follow from what the classes are."""
+        return {}
 
     @classmethod
     def encoder_class(cls, name: str) -> type[Encoder] | None:

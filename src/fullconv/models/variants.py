@@ -11,6 +11,7 @@ from fullconv.models.encoder import Encoder
 from fullconv.models.fcn import FCN
 from fullconv.models.fpn import FPN
 from fullconv.models.hypercolumn import Hypercolumn
+from fullconv.models.mask_rcnn import MaskRCNN
 from fullconv.models.network import EncoderNetwork, ForeignNetwork
 from fullconv.models.segnet import SegNet
 from fullconv.models.smp_network import SmpNetwork
@@ -64,6 +65,7 @@ MODELS: dict[str, Variant] = {
     "deeplab": Variant(DeepLab),
     "dilated": Variant(Dilated),
     "hypercolumn": Variant(Hypercolumn),
+    "maskrcnn": Variant(MaskRCNN),
 }  # fmt: skip
 """Our own networks."""
 

@@ -22,11 +22,14 @@ from fullconv.label_map import Prediction
 from fullconv.prediction.raster import LARGE, Done, How, predict_raster, raster_of
 from fullconv.pretrained import load
 from fullconv.refinement import Superpixels
+from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_json
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
 PREDICTED = (*IMAGE_SUFFIXES, *RASTER_SUFFIXES)
 """What is taken from a folder, by the ends of names."""
+INSTANCES = "instances.json"
+"""Where the objects of all images are written."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ def predict(
     overlay: bool = False,
     overlay_classes: Sequence[str] | None = None,
     probabilities: bool = False,
+    instances: bool = False,
     tile: int = TILE,
     overlap: int | None = None,
     exact: bool = False,
@@ -74,6 +78,8 @@ def predict(
         overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
         overlay_classes: paint these classes alone there, by name.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
+        instances: also write ``instances.json``: the objects of all images with scores and masks (run lengths) as
+            COCO's JSON, of a model that finds objects (:mod:`fullconv.regions.instances`).
         tile, overlap, exact: as for :meth:`Segmenter.predict`.
         level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
         overviews: also write smaller copies into the TIFF files.
@@ -93,10 +99,12 @@ def predict(
         if not overlay:
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         segmenter.classes.ids(overlay_classes)
+    if instances:
+        segmenter = InstanceSegmenter(segmenter)
     segmenter.check_tiles(tile, overlap)
     segmenter.refinement(image_prior, superpixels, crf)  # refuses what this model cannot
     asked = {
-        "overlay": overlay, "probabilities": probabilities, "image-prior": image_prior,
+        "instances": instances, "overlay": overlay, "probabilities": probabilities, "image-prior": image_prior,
         "superpixels": superpixels is not None, "crf": crf is not None,
     }  # fmt: skip
     whole = next((option for option, wanted in asked.items() if wanted), "")
@@ -107,6 +115,7 @@ def predict(
     others = other_files(inputs)
     if others:
         result.notes.append(f"left out, not images: {len(others)} of the files ({first_few(others)})")
+    objects: dict[str, Instances] = {}
     for path in paths:
         error = ""
         try:
@@ -121,12 +130,20 @@ def predict(
                 )  # fmt: skip
                 notes = [prediction.note] if prediction.note else []
                 result.written.append(_write(prediction, out / path.stem, overlay, overlay_classes))
+                if isinstance(segmenter, InstanceSegmenter):
+                    objects[path.name] = segmenter.found[-1]
             result.notes += [note for note in notes if note not in result.notes]
         except (DataError, NotFiniteError) as problem:
             error = str(problem)
             result.failed.append(error)
         if progress is not None:
             progress(path, error)
+    if instances:
+        write_coco_json(out / INSTANCES, objects, segmenter.classes)
+        count = sum(map(len, objects.values()))
+        result.notes.append(
+            f"{INSTANCES}: {count} objects in {len(objects)} images, each with its score; masks show those above 0.5"
+        )
     return result
 
 

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fullconv.regions.fit import fit_regions
+    from fullconv.regions.instances import Instances, InstanceSegmenter
     from fullconv.regions.proposals import Proposals, propose_regions
     from fullconv.regions.segmenter import RegionSegmenter
 
 _HOMES = {
+    "InstanceSegmenter": "instances",
+    "Instances": "instances",
     "Proposals": "proposals",
     "RegionSegmenter": "segmenter",
     "fit_regions": "fit",
     "propose_regions": "proposals",
 }
 
-__all__ = ["Proposals", "RegionSegmenter", "fit_regions", "propose_regions"]
+__all__ = ["InstanceSegmenter", "Instances", "Proposals", "RegionSegmenter", "fit_regions", "propose_regions"]
 
 
 def __getattr__(name: str) -> Any:

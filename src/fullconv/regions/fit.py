@@ -96,7 +96,7 @@ def objects_of(annotation: AnnotationSource, labels: np.ndarray, classes: ClassS
     are one. Crowds and what has less than :data:`SMALLEST` pixels are left out.
     """
     objects, found = np.zeros(labels.shape, np.int32), []
-    for instance in true_instances(annotation, labels, classes, "annotated"):
+    for instance in true_instances(annotation, labels, classes):
         mask = instance.mask & (labels == instance.label) & (objects == 0)
         if instance.crowd or instance.label == classes.background or mask.sum() < SMALLEST:
             continue

@@ -24,7 +24,7 @@ class TrainConfig(BaseModel):
     model: str = Field(
         "fcn8s",
         description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn; "
-        "or of regions: rcnn, sds",
+        "or of regions: maskrcnn, rcnn, sds",
     )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
     encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
@@ -69,6 +69,11 @@ class TrainConfig(BaseModel):
         "auto",
         description="what training images teach with: masks, boxes, tags, scribbles or points, as annotated or derived "
         "from masks; auto: each with what it has",
+    )
+    objects: Literal["annotated", "components"] = Field(
+        "annotated",
+        description="what an object is for --model maskrcnn: annotated (as outlines say), or components: where there "
+        "are masks only, every connected component of a class, so touching objects are one",
     )
     crf_loss: float = Field(
         0.0, ge=0, description="weight of the CRF loss: what looks alike and lies near should be of one class; 0: none"

@@ -12,7 +12,8 @@ from fullconv.models import build_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.by_class import transplant_by_class
 from fullconv.models.rebuild import described
-from fullconv.models.variants import FOREIGN
+from fullconv.models.variants import FOREIGN, MODELS
+from fullconv.pretrained import find_model, load
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
@@ -28,8 +29,10 @@ def new_segmenter(config: TrainConfig, spec: DatasetSpec) -> tuple[Segmenter, Bu
     encoder_args, model_args = config.encoder_args, config.model_args
     if start is not None:
         encoder_args = {**start["model"]["encoder_args"], **encoder_args}
-        if config.model in FOREIGN and start["model"]["name"] == config.model:
+        if config.model in (*FOREIGN, "maskrcnn") and start["model"]["name"] == config.model:
             model_args = {**start["model"]["model_args"], **model_args}
+    if config.model in MODELS:
+        model_args = {**model_args, **MODELS[config.model].network.told_by(spec.classes)}
     built = build_model(
         config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
         encoder_args, model_args,
@@ -55,7 +58,7 @@ def _start(config: TrainConfig) -> dict[str, Any] | None:
     """
     if not config.init_from:
         return None
-    start = read_header(config.init_from)
+    start = read_header(find_model(config.init_from))
     start["model"] = described(start["model"], config.init_from)
     if start["model"]["encoder"] != config.encoder:
         raise UsageError(
@@ -67,7 +70,7 @@ def _start(config: TrainConfig) -> dict[str, Any] | None:
 
 def _take_over(path: str, start: dict[str, Any], spec: DatasetSpec, built: BuiltModel) -> None:
     """The other model's parameters, score layers by the classes' names, and what it says of its encoder's weights."""
-    source = Segmenter.load(path, "cpu", "fp32")
+    source = load(path, "cpu", "fp32")
     report = transplant_by_class(source.network, source.classes.names, built.network, spec.classes.names)
     built.note(f"start from {path}", report)
     built.mean, built.std = (tuple(start["preprocessing"][name]) for name in ("mean", "std"))

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.loader import steps_per_epoch
+from fullconv.errors import UsageError
 from fullconv.segmenter import Segmenter
 from fullconv.training.boxsup import BoxSup
 from fullconv.training.config import TrainConfig
 from fullconv.training.crf_term import CrfTerm
+from fullconv.training.instances import MODEL, ObjectMasks
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective
 from fullconv.training.simple_does_it import SimpleDoesIt
@@ -25,6 +27,11 @@ def refuse(config: TrainConfig, supervision: Supervision) -> None:
     Raises:
         UsageError, DataError: as the objective says.
     """
+    if config.model == MODEL:
+        if config.labels not in ("masks", "auto") or supervision.count("masks") < len(supervision.kinds):
+            raise UsageError(f"--model {MODEL} learns from the masks of objects; give such, and leave out --labels")
+        ObjectMasks.refuse(config, supervision.spec)
+        return
     LabelMaps.refuse(config, supervision.spec)
     if supervision.count("boxes") and config.box_labels in ("grabcut", "boxsup"):
         refuse_without_opencv(config.box_labels)
@@ -53,6 +60,8 @@ def make_objective(
     Raises:
         UsageError, DataError: what cannot be.
     """
+    if config.model == MODEL:
+        return ObjectMasks(config, spec, train_items, val_items, segmenter)
     terms = _terms(config, supervision, segmenter, steps_per_epoch(len(train_items), config.batch_size))
     relabel = _relabel(config, supervision, spec, train_items, say)
     against = supervision.against

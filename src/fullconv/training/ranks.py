@@ -55,6 +55,14 @@ class Ranks:
             for tensor in tensors:
                 torch.distributed.broadcast(tensor, 0)
 
+    def gather(self, value: T) -> list[T]:
+        """What each rank gives, in their order; every rank calls it. Plain, picklable values."""
+        if self.count == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(gathered, value)
+        return gathered
+
     def wait(self) -> None:
         """Until every rank is here."""
         self._fabric.barrier()

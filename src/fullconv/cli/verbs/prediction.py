@@ -21,6 +21,7 @@ def predict(
     overlay: bool = False,
     overlay_classes: str = "",
     probabilities: bool = False,
+    instances: bool = False,
     tile: int = 2048,
     overlap: int | None = None,
     exact: bool = False,
@@ -53,6 +54,9 @@ def predict(
         Paint these classes alone there: road,sidewalk.
     probabilities
         Also write STEM.npz with the float16 probabilities [classes, height, width].
+    instances
+        Also write instances.json: the objects of all images with scores and masks (run lengths), as COCO's JSON. For
+        models trained with --model maskrcnn.
     tile
         Images larger than this go in tiles of this side, with bounded memory.
     overlap
@@ -93,6 +97,7 @@ def predict(
             overlay=overlay,
             overlay_classes=[name.strip() for name in overlay_classes.split(",")] if overlay_classes else None,
             probabilities=probabilities,
+            instances=instances,
             tile=tile,
             overlap=overlap,
             exact=exact,
