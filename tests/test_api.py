@@ -21,7 +21,8 @@ FUNCTIONS = {
     "check": fullconv.check, "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
     "export": fullconv.export,
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
-    "models": fullconv.known_weights, "predict": fullconv.predict, "sweep": fullconv.sweep,
+    "models": fullconv.known_weights, "predict": fullconv.predict,
+    "pseudo-label": fullconv.pseudo_label, "sweep": fullconv.sweep,
     "synsets": fullconv.synsets, "train": fullconv.train,
 }  # fmt: skip
 FOR_THE_SHELL = {

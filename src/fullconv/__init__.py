@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fullconv.models.synsets import id_to_words, synsets
     from fullconv.prediction.files import predict
     from fullconv.prediction.heat_maps import heatmap
+    from fullconv.prediction.pseudo_label import pseudo_label
     from fullconv.pretrained import load
     from fullconv.refinement import Superpixels
     from fullconv.segmenter import Segmenter
@@ -66,6 +67,7 @@ _HOMES = {
     "load": "fullconv.pretrained",
     "open_dataset": "fullconv.formats.open",
     "predict": "fullconv.prediction.files",
+    "pseudo_label": "fullconv.prediction.pseudo_label",
     "sweep": "fullconv.training.sweep",
     "synsets": "fullconv.models.synsets",
     "train": "fullconv.training",
@@ -98,6 +100,7 @@ __all__ = [
     "load",
     "open_dataset",
     "predict",
+    "pseudo_label",
     "sweep",
     "synsets",
     "train",

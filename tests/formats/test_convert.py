@@ -111,7 +111,7 @@ def test_the_command_and_its_complaints(data: Path, tmp_path: Path, capsys: pyte
     with pytest.raises(DataError):
         convert(data, tmp_path / "x")
     assert not (tmp_path / "x").exists()
-    assert not list(tmp_path.glob(".converting-*"))
+    assert not list(tmp_path.glob(".x-*"))
 
 
 def test_scenes_and_mixtures_are_written_too(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
     ours, theirs = segmenter.classes.names, spec.classes.names
     raise DataError(
         f"{spec.root}: has {len(theirs)} classes ({first_few(list(theirs))}), the model knows {len(ours)} "
-        f"({first_few(list(ours))}); evaluate on data whose classes, by name, are among the model's"
+        f"({first_few(list(ours))}); use data whose classes, by name, are among the model's"
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +13,8 @@ from pathlib import Path
 from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.data.grouping import regrouped
 from fullconv.data.sample import read_sample
-from fullconv.errors import FullconvError, UsageError
+from fullconv.errors import UsageError
+from fullconv.files import new_folder
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import TARGETS, Writer, free_name
 
@@ -83,18 +82,8 @@ def convert(
             "a mixture: which classes each of its data sets labels is not kept; in the copy every image counts as "
             "labelled with all of them (--to folder and --to webdataset keep it)"
         )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=".converting-"))
-    except OSError as error:
-        raise FullconvError(f"{out.parent}: cannot be written ({error.strerror}); choose another folder") from error
-    try:
-        with closing(TARGETS[to](spec, partial, result.notes)) as writer:
-            _write_all(writer, spec, result, progress)
-        partial.chmod(0o755)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(out) as partial, closing(TARGETS[to](spec, partial, result.notes)) as writer:
+        _write_all(writer, spec, result, progress)
     return result
 
 

@@ -19,7 +19,8 @@ from fullconv.formats.containers.far import mirror
 from fullconv.formats.description import FILE_NAME, Description, read_description
 from fullconv.formats.leftovers import leftovers
 from fullconv.formats.mask_classes import names_file
-from fullconv.formats.problems import Problem, Problems, Strict
+from fullconv.formats.origin import pseudo_labels
+from fullconv.formats.problems import Problem, Problems, Strict, Unmasked
 from fullconv.formats.read import RECOGNISERS, recognise_folder
 from fullconv.formats.read.base import child_folders
 from fullconv.images.encoding import MaskEncoding
@@ -50,6 +51,21 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         DataError: nothing that can be recognised, or files missing.
     """
     return _open(data, Strict())
+
+
+class NotRecognisedError(DataError):
+    """A folder in which no data set is found."""
+
+
+def open_partly_masked(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
+    """As :func:`open_dataset`, of a folder whose images need not all have a mask; and the images that have none.
+
+    Raises:
+        UsageError, DataError: as :func:`open_dataset`; of the latter :class:`NotRecognisedError`.
+    """
+    problems = Unmasked()
+    spec = _open(data, problems)
+    return spec, problems.images
 
 
 def open_as_far_as_it_goes(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Problem]]:
@@ -147,7 +163,7 @@ def _open_below(path: Path, problems: Problems) -> DatasetSpec:
             raise first_failed.end
         opened += [first_failed.spec] if first_failed.spec else []
     if not opened:
-        raise DataError(
+        raise NotRecognisedError(
             f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
             "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
             "(images: ..., masks: ...)"
@@ -212,7 +228,8 @@ def _open_folder(root: Path, problems: Problems) -> DatasetSpec | None:
                 raise DataError(f"{root}: {error}") from error
             if spec:
                 items = [item for split in spec.splits.values() for item in split]
-                return dataclasses.replace(spec, reasons=(*spec.reasons, *leftovers(root, items, read)))
+                more = (*pseudo_labels(root), *leftovers(root, items, read))
+                return dataclasses.replace(spec, reasons=(*spec.reasons, *more))
     if own:
         raise DataError(
             f"{root}: dataset.yaml names images in '{given.images or 'images'}' and masks in "

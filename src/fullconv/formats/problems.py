@@ -60,6 +60,14 @@ class Problems:
             self._known.add(problem)
             self.found.append(problem)
 
+    def unmasked(self, text: str, fix: str, images: Sequence[Path]) -> None:
+        """Take up images without a mask, beside others that have one.
+
+        Raises:
+            DataError: of :class:`Strict`: ``text; fix``.
+        """
+        self.report("unpaired", text, fix, images)
+
     def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:
         """Take up an error that says itself what to do.
 
@@ -99,3 +107,18 @@ class Strict(Problems):
 
     def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:
         raise error
+
+
+class Unmasked(Strict):
+    """Raises the first problem, but for images without a mask: these are gathered.
+
+    Attributes:
+        images: without a mask, beside others that have one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[Path] = []
+
+    def unmasked(self, text: str, fix: str, images: Sequence[Path]) -> None:
+        self.images += images

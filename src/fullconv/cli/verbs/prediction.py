@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fullconv.cli.verbs.shared import app, complain, pixels_bar
+from fullconv.cli.verbs.shared import app, complain, pixels_bar, progress_bar
 from fullconv.errors import DataError, UsageError
 
 
@@ -115,6 +115,71 @@ def predict(
     if result.failed:
         complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images have no mask")
     return 1 if result.failed else 0
+
+
+@app.command
+def pseudo_label(
+    model: Path,
+    data: str,
+    /,
+    *,
+    out: Path,
+    labels: Literal["auto", "boxes", "tags", "scribbles", "points"] = "auto",
+    confidence: float = 0.5,
+    crf: bool = False,
+    crf_with: str = "",
+    device: str = "auto",
+    precision: str = "auto",
+    runner: str = "auto",
+) -> int:
+    """Label the images of DATA that have no mask, and write all of DATA as a folder to train on.
+
+    OUT holds images, masks (palette PNG), lists of splits, dataset.yaml and provenance.json, which says where the
+    labels come from. Masks that are there already are copied. fullconv train OUT takes it as it is.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    data
+        Data of which some or all images have no mask, or a folder of images.
+    out
+        The folder to make.
+    labels
+        What labels are held to: auto is what an image without a mask was annotated with. Boxes: outside is background,
+        and inside no class but theirs; tags: no class but them; scribbles and points: those pixels are theirs. One of
+        these kinds alone also labels train images that have a mask, as if they had only that.
+    confidence
+        Pixels whose class is less probable are void; 0 for none.
+    crf
+        Refine the label maps with a fully connected CRF first.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    runner
+        Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
+    """
+    import fullconv
+
+    with progress_bar() as progress:
+        done = fullconv.pseudo_label(
+            model,
+            data,
+            out,
+            labels=labels,
+            confidence=confidence,
+            crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
+            device=device,
+            precision=precision,
+            runner=runner,
+            progress=progress,
+        )
+    for line in (*done.lines(), *done.reasons, *done.notes):
+        print(line if line.startswith(str(out)) else f"  {line}")
+    return 0
 
 
 @app.command

@@ -145,10 +145,8 @@ def _best_within(files: Mapping[str, Path], suffix: str) -> tuple[dict[str, str]
 
 def _report_bare(folder: Path, bare: Sequence[Path], count: int, more: str, problems: Problems) -> None:
     names = first_few([path.name for path in bare])
-    problems.report(
-        "unpaired", f"{folder}: {len(bare)} of {count} images have no mask ({names}{more})",
-        "add the masks, or move these images away", bare,
-    )  # fmt: skip
+    text = f"{folder}: {len(bare)} of {count} images have no mask ({names}{more})"
+    problems.unmasked(text, "add the masks, or move these images away", bare)
 
 
 def holds_images(folder: Path) -> bool:

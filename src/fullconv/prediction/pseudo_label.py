@@ -1,0 +1,310 @@
+"""``pseudo-label``: a data set to train on, whose images without a mask have the labels that a model gives them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fullconv.crf import CRF, dense_crf
+from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.data.drawing import Annotations
+from fullconv.data.sample import Sample, read_sample
+from fullconv.data.sources import FileImage
+from fullconv.errors import DataError, UsageError, first_few
+from fullconv.evaluation.matching import with_classes_of
+from fullconv.files import new_folder, write_text
+from fullconv.formats.open import NotRecognisedError, open_partly_masked
+from fullconv.formats.origin import PROVENANCE
+from fullconv.formats.read import image_files
+from fullconv.formats.write import TARGETS, free_name
+from fullconv.images.encoding import MaskEncoding
+from fullconv.model_file import model_file
+from fullconv.prediction.known import held
+from fullconv.pretrained import find_model, load
+from fullconv.segmenter import Segmenter
+from fullconv.spec import Values
+from fullconv.weak.annotated import has_mask
+from fullconv.weak.sight import Labels, Sight
+from fullconv.weak.supervised import Supervised
+
+CONFIDENCE = 0.5
+
+
+@dataclass
+class PseudoLabelled:
+    """What :func:`pseudo_label` did.
+
+    Attributes:
+        out: the new data set.
+        predicted, kept: images with labels of the model, and with masks of their own.
+        held_to: images whose labels were held to annotations, by their kind.
+        pixels, void: predicted ones, and those of them that are void.
+        reasons: how the data were read; one line each.
+        notes: every rule applied; one line each.
+    """
+
+    out: Path
+    predicted: int = 0
+    kept: int = 0
+    held_to: Counter[str] = field(default_factory=Counter)
+    pixels: int = 0
+    void: int = 0
+    reasons: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """What was done, in a line or two."""
+        held_to = "".join(f", {count} of them held to their {kind}" for kind, count in self.held_to.items())
+        lines = [f"{self.out}: {self.predicted} images labelled{held_to}; {self.kept} keep their masks"]
+        if self.pixels:
+            lines.append(f"{self.void / self.pixels:.1%} of the predicted pixels are void")
+        return lines
+
+
+class _Task(NamedTuple):
+    """An item of the new data set; what is known of one that is predicted; whether it keeps its mask."""
+
+    split: str
+    item: Item
+    known: Supervised | None
+    masked: bool
+
+
+def pseudo_label(
+    model: Segmenter | str | os.PathLike[str],
+    data: str | os.PathLike[str] | DatasetSpec,
+    out: str | os.PathLike[str],
+    *,
+    labels: Labels = "auto",
+    confidence: float = CONFIDENCE,
+    crf: CRF | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    runner: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> PseudoLabelled:
+    """Write a data set of images, masks and lists, in which a model labels the images that have no mask.
+
+    Masks that are there already are copied. Images without one are in train; where no image of val has one there is no
+    val, and :func:`fullconv.open_dataset` takes a part of train. ``provenance.json`` says where the labels come from.
+
+    Args:
+        model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
+        data: whatever :func:`fullconv.open_dataset` takes, and a folder of images and masks in which some or all of the
+            masks are missing.
+        out: a folder that does not exist; it appears when all of it is written.
+        labels: what predictions are held to (:func:`fullconv.prediction.known.held`): ``auto``: the boxes, tags,
+            scribbles or points that an image without a mask was annotated with. One of these kinds: it alone; and train
+            images with a mask are labelled too, as if they had only what is derived from it.
+        confidence: pixels whose class is less probable are void; 0 for none. Of a prediction that is held to something
+            the probability among the classes that are left.
+        crf: refine with a fully connected CRF before.
+        device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
+        progress: called with the number of images done and of all.
+
+    Raises:
+        UsageError: ``out`` exists, or options that cannot be.
+        DataError: classes that are not the model's, every image has a mask already, or a file that cannot be read.
+        NotFiniteError: the network's scores of an image are nan or infinite.
+    """
+    out = Path(out)
+    if out.exists():
+        raise UsageError(f"{out}: exists; choose another folder for the pseudo-labels")
+    if not 0 <= confidence < 1:
+        raise UsageError(f"confidence is a probability from 0 to less than 1, found {confidence:g}")
+    if labels == "masks":
+        raise UsageError("--labels masks: masks are what is made here; give auto, boxes, tags, scribbles or points")
+    segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
+    spec, bare = _opened(segmenter, data)
+    result = PseudoLabelled(out, reasons=spec.reasons)
+    tasks = _tasks(spec, bare, labels, result)
+    result.kept = sum(task.masked for task in tasks)
+    splits = dict.fromkeys(task.split for task in tasks)
+    made_of = {split: [task.item for task in tasks if task.split == split] for split in splits}
+    target = dataclasses.replace(spec, splits=made_of, labelled=None)
+    with new_folder(out) as partial, closing(TARGETS["folder"](target, partial, result.notes)) as writer:
+        names: dict[str, list[str]] = {split: [] for split in made_of}
+        shares: dict[str, float] = {}
+        taken: set[str] = set()
+        for done, task in enumerate(tasks, 1):
+            name = free_name(task.item.id, taken)
+            taken.add(name)
+            sample = read_sample(spec, task.item) if task.masked else _predicted(segmenter, spec, task, confidence, crf)
+            if not task.masked:
+                shares[f"{name}.png"] = _count(sample, task, spec, result)
+            writer.add(task.split, name, task.item, sample)
+            names[task.split].append(name)
+            if progress is not None:
+                progress(done, len(tasks))
+        writer.finish(names)
+        if writer.turned:
+            result.notes.append(f"{writer.turned} images have an EXIF orientation: written upright as PNG")
+        asked = {"labels": labels, "confidence": confidence, "crf": None if crf is None else dataclasses.asdict(crf)}
+        content = _provenance(segmenter, model, data, spec, asked, result, shares)
+        write_text(partial / PROVENANCE, json.dumps(content, indent=2) + "\n")
+    return result
+
+
+# -- what is labelled -------------------------------------------------------------------------------------------------
+
+
+def _opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
+    """The data with the model's classes, and the images beside them that have no mask.
+
+    Raises:
+        UsageError, DataError: it cannot be opened, or the classes are not the model's.
+    """
+    try:
+        spec, bare = open_partly_masked(data)
+    except NotRecognisedError:
+        assert not isinstance(data, DatasetSpec)
+        root = Path(data).expanduser()
+        if not (bare := image_files(root) if root.is_dir() else []):
+            raise
+        values = segmenter.preprocessing.values
+        reason = "a folder of images without masks"
+        spec = DatasetSpec(
+            root.name, root, "images", (reason,), segmenter.classes, MaskEncoding(), {"train": ()},
+            segmenter.preprocessing.channels, values=values,
+        )  # fmt: skip
+        return spec, bare
+    matched = with_classes_of(segmenter, spec)
+    theirs = {name.casefold() for name in spec.classes.names}
+    lost = [name for name in segmenter.classes.names if name.casefold() not in theirs]
+    masked = any(has_mask(item.annotation) for items in spec.splits.values() for item in items)
+    if lost and masked and spec.declared:
+        raise DataError(
+            f"{spec.root}: its masks do not label {first_few(lost)}, which the model knows; masks and pseudo-labels "
+            "would contradict each other: give a model of the same classes, or a folder of the images alone"
+        )
+    return dataclasses.replace(matched, classes=segmenter.classes), bare
+
+
+def _tasks(spec: DatasetSpec, bare: Sequence[Path], labels: Labels, result: PseudoLabelled) -> list[_Task]:
+    """Every item of the new data set.
+
+    Raises:
+        DataError: all images have masks, and may keep them.
+    """
+    see, tasks, left = Sight(spec, labels), list[_Task](), Counter[str]()
+    for split, items in spec.splits.items():
+        for item in items:
+            masked = has_mask(item.annotation)
+            if masked and (split != "train" or labels == "auto"):
+                tasks.append(_Task(split, item, None, True))
+                continue
+            if split not in ("train", "val"):
+                left[split] += 1
+                continue
+            seen = see(item)
+            known = seen.item.annotation if seen is not None else None
+            tasks.append(_Task("train", item, known if isinstance(known, Supervised) else None, False))
+    tasks += [_Task("train", _bare_item(path, spec.root), None, False) for path in bare]
+    if not any(not task.masked for task in tasks):
+        raise DataError(
+            f"{spec.root}: all {len(tasks)} images have a mask already, nothing is left to label; --labels boxes (or "
+            "tags, scribbles, points) labels those of train anew, held to what is derived from their masks"
+        )
+    for split, count in left.items():
+        result.notes.append(f"{count} images of {split} have no mask and are left out")
+    moved = sum(task.split == "train" and not task.masked for task in tasks)
+    if not any(task.split == "val" for task in tasks):
+        result.notes.append(
+            f"no val image has a mask of its own, so fullconv train {result.out} scores against pseudo-labels; better "
+            f"give it masks to be scored against, for example as {result.out}+OTHER"
+        )
+    elif len(spec.splits.get("val", ())) > sum(task.split == "val" for task in tasks):
+        result.notes.append(f"val keeps the images that have a mask; of the {moved} others all are in train")
+    return tasks
+
+
+def _bare_item(path: Path, root: Path) -> Item:
+    """An image file without an annotation."""
+    name = path.relative_to(root).with_suffix("").as_posix() if path.is_relative_to(root) else path.stem
+    nothing = Annotations(str(path), (0, 0), (), has_label_map=False)
+    return Item(name.rpartition("/")[2], FileImage(path), nothing)
+
+
+# -- labels -----------------------------------------------------------------------------------------------------------
+
+
+def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: _Task, confidence: float, crf: CRF | None) -> Sample:
+    """An image with the labels that the model gives it, void where it is not sure."""
+    values = spec.values or Values(fill=segmenter.preprocessing.fill)
+    pixels, blank = task.item.image.read(spec.channels, 1, values)
+    image, ignore = np.asarray(pixels), spec.classes.ignore_index
+    seen = segmenter.predict_pixels(image, probabilities=True, name=str(task.item.image.where))
+    assert seen.probabilities is not None
+    chances, settled = held(seen.probabilities, task.known, ignore)
+    if crf is not None:
+        chances, settled = held(dense_crf(chances / chances.sum(0), image, crf), task.known, ignore)
+    labels = np.where(chances.max(0) < confidence, ignore, chances.argmax(0))
+    labels = np.where(settled >= 0, settled, labels)
+    if blank is not None:
+        labels = np.where(blank, ignore, labels)
+    return Sample(task.item.id, image, labels.astype(np.uint8 if ignore <= 255 else np.int32))
+
+
+def _count(sample: Sample, task: _Task, spec: DatasetSpec, result: PseudoLabelled) -> float:
+    """Add a predicted image to the result; the share of it that is void."""
+    void = int((sample.labels == spec.classes.ignore_index).sum())
+    result.predicted += 1
+    result.pixels += sample.labels.size
+    result.void += void
+    if task.known is not None:
+        result.held_to[task.known.kind] += 1
+    return void / sample.labels.size
+
+
+# -- provenance -------------------------------------------------------------------------------------------------------
+
+
+def _provenance(
+    segmenter: Segmenter, model: Segmenter | str | os.PathLike[str], data: str | os.PathLike[str] | DatasetSpec,
+    spec: DatasetSpec, asked: dict[str, Any], result: PseudoLabelled, shares: dict[str, float],
+) -> dict[str, Any]:  # fmt: skip
+    """Where the labels come from, JSON-ready."""
+    file = None if isinstance(model, Segmenter) else model_file(find_model(model))
+    return {
+        "made_by": f"fullconv {version('fullconv')} pseudo-label",
+        "model": {
+            "file": None if file is None else str(model),
+            "sha256": None if file is None else _sha256(file),
+            "network": segmenter.config,
+            "classes": list(segmenter.classes.names),
+            "computed_by": str(segmenter.runner),
+            "provenance": segmenter.provenance,
+        },
+        "data": {"name": spec.name, "given": str(spec.root if isinstance(data, DatasetSpec) else data)},
+        "settings": asked,
+        "images": {"predicted": result.predicted, "own_masks": result.kept, "held_to": dict(result.held_to)},
+        "pixels": {"predicted": result.pixels, "void": result.void},
+        "void_share": shares,
+    }
+
+
+def _sha256(file: Path) -> str:
+    """Of a model file; of OpenVINO's with the weights that lie beside."""
+    digest = hashlib.sha256()
+    for part in _parts(file):
+        with part.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _parts(file: Path) -> Iterator[Path]:
+    yield file
+    if file.suffix == ".xml" and file.with_suffix(".bin").is_file():
+        yield file.with_suffix(".bin")
