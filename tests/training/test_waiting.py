@@ -29,6 +29,8 @@ KINDS = [
     {"loss": "dice"},
     {"loss": "cross-entropy+dice"},
     {"loss": "cross-entropy", "crf_loss": 0.3, "crf_loss_start": 0.0},
+    {"loss": "cross-entropy", "labels": "scribbles", "crf_loss": 0.3, "crf_loss_start": 0.0},
+    {"loss": "cross-entropy", "labels": "tags"},
 ]
 ATEN = torch.ops.aten
 READING = {

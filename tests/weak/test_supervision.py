@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fullconv.checking.check import check
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.data.annotations import IGNORED, Annotation, box_ring
 from fullconv.data.dataset import AnnotationSource
@@ -319,6 +320,17 @@ def test_derived_labels_are_kept_as_long_as_the_files_are_the_same(
     (tmp_path / "no folder").touch()
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "no folder"))
     np.testing.assert_array_equal(labels_of(found, "a"), changed)
+
+
+def test_a_class_that_only_boxes_show_is_not_called_absent(tmp_path: Path) -> None:
+    dog = dataclasses.replace(BOX, label=2, name="dog")
+    labels = np.where(dense() == 2, 0, dense()).astype(np.uint8)
+    images = {"m": mask(tmp_path, "m", labels), "n": mask(tmp_path, "n", np.flipud(labels))}
+    val: dict[str, AnnotationSource] = {"v": mask(tmp_path, "v", dense())}
+    without = check(spec(tmp_path, {**images}, val)).notes
+    beside = check(spec(tmp_path, {**images, "b": drawn(dog, has_label_map=False)}, val)).notes
+    assert sum("absent from train: dog" in note or "never learned: dog" in note for note in without) == 2
+    assert not any("dog" in note for note in beside)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not there")

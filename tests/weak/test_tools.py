@@ -181,3 +181,21 @@ def test_data_without_the_kind_is_refused_in_one_line(
     line = f"{tmp_path}/data: the train images have no boxes, and no mask to derive them from: nothing to teach with"
     assert line in said.err + said.out
     assert not (tmp_path / "run").exists()
+
+
+def test_boxes_without_any_mask_train_after_a_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As VOC's XML has them: no label map at all."""
+    root = tmp_path / "data"
+    pictures(root / "JPEGImages")
+    (root / "Annotations").mkdir()
+    thing = "<object><name>cat</name><bndbox><xmin>3</xmin><ymin>4</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"
+    for name in NAMES:
+        (root / "Annotations" / f"{name}.xml").write_text(f"<annotation>{thing}</annotation>")
+    options = ["--encoder", "resnet10t", "--epochs", "1", "--rounds", "1", "--box-labels", "filled", "--workers", "0"]
+    assert run(["train", str(root), "--out", str(tmp_path / "run"), "--crop", "32", "32", *options]) == 0
+    said = capsys.readouterr().out
+    assert "learns from boxes of 1 image\n" in said
+    assert "best mean IoU against boxes, not masks" in said
+    (root / "Annotations" / "a.xml").write_text(f"<annotation>{thing.replace('>9<', '>1<')}</annotation>")
+    assert run(["train", str(root), "--out", str(tmp_path / "other"), *options]) == 3
+    assert "a.xml: object 0 cannot be read (a box that ends before it begins)" in capsys.readouterr().err

@@ -47,8 +47,8 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     judge_forms(report, totals.items, totals.forms)
     _judge_labels(report, read, totals)
     for split in read:
-        _judge_classes(report, split)
-    _judge_rare(report, read)
+        _judge_classes(report, split, _marked_otherwise(report, split, totals))
+    _judge_rare(report, read, _marked_otherwise(report, "train", totals))
     for text, fix in judge_range(report.dataset, report.values) if report.values else []:
         report.add("range", text, fix)
     _judge_equal(report, splits, totals)
@@ -58,7 +58,7 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
 
 def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     spec = report.dataset
-    masked = {split for split, _ in totals.items} if report.supervision else set(splits)
+    masked = {split for split, _ in totals.items}
     empty = [split for split in splits if split in masked and report.pixels[split].sum() == 0]
     if empty and not report.problems:
         report.add(
@@ -94,9 +94,16 @@ def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) ->
         )
 
 
-def _judge_classes(report: CheckReport, split: str) -> None:
+def _marked_otherwise(report: CheckReport, split: str, totals: Totals) -> set[int]:
+    """Classes that images without a mask may show, where a split has such: by their boxes, lines, points and tags."""
+    if sum(place[0] == split for place in totals.items) == report.images.get(split, 0):
+        return set()
+    return {label for kind, label in report.annotations if kind != "mask"}
+
+
+def _judge_classes(report: CheckReport, split: str, otherwise: set[int]) -> None:
     names, pixels = report.dataset.classes.names, report.pixels[split]
-    absent = [name for name, count in zip(names, pixels, strict=True) if count == 0]
+    absent = [name for i, name in enumerate(names) if pixels[i] == 0 and i not in otherwise]
     if absent and pixels.sum():
         report.add(
             "absent",
@@ -111,15 +118,15 @@ def _judge_classes(report: CheckReport, split: str) -> None:
         )
 
 
-def _judge_rare(report: CheckReport, splits: Sequence[str]) -> None:
-    if "train" not in splits or (report.supervision and not report.pixels["train"].any()):
+def _judge_rare(report: CheckReport, splits: Sequence[str], otherwise: set[int]) -> None:
+    if "train" not in splits or not report.pixels["train"].any():
         return
     names, train = report.dataset.classes.names, report.pixels["train"]
     unlearned = [
         f"{name} ({split})"
         for split in splits
-        for name, here, count in zip(names, train, report.pixels[split], strict=True)
-        if here == 0 and count > 0
+        for i, (name, here, count) in enumerate(zip(names, train, report.pixels[split], strict=True))
+        if here == 0 and count > 0 and i not in otherwise
     ]
     if unlearned:
         report.add(
