@@ -14,7 +14,8 @@ from fullconv.regions.features import CONTEXT, masked_means, warp, widened
 from fullconv.regions.fit import box_overlaps, examples, objects_of, overlaps
 from fullconv.regions.paste import OVERLAP, competing, paste
 from fullconv.regions.proposals import regions_of
-from fullconv.regions.refine import SIDE, Grid, GridTrainer, logistic, piece_means
+from fullconv.regions.refine import SIDE, Grid, piece_means
+from fullconv.regions.refine_fit import RefineTrainer, logistic
 from fullconv.regions.svm import COST, NEVER, POSITIVE_WEIGHT, SvmTrainer, fit
 
 SHAPES = Shapes(height=64, width=80, train=4, val=1)
@@ -184,13 +185,13 @@ def test_refinement_learns_masks_and_untrained_it_changes_nothing() -> None:
     best = int(overlap[:, number].argmax())
     kept[best, classes[number]] = True
     scores = np.ones((len(PROPOSALS), 5), np.float32)
-    [(before, shown)] = grid.refined(PROPOSALS, features, scores, kept)
+    [(before, shown)] = grid.refined(PROPOSALS, features, scores, kept, None)
     assert (before.mask(0) == PROPOSALS.mask(best)).all()
     assert shown.tolist() == [[1 if label == classes[number] else -np.inf for label in range(5)]]
-    trainer = GridTrainer(grid)
-    trainer.add(PROPOSALS, features, objects, classes, overlap)
+    trainer = RefineTrainer(grid)
+    trainer.add(PROPOSALS, features, objects, classes, overlap, None)
     trainer.finish()
-    [(after, _)] = grid.refined(PROPOSALS, features, scores, kept)
+    [(after, _)] = grid.refined(PROPOSALS, features, scores, kept, None)
     truth = objects == number + 1
     assert (after.mask(0) & truth).sum() / (after.mask(0) | truth).sum() > 0.7
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import fullconv
 from fullconv.cli.main import run
@@ -73,7 +74,7 @@ def test_scores_of_pixels_are_those_of_the_regions_on_top(sds: Path) -> None:
     """Pasted one by one, of the stored SVMs' scores: without refinement, a loop over regions."""
     segmenter = RegionSegmenter.load(sds, "cpu", "fp32")
     runner = segmenter.runner
-    runner.parts.grid = None
+    runner.parts.refiner = None
     spec = fullconv.open_dataset(DATA)
     image = torch.from_numpy(read_sample(spec, spec.split("val")[1]).image).permute(2, 0, 1)
     scored = runner.scored(image)
@@ -87,6 +88,41 @@ def test_scores_of_pixels_are_those_of_the_regions_on_top(sds: Path) -> None:
     assert tuple(window) == (0, 0, *image.shape[1:])
     assert np.array_equal(logits[0].argmax(0).numpy(), canvas)
     assert logits[0, 1:].max(0).values[torch.from_numpy(canvas == 0)].max() <= LEFT_OUT
+
+
+def test_hypercolumns_as_pixel_classifier(tmp_path: Path) -> None:
+    """A network's probabilities decide on the pieces; it lies in the same file, its encoder once."""
+    network = [
+        "train",
+        DATA,
+        "--model",
+        "hypercolumn",
+        "--encoder",
+        "mobilenetv2_100",
+        "--epochs",
+        "1",
+        "--workers",
+        "0",
+    ]
+    assert run([*network, "--out", str(tmp_path / "h")]) == 0
+    refined = [*OPTIONS, "--model-args.refine", "pixels", "--init-from", str(tmp_path / "h")]
+    assert run(["train", DATA, "--model", "sds", *refined, "--out", str(tmp_path / "run")]) == 0
+    segmenter, before = (fullconv.load(tmp_path / name, "cpu", "fp32") for name in ("run", "h"))
+    spec = fullconv.open_dataset(DATA)
+    image = read_sample(spec, spec.split("val")[0]).image
+    seen = segmenter.runner.see(torch.from_numpy(image).permute(2, 0, 1))
+    assert np.allclose(seen, before.predict(image, probabilities=True).probabilities, atol=2e-3)
+    refiner = segmenter.runner.parts.refiner
+    region = segmenter.runner.proposals(torch.from_numpy(image).permute(2, 0, 1)).only([0])
+    [(means, near)] = refiner.means(region, np.zeros((1, 1)), 1, np.ones_like(seen))
+    assert ((means > 0) == near).all()
+    assert means.max() <= 1
+    segmenter.save(tmp_path / "again.safetensors")
+    again = fullconv.load(tmp_path / "again.safetensors", "cpu", "fp32")
+    assert np.array_equal(again.predict(image).labels, segmenter.predict(image).labels)
+    names = set(load_file(tmp_path / "again.safetensors"))
+    assert not any(name.startswith("refiner.network.encoder") for name in names)
+    assert any(name.startswith("refiner.network.classify") for name in names)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (40, 30)])
@@ -124,6 +160,7 @@ def test_rcnn_on_pooled_features_without_a_background(tmp_path: Path, capsys) ->
         ([DATA, "--model", "rcnn", "--labels", "boxes"], 2, "learns from masks, found --labels boxes"),
         ([DATA, "--model", "sds", "--model-args.wrap", "32"], 2, "did you mean warp"),
         ([DATA, "--model", "sds", "--model-args.warp", "8"], 2, "warp must lie from 32 to 512, found 8"),
+        ([DATA, "--model", "sds", "--model-args.refine", "pixels"], 2, "needs a trained hypercolumn network"),
         ([DATA + ",bands=4", "--model", "sds"], 2, "one or three channels, found 4 bands"),
         ([DATA + ",objects=0", "--model", "sds"], 3, "no training image shows an object"),
     ],

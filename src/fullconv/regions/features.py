@@ -72,8 +72,8 @@ class RegionFeatures(nn.Module):
     def _encoded(self, crops: Tensor) -> Tensor:
         """Normalised crops ``n c side side`` -> the means of the coarsest tap, float32."""
         stride = self.used[0]
-        taps = (self.encoder(self.encoder.pad(some))[stride] for some in crops.split(BATCH))
-        return torch.cat([tap.float().mean((2, 3)) for tap in taps])
+        batches = (some.contiguous(memory_format=torch.channels_last) for some in crops.split(BATCH))
+        return torch.cat([self.encoder(self.encoder.pad(some))[stride].float().mean((2, 3)) for some in batches])
 
     # -- one pass for all ----------------------------------------------------------------------------------------
 

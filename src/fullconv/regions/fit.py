@@ -14,7 +14,7 @@ from fullconv.data.instances import true_instances
 from fullconv.errors import DataError, first_few
 from fullconv.regions.libraries import library
 from fullconv.regions.proposals import Proposals, regions_of
-from fullconv.regions.refine import GridTrainer
+from fullconv.regions.refine_fit import RefineTrainer
 from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.regions.svm import SvmTrainer
 from fullconv.spec import ClassSet
@@ -53,7 +53,7 @@ def fit_regions(
     parts, count = runner.parts, len(spec.classes)
     labels = [label for label in range(count) if label != background]
     svms = SvmTrainer(count, parts.features.width, labels, seed)
-    grid = GridTrainer(parts.grid) if parts.grid is not None else None
+    refining = None if parts.refiner is None else RefineTrainer(parts.refiner)
     pixels = np.zeros(count, np.int64)
     for done, item in enumerate(items, start=1):
         sample = read_sample(spec, item)
@@ -71,15 +71,15 @@ def fit_regions(
         if classes:
             truth = runner.describe(image, regions_of(objects, len(classes)))
             svms.add(truth, np.eye(count, dtype=bool)[classes], np.zeros((len(classes), count), bool))
-            if grid is not None:
-                grid.add(proposals, features, objects, classes, overlap)
+            if refining is not None:
+                refining.add(proposals, features, objects, classes, overlap, runner.see(image))
         if progress is not None:
             progress(done)
     if len(svms.unseen) == len(labels):
         raise DataError(f"{spec.root}: no training image shows an object of a class, so there is nothing to learn")
     svms.finish()
-    if grid is not None:
-        grid.finish()
+    if refining is not None:
+        refining.finish()
     parts.svm_weight.copy_(torch.from_numpy(svms.weight))
     parts.svm_bias.copy_(torch.from_numpy(svms.bias))
     parts.fallback.fill_(int(pixels.argmax()))

@@ -25,14 +25,15 @@ class RegionOptions:
         features: ``warped``: every region's box is brought to one size and goes through the encoder; ``pooled``: the
             image goes through it once, and each region takes the means of what lies in it.
         warp: that size, pixels a side.
-        refine: ``none``; or ``grid``: the masks of the best regions are predicted anew, by a grid of classifiers.
+        refine: ``none``; or the masks of the best regions are predicted anew: ``grid``, by a grid of classifiers;
+            ``pixels``, by the hypercolumn network whose encoder describes the regions.
     """
 
     proposals: Method = "selective-search"
     limit: int = LIMIT
     features: Literal["warped", "pooled"] = "warped"
     warp: int = 64
-    refine: Literal["none", "grid"] = "none"
+    refine: Literal["none", "grid", "pixels"] = "none"
 
     @classmethod
     def of(cls, given: Mapping[str, Any], what: str, error: type[FullconvError] = UsageError) -> RegionOptions:
@@ -51,6 +52,13 @@ class RegionOptions:
             if not low <= getattr(result, name) <= high:
                 raise error(f"{what}: {name} must lie from {low} to {high}, found {getattr(result, name)}")
         return result
+
+    @property
+    def network(self) -> str:
+        """The network that holds the encoder, with taps for the features; all of it is used to refine by pixels."""
+        if self.refine == "pixels":
+            return "hypercolumn"
+        return "fcn32s" if self.features == "warped" else "fcn8s"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,209 +1,149 @@
-"""Region refinement of SDS: a coarse mask is predicted for the best regions, and brought to the image's pieces."""
+"""Refinement of regions: a coarse mask is predicted for the best ones, and brought to the image's pieces."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fullconv.device import autocast
+from fullconv.models.network import SegmentationNetwork
+from fullconv.ops import upsample
 from fullconv.regions.features import widened
-from fullconv.regions.proposals import Pieces, Proposals, regions_of
+from fullconv.regions.proposals import Pieces, Proposals
+from fullconv.runner import normalise
+from fullconv.spec import Preprocessing
 
 SIDE = 10
 """Cells of the grid in each direction."""
 CONTEXT_OF = 227
-"""The grid covers the box with the context of a region warped to so many pixels, whatever the model warps to."""
-GOOD = 0.7
-"""IoU with an object from which a region teaches its mask."""
-MOST_EXAMPLES = 2000
-"""Of a class."""
-RIDGE = 1e-2
+"""The mask is predicted within the context of a region warped to so many pixels, whatever the model warps to."""
+UNTRAINED = (0.0, 2.0, -1.0)
+"""Of a piece's mean in the coarse mask, of whether it was in the region, and the bias: a region stays as it is."""
+
+Mean = tuple[np.ndarray, np.ndarray]
+"""Of one region, per piece of its segmentation: the mean of its coarse mask, and whether its window shows any of it."""
 
 
-class Grid(nn.Module):
-    """For each class ``SIDE x SIDE`` logistic classifiers of a region's features and its own mask, one a cell; then
-    one of a piece's mean in that coarse mask and whether it was in the region.
+class Refiner(nn.Module):
+    """Predicts masks anew: whether a piece is the object's, by its mean in a coarse mask and by whether it was in the
+    region, says a logistic classifier for each class.
 
     Source: Hariharan et al., Simultaneous Detection and Segmentation, ECCV 2014, section 3.4.
     """
 
-    cells_weight: Tensor
-    cells_bias: Tensor
     piece_weight: Tensor
 
-    def __init__(self, width: int, num_classes: int) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.register_buffer("cells_weight", torch.zeros(num_classes, SIDE**2, width + SIDE**2))
-        self.register_buffer("cells_bias", torch.zeros(num_classes, SIDE**2))
-        # untrained: a region stays as it is
-        self.register_buffer("piece_weight", torch.tensor([0.0, 2.0, -1.0]).repeat(num_classes, 1))
+        self.register_buffer("piece_weight", torch.tensor(UNTRAINED).repeat(num_classes, 1))
+
+    @abstractmethod
+    def see(self, image: Tensor, precision: str) -> np.ndarray | None:
+        """What is to be known of a raw image ``c H W``, once for all of its regions."""
+
+    @abstractmethod
+    def means(self, proposals: Proposals, features: np.ndarray, label: int, seen: np.ndarray | None) -> list[Mean]:
+        """The coarse masks of regions as one class, brought to pieces."""
 
     def refined(
-        self, proposals: Proposals, features: np.ndarray, scores: np.ndarray, kept: np.ndarray
+        self, proposals: Proposals, features: np.ndarray, scores: np.ndarray, kept: np.ndarray, seen: np.ndarray | None
     ) -> Iterator[tuple[Proposals, np.ndarray]]:
         """For each class its kept regions with new masks, and scores ``[n, classes]``, ``-inf`` of other classes."""
         for label in np.flatnonzero(kept.any(0)):
             rows = np.flatnonzero(kept[:, label])
             some = proposals.only(rows)
-            coarse = self.coarse(some, features[rows], int(label))
-            pieces = [self._pieces(some.only([index]), coarse[index], int(label)) for index in range(len(rows))]
+            weight = self.piece_weight[label].cpu().numpy()
+            cuts = []
+            for (average, _), (cut, row) in zip(
+                self.means(some, features[rows], int(label), seen), some.places, strict=True
+            ):
+                before = proposals.cuts[cut]
+                inside = weight[0] * average + weight[1] * before.members[row] + weight[2] > 0
+                cuts.append(Pieces(before.labels, inside[None]))
             shown = np.full((len(rows), scores.shape[1]), -np.inf, np.float32)
             shown[:, label] = scores[rows, label]
             places = np.stack([np.arange(len(rows)), np.zeros(len(rows), np.int64)], 1)
-            yield Proposals(proposals.size, some.boxes, tuple(pieces), places), shown
+            yield Proposals(proposals.size, some.boxes, tuple(cuts), places), shown
 
-    def coarse(self, proposals: Proposals, features: np.ndarray, label: int) -> np.ndarray:
-        """The probability that a cell is the object's, float ``[regions, SIDE, SIDE]``."""
+
+class Grid(Refiner):
+    """For each class ``SIDE x SIDE`` logistic classifiers of a region's features and its own mask, one a cell (SDS)."""
+
+    cells_weight: Tensor
+    cells_bias: Tensor
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.register_buffer("cells_weight", torch.zeros(num_classes, SIDE**2, width + SIDE**2))
+        self.register_buffer("cells_bias", torch.zeros(num_classes, SIDE**2))
+
+    def see(self, image: Tensor, precision: str) -> None:
+        """Nothing."""
+
+    def means(self, proposals: Proposals, features: np.ndarray, label: int, seen: np.ndarray | None) -> list[Mean]:
         weight, bias = self.cells_weight[label].cpu().numpy(), self.cells_bias[label].cpu().numpy()
-        logits = inputs(proposals, features) @ weight.T + bias
-        return (1 / (1 + np.exp(-logits))).reshape(-1, SIDE, SIDE)
-
-    def _pieces(self, region: Proposals, coarse: np.ndarray, label: int) -> Pieces:
-        cut, row = region.places[0]
-        average, _ = piece_means(region, coarse)
-        weight = self.piece_weight[label].cpu().numpy()
-        inside = weight[0] * average + weight[1] * region.cuts[cut].members[row] + weight[2] > 0
-        return Pieces(region.cuts[cut].labels, inside[None])
+        logits = grid_inputs(proposals, features) @ weight.T + bias
+        coarse = (1 / (1 + np.exp(-logits))).reshape(-1, SIDE, SIDE)
+        return [piece_means(proposals.only([index]), coarse[index]) for index in range(len(proposals))]
 
 
-class Examples(NamedTuple):
-    """What the grid of one class learns from, of one object.
+class Pixels(Refiner):
+    """A segmentation network's probability of the class at each pixel of a region's window: hypercolumns as the pixel
+    classifier of SDS.
 
-    Attributes:
-        inputs: of good regions (:func:`inputs`).
-        truth: the object's mask, bool ``[regions, SIDE^2]``.
-        regions: where they are.
-        shares: for each region how much of each piece is the object's.
+    Its encoder is that which describes the regions.
+
+    Source: Hariharan et al., Hypercolumns, CVPR 2015, section 5.
     """
 
-    inputs: np.ndarray
-    truth: np.ndarray
-    regions: Proposals
-    shares: list[np.ndarray]
+    def __init__(self, network: SegmentationNetwork, preprocessing: Preprocessing, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.network, self.preprocessing = network, preprocessing
+
+    @torch.inference_mode()
+    def see(self, image: Tensor, precision: str) -> np.ndarray:
+        """The probabilities float32 ``[classes, height, width]``."""
+        device, size = self.piece_weight.device, (image.shape[1], image.shape[2])
+        with autocast(device, precision):
+            logits = self.network(normalise(image[None].to(device), self.preprocessing))
+        window = self.network.window(logits.shape[-2:], size)
+        return np.asarray(upsample(logits.float(), size, window).softmax(1)[0].cpu().numpy())
+
+    def means(self, proposals: Proposals, features: np.ndarray, label: int, seen: np.ndarray | None) -> list[Mean]:
+        assert seen is not None
+        height, width = proposals.size
+        result = []
+        for index in range(len(proposals)):
+            left, top, right, bottom = widened(proposals.boxes[[index]], CONTEXT_OF)[0].round().astype(int)
+            shown = np.s_[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
+            cut = proposals.cuts[proposals.places[index, 0]]
+            result.append(_over_pieces(cut, cut.labels[shown].ravel(), seen[label][shown].ravel()))
+        return result
 
 
-def inputs(proposals: Proposals, features: np.ndarray) -> np.ndarray:
+def grid_inputs(proposals: Proposals, features: np.ndarray) -> np.ndarray:
     """Float32 ``[regions, width + SIDE^2]``: features, then the mask on the grid."""
     grids = proposals.grids(widened(proposals.boxes, CONTEXT_OF), SIDE)
     return np.concatenate([features, grids.reshape(len(proposals), -1)], 1).astype(np.float32)
 
 
-def piece_means(region: Proposals, coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of a single region: the mean of its coarse mask over each piece of its segmentation, 0 outside the grid; and
-    which pieces the grid touches.
-    """
+def piece_means(region: Proposals, coarse: np.ndarray) -> Mean:
+    """The coarse mask ``[SIDE, SIDE]`` of a single region over the pieces of its segmentation; it is 0 outside."""
     cut = region.cuts[region.places[0, 0]]
     left, top, right, bottom = widened(region.boxes, CONTEXT_OF)[0]
     height, width = region.size
     rows = np.floor((np.arange(height) + 0.5 - top) / (bottom - top) * SIDE).astype(np.int64)
     columns = np.floor((np.arange(width) + 0.5 - left) / (right - left) * SIDE).astype(np.int64)
-    shown = np.ix_((rows >= 0) & (rows < SIDE), (columns >= 0) & (columns < SIDE))
-    rows, columns = rows[(rows >= 0) & (rows < SIDE)], columns[(columns >= 0) & (columns < SIDE)]
-    count = cut.members.shape[1]
-    pieces = cut.labels[shown].ravel()
-    sums = np.bincount(pieces, coarse[np.ix_(rows, columns)].ravel(), count)
-    return sums / np.maximum(np.bincount(cut.labels.ravel(), minlength=count), 1), np.bincount(
-        pieces, minlength=count
-    ) > 0
+    here = [(places >= 0) & (places < SIDE) for places in (rows, columns)]
+    pixels = coarse[np.ix_(rows[here[0]], columns[here[1]])]
+    return _over_pieces(cut, cut.labels[np.ix_(*here)].ravel(), pixels.ravel())
 
 
-class GridTrainer:
-    """Gathers good regions image by image, then trains."""
-
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
-        self.examples: dict[int, list[Examples]] = {}
-
-    def add(
-        self, proposals: Proposals, features: np.ndarray, objects: np.ndarray, labels: list[int], overlap: np.ndarray
-    ) -> None:
-        """The regions of one image.
-
-        Args:
-            objects: int ``[height, width]``, the numbers 1 to n of its objects.
-            labels: the class of each.
-            overlap: float ``[regions, n]``, the IoU.
-        """
-        known = regions_of(objects, len(labels))
-        for number, label in enumerate(labels):
-            before = self.examples.setdefault(label, [])
-            rows = np.flatnonzero(overlap[:, number] >= GOOD)
-            if not len(rows) or sum(len(one.truth) for one in before) >= MOST_EXAMPLES:
-                continue
-            some = proposals.only(rows)
-            windows = widened(some.boxes, CONTEXT_OF)
-            truth = known.only([number] * len(rows)).grids(windows, SIDE).reshape(len(rows), -1)
-            shares = [_shares(some.only([index]), objects == number + 1) for index in range(len(rows))]
-            before.append(Examples(inputs(some, features[rows]), truth, some, shares))
-
-    def finish(self) -> None:
-        for label, examples in self.examples.items():
-            if not examples:
-                continue
-            weight, bias = logistic(
-                np.concatenate([one.inputs for one in examples]), np.concatenate([one.truth for one in examples])
-            )
-            self.grid.cells_weight[label] = torch.from_numpy(weight)
-            self.grid.cells_bias[label] = torch.from_numpy(bias)
-            self._train_pieces(label, examples)
-
-    def _train_pieces(self, label: int, examples: list[Examples]) -> None:
-        seen, truth = [], []
-        for one in examples:
-            width = one.inputs.shape[1] - SIDE**2
-            coarse = self.grid.coarse(one.regions, one.inputs[:, :width], label)
-            for index, share in enumerate(one.shares):
-                region = one.regions.only([index])
-                average, near = piece_means(region, coarse[index])
-                cut, row = region.places[0]
-                seen.append(np.stack([average, region.cuts[cut].members[row]], 1)[near])
-                truth.append(share[near] > 0.5)
-        weight, bias = logistic(np.concatenate(seen), np.concatenate(truth)[:, None], ridge=1e-6)
-        self.grid.piece_weight[label] = torch.from_numpy(np.append(weight[0], bias))
-
-
-def _shares(region: Proposals, mask: np.ndarray) -> np.ndarray:
-    """How much of each piece of a single region's segmentation lies in a mask."""
-    cut = region.cuts[region.places[0, 0]]
+def _over_pieces(cut: Pieces, pieces: np.ndarray, values: np.ndarray) -> Mean:
     count = cut.members.shape[1]
     areas = np.bincount(cut.labels.ravel(), minlength=count)
-    return np.bincount(cut.labels[mask], minlength=count) / np.maximum(areas, 1)
-
-
-def logistic(inputs: np.ndarray, truth: np.ndarray, ridge: float = RIDGE) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regressions that share their inputs, all at once.
-
-    Minimises the mean cross-entropy plus ``ridge / 2`` times the squared weights of standardised inputs, by L-BFGS.
-
-    Args:
-        inputs: ``[n, width]``.
-        truth: bool ``[n, outputs]``.
-
-    Returns:
-        float32 weights ``[outputs, width]`` and biases ``[outputs]`` for inputs as they are.
-    """
-    mean, deviation = inputs.mean(0, dtype=np.float64), inputs.std(0, dtype=np.float64)
-    deviation[deviation < 1e-6] = 1
-    x = torch.from_numpy((inputs - mean) / deviation)
-    y = torch.from_numpy(truth).double()
-    weight = torch.zeros(x.shape[1], y.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(y.shape[1], dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS(
-        [weight, bias], max_iter=100, tolerance_grad=1e-5, history_size=10, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        solver.zero_grad()
-        value = binary_cross_entropy_with_logits(x @ weight + bias, y, reduction="none").mean(0).sum()
-        value = value + ridge / 2 * (weight**2).sum()
-        value.backward()
-        return value
-
-    with torch.enable_grad():
-        solver.step(loss)
-    found = weight.detach().numpy() / deviation[:, None]
-    return found.T.astype(np.float32), (bias.detach().numpy() - mean @ found).astype(np.float32)
+    return np.bincount(pieces, values, count) / np.maximum(areas, 1), np.bincount(pieces, minlength=count) > 0

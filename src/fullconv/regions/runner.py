@@ -17,7 +17,7 @@ from fullconv.regions.features import RegionFeatures
 from fullconv.regions.options import RegionOptions
 from fullconv.regions.paste import LEFT_OUT, competing, paste
 from fullconv.regions.proposals import Proposals, propose_regions
-from fullconv.regions.refine import Grid
+from fullconv.regions.refine import Refiner
 
 FAR = -100.0
 """The score of a class where no region lies."""
@@ -29,12 +29,14 @@ class Scored(NamedTuple):
     Attributes:
         proposals: where they are.
         features: float32 ``[regions, width]``.
+        seen: of :meth:`fullconv.regions.refine.Refiner.see`, or None.
         scores: of the SVMs, float32 ``[regions, classes]``.
         kept: which stand for their class (:func:`fullconv.regions.paste.competing`).
     """
 
     proposals: Proposals
     features: np.ndarray
+    seen: np.ndarray | None
     scores: np.ndarray
     kept: np.ndarray
 
@@ -45,7 +47,7 @@ class RegionParts(nn.Module):
     Attributes:
         features: the encoder.
         svm: weights ``[classes, width]`` and biases of the SVMs, of features as the encoder gives them.
-        grid: predicts masks, or None.
+        refiner: predicts masks, or None.
         fallback: the class where no region lies, int64 scalar.
     """
 
@@ -53,13 +55,13 @@ class RegionParts(nn.Module):
     svm_bias: Tensor
     fallback: Tensor
 
-    def __init__(self, features: RegionFeatures, num_classes: int, refine: bool) -> None:
+    def __init__(self, features: RegionFeatures, num_classes: int, refiner: Refiner | None) -> None:
         super().__init__()
         self.features = features
         self.register_buffer("svm_weight", torch.zeros(num_classes, features.width))
         self.register_buffer("svm_bias", torch.zeros(num_classes))
         self.register_buffer("fallback", torch.zeros((), dtype=torch.int64))
-        self.grid = Grid(features.width, num_classes) if refine else None
+        self.refiner = refiner
 
 
 class RegionRunner:
@@ -111,24 +113,28 @@ class RegionRunner:
         """Features of regions of a raw image ``c H W``, float32 ``[regions, width]``."""
         return np.asarray(self.parts.features(image, proposals, self.precision).cpu().numpy())
 
+    def see(self, image: Tensor) -> np.ndarray | None:
+        """What the refinement is to know of a raw image ``c H W``."""
+        return None if self.parts.refiner is None else self.parts.refiner.see(image, self.precision)
+
     def scored(self, image: Tensor) -> Scored:
         """The regions of a raw image ``c H W`` with what the SVMs say of them."""
         proposals = self.proposals(image)
         features = self.describe(image, proposals)
         weight, bias = (value.cpu().numpy() for value in (self.parts.svm_weight, self.parts.svm_bias))
         scores = features @ weight.T + bias
-        return Scored(proposals, features, scores, competing(proposals, scores))
+        return Scored(proposals, features, self.see(image), scores, competing(proposals, scores))
 
     def pixel_scores(self, scored: Scored) -> np.ndarray:
         """Float32 ``[classes, height, width]``: what stands for its class pasted by score, with refined masks where
-        there is a grid; below it the other regions.
+        there are such; below it the other regions.
         """
         proposals, kept = scored.proposals, scored.kept
-        grid = self.parts.grid
-        shown = kept if grid is None else np.zeros_like(kept)
+        refiner = self.parts.refiner
+        shown = kept if refiner is None else np.zeros_like(kept)
         result = paste(proposals, np.where(shown, scored.scores, np.minimum(scored.scores, LEFT_OUT)))
-        if grid is not None and kept.any():
-            for refined, scores in grid.refined(proposals, scored.features, scored.scores, kept):
+        if refiner is not None:
+            for refined, scores in refiner.refined(proposals, scored.features, scored.scores, kept, scored.seen):
                 np.maximum(result, paste(refined, scores), out=result)
         result = np.maximum(result, np.float32(FAR))
         if self.background is not None:

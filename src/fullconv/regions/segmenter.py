@@ -16,13 +16,14 @@ from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
 from fullconv.regions.features import RegionFeatures
 from fullconv.regions.options import NAMES, RegionOptions
+from fullconv.regions.refine import Grid, Pixels, Refiner
 from fullconv.regions.runner import RegionParts, RegionRunner
 from fullconv.runner import RunModel
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 
-TAPS = {"warped": "fcn32s", "pooled": "fcn8s"}
-"""The network whose encoder has the taps that features are made of; the rest of it is left out."""
+DESCRIBES, SHARED = "features.encoder.", "refiner.network.encoder."
+"""Two names of one encoder; a file has the first."""
 
 
 class RegionSegmenter(Segmenter):
@@ -59,7 +60,14 @@ class RegionSegmenter(Segmenter):
         warped = options.warp if options.features == "warped" else None
         encoder = built.network.encoder
         features = RegionFeatures(encoder, preprocessing, name == "sds", warped)  # type: ignore[arg-type]
-        parts = RegionParts(features, len(classes), options.refine == "grid")
+        refiner: Refiner | None = None
+        if options.refine != "none":
+            refiner = (
+                Grid(features.width, len(classes))
+                if options.refine == "grid"
+                else Pixels(built.network, preprocessing, len(classes))
+            )
+        parts = RegionParts(features, len(classes), refiner)
         config = {**built.config, "name": name, "model_args": options.to_dict()}
         runner = RegionRunner(parts, options, classes.background)
         super().__init__(RunModel(runner, config, built.licence), classes, preprocessing, provenance)
@@ -71,7 +79,7 @@ class RegionSegmenter(Segmenter):
         Raises:
             NotFiniteError: the weights are not; nothing is written.
         """
-        state = self.runner.parts.state_dict()
+        state = {n: v for n, v in self.runner.parts.state_dict().items() if not n.startswith(SHARED)}
         if bad := not_finite(state):
             raise NotFiniteError(f"{path}: not written, the weights of {first_few(bad)} are not finite")
         write_model(path, state, self.header())
@@ -96,6 +104,9 @@ class RegionSegmenter(Segmenter):
         try:
             with torch.random.fork_rng(devices=[]):
                 segmenter = _from_header(header, str(file))
+            if segmenter.options.refine == "pixels":
+                encoder = {n.removeprefix(DESCRIBES): v for n, v in state.items() if n.startswith(DESCRIBES)}
+                state = {**state, **{SHARED + name: value for name, value in encoder.items()}}
             segmenter.runner.parts.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
@@ -134,8 +145,9 @@ def encoder_of(
     options: RegionOptions | None = None,
 ) -> BuiltModel:
     """A network with the taps that a region model needs; the rest as :func:`fullconv.models.build_model`."""
-    taps = TAPS[(options or RegionOptions()).features]
-    return build_model(taps, num_classes, encoder, encoder_weights, in_channels, encoder_args)
+    return build_model(
+        (options or RegionOptions()).network, num_classes, encoder, encoder_weights, in_channels, encoder_args
+    )
 
 
 def is_region_model(header: Mapping[str, Any]) -> bool:
@@ -158,6 +170,6 @@ def _from_header(header: Mapping[str, Any], where: str) -> RegionSegmenter:
     """
     model = dict(header["model"])
     options = RegionOptions.of(model.get("model_args", {}), f"{where}: model_args", ModelFileError)
-    network = {**header, "model": {**model, "name": TAPS[options.features], "model_args": {}}}
+    network = {**header, "model": {**model, "name": options.network, "model_args": {}}}
     built, classes, preprocessing = rebuild(network, where)
     return RegionSegmenter(model["name"], built, classes, preprocessing, options, header["provenance"])

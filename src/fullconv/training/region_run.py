@@ -11,9 +11,10 @@ from fullconv.device import choose_device, choose_precision
 from fullconv.errors import UsageError, first_few
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.machine import default_workers
+from fullconv.model_file import read_header
 from fullconv.regions.fit import fit_regions
 from fullconv.regions.options import RegionOptions
-from fullconv.regions.segmenter import TAPS, RegionSegmenter
+from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.first_weights import new_segmenter
 from fullconv.training.pictures import contact_sheet
@@ -44,10 +45,12 @@ def train_regions(
     """
     _refuse(config)
     options = RegionOptions.of(config.model_args, f"model {config.model}: model_args")
+    if options.refine == "pixels":
+        _refuse_other_than_hypercolumns(config.init_from)
     spec = opened(data, reporter)
     refuse_without_label_maps(spec, "train", "val")
     checked(spec, config, reporter)
-    network, built = new_segmenter(config.model_copy(update={"model": TAPS[options.features], "model_args": {}}), spec)
+    network, built = new_segmenter(config.model_copy(update={"model": options.network, "model_args": {}}), spec)
     for note in built.notes:
         reporter.say(note)
     segmenter = RegionSegmenter(config.model, built, spec.classes, network.preprocessing, options)
@@ -96,3 +99,20 @@ def _refuse(config: TrainConfig) -> None:
         raise UsageError(f"{config.model} trains SVMs, in one pass and no steps; leave --{first_few(idle)} out")
     if config.labels not in ("auto", "masks"):
         raise UsageError(f"{config.model} learns from masks, found --labels {config.labels}; use masks")
+
+
+def _refuse_other_than_hypercolumns(start: str) -> None:
+    """Refuse to refine by pixels without a trained network that classifies them.
+
+    Raises:
+        UsageError: it is none, or another than a hypercolumn network of the default arguments.
+    """
+    how = "train one with --model hypercolumn, then give --init-from RUN"
+    if not start:
+        raise UsageError(f"refine pixels needs a trained hypercolumn network; {how}")
+    model = read_header(start)["model"]
+    if model.get("name") != "hypercolumn" or model.get("model_args"):
+        raise UsageError(
+            f"--init-from {start}: refine pixels needs a hypercolumn network without model_args, found "
+            f"{model.get('name')} with {model.get('model_args') or 'none'}; {how}"
+        )
