@@ -157,6 +157,9 @@ def test_masks_of_nearly_nothing_are_scribbles(tmp_path: Path) -> None:
             "no val image has a mask: the val scores are against scribbles, not masks",
         )
         np.testing.assert_array_equal(labels_of(found, "a"), thin)
+    scored = supervise(spec(tmp_path, {"a": mask(tmp_path, "a", thin)}, {"v": mask(tmp_path, "v", dense())}), "auto")
+    assert (scored.against, scored.lines) == ("masks", ("learns from scribbles of 1 image",))
+    data = spec(tmp_path, {"a": mask(tmp_path, "a", thin)}, {"v": mask(tmp_path, "v", thin)})
     assert (labels_of(supervise(data, "points"), "a") != VOID).sum() == 4  # two pixels of each line, deepest at its end
 
 

@@ -207,7 +207,7 @@ def _tasks(spec: DatasetSpec, bare: Sequence[Path], labels: Labels, result: Pseu
             if split not in ("train", "val"):
                 left[split] += 1
                 continue
-            seen = see(item)
+            seen = see(item, split)
             known = seen.item.annotation if seen is not None else None
             tasks.append(_Task("train", item, known if isinstance(known, Supervised) else None, False))
     tasks += [_Task("train", _bare_item(path, spec.root), None, False) for path in bare]

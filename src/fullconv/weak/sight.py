@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fullconv.data.dataset import DatasetSpec, Item
+from fullconv.errors import DataError
 from fullconv.spec import ClassSet
 from fullconv.weak.annotated import Kind, has_mask, marked_with, outlines_of, strokes_in
 from fullconv.weak.drawn import SHARE, WIDTH
@@ -40,19 +41,21 @@ class Sight:
 
     def __init__(self, spec: DatasetSpec, labels: Labels) -> None:
         self.spec, self.labels, self.rules = spec, labels, Rules(spec.classes)
+        self.thin: dict[str, bool] = {}
+        """Whether the mask files of a split are scribbles, as far as that was asked."""
         self.wanting = "no annotation" if labels == "auto" else f"no {labels}, and no mask to derive them from"
 
-    def __call__(self, item: Item) -> Seen | None:
-        """What the item teaches with; None where it has nothing of the sort.
+    def __call__(self, item: Item, split: str) -> Seen | None:
+        """What an item of a split teaches with; None where it has nothing of the sort.
 
         Raises:
             DataError: its annotations cannot be read.
         """
         labels, source, masked = self.labels, item.annotation, has_mask(item.annotation)
         if labels in ("auto", "masks") and masked:
-            return self.mask(item)
-        if labels == "scribbles" and masked and outlines_of(source) is None and self.sparse:
-            return self.mask(item)
+            return self.mask(item, split)
+        if labels == "scribbles" and masked and outlines_of(source) is None and self._sparse(split):
+            return self.mask(item, split)
         marked = marked_with(source)
         if labels == "auto":
             return self._as(item, marked[0], True) if marked else None
@@ -65,9 +68,9 @@ class Sight:
             return None
         return self._as(item, labels, own)
 
-    def mask(self, item: Item) -> Seen:
+    def mask(self, item: Item, split: str) -> Seen:
         """An item with a mask, as it is."""
-        sparse = self.sparse and outlines_of(item.annotation) is None
+        sparse = outlines_of(item.annotation) is None and self._sparse(split)
         return Seen(item, "scribbles" if sparse else "masks", True)
 
     def _as(self, item: Item, kind: Kind, own: bool) -> Seen:
@@ -77,16 +80,20 @@ class Sight:
         seen = Supervised(item.annotation, item.image, kind, own, background, self.rules)
         return Seen(dataclasses.replace(item, annotation=seen, whole=kind == "tags"), kind, own)
 
-    @cached_property
-    def sparse(self) -> bool:
-        """Whether the train set's mask files (the first of them) are scribbles: they leave nearly all pixels void."""
-        files = [item for item in self.spec.splits.get("train", ()) if has_mask(item.annotation)]
-        files = [item for item in files if outlines_of(item.annotation) is None][:PROBED]
-        return bool(files) and float(np.mean([self._labelled_share(item) for item in files])) < SPARSE
+    def _sparse(self, split: str) -> bool:
+        """Whether a split's mask files (the first of them) are scribbles: they leave nearly all pixels void."""
+        if split not in self.thin:
+            files = [item for item in self.spec.splits[split] if has_mask(item.annotation)]
+            files = [item for item in files if outlines_of(item.annotation) is None][:PROBED]
+            self.thin[split] = bool(files) and float(np.mean([self._labelled_share(item) for item in files])) < SPARSE
+        return self.thin[split]
 
     def _labelled_share(self, item: Item) -> float:
         classes = self.spec.classes
-        labels = item.annotation.label_map(len(classes), classes.ignore_index)
+        try:
+            labels = item.annotation.label_map(len(classes), classes.ignore_index)
+        except DataError:  # said where it is read
+            return 1.0
         return float(np.mean(labels != classes.ignore_index))
 
     @cached_property

@@ -72,11 +72,13 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
         refuse_without_label_maps(spec, "train", "val")
         return Supervision(spec, {(item.source, item.id): "masks" for item in train})
     see, look = Sight(spec, labels), Look()
-    seen = [see(item) for item in train]
+    seen = [see(item, "train") for item in train]
     left_out = [item for item, one in zip(train, seen, strict=True) if one is None]
     taught = [one for one in seen if one is not None and look(one.item, train=True)]
-    masked = [see.mask(item) for item in val if has_mask(item.annotation)]
-    scored = masked or [one for one in map(see, val) if one is not None and look(one.item, train=False)]
+    masked = [see.mask(item, "val") for item in val if has_mask(item.annotation)]
+    scored = masked or [
+        one for one in (see(item, "val") for item in val) if one is not None and look(one.item, train=False)
+    ]
     splits = {**spec.splits, "train": [one.item for one in taught]}
     splits |= {"val": [one.item for one in scored]} if val else {}
     result = dataclasses.replace(spec, splits=splits)
