@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from fullconv import open_dataset
+from fullconv import Superpixels, evaluate, open_dataset
 from fullconv.data.dataset import DatasetSpec
 from fullconv.weak import KINDS, supervise
 
@@ -43,11 +43,13 @@ class Study:
         data: as ``fullconv train`` takes it; None: given on the command line.
         common: options of every run.
         settings: what differs.
+        refined: settings whose runs are evaluated once more, with what may happen to whole images at prediction.
     """
 
     data: str | None
     common: tuple[str, ...]
     settings: dict[str, tuple[str, ...]]
+    refined: tuple[str, ...] = ()
 
 
 SCRIBBLES = ("--labels", "scribbles")
@@ -63,13 +65,13 @@ STUDIES = {
             "masks": ("--labels", "masks"),
             "scribbles": SCRIBBLES,
             "scribbles + CRF loss": (*SCRIBBLES, "--crf-loss", "0.1"),
+            "scribbles + CRF loss, near": (*SCRIBBLES, "--crf-loss", "0.3", "--crf-loss-deviations", "25", "10"),
             "points": ("--labels", "points"),
-            "points + CRF loss": ("--labels", "points", "--crf-loss", "0.1"),
         },
     ),
     "shapes": Study(
-        "shapes:height=96,width=96,train=400,val=100,occlusion=1",
-        ("--model", "fcn8s", "--encoder", "resnet10t", "--epochs", "12", "--batch-size", "8"),
+        "shapes:height=96,width=96,train=300,val=100,occlusion=1,objects=3-5",
+        ("--model", "fcn8s", "--encoder", "resnet18", "--epochs", "12", "--batch-size", "8"),
         {
             "masks": ("--labels", "masks"),
             "scribbles": SCRIBBLES,
@@ -82,6 +84,7 @@ STUDIES = {
             "tags, log-sum-exp": TAGS,
             "tags, MIL-max": (*TAGS, "--tag-pooling", "max"),
         },
+        refined=("tags, log-sum-exp", "tags, MIL-max"),
     ),
 }  # fmt: skip
 
@@ -138,6 +141,10 @@ def collect(options: argparse.Namespace, study: Study, data: str) -> dict[str, A
         runs = [json.loads(file.read_text()) for file in files if file.with_name("done").is_file()]
         if runs:
             rows[name] = {"minutes": minutes[more[1]], "mean_iou": [run["mean_iou"] for run in runs]}
+        if runs and name in study.refined:
+            models = [file.with_name("best.safetensors") for file in files if file.with_name("done").is_file()]
+            scores = [evaluate(model, data, image_prior=True, superpixels=Superpixels()) for model in models]
+            rows[f"{name} + image prior, superpixels"] = {**rows[name], "mean_iou": [one.mean_iou for one in scores]}
     return {
         "data": study.data or options.study,
         "command": " ".join(study.common),
