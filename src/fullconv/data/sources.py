@@ -11,17 +11,21 @@ from typing import Protocol
 
 import numpy as np
 
-from fullconv.data.annotations import Annotation
+from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import Item
+from fullconv.data.instances import Instance
+from fullconv.errors import DataError
 from fullconv.images.encoded import EncodedFile
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.files import image_size
-from fullconv.images.mask_reading import stored_form
+from fullconv.images.mask_reading import read_mask, stored_form
 from fullconv.images.masks import read_labels
 from fullconv.images.pixels import read_pixels
 from fullconv.images.values import Pixels
 from fullconv.spec import Values
 
+BORDER = 255
+"""In a file of objects: what is between them."""
 OWN_RULE = "read by the layout's own rule, not as mask files of ids"
 
 
@@ -83,9 +87,19 @@ class LabelFile(ABC):
 
 @dataclass(frozen=True)
 class FileMask(LabelFile):
-    """A mask file; its encoding is known when the data set is open (:func:`with_encoding`)."""
+    """A mask file; its encoding is known when the data set is open (:func:`with_encoding`).
+
+    Attributes:
+        objects: a file beside it with the number of the object at every pixel: 0 for none, :data:`BORDER` for what is
+            between objects.
+    """
 
     encoding: MaskEncoding = field(default_factory=MaskEncoding)
+    objects: Path | None = field(default=None, kw_only=True)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,) if self.objects is None else (self.path, self.objects)
 
     def file(self) -> Path:
         """The file itself."""
@@ -97,6 +111,30 @@ class FileMask(LabelFile):
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """As :func:`fullconv.images.masks.read_labels`."""
         return read_labels(self.path, self.encoding, num_classes, ignore_index)
+
+    @property
+    def has_instances(self) -> bool:
+        return self.objects is not None
+
+    def instances(self) -> tuple[Instance, ...]:
+        """The numbered objects, each of the class that most of its pixels have.
+
+        Raises:
+            DataError: the file of numbers cannot be read, or is of another size.
+        """
+        assert self.objects is not None
+        labels, mask = self.label_map(BORDER, BORDER), read_mask(self.objects)
+        if mask.stored.shape != labels.shape:
+            raise DataError(
+                f"{self.objects}: expected the number of an object at every pixel of {labels.shape[1]}x"
+                f"{labels.shape[0]}, found {mask.kind} of {mask.size[1]}x{mask.size[0]}; take both files of one release"
+            )
+        found = []
+        for number in np.unique(mask.stored[(mask.stored > 0) & (mask.stored < BORDER)]):
+            inside = mask.stored == number
+            counts = np.bincount(labels[inside], minlength=BORDER + 1)[:BORDER]
+            found.append(Instance(int(counts.argmax()) if counts.any() else IGNORED, inside))
+        return tuple(found)
 
 
 class Enclosed(Protocol):

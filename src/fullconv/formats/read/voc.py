@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fullconv.data.dataset import Item
-from fullconv.data.sources import FileImage, FileMask
+from fullconv.data.sources import FileImage, FileMask, changed
 from fullconv.errors import DataError, first_few
 from fullconv.files import leads_outside
 from fullconv.formats.contents import Contents, contents_of
@@ -80,6 +80,7 @@ def recognise_voc(root: Path, description: Description, problems: Problems) -> F
         listing = next((lists / name for name in AUGMENTED_LISTS if (lists / name).is_file()), None)
         held_back, own = set(names.get("val", ())), splits.get("train", ())
         splits["train"] = _with_sbd(own, held_back, listing, images, more, reasons, problems)
+    splits = _with_objects(splits, root / "SegmentationObject", masks, reasons)
     own_names = classes or description.class_set()
     splits = with_boxes(splits, root / "Annotations", own_names.names if own_names else (), reasons)
     return Found("voc", reasons, splits, classes, encoding, public=classes is VOC_CLASSES)
@@ -159,6 +160,25 @@ def _colours(mask: Path) -> list[Colour]:
     if found is None or found.mask.kind != "colour" or found.values:
         return []
     return [unpacked(colour) for colour in found.colours or ()]
+
+
+def _with_objects(
+    splits: Mapping[str, Sequence[Item]], folder: Path, masks: Path, reasons: list[str]
+) -> dict[str, Sequence[Item]]:
+    """The same items, whose masks in ``masks`` have the numbers of objects in ``folder`` beside them."""
+
+    def beside(item: Item) -> Item:
+        mask, objects = item.annotation, folder / f"{item.id}.png"
+        if not isinstance(mask, FileMask) or mask.path.parent != masks or not objects.is_file():
+            return item
+        return dataclasses.replace(item, annotation=dataclasses.replace(mask, objects=objects))
+
+    found = changed(splits, beside)
+    items = {item.id: item.annotation for members in found.values() for item in members}
+    count = sum(isinstance(mask, FileMask) and mask.has_instances for mask in items.values())
+    if count:
+        reasons.append(f"{folder.name}: {count} of {len(items)} masks say which object is which")
+    return found
 
 
 def _with_sbd(

@@ -30,7 +30,7 @@ class MaskAndBoxes(FileMask):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.path, self.notes)
+        return (*super().files, self.notes)
 
     def annotations(self) -> tuple[Annotation, ...]:
         """The boxes.
@@ -80,7 +80,9 @@ def with_boxes(
         mask, notes = item.annotation, there.get(item.id)
         if notes is None or not isinstance(mask, FileMask):
             return item
-        return replace(item, annotation=MaskAndBoxes(mask.path, mask.encoding, notes=notes, ids=ids))
+        return replace(
+            item, annotation=MaskAndBoxes(mask.path, mask.encoding, objects=mask.objects, notes=notes, ids=ids)
+        )
 
     count = len({item.id for items in splits.values() for item in items} & set(there))
     if count:
