@@ -64,11 +64,14 @@ def by_hand(scores: torch.Tensor, ids: str, pooling: str) -> torch.Tensor:
         likely = image.softmax(0)
         if pooling == "max":
             pooled = likely[:, rows[:4] > 0].flatten(1).amax(1)
+            around = pooled[0]
         else:
             weight = torch.tensor(rows[:4])[:, None] * torch.full((6,), 4.0)
             pooled = (weight * likely**5).sum((1, 2)).div(weight.sum()) ** 0.2
-        shown = sorted(TAGS[0, name] | {0})
-        others = [label for label in range(4) if label not in shown]
+            around = (weight * likely[0]).sum() / weight.sum()
+        total = total - around.log() / 2
+        shown = sorted(TAGS[0, name])
+        others = [label for label in range(1, 4) if label not in shown]
         for label in shown:
             total = total - pooled[label].log() / len(shown)
         for label in others:
@@ -78,7 +81,7 @@ def by_hand(scores: torch.Tensor, ids: str, pooling: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("pooling", ["lse", "max"])
 def test_it_is_the_cross_entropy_of_pooled_probabilities(pooling: Pooling) -> None:
-    """Of the classes that are shown, background among them, and of the others; m, which has no tags, adds nothing."""
+    """Of tags, of the others, and of the background; m, which has no tags, adds nothing."""
     scores, ids = logits(4), "abmc"
     loss = term(pooling).loss(scores, batch(ids), WINDOW, 0)
     assert loss is not None

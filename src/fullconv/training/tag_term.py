@@ -25,6 +25,9 @@ Name = tuple[int, str]
 """Of an image: its data set in a mixture, and its id."""
 SMALLEST = 1e-6
 """The probability that a class is not shown is at least this."""
+BACKGROUND = 0.5
+"""Weight of the background's part of the loss. With it and a sharpness of 5 the loss of an image would be least, if the
+pixels could be had by any class, with 0.5 / (0.5 + 1 / 5) = 71 % of them background and equal shares of the tags."""
 
 
 def tag_term(config: TrainConfig, supervision: Supervision, segmenter: Segmenter) -> TagTerm:
@@ -42,8 +45,10 @@ def tag_term(config: TrainConfig, supervision: Supervision, segmenter: Segmenter
 class TagTerm:
     """Binary cross-entropy of the pooled probability of each class (:class:`fullconv.refinement.ImageLevel`).
 
-    Of an image: the mean of ``-log p`` over the classes that it shows, and the mean of ``-log(1 - p)`` over the others.
-    A class called background counts as shown in every image. Without such a class an image without a tag teaches
+    Of an image: the mean of ``-log p`` over its tags, and the mean of ``-log(1 - p)`` over the other classes. A class
+    called background counts as shown in every image and is a third part, ``-log p / 2`` of it alone, pooled by the mean
+    of its places: it should be most of the image, a tagged class only some of it. Else the two could change roles.
+    (With ``max`` it is pooled by the maximum too: plain MIL-max.) Without such a class an image without a tag teaches
     nothing, as do images that teach with something else. The sum is divided by the size of the batch, so that an image
     counts alike in whatever mix it is.
 
@@ -59,7 +64,8 @@ class TagTerm:
 
     Source: Pinheiro & Collobert, "From Image-level to Pixel-level Labeling with Convolutional Networks",
     arXiv:1411.6228, section 3.1. There an image has one class, and raw scores are pooled; docs/less.md says why
-    probabilities are here.
+    probabilities are here. That background is pooled closer to the mean: Kolesnikov & Lampert, "Seed, Expand and
+    Constrain", arXiv:1603.06098, section 3.3.2.
     """
 
     name = "tags"
@@ -88,17 +94,18 @@ class TagTerm:
         ]  # fmt: skip
         lines = [f"{len(self.tags)} images teach with tags, pooled by {how}: {first_few(counted, 25) or 'no tag'}"]
         if self.classes.background is not None:
-            lines.append(f"  {names[self.classes.background]} counts as shown in every one of them")
+            most = "" if pooling.pooling == "max" else ", and as most of it"
+            lines.append(f"  {names[self.classes.background]} counts as shown in every one of them{most}")
         return lines
 
     def start(self, ranks: Ranks) -> None:
         self.ranks = ranks
-        shown = torch.zeros(len(self.tags) + 1, len(self.classes))  # the last: of images that teach otherwise
+        shown = torch.zeros(len(self.tags), len(self.classes))
         for row, tags in enumerate(self.tags.values()):
-            shown[row, sorted(tags)] = 1
-            if self.classes.background is not None:
-                shown[row, self.classes.background] = 1
+            shown[row, sorted(tags - {self.classes.background})] = 1
         self.shown = to_device(shown, ranks.device)
+        if self.classes.background is not None:
+            self.background = to_device(torch.tensor([self.classes.background]), ranks.device)
         self.measured = torch.zeros(1, 2, device=ranks.device)
 
     def loss(self, logits: Tensor, batch: Batch, window: Window, step: int) -> Tensor | None:
@@ -113,24 +120,32 @@ class TagTerm:
         shown = self.shown[to_device(torch.tensor([rows[i] for i in taught]), device)]
         scores = mask_unlabelled_classes(logits.index_select(0, which).float(), self.labelled, sources)
         size, inside = (batch.pixels.shape[-2], batch.pixels.shape[-1]), batch.inside.index_select(0, which)
-        log_likely = self.image_level.pool(
-            scores, place_weights((scores.shape[2], scores.shape[3]), size, window, inside, scores)
-        )
-        hidden = 1 - shown
+        weight = place_weights((scores.shape[2], scores.shape[3]), size, window, inside, scores)
+        log_likely = self.image_level.pool(scores, weight)
+        known = torch.ones_like(shown)
         if self.labelled is not None:
             known = (~unlabelled(self.labelled, sources, device)).to(shown)
-            shown, hidden = shown * known, hidden * known
+        hidden, around = (1 - shown) * known, self.classes.background
+        if around is not None:
+            hidden = hidden.index_fill(1, self.background, 0)
         self.measured = self._precision(log_likely.detach(), shown)[None]
         absent = torch.log(-torch.expm1(log_likely - SMALLEST))
-        losses = -_mean(log_likely, shown) - _mean(absent, hidden) * (shown.sum(1) > 0)
+        losses = -_mean(log_likely, shown) - _mean(absent, hidden)
+        if around is None:
+            losses = losses * (shown.sum(1) > 0)
+        else:
+            losses = losses - BACKGROUND * self._around(scores, weight, around) * known[:, around]
         return losses.sum() * self.ranks.count / self.batch_size
+
+    def _around(self, scores: Tensor, weight: Tensor, background: int) -> Tensor:
+        """The log-probability of the background in each image, ``[n]``: pooled by the mean, or by max like all."""
+        pooling = self.image_level if self.image_level.pooling == "max" else ImageLevel("lse", 1.0)
+        return pooling.pool(scores, weight)[:, background]
 
     def _precision(self, log_likely: Tensor, shown: Tensor) -> Tensor:
         """The sum of images' precisions and how many have one, ``[2]``."""
         if self.classes.background is not None:
-            log_likely, shown = log_likely.clone(), shown.clone()
-            log_likely[:, self.classes.background] = -math.inf
-            shown[:, self.classes.background] = 0
+            log_likely = log_likely.index_fill(1, self.background, -math.inf)
         tags = shown.sum(1, keepdim=True)
         place = log_likely.argsort(1, descending=True).argsort(1)
         found = ((place < tags) & (shown > 0)).sum(1) / tags[:, 0].clamp(min=1)

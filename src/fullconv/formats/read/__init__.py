@@ -17,6 +17,7 @@ from fullconv.formats.read.cvat_mask import recognise_cvat_mask
 from fullconv.formats.read.cvat_xml import recognise_cvat_xml
 from fullconv.formats.read.folder import recognise_folder
 from fullconv.formats.read.hf_datasets import recognise_hf_datasets
+from fullconv.formats.read.image_tags import recognise_image_tags
 from fullconv.formats.read.kitti_road import recognise_kitti_road
 from fullconv.formats.read.label_studio import recognise_label_studio
 from fullconv.formats.read.labelme import recognise_labelme
@@ -57,6 +58,7 @@ RECOGNISERS: tuple[Callable[[Path, Description, Problems], Found | None], ...] =
     recognise_nyu_v2,
     recognise_sift_flow,
     recognise_voc_boxes,
+    recognise_image_tags,
     recognise_folder,
 )
 
