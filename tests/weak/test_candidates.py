@@ -7,7 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from fullconv.weak.candidates import AMONG, MOST, Candidates, candidates, chosen, costs, drawn_from_best
+from fullconv.weak.candidates import (
+    AMONG,
+    MOST,
+    Candidates,
+    candidates,
+    chosen,
+    costs,
+    drawn_from_best,
+    with_cut,
+)
 from fullconv.weak.drawn import Box
 
 SIZE = (10, 12)
@@ -61,11 +70,25 @@ def test_costs_by_a_loop_over_pixels(background: int | None) -> None:
 
 
 def test_the_choice_is_any_of_the_five_best() -> None:
-    cost = np.array([9.0, 1, 8, 2, 3, 7, 4, 5])
+    cost = np.array([9.0, 1, 8, 1.01, 1.02, 7, 1.03, 1.04, 1.045])
     drawn = [drawn_from_best(cost, np.random.default_rng(seed)) for seed in range(200)]
     assert set(drawn) == {1, 3, 4, 6, 7}
     assert AMONG == 5
+    cost[4] = 1.2  # too much more than the cheapest
+    assert {drawn_from_best(cost, np.random.default_rng(seed)) for seed in range(200)} == {1, 3, 6, 7, 8}
+    cost[[6, 7, 8]] = 2
+    assert {drawn_from_best(cost, np.random.default_rng(seed)) for seed in range(200)} == {1, 3}
     assert drawn_from_best(np.array([2.0]), np.random.default_rng(0)) == 0
+
+
+def test_a_cut_is_one_more_candidate() -> None:
+    found = Candidates(np.array([0.5], np.float32), np.ones((1, 4, 5), bool))
+    cut = np.zeros((4, 5), bool)
+    assert with_cut(found, cut) is found
+    cut[1, 1], cut[3, 4] = True, True  # its own box has 3 x 4 of 20 pixels
+    more = with_cut(found, cut)
+    assert more.overlaps == pytest.approx([0.5, 0.6])
+    assert np.array_equal(more.masks[1], cut)
 
 
 def test_the_network_chooses_and_smaller_lies_over_larger() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib.util
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from fullconv.errors import UsageError
 from fullconv.weak import grabcut as module
 from fullconv.weak.drawn import Box
-from fullconv.weak.grabcut import agreement, grabcut, refuse_without_opencv
+from fullconv.weak.grabcut import agreement, grabcut, refuse_without_libraries
 
 cv2 = pytest.importorskip("cv2")
 
@@ -94,10 +94,15 @@ def test_flat_pixels_have_no_cut_and_fail_nowhere() -> None:
     assert found.boxes == 1
 
 
-def test_without_opencv_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_without_opencv("grabcut")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setitem(sys.modules, "cv2", None)
+def test_without_its_library_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_without_libraries("boxsup")
+    missing = {"skimage"}
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else find(name))
+    refuse_without_libraries("grabcut")
+    with pytest.raises(UsageError, match=r"--box-labels boxsup needs scikit-image.*fullconv\[weak\]"):
+        refuse_without_libraries("boxsup")
+    missing.add("cv2")
     with pytest.raises(UsageError, match=r"--box-labels grabcut needs OpenCV.*fullconv\[weak\]") as refused:
-        refuse_without_opencv("grabcut")
+        refuse_without_libraries("grabcut")
     assert "\n" not in str(refused.value)

@@ -2,7 +2,8 @@
 training.
 
 Source: Dai, He & Sun, "BoxSup: Exploiting Bounding Boxes to Supervise Convolutional Networks for Semantic
-Segmentation", ICCV 2015. The candidates are those of selective search; the paper's are MCG's.
+Segmentation", ICCV 2015. The paper's candidates are MCG's; here they are those of selective search and of
+Felzenszwalb's segmentation, and what GrabCut makes of the box.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import numpy as np
 
 from fullconv.files import replacing
 from fullconv.machine import usable_cores
-from fullconv.regions.proposals import propose_regions
+from fullconv.regions.proposals import Method, Proposals, propose_regions
 from fullconv.segmenter import Segmenter
 from fullconv.training.box_rounds import BoxRounds
-from fullconv.weak.candidates import AMONG, Candidates, candidates, chosen
+from fullconv.weak.candidates import Candidates, candidates, chosen, with_cut
+from fullconv.weak.grabcut import AGREED, SMALLEST, agreement
+
+METHODS: tuple[Method, ...] = ("selective-search", "felzenszwalb")
 
 
 class BoxSup(BoxRounds):
@@ -30,8 +34,8 @@ class BoxSup(BoxRounds):
 
     def in_words(self) -> str:
         return (
-            "boxes by BoxSup: for each box one of the proposed segments, drawn from the "
-            f"{AMONG} of lowest cost (overlap with the box, and the network's loss from the second round on)"
+            "boxes by BoxSup: for each box one of the proposed segments, drawn from those of lowest cost (overlap with "
+            "the box, and the network's loss from the second round on)"
         )
 
     def make(
@@ -70,10 +74,16 @@ class BoxSup(BoxRounds):
         if self._file(place).is_file():
             return
         image = self.image(place)
-        found = propose_regions(image[..., :3] if image.shape[2] >= 3 else image[..., :1])
+        colours = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, 2)
+        boxes = self.boxed[place].boxes()
+        found = [propose_regions(colours, method) for method in METHODS] if boxes else []
+        corners = np.concatenate([one.boxes for one in found]) if found else np.zeros((0, 4), np.int32)
         content: dict[str, np.ndarray] = {}
-        for number, box in enumerate(self.boxed[place].boxes()):
-            one = candidates(box, found.boxes, found.mask)
+        for number, box in enumerate(boxes):
+            random = np.random.Generator(np.random.Philox(key=[self.seed(place), number]))
+            one = candidates(box, corners, lambda index: _mask(found, index))
+            if min(box.right - box.left, box.bottom - box.top) >= SMALLEST:
+                one = with_cut(one, agreement(colours, box, random) >= AGREED)
             content[f"overlaps_{number}"] = one.overlaps
             content[f"masks_{number}"] = np.packbits(one.masks, axis=None)
             content[f"shape_{number}"] = np.array(one.masks.shape)
@@ -88,3 +98,12 @@ class BoxSup(BoxRounds):
                 masks = np.unpackbits(content[f"masks_{number}"], count=int(np.prod(shape))).reshape(shape)
                 found.append(Candidates(content[f"overlaps_{number}"], masks.astype(bool)))
         return found
+
+
+def _mask(found: Sequence[Proposals], index: int) -> np.ndarray:
+    """A region of several sets of proposals, bool ``[height, width]``."""
+    for one in found:
+        if index < len(one):
+            return one.mask(index)
+        index -= len(one)
+    raise IndexError(index)

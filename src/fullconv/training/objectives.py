@@ -18,7 +18,7 @@ from fullconv.training.simple_does_it import SimpleDoesIt
 from fullconv.training.tag_term import tag_term
 from fullconv.training.terms import Relabel, Term
 from fullconv.weak import Supervision
-from fullconv.weak.grabcut import refuse_without_opencv
+from fullconv.weak.grabcut import refuse_without_libraries
 
 
 def refuse(config: TrainConfig, supervision: Supervision) -> None:
@@ -34,7 +34,7 @@ def refuse(config: TrainConfig, supervision: Supervision) -> None:
         return
     LabelMaps.refuse(config, supervision.spec)
     if supervision.count("boxes") and config.box_labels in ("grabcut", "boxsup"):
-        refuse_without_opencv(config.box_labels)
+        refuse_without_libraries(config.box_labels)
 
 
 def make_objective(

@@ -64,7 +64,9 @@ def denoise(
     found.outside = int((~np.take_along_axis(can, chances.argmax(0)[None], 0)).sum())
     held = restricted(chances, can)
     if crf is not None and boxes:
-        held = restricted(dense_crf(held, image, crf), can)
+        here = np.flatnonzero(can.any((1, 2)))  # few of the classes: the time of a CRF grows with their number
+        held[here] = dense_crf(np.ascontiguousarray(held[here]), image, crf)
+        held = restricted(held, can)
     unknown = ~can.any(0)
     labels = np.where(unknown, ignore_index, held.argmax(0)).astype(first.dtype)
     for place, box in enumerate(boxes):

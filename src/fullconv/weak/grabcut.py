@@ -55,17 +55,19 @@ class Cuts:
         )  # fmt: skip
 
 
-def refuse_without_opencv(box_labels: str) -> None:
-    """Refuse labels of boxes that need OpenCV where it is missing.
+def refuse_without_libraries(box_labels: str) -> None:
+    """Refuse labels of boxes that need OpenCV, and for BoxSup scikit-image, where one is missing.
 
     Raises:
         UsageError: it is.
     """
-    if importlib.util.find_spec("cv2") is None:
-        raise UsageError(
-            f"--box-labels {box_labels} needs OpenCV, which is not installed; pip install 'fullconv[weak]', or choose "
-            "--box-labels inner"
-        )
+    needed = {"cv2": "OpenCV", **({"skimage": "scikit-image"} if box_labels == "boxsup" else {})}
+    for module, name in needed.items():
+        if importlib.util.find_spec(module) is None:
+            raise UsageError(
+                f"--box-labels {box_labels} needs {name}, which is not installed; pip install 'fullconv[weak]', or "
+                "choose --box-labels inner"
+            )
 
 
 def grabcut(
