@@ -22,7 +22,9 @@ def test_a_sheet_shows_the_fixed_images_and_the_worst_and_best_of_val(
 ) -> None:
     drawn: list[list[draw.Row]] = []
     kept = draw.contact_sheet
-    monkeypatch.setattr(draw, "contact_sheet", lambda rows, *rest: drawn.append(list(rows)) or kept(rows, *rest))
+    monkeypatch.setattr(
+        draw, "contact_sheet", lambda rows, *rest, **more: drawn.append(list(rows)) or kept(rows, *rest, **more)
+    )
     data = "shapes:height=32,width=32,train=4,val=12"
     small = {"encoder": "resnet10t", "encoder_weights": "none", "epochs": 1, "crop": (32, 32), "batch_size": 4}
     run = fullconv.train(data, tmp_path / "run", workers=0, **small)
