@@ -61,3 +61,9 @@ def test_iou_of_each_class_and_the_rate_by_epoch() -> None:
     many = [{"epoch": 1, **{f"iou/{i}": 0.5 for i in range(150)}}]
     assert len(draw.curves_figure(many, "cross-entropy").axes[-1].get_yticks()) == 50
     assert draw.curves(many).shape[0] < 2000
+
+
+def test_curves_say_what_val_is_scored_against() -> None:
+    rows = [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "mean_iou": 0.5, "rate": 0.1}]
+    figure = draw.curves_figure(rows, "cross-entropy", "against boxes, not masks")
+    assert "val against boxes, not masks; train on crops" in [axes.get_title() for axes in figure.axes]

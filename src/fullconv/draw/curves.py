@@ -59,7 +59,8 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, again
     for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
         for index, (name, words) in enumerate(SCORES.items()):
             _plot(scores, history, prefix + name, f"{split} {words}", f"C{index}", style)
-    scores.set_title(f"scores: val{against and f' ({against})'}, and train on augmented crops")
+    of = f"val {against}; train on crops" if against else "scores: val, and train on augmented crops"
+    scores.set_title(of)
     scores.set_ylim(0, 1)
     _plot(rate, history, "rate", "learning rate at the epoch's end", "C7")
     rate.set_title("learning rate")

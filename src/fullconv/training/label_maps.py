@@ -258,5 +258,5 @@ class LabelMaps:
         against = f" {self.against}" if self.against else ""
         absent = scores["absent"]
         over = f" over {len(scores['classes']) - len(absent)} classes, without {first_few(absent)}" if absent else ""
-        notes = [f"  {note}" for note in scores.get("notes", ())]
+        notes = [f"  {note}" for note in scores.get("notes", ()) if note != f"scored {self.against}"]
         return [f"best mean IoU{against} {scores['mean_iou']:.4f}{over} at epoch {epoch}: {model}", *notes]

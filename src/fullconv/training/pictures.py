@@ -41,7 +41,7 @@ def contact_sheet(
         sample = read_sample(spec, item)
         labels = [segmenter.predict_pixels(sample.image).labels]
         rows.append(sheet_row(item.id, sample, labels, spec.classes, notes.get((item.source, item.id), "")))
-    return draw.contact_sheet(rows, spec.classes, truth=f"truth: {against}" if against else "truth")
+    return draw.contact_sheet(rows, spec.classes, truth=against.removeprefix("against ") or "truth")
 
 
 def extremes(scores: Mapping[tuple[int, str], float]) -> dict[tuple[int, str], str]:
