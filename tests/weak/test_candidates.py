@@ -56,7 +56,7 @@ def test_costs_by_a_loop_over_pixels(background: int | None) -> None:
     found = Candidates(random.random(6).astype(np.float32), random.random((6, 4, 5)) < 0.5)
     chances = random.dirichlet(np.ones(3), (4, 5)).transpose(2, 0, 1)
     counted = random.random((4, 5)) < 0.8
-    got = costs(found, box, chances, counted, background)
+    got = costs(found, box, chances, counted, background, 60)
     for place in range(6):
         losses = []
         for row, column in zip(*np.nonzero(counted), strict=True):
@@ -64,9 +64,10 @@ def test_costs_by_a_loop_over_pixels(background: int | None) -> None:
                 losses.append(-math.log(chances[2, row, column]))
             elif background is not None:
                 losses.append(-math.log(chances[0, row, column]))
-        assert got[place] == pytest.approx(1 - found.overlaps[place] + 3 * np.mean(losses))
-    assert costs(found, box, None, counted, background) == pytest.approx(1 - found.overlaps)
-    assert costs(found, box, chances, counted & False, background) == pytest.approx(1 - found.overlaps)
+        number = len(losses) / counted.sum() if background is None else 1  # of the candidate, or of the box
+        assert got[place] == pytest.approx(1 - found.overlaps[place] + 3 * sum(losses) / number / 60)
+    assert costs(found, box, None, counted, background, 60) == pytest.approx(1 - found.overlaps)
+    assert costs(found, box, chances, counted & False, background, 60) == pytest.approx(1 - found.overlaps)
 
 
 def test_the_choice_is_any_of_the_five_best() -> None:
@@ -99,7 +100,7 @@ def test_the_network_chooses_and_smaller_lies_over_larger() -> None:
     of_small = Candidates(np.array([0.8], np.float32), np.ones((1, 4, 4), bool))
     nothing = Candidates(np.zeros(0, np.float32), np.zeros((0, 2, 2), bool))
     chances = np.stack([np.where(object_, 0.01, 0.9), np.where(object_, 0.98, 0.05), np.full(SIZE, 0.01)])
-    cost = costs(of_large, large, chances, np.ones(SIZE, bool), 0)
+    cost = costs(of_large, large, chances, np.ones(SIZE, bool), 0, 120)
     assert cost.argmin() == 0
     only = Candidates(of_large.overlaps[:1], many[:1])
     boxes, found = (large, small, bare, crowd), (only, of_small, nothing, nothing)

@@ -68,16 +68,18 @@ def with_cut(found: Candidates, cut: np.ndarray) -> Candidates:
 
 
 def costs(
-    found: Candidates, box: Box, chances: np.ndarray | None, counted: np.ndarray, background: int | None
+    found: Candidates, box: Box, chances: np.ndarray | None, counted: np.ndarray, background: int | None, pixels: int
 ) -> np.ndarray:
     """The cost of each candidate, float ``[n]``: ``1 - overlap + 3 loss``.
 
-    The loss is the network's cross-entropy per pixel of the box were the candidate the object: the box's class within,
-    background around it (without such a class only what lies within is asked). Without a network it is left out.
+    The loss is the network's cross-entropy over the box were the candidate the object, the box's class within and
+    background around it, per pixel of the image: beyond the box it is the same for all. Without a class of the
+    background it is that per pixel of the candidate, by the box's share of the image. Without a network it is left out.
 
     Args:
         chances: the network's probabilities in the box, ``[classes, height, width]``, or None.
         counted: pixels of the box that no smaller box covers, bool ``[height, width]``.
+        pixels: of the image.
     """
     base = 1 - found.overlaps.astype(np.float64)
     if chances is None or not counted.any():
@@ -86,10 +88,10 @@ def costs(
     own = losses[box.label][counted]
     within = found.masks[:, counted]
     if background is None:
-        sizes = within.sum(1)
-        return base + WEIGHT * np.where(sizes > 0, within @ own / np.maximum(sizes, 1), -np.log(LOWEST))
+        sizes, share = within.sum(1), counted.sum() / pixels
+        return base + WEIGHT * share * np.where(sizes > 0, within @ own / np.maximum(sizes, 1), -np.log(LOWEST))
     around = losses[background][counted]
-    return base + WEIGHT * (within @ own + ~within @ around) / counted.sum()
+    return base + WEIGHT * (within @ own + ~within @ around) / pixels
 
 
 def drawn_from_best(cost: np.ndarray, random: np.random.Generator) -> int:
@@ -124,7 +126,7 @@ def chosen(
             bare += 1
         else:
             here = None if chances is None else chances[(slice(None), *inside(box))]
-            cost = costs(found[place], box, here, uppermost[inside(box)] == place, background)
+            cost = costs(found[place], box, here, uppermost[inside(box)] == place, background, labels.size)
             random = np.random.Generator(np.random.Philox(key=[seed, place]))
             part[found[place].masks[drawn_from_best(cost, random)]] = box.label
     return labels, bare
