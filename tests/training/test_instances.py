@@ -21,6 +21,7 @@ from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
 from fullconv.training.instances import FEWEST, target_of
 from fullconv.training.start import train
+from tests.builders.coco import annotation, build
 from tests.builders.folders import describe, pairs
 from tests.builders.runs import FOUR_SCENES, Asked
 
@@ -143,4 +144,11 @@ def test_data_without_background_are_refused(tmp_path: Path) -> None:
     pairs(tmp_path / "data", 3)
     describe(tmp_path / "data", classes=["sky", "road", "tree"])
     with pytest.raises(DataError, match="no class is called background"):
+        train(tmp_path / "data", tmp_path / "run", **TINY)
+
+
+def test_boxes_alone_are_refused(tmp_path: Path) -> None:
+    boxes = [annotation(number, 1, [], bbox=[3, 4, 10, 10]) for number in (5, 8, 9)]
+    build(tmp_path / "data", annotations=boxes)
+    with pytest.raises(DataError, match=r"found boxes of \d images; --model maskrcnn learns from the masks of objects"):
         train(tmp_path / "data", tmp_path / "run", **TINY)

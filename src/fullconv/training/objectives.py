@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.loader import steps_per_epoch
-from fullconv.errors import UsageError
+from fullconv.errors import DataError, UsageError
 from fullconv.segmenter import Segmenter
 from fullconv.training.boxsup import BoxSup
 from fullconv.training.config import TrainConfig
@@ -28,13 +29,30 @@ def refuse(config: TrainConfig, supervision: Supervision) -> None:
         UsageError, DataError: as the objective says.
     """
     if config.model == MODEL:
-        if config.labels not in ("masks", "auto") or supervision.count("masks") < len(supervision.kinds):
-            raise UsageError(f"--model {MODEL} learns from the masks of objects; give such, and leave out --labels")
+        _refuse_less(config, supervision)
         ObjectMasks.refuse(config, supervision.spec)
         return
     LabelMaps.refuse(config, supervision.spec)
     if supervision.count("boxes") and config.box_labels in ("grabcut", "boxsup"):
         refuse_without_libraries(config.box_labels)
+
+
+def _refuse_less(config: TrainConfig, supervision: Supervision) -> None:
+    """Refuse what is less than masks for a network that learns objects.
+
+    Raises:
+        UsageError: it is asked for.
+        DataError: images have nothing else.
+    """
+    if config.labels not in ("masks", "auto"):
+        raise UsageError(f"--model {MODEL} learns from the masks of objects, found --labels {config.labels}")
+    counts = Counter(kind for kind in supervision.kinds.values() if kind != "masks")
+    if counts:
+        found = ", ".join(f"{kind} of {count} images" for kind, count in counts.items())
+        raise DataError(
+            f"{supervision.spec.root}: found {found}; --model {MODEL} learns from the masks of objects: annotate "
+            "outlines, or choose another network"
+        )
 
 
 def make_objective(
