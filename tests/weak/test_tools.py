@@ -166,6 +166,8 @@ def test_train_says_what_is_wrong_in_a_line_and_check_lists_it(
     assert run(["train", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--crop", "32", "32", *options]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [sum(one.startswith(line) for one in said) for line in lines] == [1, 1, 1]
+    assert run(["evaluate", str(tmp_path / "run"), str(tmp_path / "data")]) == 0
+    assert "1 of 1 images have no mask: scored against the boxes, lines and points that" in capsys.readouterr().out
     begins = next(number for number, line in enumerate(said) if line.startswith("epoch"))
     assert all(begins > number for number, one in enumerate(said) if one.startswith(tuple(lines)))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fullconv.crf import CRF
-from fullconv.data import DatasetSpec, EvalData
+from fullconv.data import DatasetSpec, EvalData, Item
 from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.instances import count_without_instances
 from fullconv.data.loader import EvalBatches
@@ -23,6 +23,7 @@ from fullconv.refinement import Superpixels
 from fullconv.regions.instances import InstanceSegmenter, finds_instances
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
+from fullconv.weak.annotated import has_mask
 
 
 def evaluate(
@@ -73,9 +74,11 @@ def evaluate(
         pin_memory=segmenter.device.type == "cuda",
     )  # fmt: skip
     if not finds_instances(segmenter):
-        return measure(segmenter, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
+        scores = measure(segmenter, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
+        return _noted(scores, spec.split(split))
     keeping = InstanceSegmenter(segmenter)
     scores = measure(keeping, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
+    scores = _noted(scores, spec.split(split))
     bare = count_without_instances(spec.split(split))
     if bare:
         note = (
@@ -84,3 +87,14 @@ def evaluate(
         )
         return dataclasses.replace(scores, notes=(*scores.notes, note))
     return dataclasses.replace(scores, masks=mask_ap(judged(spec, spec.split(split), keeping.found), spec.classes))
+
+
+def _noted(scores: Scores, items: Sequence[Item]) -> Scores:
+    """Scores that say where the truth is no mask, but what a tool fills."""
+    bare = sum(not has_mask(item.annotation) for item in items)
+    if not bare:
+        return scores
+    note = (
+        f"{bare} of {len(items)} images have no mask: scored against the boxes, lines and points that their tool fills"
+    )
+    return dataclasses.replace(scores, notes=(*scores.notes, note))
