@@ -11,7 +11,14 @@ from PIL import Image
 import fullconv
 from fullconv.cli.main import run
 from tests.builders.commands import complaint
-from tests.builders.models import picture
+from tests.builders.models import make, picture
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The file of a tiny untrained model; elsewhere in this folder ``model`` is the model itself."""
+    make().save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
 
 
 def test_one_unreadable_image_does_not_stop_the_others(model: Path, tmp_path: Path, capsys) -> None:
