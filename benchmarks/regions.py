@@ -49,12 +49,13 @@ def main() -> None:
     shapes = verbs.add_parser("shapes")
     shapes.add_argument("weights", type=Path)
     shapes.add_argument("out", type=Path)
+    shapes.add_argument("--data", default=DATA)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.verb == "time":
         time_one(np.asarray(Image.open(options.image).convert("RGB").resize((500, 375))), options.weights)
     else:
-        compare(options.weights, options.out)
+        compare(options.weights, options.out, options.data)
 
 
 def time_one(image: np.ndarray, weights: Path) -> None:
@@ -87,8 +88,8 @@ def report(what: str, call: Callable[[], object]) -> None:
     print(f"{what}: {np.median(wall):.2f} s, {np.median(processor):.2f} s of a processor", flush=True)
 
 
-def compare(weights: Path, out: Path) -> None:
-    spec = fullconv.open_dataset(DATA)
+def compare(weights: Path, out: Path, data: str) -> None:
+    spec = fullconv.open_dataset(data)
     for name, options in MODELS.items():
         folder = out / name.replace(" ", "_").replace(",", "")
         before = time.process_time()

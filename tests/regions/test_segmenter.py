@@ -19,6 +19,7 @@ from fullconv.errors import ModelFileError, UsageError
 from fullconv.model_file import read_header
 from fullconv.regions import RegionSegmenter
 from fullconv.regions.paste import LEFT_OUT
+from fullconv.training.sweep import sweep
 from tests.builders.commands import complaint
 
 DATA = "shapes:height=48,width=64,train=8,val=3"
@@ -188,5 +189,7 @@ def test_what_a_region_model_is_not(sds: Path, tmp_path: Path) -> None:
         fullconv.load(sds, runner="onnxruntime")
     with pytest.raises(ModelFileError, match=r"fullconv\.load"):
         fullconv.Segmenter.load(sds)
+    with pytest.raises(UsageError, match="sds has none of"):
+        sweep(DATA, "seed=0,1", tmp_path / "sweep", model="sds")
     with pytest.raises(UsageError, match="no training starts from one"):
         fullconv.train(DATA, tmp_path / "run", init_from=str(sds), encoder="mobilenetv2_100", quiet=True)

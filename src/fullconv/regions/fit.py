@@ -84,9 +84,7 @@ def fit_regions(
     parts.svm_bias.copy_(torch.from_numpy(svms.bias))
     parts.fallback.fill_(int(pixels.argmax()))
     unseen = [spec.classes.names[label] for label in svms.unseen]
-    return (
-        [f"no training image shows {first_few(unseen)}: such regions will be called something else"] if unseen else []
-    )
+    return [f"no training image shows {first_few(unseen)}, so no pixel will be called that"] if unseen else []
 
 
 def objects_of(annotation: AnnotationSource, labels: np.ndarray, classes: ClassSet) -> tuple[np.ndarray, list[int]]:

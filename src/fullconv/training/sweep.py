@@ -25,6 +25,7 @@ from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.files import read_value, replacing, write_text
 from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
+from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.pictures import sheet_items, sheet_row
@@ -107,6 +108,9 @@ def sweep(
     out = Path(out)
     runs = [Run(out / _folder(option, value)) for value in values]
     configs = [_with(base, option, value) for value in values]
+    for config in configs:
+        if config["model"] in REGION_MODELS:
+            raise UsageError(f"sweep compares epochs, which {config['model']} has none of; train each by itself")
     for config in configs:
         TrainConfig.load(None, config)
     spec = open_dataset(data)
