@@ -99,6 +99,7 @@ class BoxRounds(ABC):
     def _make(self, number: int, segmenter: Segmenter) -> None:
         """The labels of a round: each rank makes its share, the first one completes the folder."""
         started, folder = time.monotonic(), self.folder(number)
+        self.say(f"round {number}: making the labels of {len(self.boxed)} images")
         partial = folder.with_name(f".{folder.name}-unfinished")
         if self.ranks.first:
             shutil.rmtree(partial, ignore_errors=True)
