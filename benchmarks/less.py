@@ -1,6 +1,6 @@
 """Learning from less: the same network and budget, taught by masks, boxes, scribbles, points or tags.
 
-    python benchmarks/less.py shapes --out RUNS
+    python benchmarks/less.py shapes --weights FILE --out RUNS
     python benchmarks/less.py camvid --data DATA --weights FILE --out RUNS
 
 Trains every setting with three seeds, one run after the other (a run that is there is kept, one that was interrupted
@@ -71,7 +71,7 @@ STUDIES = {
     ),
     "shapes": Study(
         "shapes:height=96,width=96,train=300,val=100,occlusion=1,objects=3-5",
-        ("--model", "fcn8s", "--encoder", "resnet18", "--epochs", "12", "--batch-size", "8"),
+        ("--model", "fcn8s", "--encoder", "mobilenetv2_100", "--epochs", "9", "--batch-size", "8"),
         {
             "masks": ("--labels", "masks"),
             "scribbles": SCRIBBLES,
