@@ -167,6 +167,42 @@ def test_the_crf_refines_before_the_threshold(model: Segmenter, tmp_path: Path) 
     assert (mask(tmp_path / "out" / "masks" / "a.png") != expected).mean() < 0.002
 
 
+def test_prior_and_superpixels_come_before_what_is_known(
+    model: Segmenter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The labels are those of ``predict``, where nothing is known; else the best of those that can be."""
+    folder, file = images(tmp_path / "photos", "ab"), tmp_path / "model.safetensors"
+    taught = Segmenter.load(_saved(model, file), "cpu")
+    command = ["pseudo-label", str(file), str(folder), "--image-prior", "--superpixels", "--confidence", "0"]
+    assert run([*command, "--device", "cpu", "--precision", "fp32", "--out", str(tmp_path / "out")]) == 0
+    plain = [chances(taught, folder / f"{name}.png").argmax(0) for name in "ab"]
+    options = {"image_prior": True, "superpixels": fullconv.Superpixels()}
+    for name, before in zip("ab", plain, strict=True):
+        found = mask(tmp_path / "out" / "masks" / f"{name}.png")
+        assert np.array_equal(found, taught.predict(folder / f"{name}.png", **options).labels)
+        assert (found != before).mean() > 0.05
+    settings = json.loads((tmp_path / "out" / "provenance.json").read_text())["settings"]
+    assert settings["image_prior"] is True
+    assert settings["superpixels"] == {"scale": 100.0, "sigma": 0.8, "smallest": 20}
+    data = annotated(folder, ("tag", 2, np.zeros((0, 2))))
+    fullconv.pseudo_label(taught, data, tmp_path / "tags", confidence=0, **options)
+    likely = taught.predict(folder / "a.png", probabilities=True, **options).probabilities
+    assert likely is not None
+    assert np.array_equal(mask(tmp_path / "tags" / "masks" / "a.png"), np.where(likely[2] > likely[0], 2, 0))
+    with pytest.raises(UsageError, match="not trained with image tags"):
+        fullconv.pseudo_label(model, folder, tmp_path / "other", image_prior=True)
+    assert not (tmp_path / "other").exists()
+
+
+def _saved(model: Segmenter, file: Path) -> Path:
+    """The model's file, as if tags had taught it."""
+    model.save(file)
+    taught = Segmenter.load(file, "cpu")
+    taught.provenance["image_level"] = {"pooling": "lse", "sharpness": 5.0}
+    taught.save(file)
+    return file
+
+
 def test_train_images_with_masks_are_labelled_anew_only_when_asked(model: Segmenter, tmp_path: Path) -> None:
     shapes = "shapes:height=32,width=40,train=3,val=2,num_classes=3"
     segmenter = make()
@@ -226,7 +262,10 @@ def test_the_command_says_what_it_did_and_where_labels_come_from(
     assert content["model"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert content["model"]["file"] == str(file)
     assert content["data"] == {"name": "photos", "given": str(folder)}
-    assert content["settings"] == {"labels": "auto", "confidence": 0.4, "crf": dataclasses.asdict(CRF(iterations=1))}
+    assert content["settings"] == {
+        "labels": "auto", "confidence": 0.4, "image_prior": False, "superpixels": None,
+        "crf": dataclasses.asdict(CRF(iterations=1)),
+    }  # fmt: skip
     assert content["images"] == {"predicted": 4, "own_masks": 0, "held_to": {}}
     counted = {path.name: float((mask(path) == 255).mean()) for path in (out / "masks").iterdir()}
     assert content["void_share"] == pytest.approx(counted)

@@ -193,3 +193,10 @@ def test_what_a_region_model_is_not(sds: Path, tmp_path: Path) -> None:
         sweep(DATA, "seed=0,1", tmp_path / "sweep", model="sds")
     with pytest.raises(UsageError, match="no training starts from one"):
         fullconv.train(DATA, tmp_path / "run", init_from=str(sds), encoder="mobilenetv2_100", quiet=True)
+
+
+def test_pseudo_labels_say_that_scores_are_margins(sds: Path, tmp_path: Path) -> None:
+    said = "its scores are margins of SVMs, no probabilities: the confidence is that of their softmax"
+    data = DATA.replace("train=8", "train=2").replace("val=3", "val=1")
+    assert said in fullconv.pseudo_label(sds, data, tmp_path / "a", labels="boxes").notes
+    assert said not in fullconv.pseudo_label(sds, data, tmp_path / "b", labels="boxes", confidence=0).notes

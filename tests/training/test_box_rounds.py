@@ -140,7 +140,9 @@ def test_missing_labels_of_a_round_are_not_made_by_another_network(
 
 
 def test_what_cannot_be_is_refused_before_a_run_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="rounds 5: a round is at least an epoch, there are 2"):
+    with pytest.raises(
+        UsageError, match="rounds 5: a round is at least an epoch, found 2; use --rounds 2 or more epochs"
+    ):
         fullconv.train(SIX, tmp_path / "run", **{**OPTIONS, "rounds": 5})
     monkeypatch.setattr("fullconv.weak.grabcut.importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="--box-labels boxsup needs OpenCV"):

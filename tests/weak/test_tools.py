@@ -15,7 +15,7 @@ from fullconv.data import read_sample
 from fullconv.formats.open import open_dataset
 from fullconv.weak import Supervision, supervise
 from tests.builders.annotations import HEIGHT, NAMES, WIDTH, pictures
-from tests.builders.commands import checked
+from tests.builders.commands import TINY, checked
 
 VOID = 255
 
@@ -201,3 +201,18 @@ def test_boxes_without_any_mask_train_after_a_check(tmp_path: Path, capsys: pyte
     (root / "Annotations" / "a.xml").write_text(f"<annotation>{thing.replace('>9<', '>1<')}</annotation>")
     assert run(["train", str(root), "--out", str(tmp_path / "other"), *options]) == 3
     assert "a.xml: object 0 cannot be read (a box that ends before it begins)" in capsys.readouterr().err
+
+
+def test_boxes_of_another_size_than_the_image_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A label map would not fit; boxes would, in the wrong place."""
+    (tmp_path / "images").mkdir()
+    entries = [{"id": i, "file_name": f"{i}.png", "height": 48, "width": 64} for i in range(4)]
+    for entry in entries:
+        Image.new("RGB", (32, 24)).save(tmp_path / "images" / str(entry["file_name"]))
+    marks = [{"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": [4, 4, 20, 20]} for i in range(4)]
+    content = {"images": entries, "annotations": marks, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    assert run(["train", str(tmp_path), "--out", str(tmp_path / "run"), *TINY]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "labelled at 64x48, but 0.png is 32x24; give the image that was labelled" in line
+    assert not (tmp_path / "run").exists()

@@ -30,6 +30,11 @@ class NoMaskError(DataError):
 class Outlines(Protocol):
     """Labels that are drawn."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the image that they were drawn on."""
+        ...
+
     def turn(self) -> int:
         """How they are turned to be upright, as EXIF counts."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from fullconv.images.tiff import is_tiff, open_tiff, orientation_of, pictures
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
 ORIENTATION = TAG
+SAYING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+"""Chunks of a PNG file in which Pillow looks for an orientation."""
 
 
 @contextmanager
@@ -55,7 +58,27 @@ def stored_size(path: ImageFile, most: int = MAX_PIXELS) -> tuple[tuple[int, int
             refuse_large(path, size, most)
             return size, orientation_of(pages[0])
     with open_image(path, most) as image:
-        return (image.height, image.width), image.getexif().get(TAG, 1)
+        # Pillow decodes a PNG to see what is said behind its pixels; where nothing is, what it has read already is all
+        silent = image.format == "PNG" and "exif" not in image.info and not _says_more_behind(path)
+        exif = Image.Image.getexif(image) if silent else image.getexif()
+        return (image.height, image.width), exif.get(TAG, 1)
+
+
+def _says_more_behind(path: ImageFile) -> bool:
+    """Whether a PNG may have text or EXIF behind its pixels, by the names of its chunks; also where they are broken."""
+    pixels = False
+    with io.BytesIO(path.getvalue()) if isinstance(path, EncodedFile) else path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        place = file.seek(8)
+        while len(head := file.read(8)) == 8:
+            name, place = head[4:], place + 12 + int.from_bytes(head[:4], "big")
+            pixels |= name == b"IDAT"
+            if place > size or (pixels and name in SAYING):
+                return True
+            if name == b"IEND":
+                return False
+            file.seek(place)
+    return True
 
 
 def drawn_size(path: ImageFile, stated: tuple[object, object]) -> tuple[tuple[int, int], bool]:

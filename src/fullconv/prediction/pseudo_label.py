@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +27,11 @@ from fullconv.formats.origin import PROVENANCE
 from fullconv.formats.read import image_files
 from fullconv.formats.write import TARGETS, free_name
 from fullconv.images.encoding import MaskEncoding
-from fullconv.model_file import model_file
 from fullconv.prediction.known import held
-from fullconv.pretrained import find_model, load
+from fullconv.prediction.provenance import provenance_of
+from fullconv.pretrained import load
+from fullconv.refinement import Superpixels
+from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from fullconv.weak.annotated import has_mask
@@ -63,6 +63,13 @@ class PseudoLabelled:
     reasons: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """JSON-ready."""
+        return {
+            "images": {"predicted": self.predicted, "own_masks": self.kept, "held_to": dict(self.held_to)},
+            "pixels": {"predicted": self.pixels, "void": self.void},
+        }
+
     def lines(self) -> list[str]:
         """What was done, in a line or two."""
         held_to = "".join(f", {count} of them held to their {kind}" for kind, count in self.held_to.items())
@@ -70,6 +77,17 @@ class PseudoLabelled:
         if self.pixels:
             lines.append(f"{self.void / self.pixels:.1%} of the predicted pixels are void")
         return lines
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The settings, as :func:`pseudo_label` has them."""
+
+    labels: Labels
+    confidence: float
+    image_prior: bool
+    superpixels: Superpixels | None
+    crf: CRF | None
 
 
 class _Task(NamedTuple):
@@ -88,6 +106,8 @@ def pseudo_label(
     *,
     labels: Labels = "auto",
     confidence: float = CONFIDENCE,
+    image_prior: bool = False,
+    superpixels: Superpixels | None = None,
     crf: CRF | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -109,12 +129,14 @@ def pseudo_label(
             images with a mask are labelled too, as if they had only what is derived from it.
         confidence: pixels whose class is less probable are void; 0 for none. Of a prediction that is held to something
             the probability among the classes that are left.
-        crf: refine with a fully connected CRF before.
+        image_prior, superpixels: refine probabilities as :meth:`Segmenter.predict` does, before they are held to
+            anything.
+        crf: refine with a fully connected CRF, between that and the threshold.
         device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         progress: called with the number of images done and of all.
 
     Raises:
-        UsageError: ``out`` exists, or options that cannot be.
+        UsageError: ``out`` exists, or options that cannot be, among them a prior of a model that tags did not teach.
         DataError: classes that are not the model's, every image has a mask already, or a file that cannot be read.
         NotFiniteError: the network's scores of an image are nan or infinite.
     """
@@ -126,9 +148,13 @@ def pseudo_label(
     if labels == "masks":
         raise UsageError("--labels masks: masks are what is made here; give auto, boxes, tags, scribbles or points")
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
+    asked = _Asked(labels, confidence, image_prior, superpixels, crf)
+    segmenter.refinement(image_prior)  # refuses a prior that the model has not
     spec, bare = _opened(segmenter, data)
     result = PseudoLabelled(out, reasons=spec.reasons)
     tasks = _tasks(spec, bare, labels, result)
+    if isinstance(segmenter, RegionSegmenter) and confidence:
+        result.notes.append("its scores are margins of SVMs, no probabilities: the confidence is that of their softmax")
     result.kept = sum(task.masked for task in tasks)
     splits = dict.fromkeys(task.split for task in tasks)
     made_of = {split: [task.item for task in tasks if task.split == split] for split in splits}
@@ -140,7 +166,7 @@ def pseudo_label(
         for done, task in enumerate(tasks, 1):
             name = free_name(task.item.id, taken)
             taken.add(name)
-            sample = read_sample(spec, task.item) if task.masked else _predicted(segmenter, spec, task, confidence, crf)
+            sample = read_sample(spec, task.item) if task.masked else _predicted(segmenter, spec, task, asked)
             if not task.masked:
                 shares[f"{name}.png"] = _count(sample, task, spec, result)
             writer.add(task.split, name, task.item, sample)
@@ -150,8 +176,9 @@ def pseudo_label(
         writer.finish(names)
         if writer.turned:
             result.notes.append(f"{writer.turned} images have an EXIF orientation: written upright as PNG")
-        asked = {"labels": labels, "confidence": confidence, "crf": None if crf is None else dataclasses.asdict(crf)}
-        content = _provenance(segmenter, model, data, spec, asked, result, shares)
+        content = provenance_of(
+            segmenter, model, data, spec, dataclasses.asdict(asked), {**result.counts(), "void_share": shares}
+        )
         write_text(partial / PROVENANCE, json.dumps(content, indent=2) + "\n")
     return result
 
@@ -239,17 +266,20 @@ def _bare_item(path: Path, root: Path) -> Item:
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
-def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: _Task, confidence: float, crf: CRF | None) -> Sample:
+def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: _Task, asked: _Asked) -> Sample:
     """An image with the labels that the model gives it, void where it is not sure."""
     values = spec.values or Values(fill=segmenter.preprocessing.fill)
     pixels, blank = task.item.image.read(spec.channels, 1, values)
     image, ignore = np.asarray(pixels), spec.classes.ignore_index
-    seen = segmenter.predict_pixels(image, probabilities=True, name=str(task.item.image.where))
+    seen = segmenter.predict_pixels(
+        image, probabilities=True, image_prior=asked.image_prior, superpixels=asked.superpixels,
+        name=str(task.item.image.where),
+    )  # fmt: skip
     assert seen.probabilities is not None
     chances, settled = held(seen.probabilities, task.known, ignore)
-    if crf is not None:
-        chances, settled = held(dense_crf(chances / chances.sum(0), image, crf), task.known, ignore)
-    labels = np.where(chances.max(0) < confidence, ignore, chances.argmax(0))
+    if asked.crf is not None:
+        chances, settled = held(dense_crf(chances / chances.sum(0), image, asked.crf), task.known, ignore)
+    labels = np.where(chances.max(0) < asked.confidence, ignore, chances.argmax(0))
     labels = np.where(settled >= 0, settled, labels)
     if blank is not None:
         labels = np.where(blank, ignore, labels)
@@ -265,46 +295,3 @@ def _count(sample: Sample, task: _Task, spec: DatasetSpec, result: PseudoLabelle
     if task.known is not None:
         result.held_to[task.known.kind] += 1
     return void / sample.labels.size
-
-
-# -- provenance -------------------------------------------------------------------------------------------------------
-
-
-def _provenance(
-    segmenter: Segmenter, model: Segmenter | str | os.PathLike[str], data: str | os.PathLike[str] | DatasetSpec,
-    spec: DatasetSpec, asked: dict[str, Any], result: PseudoLabelled, shares: dict[str, float],
-) -> dict[str, Any]:  # fmt: skip
-    """Where the labels come from, JSON-ready."""
-    file = None if isinstance(model, Segmenter) else model_file(find_model(model))
-    return {
-        "made_by": f"fullconv {version('fullconv')} pseudo-label",
-        "model": {
-            "file": None if file is None else str(model),
-            "sha256": None if file is None else _sha256(file),
-            "network": segmenter.config,
-            "classes": list(segmenter.classes.names),
-            "computed_by": str(segmenter.runner),
-            "provenance": segmenter.provenance,
-        },
-        "data": {"name": spec.name, "given": str(spec.root if isinstance(data, DatasetSpec) else data)},
-        "settings": asked,
-        "images": {"predicted": result.predicted, "own_masks": result.kept, "held_to": dict(result.held_to)},
-        "pixels": {"predicted": result.pixels, "void": result.void},
-        "void_share": shares,
-    }
-
-
-def _sha256(file: Path) -> str:
-    """Of a model file; of OpenVINO's with the weights that lie beside."""
-    digest = hashlib.sha256()
-    for part in _parts(file):
-        with part.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _parts(file: Path) -> Iterator[Path]:
-    yield file
-    if file.suffix == ".xml" and file.with_suffix(".bin").is_file():
-        yield file.with_suffix(".bin")

@@ -55,7 +55,8 @@ class BoxRounds(ABC):
         rounds = config.rounds
         if rounds > config.epochs:
             raise UsageError(
-                f"rounds {rounds}: a round is at least an epoch, there are {config.epochs}; use fewer, or more epochs"
+                f"rounds {rounds}: a round is at least an epoch, found {config.epochs}; use --rounds {config.epochs} "
+                "or more epochs"
             )
         self.starts = [round(number * config.epochs / rounds) for number in range(rounds)]
         self.boxed = {place: source for place, item in enumerate(items) if (source := boxes_of_item(item)) is not None}

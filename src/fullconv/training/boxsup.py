@@ -55,7 +55,9 @@ class BoxSup(BoxRounds):
             seed, ignore = self.seed(place, number), self.spec.classes.ignore_index
             labels, bare = chosen(size, boxes, found, chances, ignore, source.background, seed)
             write(place, labels)
-            total.update(boxes=len(boxes), bare=bare, candidates=sum(len(one.masks) for one in found))
+            total.update(
+                boxes=sum(box.label >= 0 for box in boxes), bare=bare, candidates=sum(len(one.masks) for one in found)
+            )
         return dict(total)
 
     def found_in_words(self, number: int, counts: Counter[str]) -> str:

@@ -21,6 +21,35 @@ from fullconv.training.terms import Relabel, Term
 from fullconv.weak import Supervision
 from fullconv.weak.grabcut import refuse_without_libraries
 
+NEED: dict[str, tuple[str, ...]] = {
+    "boxes": ("box_labels", "rounds"), "tags": ("tag_pooling", "tag_pooling_sharpness"),
+}  # fmt: skip
+"""Options that say something of images which teach with this kind."""
+OF_CRF_LOSS = ("crf_loss_start", "crf_loss_deviations")
+
+
+def idle(config: TrainConfig, supervision: Supervision) -> list[str]:
+    """A line for options other than their defaults which change nothing in this run, and why."""
+    lines = []
+    for kind, names in NEED.items():
+        if not any(one == kind for one in supervision.kinds.values()):
+            lines.append((names, f"no train image teaches with {kind}"))
+    if not config.crf_loss:
+        lines.append((OF_CRF_LOSS, "there is no CRF loss; --crf-loss WEIGHT adds it"))
+    if config.tag_pooling == "max" and supervision.count("tags"):
+        lines.append((("tag_pooling_sharpness",), "--tag-pooling max has no sharpness"))
+    if supervision.against == "tags":
+        lines.append((("early_stopping",), "val has tags alone, so no scores"))
+    defaults = TrainConfig()
+    given = [
+        ([name for name in names if getattr(config, name) != getattr(defaults, name)], why) for names, why in lines
+    ]
+    return [
+        f"{', '.join('--' + name.replace('_', '-') for name in names)} without effect: {why}"
+        for names, why in given
+        if names
+    ]
+
 
 def refuse(config: TrainConfig, supervision: Supervision) -> None:
     """What can be refused before the data is read.

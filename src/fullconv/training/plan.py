@@ -24,7 +24,7 @@ from fullconv.training.config import TrainConfig
 from fullconv.training.crops import choose_crop, large_enough, padded_line
 from fullconv.training.first_weights import new_segmenter
 from fullconv.training.objective import Objective
-from fullconv.training.objectives import make_objective, refuse
+from fullconv.training.objectives import idle, make_objective, refuse
 from fullconv.training.report import Reporter
 from fullconv.training.state import Checkpoint, fingerprint
 from fullconv.weak import Supervision, labelled_pixels, supervise
@@ -77,7 +77,7 @@ def make_plan(
     """
     found = opened(data, reporter)
     supervision = supervise(found, config.labels)
-    for line in (*supervision.lines, *(fault.line for fault in supervision.faults)):
+    for line in (*supervision.lines, *(fault.line for fault in supervision.faults), *idle(config, supervision)):
         reporter.say(line)
     refuse(config, supervision)
     report = checked(found, config, reporter)
@@ -116,6 +116,11 @@ def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> Da
     reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {counts}")
     for reason in spec.reasons:
         reporter.say(f"  {reason}")
+    if len(spec.classes) == 1:
+        reporter.say(
+            f"{spec.classes.names[0]} is the only class: every pixel is predicted as it, whatever is learned; give the "
+            "background a class"
+        )
     for split in ("train", "val"):
         spec.split(split)  # refuses one that is missing or empty
     return spec

@@ -55,7 +55,9 @@ class SimpleDoesIt(BoxRounds):
                 labels = paint(boxes, self.all_items[place].image.size(), ignore, around)
             write(place, labels)
             void = int((labels == ignore).sum())
-            return Counter({**vars(cuts), "boxes": len(boxes), "pixels": labels.size, "void": void})
+            return Counter(
+                {**vars(cuts), "boxes": sum(box.label >= 0 for box in boxes), "pixels": labels.size, "void": void}
+            )
 
         with ThreadPoolExecutor(max(1, usable_cores() // self.ranks.count)) as pool:
             return dict(sum(pool.map(one, places), Counter()))

@@ -125,7 +125,7 @@ def _marks(source: Supervised, found: dict[tuple[str, Sort], list[str]]) -> set[
     annotations = source.annotations()
     if source.kind == "tags":
         return set(tags_in(annotations, report)) or None
-    size, where = source.image.size(), str(source.where)
+    size, where = source.size(), str(source.where)
     if source.kind == "boxes":
         boxes = boxes_in(annotations, size, where, report)
         around = set() if source.background is None else {source.background}

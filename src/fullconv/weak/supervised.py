@@ -10,8 +10,10 @@ import numpy as np
 from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import AnnotationSource, ImageSource, Item
 from fullconv.data.instances import BITS, KeepsInstances, pack
+from fullconv.errors import DataError
+from fullconv.images.orientation import upright_size
 from fullconv.spec import ClassSet
-from fullconv.weak.annotated import Kind, boxes_in, strokes_in, tags_in
+from fullconv.weak.annotated import Kind, boxes_in, outlines_of, strokes_in, tags_in
 from fullconv.weak.boxes import filled
 from fullconv.weak.drawn import Box, box_around, boxes_of, boxes_of_objects, points_of, scribbles_of, tags_of
 from fullconv.weak.kept import kept
@@ -60,6 +62,20 @@ class Supervised:
     def has_label_map(self) -> bool:
         return True
 
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the image.
+
+        Raises:
+            DataError: the annotations were made on another size.
+        """
+        size, drawn = self.image.size(), outlines_of(self.base)
+        if drawn is not None and upright_size(drawn.size, drawn.turn()) != size:
+            raise DataError(
+                f"{self.where}: labelled at {drawn.size[1]}x{drawn.size[0]}, but {Path(self.image.where).name} is "
+                f"{size[1]}x{size[0]}; give the image that was labelled"
+            )
+        return size
+
     def stored_as(self) -> str:
         return self.base.stored_as()
 
@@ -69,7 +85,7 @@ class Supervised:
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """The labels to learn from, ``[height, width]``: void where nothing is said. Derived ones are kept."""
         if self.own or self.kind == "tags":
-            return self._drawn(self.image.size(), ignore_index)
+            return self._drawn(self.size(), ignore_index)
         rule = self.kind, self.background, self.rules
         return kept(Item("", self.image, self.base), rule, lambda: self._derived(ignore_index))
 
@@ -106,7 +122,7 @@ class Supervised:
         """
         classes = self.rules.classes
         if self.own:
-            found = boxes_in(self.annotations(), self.image.size(), str(self.where))
+            found = boxes_in(self.annotations(), self.size(), str(self.where))
             return tuple(box for box in found if box.label != classes.background)
         labels, source = self.mask(), self.base
         if not (isinstance(source, KeepsInstances) and source.has_instances):

@@ -96,7 +96,9 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
         missing = "no mask" if masked else see.wanting
         lines.append(f"{len(val) - len(scored)} of {len(val)} val images have {missing}: left out of the score")
     against = [kind for kind in KINDS if any(one.kind == kind for one in scored)]
-    if against not in ([], ["masks"]):
+    if against == ["tags"]:
+        lines.append("val images have tags alone: no val scores, and the last epoch is kept as the best")
+    elif against not in ([], ["masks"]):
         lines.append(f"no val image has a mask: the val scores are against {' and '.join(against)}, not masks")
     kinds = {(one.item.source, one.item.id): one.kind for one in taught}
     return Supervision(result, kinds, " and ".join(against) or "masks", tuple(lines), faults)

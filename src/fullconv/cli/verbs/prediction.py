@@ -126,6 +126,8 @@ def pseudo_label(
     out: Path,
     labels: Literal["auto", "boxes", "tags", "scribbles", "points"] = "auto",
     confidence: float = 0.5,
+    image_prior: bool = False,
+    superpixels: bool = False,
     crf: bool = False,
     crf_with: str = "",
     device: str = "auto",
@@ -151,6 +153,11 @@ def pseudo_label(
         these kinds alone also labels train images that have a mask, as if they had only that.
     confidence
         Pixels whose class is less probable are void; 0 for none.
+    image_prior
+        Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
+        This, --superpixels, what labels are held to and --crf go in this order.
+    superpixels
+        Let every superpixel have one class: needs the extra weak.
     crf
         Refine the label maps with a fully connected CRF first.
     crf_with
@@ -171,6 +178,8 @@ def pseudo_label(
             out,
             labels=labels,
             confidence=confidence,
+            image_prior=image_prior,
+            superpixels=fullconv.Superpixels() if superpixels else None,
             crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
             device=device,
             precision=precision,

@@ -11,7 +11,7 @@ from fullconv.data.annotations import IGNORED
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import first_few
+from fullconv.errors import DataError, first_few
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files, lines
@@ -21,7 +21,7 @@ from fullconv.formats.read.names import spot
 from fullconv.formats.read.voc import VOC_CLASSES, VOC_NAMES
 from fullconv.formats.read.voc_xml import boxes_of
 from fullconv.formats.read.xml import parse_xml
-from fullconv.images.files import IMAGE_SUFFIXES, image_size
+from fullconv.images.files import IMAGE_SUFFIXES, drawn_size
 from fullconv.text import head_of
 
 NOTES = ("annotations", "annotation", "labels", "xml", "xmls")
@@ -53,8 +53,8 @@ def recognise_voc_boxes(root: Path, description: Description, problems: Problems
                 bare.append(path)
                 continue
             with problems.catching("unreadable"):
-                boxes = boxes_of(path, trees[path], ids)
-                annotations = Annotations(str(path), image_size(image), boxes, "coco", IGNORED, image=image)
+                boxes, size = boxes_of(path, trees[path], ids), _size(path, trees[path], image)
+                annotations = Annotations(str(path), size, boxes, "coco", IGNORED, image=image)
                 items[split].append(Item(path.stem, FileImage(image), annotations))
         if bare:
             problems.report(
@@ -88,6 +88,27 @@ def _image(root: Path, path: Path, tree: ET.Element) -> Path | None:
     folders = [path.parent, *(folder for name in IMAGE_FOLDERS if (folder := child(root, (name,))) is not None)]
     there = (spot(folder / name) for name in names for folder in folders)
     return next((one for one in there if one is not None and one.suffix.lower() in IMAGE_SUFFIXES), None)
+
+
+def _size(path: Path, tree: ET.Element, image: Path) -> tuple[int, int]:
+    """``(height, width)`` that the boxes were drawn on: as stated, else of the image as it is shown.
+
+    Raises:
+        DataError: the image has another size.
+    """
+    height, width = (int(text) if text.isdigit() else 0 for text in _stated(tree))
+    stated = (height or None, width or None)  # tools that do not know it write 0
+    size, same = drawn_size(image, stated)
+    if not same:
+        raise DataError(
+            f"{path}: labelled at {width}x{height}, but {image.name} is {size[1]}x{size[0]}; give the image that was "
+            "labelled, or correct its <size>"
+        )
+    return size
+
+
+def _stated(tree: ET.Element) -> tuple[str, str]:
+    return tree.findtext("size/height", "").strip(), tree.findtext("size/width", "").strip()
 
 
 def _listed(root: Path, items: dict[str, list[Item]], reasons: list[str]) -> dict[str, Sequence[Item]]:
