@@ -248,6 +248,25 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(model: Segmenter, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "empty", "photos"]
 
 
+def test_masks_of_a_mixture_that_do_not_label_every_class_are_no_truth(model: Segmenter, tmp_path: Path) -> None:
+    """What is a ring is background in these masks: no data set may have both them and predicted rings."""
+    with_masks, with_tags = tmp_path / "a", tmp_path / "b"
+    images(with_masks / "images", "abcde")
+    (with_masks / "masks").mkdir()
+    for name in "abcde":
+        Image.fromarray(np.eye(*SIZE, dtype=np.uint8)).save(with_masks / "masks" / f"{name}.png")
+    (with_masks / "dataset.yaml").write_text("classes: [background, disc]\n")
+    images(with_tags / "images", "abc")
+    (with_tags / "tags.csv").write_text("a,ring\nb,ring;disc\nc,disc\n")
+    with pytest.raises(DataError, match="5 masks, which would be kept, do not label ring, as the model does"):
+        fullconv.pseudo_label(model, f"{with_masks}+{with_tags}", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert fullconv.pseudo_label(model, with_tags, tmp_path / "out").held_to == {"tags": 3}
+    (with_masks / "dataset.yaml").write_text("classes: [background, disc, ring]\n")
+    done = fullconv.pseudo_label(model, f"{with_masks}+{with_tags}", tmp_path / "both")
+    assert (done.predicted, done.kept) == (3, 5)
+
+
 def test_the_command_says_what_it_did_and_where_labels_come_from(
     model: Segmenter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -158,6 +158,7 @@ def test_rcnn_on_pooled_features_without_a_background(tmp_path: Path, capsys) ->
     ("arguments", "code", "message"),
     [
         ([DATA, "--model", "rcnn", "--epochs", "3"], 2, "trains SVMs, in one pass and no steps; leave --epochs out"),
+        ([DATA, "--model", "rcnn", "--epochs", "3", "--ema", "0.9"], 2, "leave --ema, --epochs out"),
         ([DATA, "--model", "rcnn", "--labels", "boxes"], 2, "learns from masks, found --labels boxes"),
         ([DATA, "--model", "sds", "--model-args.wrap", "32"], 2, "did you mean warp"),
         ([DATA, "--model", "sds", "--model-args.warp", "8"], 2, "warp must lie from 32 to 512, found 8"),

@@ -30,6 +30,8 @@ OF_CRF = {"crf_loss_start": 0.1, "crf_loss_deviations": (25, 10)}
         ("boxes", OF_TAGS, [TAGS]),
         ("tags", OF_TAGS, ["--tag-pooling-sharpness without effect: --tag-pooling max has no sharpness"]),
         ("tags", {"tag_pooling_sharpness": 3.0, "rounds": 3}, []),
+        ("tags", {"loss": "focal", "reduction": "sum"}, ["--loss, --reduction without effect: tags label no pixel"]),
+        ("points", {"loss": "focal", "reduction": "sum"}, []),
         ("scribbles", {**OF_CRF, "crf_loss": 0.1}, []),
     ],
 )

@@ -10,33 +10,27 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fullconv.crf import CRF, dense_crf
-from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.data.drawing import Annotations
+from fullconv.data.dataset import DatasetSpec
 from fullconv.data.sample import Sample, read_sample
-from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, UsageError, first_few
-from fullconv.evaluation.matching import with_classes_of
+from fullconv.errors import UsageError
 from fullconv.files import new_folder, write_text
-from fullconv.formats.open import NotRecognisedError, open_partly_masked
 from fullconv.formats.origin import PROVENANCE
-from fullconv.formats.read import image_files
 from fullconv.formats.write import TARGETS, free_name
-from fullconv.images.encoding import MaskEncoding
+from fullconv.formats.write.base import Writer
 from fullconv.prediction.known import held
 from fullconv.prediction.provenance import provenance_of
+from fullconv.prediction.unmasked import Task, opened, refuse_partly_labelled, tasks_of
 from fullconv.pretrained import load
 from fullconv.refinement import Superpixels
 from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
-from fullconv.weak.annotated import has_mask
-from fullconv.weak.sight import Labels, Sight
-from fullconv.weak.supervised import Supervised
+from fullconv.weak.sight import Labels
 
 CONFIDENCE = 0.5
 
@@ -90,15 +84,6 @@ class _Asked:
     crf: CRF | None
 
 
-class _Task(NamedTuple):
-    """An item of the new data set; what is known of one that is predicted; whether it keeps its mask."""
-
-    split: str
-    item: Item
-    known: Supervised | None
-    masked: bool
-
-
 def pseudo_label(
     model: Segmenter | str | os.PathLike[str],
     data: str | os.PathLike[str] | DatasetSpec,
@@ -150,9 +135,10 @@ def pseudo_label(
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     asked = _Asked(labels, confidence, image_prior, superpixels, crf)
     segmenter.refinement(image_prior)  # refuses a prior that the model has not
-    spec, bare = _opened(segmenter, data)
+    spec, bare = opened(segmenter, data)
     result = PseudoLabelled(out, reasons=spec.reasons)
-    tasks = _tasks(spec, bare, labels, result)
+    tasks = tasks_of(spec, bare, labels, out, result.notes)
+    refuse_partly_labelled(spec, tasks)
     if isinstance(segmenter, RegionSegmenter) and confidence:
         result.notes.append("its scores are margins of SVMs, no probabilities: the confidence is that of their softmax")
     result.kept = sum(task.masked for task in tasks)
@@ -160,22 +146,7 @@ def pseudo_label(
     made_of = {split: [task.item for task in tasks if task.split == split] for split in splits}
     target = dataclasses.replace(spec, splits=made_of, labelled=None)
     with new_folder(out) as partial, closing(TARGETS["folder"](target, partial, result.notes)) as writer:
-        names: dict[str, list[str]] = {split: [] for split in made_of}
-        shares: dict[str, float] = {}
-        taken: set[str] = set()
-        for done, task in enumerate(tasks, 1):
-            name = free_name(task.item.id, taken)
-            taken.add(name)
-            sample = read_sample(spec, task.item) if task.masked else _predicted(segmenter, spec, task, asked)
-            if not task.masked:
-                shares[f"{name}.png"] = _count(sample, task, spec, result)
-            writer.add(task.split, name, task.item, sample)
-            names[task.split].append(name)
-            if progress is not None:
-                progress(done, len(tasks))
-        writer.finish(names)
-        if writer.turned:
-            result.notes.append(f"{writer.turned} images have an EXIF orientation: written upright as PNG")
+        shares = _write(writer, segmenter, tasks, asked, result, progress)
         content = provenance_of(
             segmenter, model, data, spec, dataclasses.asdict(asked), {**result.counts(), "void_share": shares}
         )
@@ -183,90 +154,33 @@ def pseudo_label(
     return result
 
 
-# -- what is labelled -------------------------------------------------------------------------------------------------
-
-
-def _opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
-    """The data with the model's classes, and the images beside them that have no mask.
-
-    Raises:
-        UsageError, DataError: it cannot be opened, or the classes are not the model's.
-    """
-    try:
-        spec, bare = open_partly_masked(data)
-    except NotRecognisedError:
-        assert not isinstance(data, DatasetSpec)
-        root = Path(data).expanduser()
-        if not (bare := image_files(root) if root.is_dir() else []):
-            raise
-        values = segmenter.preprocessing.values
-        reason = "a folder of images without masks"
-        spec = DatasetSpec(
-            root.name, root, "images", (reason,), segmenter.classes, MaskEncoding(), {"train": ()},
-            segmenter.preprocessing.channels, values=values,
-        )  # fmt: skip
-        return spec, bare
-    matched = with_classes_of(segmenter, spec)
-    theirs = {name.casefold() for name in spec.classes.names}
-    lost = [name for name in segmenter.classes.names if name.casefold() not in theirs]
-    masked = any(has_mask(item.annotation) for items in spec.splits.values() for item in items)
-    if lost and masked and spec.declared:
-        raise DataError(
-            f"{spec.root}: its masks do not label {first_few(lost)}, which the model knows; masks and pseudo-labels "
-            "would contradict each other: give a model of the same classes, or a folder of the images alone"
-        )
-    return dataclasses.replace(matched, classes=segmenter.classes), bare
-
-
-def _tasks(spec: DatasetSpec, bare: Sequence[Path], labels: Labels, result: PseudoLabelled) -> list[_Task]:
-    """Every item of the new data set.
-
-    Raises:
-        DataError: all images have masks, and may keep them.
-    """
-    see, tasks, left = Sight(spec, labels), list[_Task](), Counter[str]()
-    for split, items in spec.splits.items():
-        for item in items:
-            masked = has_mask(item.annotation)
-            if masked and (split != "train" or labels == "auto"):
-                tasks.append(_Task(split, item, None, True))
-                continue
-            if split not in ("train", "val"):
-                left[split] += 1
-                continue
-            seen = see(item, split)
-            known = seen.item.annotation if seen is not None else None
-            tasks.append(_Task("train", item, known if isinstance(known, Supervised) else None, False))
-    tasks += [_Task("train", _bare_item(path, spec.root), None, False) for path in bare]
-    if not any(not task.masked for task in tasks):
-        raise DataError(
-            f"{spec.root}: all {len(tasks)} images have a mask already, nothing is left to label; --labels boxes (or "
-            "tags, scribbles, points) labels those of train anew, held to what is derived from their masks"
-        )
-    for split, count in left.items():
-        result.notes.append(f"{count} images of {split} have no mask and are left out")
-    moved = sum(task.split == "train" and not task.masked for task in tasks)
-    if not any(task.split == "val" for task in tasks):
-        result.notes.append(
-            f"no val image has a mask of its own, so fullconv train {result.out} scores against pseudo-labels; better "
-            f"give it masks to be scored against, for example as {result.out}+OTHER"
-        )
-    elif len(spec.splits.get("val", ())) > sum(task.split == "val" for task in tasks):
-        result.notes.append(f"val keeps the images that have a mask; of the {moved} others all are in train")
-    return tasks
-
-
-def _bare_item(path: Path, root: Path) -> Item:
-    """An image file without an annotation."""
-    name = path.relative_to(root).with_suffix("").as_posix() if path.is_relative_to(root) else path.stem
-    nothing = Annotations(str(path), (0, 0), (), has_label_map=False)
-    return Item(name.rpartition("/")[2], FileImage(path), nothing)
+def _write(
+    writer: Writer, segmenter: Segmenter, tasks: Sequence[Task], asked: _Asked, result: PseudoLabelled,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, float]:  # fmt: skip
+    """Write all images and their labels; which share of each mask that was predicted is void."""
+    names: dict[str, list[str]] = {task.split: [] for task in tasks}
+    spec, shares, taken = writer.spec, dict[str, float](), set[str]()
+    for done, task in enumerate(tasks, 1):
+        name = free_name(task.item.id, taken)
+        taken.add(name)
+        sample = read_sample(spec, task.item) if task.masked else _predicted(segmenter, spec, task, asked)
+        if not task.masked:
+            shares[f"{name}.png"] = _count(sample, task, spec, result)
+        writer.add(task.split, name, task.item, sample)
+        names[task.split].append(name)
+        if progress is not None:
+            progress(done, len(tasks))
+    writer.finish(names)
+    if writer.turned:
+        result.notes.append(f"{writer.turned} images have an EXIF orientation: written upright as PNG")
+    return shares
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
-def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: _Task, asked: _Asked) -> Sample:
+def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: Task, asked: _Asked) -> Sample:
     """An image with the labels that the model gives it, void where it is not sure."""
     values = spec.values or Values(fill=segmenter.preprocessing.fill)
     pixels, blank = task.item.image.read(spec.channels, 1, values)
@@ -286,7 +200,7 @@ def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: _Task, asked: _Ask
     return Sample(task.item.id, image, labels.astype(np.uint8 if ignore <= 255 else np.int32))
 
 
-def _count(sample: Sample, task: _Task, spec: DatasetSpec, result: PseudoLabelled) -> float:
+def _count(sample: Sample, task: Task, spec: DatasetSpec, result: PseudoLabelled) -> float:
     """Add a predicted image to the result; the share of it that is void."""
     void = int((sample.labels == spec.classes.ignore_index).sum())
     result.predicted += 1

@@ -25,6 +25,7 @@ NEED: dict[str, tuple[str, ...]] = {
     "boxes": ("box_labels", "rounds"), "tags": ("tag_pooling", "tag_pooling_sharpness"),
 }  # fmt: skip
 """Options that say something of images which teach with this kind."""
+OF_PIXELS = ("loss", "reduction", "label_smoothing", "class_weights")
 OF_CRF_LOSS = ("crf_loss_start", "crf_loss_deviations")
 
 
@@ -34,6 +35,8 @@ def idle(config: TrainConfig, supervision: Supervision) -> list[str]:
     for kind, names in NEED.items():
         if not any(one == kind for one in supervision.kinds.values()):
             lines.append((names, f"no train image teaches with {kind}"))
+    if supervision.kinds and set(supervision.kinds.values()) == {"tags"}:
+        lines.append((OF_PIXELS, "tags label no pixel"))
     if not config.crf_loss:
         lines.append((OF_CRF_LOSS, "there is no CRF loss; --crf-loss WEIGHT adds it"))
     if config.tag_pooling == "max" and supervision.count("tags"):

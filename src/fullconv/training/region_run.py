@@ -91,12 +91,12 @@ def _refuse(config: TrainConfig) -> None:
     """
     defaults = TrainConfig()
     idle = [
-        name.replace("_", "-")
+        "--" + name.replace("_", "-")
         for name in sorted(config.model_fields_set - set(USED))
         if getattr(config, name) != getattr(defaults, name)
     ]
     if idle:
-        raise UsageError(f"{config.model} trains SVMs, in one pass and no steps; leave --{first_few(idle)} out")
+        raise UsageError(f"{config.model} trains SVMs, in one pass and no steps; leave {first_few(idle)} out")
     if config.labels not in ("auto", "masks"):
         raise UsageError(f"{config.model} learns from masks, found --labels {config.labels}; use masks")
 
