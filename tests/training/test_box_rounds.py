@@ -18,6 +18,7 @@ from fullconv.errors import Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
 from fullconv.training.box_rounds import BoxRounds
 from fullconv.training.interrupt import InterruptRequest
+from fullconv.training.ranks import Ranks
 from fullconv.weak import Box, Supervised, supervise
 from fullconv.weak.boxes import filled, inner
 from tests.builders.runs import FEW_STEPS
@@ -118,6 +119,20 @@ def test_labels_are_those_of_the_method(method: str, tmp_path: Path, capsys: pyt
     share = (every == filled_maps(boxes)).mean()
     assert {"grabcut": right > 0.95, "boxsup": right > share + 0.05}.get(method, right >= share)
     assert f"round 1: {'a segment chosen for each of ' if method == 'boxsup' else ''}{counts['boxes']} boxes" in said
+
+
+def test_labels_are_the_same_however_many_are_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fullconv.train(SIX, tmp_path / "whole", **{**OPTIONS, **ONCE})
+    met, prepare = [], Ranks.prepare
+    monkeypatch.setattr(Ranks, "prepare", lambda self, make: met.append(prepare(self, make)) or met[-1])
+    monkeypatch.setattr("fullconv.training.box_rounds.AT_ONCE", 4)
+    parts = fullconv.train(SIX, tmp_path / "parts", **{**OPTIONS, **ONCE})
+    assert [one["boxes"] for one in met if isinstance(one, dict)] == [
+        sum(map(len, boxes_of_scenes()[:4])), sum(map(len, boxes_of_scenes()[4:])),
+    ]  # fmt: skip
+    assert np.array_equal(kept(whole, 1), kept(parts, 1))
+    counts = [json.loads((run.path / "labels" / "round_1" / "counts.json").read_text()) for run in (whole, parts)]
+    assert counts[0] == counts[1]
 
 
 def filled_maps(boxes: list[tuple[Box, ...]]) -> np.ndarray:

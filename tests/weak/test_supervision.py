@@ -99,6 +99,7 @@ def test_auto_takes_from_each_image_what_it_has(tmp_path: Path) -> None:
         "learns from masks of 2 images; scribbles of 1 image; points of 1 image; boxes of 1 image; tags of 1 image",
         "  strokes are 3 pixels wide, points 3x3; what none covers is void",
         "  outside of all boxes is background",
+        "1 train image has boxes beside strokes or points, which are not used; --labels boxes uses them",
     )
     (empty,) = found.faults
     assert empty.line == (
@@ -117,6 +118,15 @@ def test_auto_takes_from_each_image_what_it_has(tmp_path: Path) -> None:
     annotation = found.spec.split("train")[-1].annotation
     assert isinstance(annotation, Supervised)
     assert annotation.tags() == {2}
+
+
+def test_images_without_an_annotation_among_outlines_are_said_to_be_background(tmp_path: Path) -> None:
+    sources: dict[str, AnnotationSource] = {"outlined": drawn(OUTLINE), "empty": drawn(), "other": drawn()}
+    val: dict[str, AnnotationSource] = {"v": drawn(OUTLINE)}
+    for labels in ("auto", "boxes"):
+        found = supervise(spec(tmp_path, sources, val), labels)  # type: ignore[arg-type]
+        said = [line for line in found.lines if "no annotation" in line]
+        assert said == ["2 of 3 train images have no annotation, in data with outlines: all is background"]
 
 
 @pytest.mark.parametrize("kind", ["boxes", "tags", "scribbles", "points"])

@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ from fullconv.training.ranks import Ranks
 from fullconv.training.run import Run
 from fullconv.weak.supervised import Supervised
 
+AT_ONCE = 64
+"""Images of each rank, between two times that all meet."""
 COUNTS = "counts.json"
 """Written last: a folder that has it is complete."""
 
@@ -101,28 +104,37 @@ class BoxRounds(ABC):
         """The labels of a round: each rank makes its share, the first one completes the folder."""
         started, folder = time.monotonic(), self.folder(number)
         self.say(f"round {number}: making the labels of {len(self.boxed)} images")
-        partial = folder.with_name(f".{folder.name}-unfinished")
+        unfinished = folder.with_name(f".{folder.name}-unfinished")
         if self.ranks.first:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
         self.ranks.wait()
         training = segmenter.network.training
         segmenter.network.eval()
         self.ranks.copy_first(list(segmenter.network.buffers()))
-        mine = list(self.boxed)[self.ranks.index :: self.ranks.count]
-        counts = self.make(number, mine, segmenter, lambda place, labels: self._write(partial, place, labels))
+        counts = self._make_all(number, segmenter, unfinished)
         segmenter.network.train(training)
-        write_text(partial / f".counts-{self.ranks.index}", json.dumps(counts))
+        write_text(unfinished / f".counts-{self.ranks.index}", json.dumps(counts))
         self.ranks.wait()
         if self.ranks.first:
             every: Counter[str] = Counter()
-            for file in sorted(partial.glob(".counts-*")):
+            for file in sorted(unfinished.glob(".counts-*")):
                 every.update(json.loads(file.read_text()))
                 file.unlink()
-            write_text(partial / COUNTS, json.dumps(every, indent=2) + "\n")
-            partial.rename(folder)
+            write_text(unfinished / COUNTS, json.dumps(every, indent=2) + "\n")
+            unfinished.rename(folder)
             self.say(f"round {number}: {self.found_in_words(number, every)}, {time.monotonic() - started:.1f} s")
         self.ranks.wait()
+
+    def _make_all(self, number: int, segmenter: Segmenter, folder: Path) -> Counter[str]:
+        """This rank's share. The ranks meet often, so that none waits too long for another or for one that failed."""
+        places, ranks = list(self.boxed), self.ranks
+        counts: Counter[str] = Counter()
+        for start in range(0, len(places), AT_ONCE * ranks.count):
+            mine = places[start : start + AT_ONCE * ranks.count][ranks.index :: ranks.count]
+            make = partial(self.make, number, mine, segmenter, partial(self._write, folder))
+            counts.update(ranks.prepare(make))
+        return counts
 
     def _write(self, folder: Path, place: int, labels: np.ndarray) -> None:
         write_mask(folder / f"{place:06d}.png", labels, self.spec.classes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import get_args
@@ -18,9 +18,11 @@ import numpy as np
 
 from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.errors import DataError
-from fullconv.weak.annotated import Kind, has_mask
+from fullconv.spec import ClassSet
+from fullconv.weak.annotated import Kind, has_mask, marked_with, outlines_of
 from fullconv.weak.faults import Fault, Look
-from fullconv.weak.sight import Labels, Sight, learning_lines
+from fullconv.weak.sight import Labels, Seen, Sight, learning_lines
+from fullconv.weak.supervised import Supervised
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -91,7 +93,7 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
                 f"{spec.root}: the {split} images have {see.wanting}: nothing to {used}{why}; annotate some "
                 "(fullconv check says what is there)"
             )
-    lines = learning_lines(taught, spec.classes)
+    lines = [*learning_lines(taught, spec.classes), *_lines_of_items(taught, labels, spec.classes)]
     if len(scored) < len(val):
         missing = "no mask" if masked else see.wanting
         lines.append(f"{len(val) - len(scored)} of {len(val)} val images have {missing}: left out of the score")
@@ -102,6 +104,23 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
         lines.append(f"no val image has a mask: the val scores are against {' and '.join(against)}, not masks")
     kinds = {(one.item.source, one.item.id): one.kind for one in taught}
     return Supervision(result, kinds, " and ".join(against) or "masks", tuple(lines), faults)
+
+
+def _lines_of_items(taught: Sequence[Seen], labels: Labels, classes: ClassSet) -> list[str]:
+    """What is taken for granted of train images, and what of their annotations is not used."""
+    lines, sources = [], [one.item.annotation for one in taught]
+    outlined = [outlines_of(one.base if isinstance(one, Supervised) else one) for one in sources]
+    if bare := sum(source is not None and not source.kinds() for source in outlined):
+        around = "void" if classes.background is None else classes.names[classes.background]
+        lines.append(f"{bare} of {len(taught)} train images have no annotation, in data with outlines: all is {around}")
+    strokes = [one.item.annotation for one in taught if one.kind in ("scribbles", "points")]
+    also = sum(isinstance(one, Supervised) and one.own and "boxes" in marked_with(one.base) for one in strokes)
+    if also and labels == "auto":
+        images = "image has" if also == 1 else "images have"
+        lines.append(
+            f"{also} train {images} boxes beside strokes or points, which are not used; --labels boxes uses them"
+        )
+    return lines
 
 
 def labelled_pixels(spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray]:
