@@ -80,7 +80,7 @@ def compare_loss(path: Path, segmenter: fullconv.Segmenter) -> None:
     """Value and gradient of the CRF loss on the lattice beside every pair of places."""
     pixels = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        logits, window = segmenter.coarse_logits(pixels)
+        logits, window = segmenter.runner.coarse_logits(pixels)
     logits = logits.clone().float().requires_grad_()
     found = []
     kept = crf_loss.EXACT_PLACES

@@ -48,7 +48,7 @@ def test_answers_as_torchvision_s_own(name: str, size: tuple[int, int], weights:
     segmenter = fullconv.load(f"torchvision/{name}", "cpu", "fp32")
     pixels = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
-        logits, window = segmenter.coarse_logits(pixels)
+        logits, window = segmenter.runner.coarse_logits(pixels)
         expected = weights[name](normalise(pixels, segmenter.preprocessing))["out"]
         torch.testing.assert_close(upsample(logits, size, window), expected, rtol=1e-4, atol=1e-4)
     assert segmenter.classes.names[15] == "person"
@@ -115,7 +115,7 @@ def test_answers_as_segmentation_models_own(
     assert segmenter.classes.names == tuple(names)
     pixels = torch.randint(0, 256, (1, 3, 96, 64), dtype=torch.uint8)
     with torch.inference_mode():
-        logits, window = segmenter.coarse_logits(pixels)
+        logits, window = segmenter.runner.coarse_logits(pixels)
         found = upsample(logits, (96, 64), window).softmax(1)
         theirs = network(normalise(pixels, segmenter.preprocessing))
     expected = theirs.softmax(1)

@@ -70,7 +70,7 @@ def test_tiles_agree_with_the_whole_where_the_overlap_covers_the_context() -> No
     segmenter = Segmenter(built, ClassSet(("a", "b", "c")), Preprocessing()).to("cpu", "fp32")
     image = picture(200, 264)
     with torch.inference_mode():
-        logits, _ = segmenter.coarse_logits(torch.from_numpy(image).permute(2, 0, 1)[None])
+        logits, _ = segmenter.runner.coarse_logits(torch.from_numpy(image).permute(2, 0, 1)[None])
     built.network.score["4"].bias.data = -logits.mean((0, 2, 3)).clone()  # every class has its places
     whole = segmenter.predict(image).labels
     assert len(np.unique(whole)) == 3

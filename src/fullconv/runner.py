@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fullconv.device import autocast, choose_device, choose_precision
-from fullconv.errors import first_few
+from fullconv.errors import NotFiniteError, first_few
 from fullconv.geometry import Window
 from fullconv.models.context import Context, context
 from fullconv.models.finite import first_bad_layer, not_finite
@@ -129,6 +129,17 @@ class TorchRunner:
         found = first_bad_layer(self.network, again)
         where = f"the activations of {found[0]}" if found else "the scores"
         return where, "use --precision fp32" if self.precision != "fp32" else "retrain it"
+
+
+def not_finite_error(runner: Runner, images: Sequence[str], forward: Callable[[], object]) -> NotFiniteError:
+    """What to raise where logits are not finite: in which images, from which layer on, and what to do.
+
+    Args:
+        images: names of all such images.
+        forward: runs the network on one of them again.
+    """
+    where, advice = runner.find_not_finite(forward)
+    return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {advice}")
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

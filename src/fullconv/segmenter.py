@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from fullconv.crf import CRF
 from fullconv.errors import NotFiniteError, UsageError, first_few
-from fullconv.geometry import Window
 from fullconv.images.given import Given, read_given
 from fullconv.label_map import Prediction
 from fullconv.loading import load_model
@@ -22,10 +21,9 @@ from fullconv.model_file import FORMAT_VERSION, model_file, write_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
-from fullconv.models.rebuild import rebuild
 from fullconv.parts import Part, ids_of, joined_labels, refined, resized_part
 from fullconv.refinement import ImageLevel, Refinement, Superpixels
-from fullconv.runner import RunModel, Runner, TorchRunner
+from fullconv.runner import RunModel, Runner, TorchRunner, not_finite_error
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiles import parts_of
 from fullconv.tiling import TILE, Tiling, check_tiles, choose_tiling, seam_note
@@ -193,9 +191,10 @@ class Segmenter:
         """
         pixels = read_given(image, self.preprocessing)
         name = str(image) if isinstance(image, (str, Path)) else "the image"
+        refinement = self.refinement(image_prior, superpixels, crf)
         return self.predict_pixels(
-            pixels, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, image_prior=image_prior,
-            superpixels=superpixels, crf=crf, name=name,
+            pixels, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, refinement=refinement,
+            name=name,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -207,9 +206,7 @@ class Segmenter:
         overlap: int | None = None,
         exact: bool = False,
         probabilities: bool = False,
-        image_prior: bool = False,
-        superpixels: Superpixels | None = None,
-        crf: CRF | None = None,
+        refinement: Refinement | None = None,
         name: str = "the image",
     ) -> Prediction:
         """As :meth:`predict`, of what the network sees: a sample's image, uint8 ``[height, width, channels]``.
@@ -221,7 +218,7 @@ class Segmenter:
         size = (pixels.shape[0], pixels.shape[1])
         note = self.seam_note(size, tile, overlap, exact)
         parts = self._sound(batch, tile, overlap, exact, name)
-        if refinement := self.refinement(image_prior, superpixels, crf):
+        if refinement:
             (likely,) = refined(parts, batch, len(self.classes), refinement)
             chances = likely.astype(np.float16) if probabilities else None
             return Prediction(likely.argmax(0).astype(ids_of(len(likely))), chances, self.classes, pixels, note)
@@ -232,18 +229,8 @@ class Segmenter:
         """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""
         for part in self.parts(pixels, tile, overlap, exact):
             if not bool(part.logits.isfinite().all()):
-                raise self.not_finite_error([name], lambda: list(self.parts(pixels, tile, overlap, exact)))
+                raise not_finite_error(self.runner, [name], lambda: list(self.parts(pixels, tile, overlap, exact)))
             yield part
-
-    def not_finite_error(self, images: Sequence[str], forward: Callable[[], object]) -> NotFiniteError:
-        """What to raise where logits are not finite: in which images, from which layer on, and what to do.
-
-        Args:
-            images: names of all such images.
-            forward: runs the network on one of them again.
-        """
-        where, advice = self.runner.find_not_finite(forward)
-        return NotFiniteError(f"{first_few(list(images))}: {where} are not finite (nan or inf), so no labels; {advice}")
 
     def refinement(
         self, image_prior: bool = False, superpixels: Superpixels | None = None, crf: CRF | None = None
@@ -278,10 +265,6 @@ class Segmenter:
         step = self.runner.coarsest_stride
         return choose_tiling(size, tile, overlap, step, lambda: self.runner.context, exact=exact)
 
-    def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
-        """As :meth:`fullconv.runner.Runner.coarse_logits`: of the images as they are, without ``resize``."""
-        return self.runner.coarse_logits(pixels)
-
     def check_tiles(self, tile: int, overlap: int | None) -> None:
         """Refuse tiles that cannot be.
 
@@ -309,8 +292,3 @@ class Segmenter:
             return ""
         pixels, local = self.runner.context
         return seam_note(chosen.tile, chosen.overlap, pixels, local, chosen.step)
-
-
-def from_header(header: Mapping[str, Any], where: str, stored: int | None = None) -> Segmenter:
-    """The segmenter that a header describes, with random weights; arguments and errors as :func:`rebuild`."""
-    return Segmenter(*rebuild(header, where, stored), header["provenance"])

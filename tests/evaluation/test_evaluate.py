@@ -41,7 +41,7 @@ def test_scores_are_those_of_predictions_at_full_resolution(workers: int) -> Non
         truths.append(labels)
         guesses.append(segmenter.predict(image).labels)
         with torch.no_grad():
-            logits, window = segmenter.coarse_logits(torch.from_numpy(image).permute(2, 0, 1)[None])
+            logits, window = segmenter.runner.coarse_logits(torch.from_numpy(image).permute(2, 0, 1)[None])
         full = upsample(logits, labels.shape, window)
         losses.append(float(F.cross_entropy(full, torch.from_numpy(labels).long()[None])))
     truth, guess = np.stack(truths), np.stack(guesses)

@@ -38,7 +38,7 @@ def model() -> Segmenter:
     score = segmenter.network.score
     assert isinstance(score, nn.ModuleDict)
     with torch.no_grad():  # every class somewhere
-        logits = segmenter.coarse_logits(torch.from_numpy(picture(*SIZE)).permute(2, 0, 1)[None])[0]
+        logits = segmenter.runner.coarse_logits(torch.from_numpy(picture(*SIZE)).permute(2, 0, 1)[None])[0]
         for _, head in sorted(score.items())[:1]:
             head.bias -= logits.mean((0, 2, 3))
     return segmenter

@@ -176,7 +176,10 @@ class Rounds(LabelMaps):
         if not file.exists():
             batches = EvalBatches(EvalData(self.spec, self.train_items), 1, 0)
             with torch.inference_mode():
-                sure = [float(segmenter.coarse_logits(batch.pixels)[0].softmax(1).amax(1).mean()) for batch in batches]
+                sure = [
+                    float(segmenter.runner.coarse_logits(batch.pixels)[0].softmax(1).amax(1).mean())
+                    for batch in batches
+                ]
             file.write_text(str(sure.index(max(sure))))
         return [self.train_items[int(file.read_text())]] * len(self.train_items), self.config.epochs
 

@@ -34,7 +34,7 @@ def model(tmp_path: Path) -> Path:
     segmenter = Segmenter(built, ClassSet(NAMES), Preprocessing()).to("cpu", "fp32")
     pixels = torch.from_numpy(Shapes(height=96, width=96).draw(0)[0]).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        logits, _ = segmenter.coarse_logits(pixels)
+        logits, _ = segmenter.runner.coarse_logits(pixels)
     built.network.score["8"].bias.data = -logits.mean((0, 2, 3)).clone()
     segmenter.save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"

@@ -4,74 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from fullconv.checking.check import check
-from fullconv.data import DatasetSpec, Item, read_sample
-from fullconv.data.annotations import IGNORED, Annotation, box_ring
+from fullconv.data import read_sample
+from fullconv.data.annotations import Annotation
 from fullconv.data.dataset import AnnotationSource
-from fullconv.data.drawing import Annotations
 from fullconv.data.mixing import mix
-from fullconv.data.sources import FileImage, FileMask
-from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from fullconv.images.encoding import MaskEncoding
-from fullconv.spec import ClassSet
 from fullconv.weak import Supervised, Supervision, supervise, supervised
+from tests.builders.weak import BOX, LINES, OUTLINE, SIZE, TAG, VOID, dense, drawn, labels_of, mask, spec
 
-CLASSES = ClassSet(("background", "cat", "dog"))
-SIZE = (24, 32)
-VOID = 255
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
-BOX = Annotation(1, "box", (box_ring(4, 5, 12, 15),), name="cat", drawn=True)
-LINES = (
-    Annotation(1, "line", (np.array([(6.5, 8.5), (10.5, 8.5)]),), name="cat"),
-    Annotation(0, "line", (np.array([(20.5, 2.5), (20.5, 20.5)]),), name="background"),
-)
 POINTS = (Annotation(2, "point", (np.array([(6.5, 8.5)]),)), Annotation(0, "point", (np.array([(26.5, 8.5)]),)))
-TAG = Annotation(2, "tag", name="dog")
-OUTLINE = Annotation(2, "mask", (np.array([(2.0, 2), (14, 2), (14, 10), (2, 10)]),), instance=1, drawn=True)
-
-
-def drawn(*annotations: Annotation, background: int = 0, has_label_map: bool = True) -> Annotations:
-    return Annotations("here", SIZE, annotations, "coco", background, has_label_map=has_label_map)
-
-
-def mask(folder: Path, name: str, labels: np.ndarray) -> FileMask:
-    Image.fromarray(labels).save(folder / f"{name}_mask.png")
-    return FileMask(folder / f"{name}_mask.png", MaskEncoding())
-
-
-def dense() -> np.ndarray:
-    labels = np.zeros(SIZE, np.uint8)
-    labels[3:12, 4:16] = 1
-    labels[14:20, 8:28] = 2
-    return labels
-
-
-def spec(
-    folder: Path, train: dict[str, AnnotationSource], val: dict[str, AnnotationSource], classes: ClassSet = CLASSES
-) -> DatasetSpec:
-    folder.mkdir(exist_ok=True)
-    for name in {**train, **val}:
-        Image.new("RGB", SIZE[::-1], (90, 20, 30)).save(folder / f"{name}.png")
-    splits = {
-        split: [Item(name, FileImage(folder / f"{name}.png"), source) for name, source in sources.items()]
-        for split, sources in (("train", train), ("val", val))
-    }
-    return DatasetSpec("mine", folder, "test", (), classes, MaskEncoding(), splits)
-
-
-def labels_of(found: Supervision, name: str) -> np.ndarray:
-    """As a reading process has them."""
-    item = next(item for items in found.spec.splits.values() for item in items if item.id == name)
-    return read_sample(found.spec, pickle.loads(pickle.dumps(item))).labels
 
 
 def kinds_of(found: Supervision) -> dict[str, str]:
@@ -199,15 +147,6 @@ def test_brushes_that_paint_background_too_but_little_are_strokes_where_scribble
     assert supervise(no_ground, "scribbles").lines[0].endswith("derived from masks")
 
 
-def test_outside_of_boxes_is_void_without_a_background(tmp_path: Path) -> None:
-    classes = ClassSet(("sky", "cat"))
-    found = supervise(spec(tmp_path, {"a": drawn(BOX, background=IGNORED)}, {"v": drawn(OUTLINE)}, classes), "auto")
-    assert found.lines[1] == "  outside of all boxes nothing is known: there is no class for the background"
-    labels = labels_of(found, "a")
-    assert (labels == 1).sum() == 80
-    assert (labels == VOID).sum() == labels.size - 80
-
-
 def test_poses_are_boxes_and_no_points(tmp_path: Path) -> None:
     boxed = dataclasses.replace(BOX, instance=0)
     joints = Annotation(1, "point", (np.array([(6.5, 8.5), (9.5, 9.5)]),), instance=0)
@@ -228,72 +167,6 @@ def test_val_is_scored_by_masks_as_far_as_there_are_any(tmp_path: Path) -> None:
     assert [item.id for item in none.spec.split("val")] == ["v"]
     assert "1 of 2 val images have no annotation: left out of the score" in none.lines
     assert "no val image has a mask: the val scores are against boxes, not masks" in none.lines
-
-
-@pytest.mark.parametrize(
-    ("train", "val", "labels", "words"),
-    [
-        (
-            drawn(has_label_map=False),
-            drawn(OUTLINE),
-            "auto",
-            "the train images have no annotation: nothing to teach with; annotate some",
-        ),
-        (
-            drawn(TAG, has_label_map=False),
-            drawn(OUTLINE),
-            "boxes",
-            "the train images have no boxes, and no mask to derive them from",
-        ),
-        (
-            drawn(BOX),
-            drawn(has_label_map=False),
-            "auto",
-            "the val images have no annotation: nothing to be scored against",
-        ),
-        (drawn(TAG, has_label_map=False), drawn(OUTLINE), "masks", "1 of 2 images have no mask: found 1 tag"),
-    ],
-)
-def test_data_that_cannot_teach_so_is_refused(
-    train: Annotations, val: Annotations, labels: str, words: str, tmp_path: Path
-) -> None:
-    with pytest.raises(DataError, match=words):
-        supervise(spec(tmp_path, {"a": train}, {"v": val}), labels)  # type: ignore[arg-type]
-
-
-def test_what_is_wrong_is_said_in_a_line_each(tmp_path: Path) -> None:
-    def box(*sides: float, label: int = 1, name: str = "cat") -> Annotation:
-        return Annotation(label, "box", (box_ring(*sides),), name=name)
-
-    cross = Annotation(1, "line", (np.array([(18.0, 10.0), (24.0, 10.0)]),), name="cat")
-    train: dict[str, AnnotationSource] = {
-        "a": drawn(
-            box(4, 5, 12, 15), box(50, 5, 60, 9), box(-9, 2, 5, 9), box(9, 2, 5, 9),
-            box(3, 2, 5, 9, label=IGNORED, name="cow"),
-        ),
-        "b": drawn(box(60, 5, 70, 9)),
-        "c": drawn(*LINES, cross),
-        "d": drawn(TAG, Annotation(IGNORED, "tag", name="sunny"), has_label_map=False),
-        "e": drawn(has_label_map=False),
-    }  # fmt: skip
-    found = supervise(spec(tmp_path, train, {"v": drawn(box(2, 2, 2, 5)), "w": drawn(BOX)}), "auto")
-    lines = [fault.text.removeprefix(f"{tmp_path}: ") for fault in found.faults]
-    assert lines == [
-        "1 of 5 train images have no annotation, left out (e)",
-        "boxes outside of their image, left out: 2 (here: cat, here: cat)",
-        "boxes that reach beyond their image, cut off at its border: 1 (here: cat)",
-        "boxes that are empty or inverted (end before they begin), left out: 2 (here: cat, here: cat)",
-        "boxes of no class, within which nothing is learned: 1 (here: cow)",
-        "images where strokes of different classes lie over each other, which teach nothing there: 1 (here: 9 pixels)",
-        "tags of no class, left out: 1 (here: sunny)",
-        "1 of 5 train images have nothing else and are left out (b)",
-    ]
-    assert [item.id for item in found.spec.split("train")] == ["a", "c", "d"]
-    assert found.faults[1].line == f"{tmp_path}: {lines[1]}; correct or remove them"
-    never = supervise(spec(tmp_path, {"c": drawn(LINES[0])}, {"v": drawn(OUTLINE)}), "auto")
-    assert [fault.text for fault in never.faults] == [
-        f"{tmp_path}: never annotated in train, so never learned: background, dog"
-    ]
 
 
 def test_a_mixture_of_data_sets_mixes_kinds(tmp_path: Path) -> None:
@@ -333,17 +206,6 @@ def test_derived_labels_are_kept_as_long_as_the_files_are_the_same(
     (tmp_path / "no folder").touch()
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "no folder"))
     np.testing.assert_array_equal(labels_of(found, "a"), changed)
-
-
-def test_a_class_that_only_boxes_show_is_not_called_absent(tmp_path: Path) -> None:
-    dog = dataclasses.replace(BOX, label=2, name="dog")
-    labels = np.where(dense() == 2, 0, dense()).astype(np.uint8)
-    images = {"m": mask(tmp_path, "m", labels), "n": mask(tmp_path, "n", np.flipud(labels))}
-    val: dict[str, AnnotationSource] = {"v": mask(tmp_path, "v", dense())}
-    without = check(spec(tmp_path, {**images}, val)).notes
-    beside = check(spec(tmp_path, {**images, "b": drawn(dog, has_label_map=False)}, val)).notes
-    assert sum("absent from train: dog" in note or "never learned: dog" in note for note in without) == 2
-    assert not any("dog" in note for note in beside)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not there")

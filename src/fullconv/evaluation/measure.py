@@ -15,6 +15,7 @@ from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.parts import Part, refined
 from fullconv.refinement import Refinement
+from fullconv.runner import not_finite_error
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -141,7 +142,7 @@ def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int | N
         finite = part.logits.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
             bad = [name for name, good in zip(batch.ids, finite.tolist(), strict=True) if not good]
-            raise segmenter.not_finite_error(bad, lambda: list(segmenter.parts(batch.pixels, tile, overlap)))
+            raise not_finite_error(segmenter.runner, bad, lambda: list(segmenter.parts(batch.pixels, tile, overlap)))
         yield part
 
 

@@ -22,7 +22,7 @@ from fullconv.images.raster_write import LabelWriter
 from fullconv.images.tiff import is_tiff
 from fullconv.images.values import Pixels
 from fullconv.ops import upsample_argmax
-from fullconv.runner import TorchRunner
+from fullconv.runner import TorchRunner, not_finite_error
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from fullconv.tiles import Read, tile_order, tiled_parts
@@ -294,6 +294,6 @@ def labels_by_window(
     for part in tiled_parts(segmenter.runner, size, remembered, tiling, first_row):
         if not bool(part.logits.isfinite().all()):
             where = f"{name}, rows {part.rows.start} to {part.rows.stop}"
-            raise segmenter.not_finite_error([where], functools.partial(segmenter.coarse_logits, last[0]))
+            raise not_finite_error(segmenter.runner, [where], lambda: segmenter.runner.coarse_logits(last[0]))
         labels = upsample_argmax(part.logits, part.size, crop=part.window)[0]
         yield part.rows, part.columns, labels.cpu().numpy()

@@ -19,7 +19,8 @@ from fullconv.device import choose_precision
 from fullconv.errors import UsageError
 from fullconv.files import cache_folder
 from fullconv.formats.open import open_dataset
-from fullconv.segmenter import Segmenter, from_header
+from fullconv.models.rebuild import rebuild
+from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.crops import choose_crop, large_enough, padded_line
 from fullconv.training.first_weights import new_segmenter
@@ -131,7 +132,7 @@ def _segmenter(
 ) -> tuple[Segmenter, str]:
     """The network, still on the CPU, and the listing of its weights; of a saved run: as its header says."""
     if saved is not None:
-        segmenter = from_header(saved.header, "the saved run")
+        segmenter = Segmenter(*rebuild(saved.header, "the saved run"), saved.header["provenance"])
         segmenter.torch_runner.precision = saved.precision
         return segmenter, ""
     segmenter, built = new_segmenter(config, spec)

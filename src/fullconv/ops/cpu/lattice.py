@@ -14,12 +14,10 @@ import math
 import numpy as np
 
 from fullconv.errors import UsageError
+from fullconv.ops.cpu.lattice_passes import CORNERS, DIMENSIONS, LANES, blur, invert, read, spread
 from fullconv.ops.cpu.maths import kernel
 from fullconv.ops.cpu.threads import run_all
 
-DIMENSIONS = 5
-CORNERS = DIMENSIONS + 1
-LANES = 8  # channels are padded to whole vectors of so many float32
 TASKS = 8
 PAPER = np.array([2, 1], np.float32) / 4  # the blur's taps: in the middle, one step away, two
 FINE = np.array([6, 4, 1], np.float32) / 16
@@ -245,64 +243,3 @@ def find_neighbours(keys, strides, table, begin, end, neighbours):
             for side in range(neighbours.shape[2]):
                 away = (side // 2 + 1) * (1 - 2 * (side % 2))
                 neighbours[direction, v, side] = table[find(table, keys[v] + away * step, mask), 1]
-
-
-@kernel
-def invert(corners, weights, count):
-    """``(starts, points, shares)``: the points around lattice point v are ``points[starts[v]:starts[v + 1]]``."""
-    starts = np.zeros(count + 1, np.int64)
-    for i in range(corners.shape[0]):
-        for k in range(CORNERS):
-            starts[corners[i, k] + 1] += 1
-    for v in range(count):
-        starts[v + 1] += starts[v]
-    following = starts[:-1].copy()
-    points = np.empty(corners.size, np.int32)
-    shares = np.empty(corners.size, np.float32)
-    for i in range(corners.shape[0]):
-        for k in range(CORNERS):
-            v = corners[i, k]
-            points[following[v]], shares[following[v]] = i, weights[i, k]
-            following[v] += 1
-    return starts, points, shares
-
-
-@kernel
-def spread(values, starts, points, shares, begin, end, out):
-    for v in range(begin, end):
-        for block in range(0, values.shape[1], LANES):
-            for k in range(LANES):
-                out[v, block + k] = 0
-        for j in range(starts[v], starts[v + 1]):
-            point, share = points[j], shares[j]
-            for block in range(0, values.shape[1], LANES):
-                for k in range(LANES):
-                    out[v, block + k] += share * values[point, block + k]
-
-
-@kernel
-def blur(values, neighbours, taps, begin, end, out):
-    """The taps along one direction; where no lattice point is, there is nothing to add."""
-    for v in range(begin, end):
-        for block in range(0, values.shape[1], LANES):
-            for k in range(LANES):
-                out[v, block + k] = taps[0] * values[v, block + k]
-        for side in range(neighbours.shape[1]):
-            other, tap = neighbours[v, side], taps[side // 2 + 1]
-            if other >= 0:
-                for block in range(0, values.shape[1], LANES):
-                    for k in range(LANES):
-                        out[v, block + k] += tap * values[other, block + k]
-
-
-@kernel
-def read(values, corners, weights, begin, end, out):
-    for i in range(begin, end):
-        for block in range(0, values.shape[1], LANES):
-            for k in range(LANES):
-                out[i, block + k] = 0
-        for corner in range(CORNERS):
-            v, weight = corners[i, corner], weights[i, corner]
-            for block in range(0, values.shape[1], LANES):
-                for k in range(LANES):
-                    out[i, block + k] += weight * values[v, block + k]
