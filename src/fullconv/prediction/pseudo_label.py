@@ -185,10 +185,8 @@ def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: Task, asked: _Aske
     values = spec.values or Values(fill=segmenter.preprocessing.fill)
     pixels, blank = task.item.image.read(spec.channels, 1, values)
     image, ignore = np.asarray(pixels), spec.classes.ignore_index
-    seen = segmenter.predict_pixels(
-        image, probabilities=True, image_prior=asked.image_prior, superpixels=asked.superpixels,
-        name=str(task.item.image.where),
-    )  # fmt: skip
+    first = segmenter.refinement(asked.image_prior, asked.superpixels)
+    seen = segmenter.predict_pixels(image, probabilities=True, refinement=first, name=str(task.item.image.where))
     assert seen.probabilities is not None
     chances, settled = held(seen.probabilities, task.known, ignore)
     if asked.crf is not None:
