@@ -103,6 +103,18 @@ def test_an_svm_scores_as_scikit_learns_does() -> None:
     assert np.allclose(every @ weight + bias, theirs.decision_function(scaled), atol=1e-3)
 
 
+def test_a_class_without_negatives_has_no_svm_and_is_named() -> None:
+    trainer, one = SvmTrainer(3, 8, [1, 2]), np.zeros((4, 3), bool)
+    one[0, 1] = one[1, 2] = True
+    negative = np.zeros((4, 3), bool)
+    negative[:, 2] = ~one[:, 2]
+    trainer.add(RANDOM.normal(0, 1, (4, 8)).astype(np.float32), one, negative)
+    trainer.finish()
+    assert (trainer.unseen, trainer.only_seen) == ([], [1])
+    assert trainer.bias[1] == NEVER
+    assert trainer.bias[2] != NEVER
+
+
 def test_hard_negatives_teach_what_all_would() -> None:
     """Images with thousands of negatives: few are kept, and what is learned separates all of them."""
     trainer = SvmTrainer(3, 8, [1, 2])

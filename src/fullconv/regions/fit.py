@@ -83,8 +83,9 @@ def fit_regions(
     parts.svm_weight.copy_(torch.from_numpy(svms.weight))
     parts.svm_bias.copy_(torch.from_numpy(svms.bias))
     parts.fallback.fill_(int(pixels.argmax()))
-    unseen = [spec.classes.names[label] for label in svms.unseen]
-    return [f"no training image shows {first_few(unseen)}, so no pixel will be called that"] if unseen else []
+    why = {"no training image shows": svms.unseen, "every region of the training images shows": svms.only_seen}
+    names = {text: [spec.classes.names[label] for label in found] for text, found in why.items()}
+    return [f"{text} {first_few(some)}, so no pixel will be called that" for text, some in names.items() if some]
 
 
 def objects_of(annotation: AnnotationSource, labels: np.ndarray, classes: ClassSet) -> tuple[np.ndarray, list[int]]:

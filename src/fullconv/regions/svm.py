@@ -21,7 +21,7 @@ MOST_NEGATIVES = 10_000
 FIRST = 300
 """Negatives of an image before there is an SVM, drawn at random."""
 NEVER = -1e3
-"""The score of a class that no training image shows."""
+"""The score of a class that has no SVM."""
 
 
 @dataclass
@@ -57,6 +57,11 @@ class SvmTrainer:
     def unseen(self) -> list[int]:
         """Classes without a positive example."""
         return [label for label in self.labels if not self.examples[label].positives]
+
+    @property
+    def only_seen(self) -> list[int]:
+        """Once finished, classes without a negative example: nothing says what they are not, so they have no SVM."""
+        return [label for label in self.labels if self.examples[label].positives and self.bias[label] == NEVER]
 
     def add(self, features: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> None:
         """The regions of one image.
