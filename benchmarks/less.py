@@ -25,10 +25,11 @@ import numpy as np
 from fullconv import Superpixels, evaluate, open_dataset
 from fullconv.data.dataset import DatasetSpec
 from fullconv.weak import KINDS, supervise
+from fullconv.weak.drawn import boxes_of
 
 HERE = Path(__file__).resolve().parent
 SECONDS = {"masks": 239.7, "boxes": 7.0, "scribbles": 10.9, "points": 2.4, "tags": 1.0}
-"""A mask of an image; a box, scribble or point of an object; a tag of a class (asked for each class of each image).
+"""A mask of an image; a box of an object; a scribble or point of a piece; a tag of each class, asked for each image.
 
 Masks, scribbles, points and tags: Bearman et al., "What's the Point", ECCV 2016, on PASCAL VOC; boxes: Papadopoulos et
 al., "Extreme clicking", ICCV 2017.
@@ -156,11 +157,15 @@ def collect(options: argparse.Namespace, study: Study, data: str) -> dict[str, A
 
 def annotation_minutes(spec: DatasetSpec) -> dict[str, float]:
     """What the train images would have taken, by kind."""
-    objects, images = 0, len(spec.split("train"))
+    classes, images = spec.classes, len(spec.split("train"))
+    boxes, strokes = 0, 0
     for item in supervise(spec, "boxes").spec.split("train"):
-        objects += len(item.annotation.boxes())  # type: ignore[attr-defined]
-    each = {"masks": images, "tags": images * len(spec.classes)}
-    return {kind: SECONDS[kind] * each.get(kind, objects) / 60 for kind in KINDS}
+        boxes += len(item.annotation.boxes())  # type: ignore[attr-defined]
+    for item in spec.split("train"):  # a stroke or a point for each piece, of the background too
+        labels = item.annotation.label_map(len(classes), classes.ignore_index)
+        strokes += len(boxes_of(labels, len(classes), None))
+    times = {"masks": images, "boxes": boxes, "scribbles": strokes, "points": strokes, "tags": images * len(classes)}
+    return {kind: SECONDS[kind] * times[kind] / 60 for kind in KINDS}
 
 
 def constant_map(spec: DatasetSpec) -> float:
@@ -190,16 +195,18 @@ def table(study: dict[str, Any]) -> str:
 def draw(results: dict[str, Any], path: Path) -> None:
     """Mean IoU against annotation minutes, a panel for each study."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     figure = Figure(figsize=(6.5 * len(results), 5), layout="constrained")
     for axes, (name, study) in zip(np.atleast_1d(figure.subplots(1, len(results))), results.items(), strict=True):
         for number, (setting, row) in enumerate(study["settings"].items()):
             mean = statistics.mean(row["mean_iou"])
             error = [[mean - min(row["mean_iou"])], [max(row["mean_iou"]) - mean]]
-            axes.errorbar(row["minutes"], mean, error, fmt="osD^v"[number % 5], capsize=3, label=setting)
+            axes.errorbar(row["minutes"], mean, error, fmt="osD^vPX"[number % 7], capsize=3, label=setting)
         axes.axhline(study["constant_map"], color="grey", linestyle=":", label="one class everywhere")
         axes.set(xscale="log", xlabel="annotation of the train images, minutes", ylabel="mean IoU on val", ylim=(0, 1))
         axes.set_title(f"{name}: {study['train_images']} train images, same network and budget", fontsize="medium")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", loc="lower right")
     figure.savefig(path, dpi=110)
