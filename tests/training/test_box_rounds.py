@@ -19,6 +19,7 @@ from fullconv.formats.open import shapes_dataset
 from fullconv.training.box_rounds import BoxRounds
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.ranks import Ranks
+from fullconv.training.simple_does_it import SimpleDoesIt
 from fullconv.weak import Box, Supervised, supervise
 from fullconv.weak.boxes import filled, inner
 from tests.builders.runs import FEW_STEPS
@@ -163,3 +164,10 @@ def test_what_cannot_be_is_refused_before_a_run_folder_is(tmp_path: Path, monkey
     with pytest.raises(UsageError, match="--box-labels boxsup needs OpenCV"):
         fullconv.train(SIX, tmp_path / "run", **{**OPTIONS, "box_labels": "boxsup"})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("epochs", "starts"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (30, [0, 10, 20])])
+def test_by_default_there_are_three_rounds_or_as_many_as_epochs(epochs: int, starts: list[int]) -> None:
+    spec = fullconv.open_dataset(SIX)
+    config = fullconv.TrainConfig(epochs=epochs, labels="boxes")
+    assert SimpleDoesIt(config, spec, spec.split("train"), lambda line: None).starts == starts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,20 +12,16 @@ from fullconv.checking.duplicates import equal_groups, near_pairs
 from fullconv.checking.findings import CheckReport, FindingKind, SplitItem, file_name
 from fullconv.checking.forms import Form, judge_forms
 from fullconv.checking.reading import Fingerprint
+from fullconv.checking.unlisted import unlisted_files
 from fullconv.checking.values import judge_range
-from fullconv.data.dataset import DatasetSpec
-from fullconv.data.sources import FileImage, FileMask
 from fullconv.errors import first_few
-from fullconv.formats.read.base import SPLIT_NAMES, image_files
-from fullconv.formats.read.pairing_rules import MASK_ENDINGS
+from fullconv.formats.read.base import SPLIT_NAMES
 
 MAIN_SPLITS = {split for split, _ in SPLIT_NAMES}
 RARE = 0.1
 """A class is rare whose share of the labelled pixels is less than this part of an equal share."""
 MOSTLY_VOID = 0.5
 SMOOTHED_SHARE, FEWEST_BORDERS = 0.15, 100
-ONE_MASK_PER_IMAGE = ("folder", "voc", "camvid", "pets")
-"""Layouts in whose folders every image could have a mask and every mask belongs to one image."""
 
 
 @dataclass
@@ -243,52 +238,6 @@ def _judge_unlisted_files(report: CheckReport) -> None:
             f"{folder}: {_plural(len(names), what)} ({first_few(names)})",
             "pair them by name, list them, or move them away (--fix leaves them out)",
         )
-
-
-def unlisted_files(spec: DatasetSpec, named: set[Path]) -> list[tuple[Path, list[str], str]]:
-    """Folder, file names and what they are: images without a mask, masks without an image, pairs on no list.
-
-    Args:
-        named: files of which something is said already.
-    """
-    if spec.layout not in ONE_MASK_PER_IMAGE:
-        return []
-    pairs = [
-        (item.image.path, item.annotation.path)
-        for items in spec.splits.values()
-        for item in items
-        if isinstance(item.image, FileImage) and isinstance(item.annotation, FileMask)
-    ]
-    used = {path for pair in pairs for path in pair}
-    folders = {
-        "image": sorted({image.parent for image, _ in pairs}),
-        "mask": sorted({mask.parent for _, mask in pairs}),
-    }
-    if set(folders["image"]) & set(folders["mask"]):
-        return []
-    left = {
-        kind: [path for folder in paths for path in image_files(folder) if path.parent == folder and path not in used]
-        for kind, paths in folders.items()
-    }
-    stems = {kind: {path.stem for path in paths} for kind, paths in left.items()}
-    served = {image.stem + ending for image, _ in pairs for ending in MASK_ENDINGS}  # by another mask of theirs
-    listed = {
-        "image": {stem.removesuffix(ending) for stem in stems["mask"] for ending in MASK_ENDINGS},
-        "mask": {stem + ending for stem in stems["image"] for ending in MASK_ENDINGS},
-    }
-    found = []
-    for kind, words in (("image", "without a mask"), ("mask", "without an image")):
-        for folder in folders[kind]:
-            here = [path for path in left[kind] if path.parent == folder]
-            if kind == "mask":
-                here = [path for path in here if path.stem not in served]
-            bare = [path.name for path in here if path.stem not in listed[kind] and path not in named]
-            rest = [path.name for path in here if path.stem in listed[kind]]
-            if bare:
-                found.append((folder, bare, f"{kind} {words}"))
-            if rest and kind == "image":
-                found.append((folder, rest, "pair in no split"))
-    return found
 
 
 def _some(report: CheckReport, places: Sequence[SplitItem]) -> str:

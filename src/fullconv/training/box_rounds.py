@@ -28,6 +28,8 @@ from fullconv.training.ranks import Ranks
 from fullconv.training.run import Run
 from fullconv.weak.supervised import Supervised
 
+ROUNDS = 3
+"""By default."""
 AT_ONCE = 64
 """Images of each rank, between two times that all meet."""
 COUNTS = "counts.json"
@@ -55,7 +57,7 @@ class BoxRounds(ABC):
         self, config: TrainConfig, spec: DatasetSpec, items: Sequence[Item], say: Callable[[str], None]
     ) -> None:
         self.config, self.spec, self.all_items, self.say = config, spec, items, say
-        rounds = config.rounds
+        rounds = min(ROUNDS, config.epochs) if config.rounds is None else config.rounds
         if rounds > config.epochs:
             raise UsageError(
                 f"rounds {rounds}: a round is at least an epoch, found {config.epochs}; use --rounds {config.epochs} "

@@ -96,8 +96,11 @@ class TrainConfig(BaseModel):
         description="first labels of images that teach with boxes: grabcut, inner (fifth of each box) or filled, then "
         "predictions (Simple Does It); or boxsup (segments chosen by overlap and by the network)",
     )
-    rounds: int = Field(
-        3, ge=1, description="how often labels of images that teach with boxes are made, in equal parts of the epochs"
+    rounds: int | None = Field(
+        None,
+        ge=1,
+        description="how often labels of images that teach with boxes are made, in equal parts of the epochs; by "
+        "default 3 times, of fewer epochs once for each",
     )
 
     # the optimisation

@@ -33,7 +33,7 @@ class SimpleDoesIt(BoxRounds):
     """Round 1 learns from boxes (``box_labels``), the others from predictions (:mod:`fullconv.weak.denoise`)."""
 
     def in_words(self) -> str:
-        later = "; then its own predictions, held to the boxes" if self.config.rounds > 1 else ""
+        later = "; then its own predictions, held to the boxes" if len(self.starts) > 1 else ""
         return f"boxes by Simple Does It, first from {FIRST[self.config.box_labels]}{later}"
 
     def make(
