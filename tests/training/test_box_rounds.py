@@ -17,12 +17,11 @@ from fullconv.data.shapes import Shapes
 from fullconv.errors import Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
 from fullconv.training.box_rounds import BoxRounds
-from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.ranks import Ranks
 from fullconv.training.simple_does_it import SimpleDoesIt
 from fullconv.weak import Box, Supervised, supervise
 from fullconv.weak.boxes import filled, inner
-from tests.builders.runs import FEW_STEPS
+from tests.builders.runs import FEW_STEPS, Asked
 
 pytest.importorskip("cv2")
 SIX = shapes_dataset(Shapes(height=40, width=40, train=6, val=1, occlusion=1, objects=(2, 3)))
@@ -42,22 +41,6 @@ def truth() -> list[np.ndarray]:
 def boxes_of_scenes() -> list[tuple[Box, ...]]:
     sources = [item.annotation for item in supervise(SIX, "boxes").spec.split("train")]
     return [source.boxes() for source in sources if isinstance(source, Supervised)]
-
-
-class Asked(InterruptRequest):
-    """Ctrl-C after so many questions."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-        super().__init__()
-
-    @property
-    def asked(self) -> bool:
-        self.left -= 1
-        return self.left < 0
-
-    @asked.setter
-    def asked(self, value: bool) -> None: ...
 
 
 @pytest.mark.parametrize("method", ["grabcut", "boxsup"])
@@ -160,8 +143,8 @@ def test_what_cannot_be_is_refused_before_a_run_folder_is(tmp_path: Path, monkey
         UsageError, match="rounds 5: a round is at least an epoch, found 2; use --rounds 2 or more epochs"
     ):
         fullconv.train(SIX, tmp_path / "run", **{**OPTIONS, "rounds": 5})
-    monkeypatch.setattr("fullconv.weak.grabcut.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="--box-labels boxsup needs OpenCV"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="--box-labels boxsup needs the package opencv-contrib-python-headless"):
         fullconv.train(SIX, tmp_path / "run", **{**OPTIONS, "box_labels": "boxsup"})
     assert not (tmp_path / "run").exists()
 

@@ -100,9 +100,11 @@ def test_without_its_library_one_line_names_the_extra(monkeypatch: pytest.Monkey
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else find(name))
     refuse_without_libraries("grabcut")
-    with pytest.raises(UsageError, match=r"--box-labels boxsup needs scikit-image.*fullconv\[weak\]"):
+    with pytest.raises(UsageError, match=r"--box-labels boxsup needs the package scikit-image.*fullconv\[weak\]"):
         refuse_without_libraries("boxsup")
     missing.add("cv2")
-    with pytest.raises(UsageError, match=r"--box-labels grabcut needs OpenCV.*fullconv\[weak\]") as refused:
+    with pytest.raises(
+        UsageError, match=r"--box-labels grabcut needs the package opencv-contrib-python-headless.*fullconv\[weak\]"
+    ) as refused:
         refuse_without_libraries("grabcut")
     assert "\n" not in str(refused.value)

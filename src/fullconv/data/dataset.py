@@ -89,6 +89,31 @@ class AnnotationSource(Protocol):
 
 
 @dataclass(frozen=True)
+class AnnotationView:
+    """An annotation seen otherwise: what it is read from and what it says of itself stay those of ``base``."""
+
+    base: AnnotationSource
+
+    @property
+    def where(self) -> Path | str:
+        return self.base.where
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.base.files
+
+    @property
+    def has_label_map(self) -> bool:
+        return self.base.has_label_map
+
+    def stored_as(self) -> str:
+        return self.base.stored_as()
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        return self.base.annotations()
+
+
+@dataclass(frozen=True)
 class Item:
     """One image and its annotation.
 

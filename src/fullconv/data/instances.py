@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from fullconv.data.annotations import IGNORED, Annotation
-from fullconv.data.dataset import AnnotationSource, Item
+from fullconv.data.annotations import IGNORED
+from fullconv.data.dataset import AnnotationSource, AnnotationView, Item
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
 
@@ -96,29 +95,10 @@ def pack(labels: np.ndarray, instances: Sequence[Instance], classes: ClassSet, w
 
 
 @dataclass(frozen=True)
-class PackedInstances:
+class PackedInstances(AnnotationView):
     """An annotation whose label map is :func:`pack`: objects go through reading, zoom, crop and flip as labels do."""
 
-    base: AnnotationSource
     classes: ClassSet
-
-    @property
-    def where(self) -> Path | str:
-        return self.base.where
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return self.base.files
-
-    @property
-    def has_label_map(self) -> bool:
-        return self.base.has_label_map
-
-    def stored_as(self) -> str:
-        return self.base.stored_as()
-
-    def annotations(self) -> tuple[Annotation, ...]:
-        return self.base.annotations()
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """int32 ``[height, width]``."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fullconv.errors import ModelFileError
 from fullconv.exported.geometry import Places
-from fullconv.exported.libraries import library
+from fullconv.libraries import library
 from fullconv.model_file import checked_header
 
 if TYPE_CHECKING:

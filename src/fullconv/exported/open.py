@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.exported.geometry import Places
 from fullconv.exported.header import read_exported_header
-from fullconv.exported.libraries import library
 from fullconv.exported.runners import choose_runner, open_runner
+from fullconv.libraries import library
 from fullconv.models.rebuild import described, read_meaning
 from fullconv.runner import RunModel, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.exported.geometry import IMAGES, LOGITS, Places
-from fullconv.exported.libraries import installed, library
 from fullconv.geometry import Window
+from fullconv.libraries import installed, library
 from fullconv.machine import usable_cores
 from fullconv.models.context import Context
 

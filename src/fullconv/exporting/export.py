@@ -20,7 +20,6 @@ from fullconv.evaluation.evaluate import evaluate
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.exported.geometry import Places
 from fullconv.exported.header import refuse_runners
-from fullconv.exported.libraries import installed, library
 from fullconv.exported.open import open_exported
 from fullconv.exported.runners import NAMES, ExportedRunner
 from fullconv.exporting.cost import SIDE, Cost, cost
@@ -29,6 +28,7 @@ from fullconv.exporting.profiles import CONSUMERS, by_scores, for_model_api
 from fullconv.exporting.quantise import IMAGES, quantised
 from fullconv.exporting.write import write_onnx, write_openvino
 from fullconv.formats.open import open_dataset
+from fullconv.libraries import installed, library
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
 

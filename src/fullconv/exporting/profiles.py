@@ -9,8 +9,8 @@ import numpy as np
 
 from fullconv.errors import UsageError, first_few
 from fullconv.exported.geometry import LABELS, SCORES, Places
-from fullconv.exported.libraries import library
 from fullconv.exported.runners import ExportedRunner, open_runner
+from fullconv.libraries import library
 from fullconv.spec import ClassSet
 
 if TYPE_CHECKING:

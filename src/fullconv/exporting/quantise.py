@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fullconv.errors import FullconvError
-from fullconv.exported.libraries import library
+from fullconv.libraries import library
 
 if TYPE_CHECKING:
     import onnx

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fullconv.errors import FullconvError
 from fullconv.exported.header import KEY
-from fullconv.exported.libraries import library
 from fullconv.files import replacing
+from fullconv.libraries import library
 
 if TYPE_CHECKING:
     import onnx

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fullconv.errors import UsageError
+from fullconv.libraries import library
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ class Superpixels:
         Raises:
             UsageError: scikit-image is not installed.
         """
-        segments: np.ndarray = _segmentation().felzenszwalb(image, self.scale, self.sigma, self.smallest)
+        segmentation = library("skimage.segmentation", "--superpixels")
+        segments: np.ndarray = segmentation.felzenszwalb(image, self.scale, self.sigma, self.smallest)
         return segments.astype(np.int64)
 
 
@@ -58,12 +58,3 @@ def smooth_over(probabilities: np.ndarray, segments: np.ndarray) -> np.ndarray:
     pixels = np.bincount(place)
     means = [np.bincount(place, values.ravel()) / np.maximum(pixels, 1) for values in probabilities]
     return np.stack(means).astype(np.float32)[:, place].reshape(probabilities.shape)
-
-
-def _segmentation() -> Any:
-    try:
-        return importlib.import_module("skimage.segmentation")
-    except ImportError as error:
-        raise UsageError(
-            f"superpixels need the package scikit-image, which is not installed ({error}); pip install 'fullconv[weak]'"
-        ) from error

@@ -12,7 +12,7 @@ from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.data.dataset import AnnotationSource
 from fullconv.data.instances import true_instances
 from fullconv.errors import DataError, first_few
-from fullconv.regions.libraries import library
+from fullconv.libraries import library
 from fullconv.regions.proposals import Proposals, regions_of
 from fullconv.regions.refine_fit import RefineTrainer
 from fullconv.regions.segmenter import RegionSegmenter

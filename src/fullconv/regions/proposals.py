@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import UsageError
+from fullconv.libraries import library
 from fullconv.regions.grouping import group, pieces_of
-from fullconv.regions.libraries import library
 
 Method = Literal["selective-search", "felzenszwalb"]
 LIMIT = 2000
@@ -174,7 +174,7 @@ Found = tuple[Pieces, np.ndarray, np.ndarray]
 
 
 def _selective_search(pixels: np.ndarray, size: tuple[int, int]) -> Iterator[Found]:
-    cv2 = library("cv2", "selective search")
+    cv2 = library("cv2", "selective search", "regions")
     make = cv2.ximgproc.segmentation
     smallest = _smallest_piece(pixels)
     images = [cv2.cvtColor(pixels, space) for space in (cv2.COLOR_RGB2HSV, cv2.COLOR_RGB2Lab)]
@@ -188,7 +188,7 @@ def _selective_search(pixels: np.ndarray, size: tuple[int, int]) -> Iterator[Fou
 
 
 def _felzenszwalb(pixels: np.ndarray, size: tuple[int, int]) -> Iterator[Found]:
-    segmentation = library("skimage.segmentation", "the method felzenszwalb")
+    segmentation = library("skimage.segmentation", "the method felzenszwalb", "regions")
     for scale in FELZENSZWALB_SCALES:
         labels = segmentation.felzenszwalb(pixels, scale, SIGMA, _smallest_piece(pixels)).astype(np.int32)
         labels = _enlarged(labels, size)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fullconv.regions.libraries import library
+from fullconv.libraries import library
 
 COST = 1e-2
 """scikit-learn's ``C``, of features with mean 0 and deviation 1."""

@@ -10,16 +10,14 @@ one moves inwards, a strip of the object counts as sure background, and objects 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fullconv.data.annotations import IGNORED
 from fullconv.errors import UsageError
+from fullconv.libraries import EXTRAS, installed, library
 from fullconv.weak.boxes import Box, empty_map, id_of, inside, middle, painted
 
 RUNS = 8
@@ -61,12 +59,12 @@ def refuse_without_libraries(box_labels: str) -> None:
     Raises:
         UsageError: it is.
     """
-    needed = {"cv2": "OpenCV", **({"skimage": "scikit-image"} if box_labels == "boxsup" else {})}
-    for module, name in needed.items():
-        if importlib.util.find_spec(module) is None:
+    for module in ("cv2", "skimage") if box_labels == "boxsup" else ("cv2",):
+        if not installed(module):
+            package, extra = EXTRAS[module]
             raise UsageError(
-                f"--box-labels {box_labels} needs {name}, which is not installed; pip install 'fullconv[weak]', or "
-                "choose --box-labels inner"
+                f"--box-labels {box_labels} needs the package {package}, which is not installed; "
+                f"pip install 'fullconv[{extra}]', or choose --box-labels inner"
             )
 
 
@@ -126,7 +124,7 @@ def agreement(image: np.ndarray, box: Box, random: np.random.Generator) -> np.nd
 
 def _run(image: np.ndarray, box: Box, moved: np.ndarray, around: float, seed: int) -> np.ndarray | None:
     """One GrabCut, the box's sides ``moved``: the foreground of the box, bool; None where nothing is left around."""
-    cv2: Any = importlib.import_module("cv2")
+    cv2 = library("cv2", "GrabCut")
 
     size = np.array([image.shape[1], image.shape[0], image.shape[1], image.shape[0]])
     limits = np.clip(np.rint(np.array(box[1:]) + moved).astype(int), 0, size)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.annotations import IGNORED, Annotation
-from fullconv.data.dataset import AnnotationSource, ImageSource, Item
+from fullconv.data.annotations import IGNORED
+from fullconv.data.dataset import AnnotationView, ImageSource, Item
 from fullconv.data.instances import BITS, KeepsInstances, pack
 from fullconv.errors import DataError
 from fullconv.images.orientation import upright_size
@@ -31,7 +31,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Supervised:
+class Supervised(AnnotationView):
     """An item's annotation as supervision of one kind.
 
     Attributes:
@@ -43,20 +43,11 @@ class Supervised:
         rules: of the data set.
     """
 
-    base: AnnotationSource
     image: ImageSource
     kind: Kind
     own: bool
     background: int | None
     rules: Rules
-
-    @property
-    def where(self) -> Path | str:
-        return self.base.where
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return self.base.files
 
     @property
     def has_label_map(self) -> bool:
@@ -75,12 +66,6 @@ class Supervised:
                 f"{size[1]}x{size[0]}; give the image that was labelled"
             )
         return size
-
-    def stored_as(self) -> str:
-        return self.base.stored_as()
-
-    def annotations(self) -> tuple[Annotation, ...]:
-        return self.base.annotations()
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """The labels to learn from, ``[height, width]``: void where nothing is said. Derived ones are kept."""

@@ -1,0 +1,46 @@
+"""Optional packages, imported when they are needed; where one is missing, which extra brings it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+from fullconv.errors import UsageError
+
+EXTRAS = {
+    "cv2": ("opencv-contrib-python-headless", "weak"),
+    "skimage": ("scikit-image", "weak"),
+    "sklearn": ("scikit-learn", "regions"),
+    "onnx": ("onnx", "export"),
+    "onnxscript": ("onnxscript", "export"),
+    "onnxruntime": ("onnxruntime", "export"),
+    "openvino": ("openvino", "export"),
+    "nncf": ("nncf", "export"),
+}
+"""Of a module: the package that it comes in, and the extra of ours that brings it."""
+
+
+def library(name: str, what_for: str, extra: str = "") -> Any:
+    """A module of an optional package.
+
+    Args:
+        name: of the module, one of :data:`EXTRAS` or within it.
+        what_for: what the user wants of it, for the message.
+        extra: a larger one to name there, which brings the other packages of the task too.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package, least = EXTRAS[name.partition(".")[0]]
+        raise UsageError(
+            f"{what_for} needs the package {package}, which is not installed ({error}); "
+            f"pip install 'fullconv[{extra or least}]'"
+        ) from error
+
+
+def installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
