@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import subprocess
@@ -15,6 +16,7 @@ from PIL import Image
 import fullconv
 from fullconv.cli.main import app, run
 from fullconv.errors import UsageError
+from fullconv.prediction.settings import Settings
 from tests.builders.folders import Make
 
 FUNCTIONS = {
@@ -40,6 +42,8 @@ def test_every_verb_is_a_function_with_the_same_arguments() -> None:
     assert verbs == set(FUNCTIONS)
     for verb, function in FUNCTIONS.items():
         takes = set(inspect.signature(function).parameters)
+        if function is fullconv.predict:
+            takes |= {field.name for field in dataclasses.fields(Settings)}
         for parameter in inspect.signature(app[verb].default_command).parameters:
             other = FOR_THE_SHELL.get(parameter, parameter)
             assert {parameter, other} & takes or (verb, parameter) in PRINTED, (verb, parameter)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fullconv.errors import DataError, UsageError, first_few
+from fullconv.errors import DataError, UsageError
 from fullconv.files import replacing
 from fullconv.heatmapper import Combination, HeatMap, HeatMapper
 from fullconv.images.write import write_mask
-from fullconv.prediction.files import find_images
+from fullconv.prediction.inputs import Input, find_inputs
 from fullconv.spec import ClassSet
 
 
@@ -37,8 +37,8 @@ def heatmap(
     Args:
         images: files, folders or globs.
         synset: WordNet ids (``n02084071``) or words (``dog``); several are looked for together.
-        out: gets ``<stem>.png`` (image | each size | combined), ``<stem>.overlay.png`` and ``<stem>.npz`` (arrays
-            ``combined`` and one ``HxW`` per size).
+        out: gets, with the subfolders of the input, ``<stem>.png`` (image | each size | combined),
+            ``<stem>.overlay.png`` and ``<stem>.npz`` (arrays ``combined`` and one ``HxW`` per size).
         mapper: a classifier to use again; by default one is loaded.
         sizes, combine, flip: as for :meth:`fullconv.heatmapper.HeatMapper.heat`.
         threshold: above 0, also write ``<stem>.labels.png``: where the combined map reaches this share of its maximum.
@@ -47,30 +47,28 @@ def heatmap(
         **options: for :meth:`fullconv.heatmapper.HeatMapper.load`.
 
     Raises:
-        UsageError, DataError: as there, or two images of one name.
+        UsageError, DataError: as there.
     """
-    paths = find_images([images] if isinstance(images, (str, os.PathLike)) else images)
-    stems = [path.stem for path in paths]
-    twice = [str(path) for path in paths if stems.count(path.stem) > 1]
-    if twice and out is not None:
-        raise UsageError(f"{first_few(twice)} would write the same files under {out}; give them in separate calls")
+    inputs = find_inputs(
+        [images] if isinstance(images, (str, os.PathLike)) else images, None if out is None else Path(out)
+    )
     if not 0 <= threshold < 1:
         raise UsageError(f"threshold is a share of the maximum, 0 to 1, found {threshold}")
     mapper = mapper or HeatMapper.load(**options)
     result = []
-    for path in paths:
+    for image in inputs:
         try:
-            found = mapper.heat(path, synset, sizes=sizes, combine=combine, flip=flip)
+            found = mapper.heat(image.path, synset, sizes=sizes, combine=combine, flip=flip)
         except DataError as error:
             if unreadable is None:
                 raise
             unreadable(error)
             continue
         if out is not None:
-            _write(found, Path(out), path.stem, threshold)
+            _write(found, image, Path(out), threshold)
         result.append(found)
         if progress is not None:
-            progress(path, found)
+            progress(image.path, found)
     return result
 
 
@@ -86,13 +84,13 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _write(found: HeatMap, out: Path, stem: str, threshold: float) -> None:
-    for name, picture in ((f"{stem}.png", found.picture()), (f"{stem}.overlay.png", found.overlay())):
-        with replacing(out / name) as temporary:
+def _write(found: HeatMap, image: Input, out: Path, threshold: float) -> None:
+    for ending, picture in ((".png", found.picture()), (".overlay.png", found.overlay())):
+        with replacing(image.file(out, ending)) as temporary:
             Image.fromarray(picture).save(temporary, format="PNG")
-    with replacing(out / f"{stem}.npz") as temporary, temporary.open("wb") as file:
+    with replacing(image.file(out, ".npz")) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {f"{h}x{w}": values for (h, w), values in found.maps.items()}
         np.savez_compressed(file, combined=found.combined, **arrays)
     if threshold:
         names = ("background", found.synsets[0].words.split(",")[0])
-        write_mask(out / f"{stem}.labels.png", found.labels(threshold), ClassSet(names))
+        write_mask(image.file(out, ".labels.png"), found.labels(threshold), ClassSet(names))

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,31 +21,17 @@ from fullconv.images.raster_write import LabelWriter
 from fullconv.images.tiff import is_tiff
 from fullconv.images.values import Pixels
 from fullconv.ops import upsample_argmax
+from fullconv.prediction.settings import Settings
 from fullconv.runner import TorchRunner, not_finite_error
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from fullconv.tiles import Read, tile_order, tiled_parts
-from fullconv.tiling import TILE, Tiling
+from fullconv.tiling import Tiling
 
 LARGE = 1 << 26
 """Pixels, 8192 x 8192: a larger image is always read by window and its labels written as TIFF."""
 Done = Callable[[Path, int, int], None]
 """Told of an image, how many of its pixels are labelled, and of how many."""
-
-
-class How(NamedTuple):
-    """How rasters are labelled: as for :meth:`Segmenter.predict`, and what of a pyramid is read and written.
-
-    Attributes:
-        level: of a pyramid; 0 is the full size.
-        overviews: also write smaller copies of the labels.
-    """
-
-    tile: int = TILE
-    overlap: int | None = None
-    exact: bool = False
-    level: int = 0
-    overviews: bool = False
 
 
 def raster_of(path: Path, level: int = 0) -> RasterReader | None:
@@ -77,7 +62,7 @@ def raster_of(path: Path, level: int = 0) -> RasterReader | None:
 
 
 def predict_raster(
-    segmenter: Segmenter, reader: RasterReader, path: Path, out: Path, how: How, done: Done | None = None
+    segmenter: Segmenter, reader: RasterReader, path: Path, out: Path, asked: Settings, done: Done | None = None
 ) -> list[str]:
     """Write the labels of a raster as a tiled TIFF file with its georeference; where it holds nothing, the ignore id.
 
@@ -109,17 +94,17 @@ def predict_raster(
             )
         values = preprocessing.values or Values(fill=preprocessing.fill)
         refuse_other_bands(info, preprocessing.channels, values)
-        tiling = segmenter.tiling(info.size, how.tile, how.overlap, how.exact)
-        notes = [segmenter.seam_note(info.size, how.tile, how.overlap, how.exact)]
+        tiling = segmenter.tiling(info.size, asked.tile, asked.overlap, asked.exact)
+        notes = [segmenter.seam_note(info.size, asked.tile, asked.overlap, asked.exact)]
         if info.place.placed and not info.place.projected:
             notes.append(f"{path}: states no projection (CRS); its labels lie where it does, without one")
-        writer = LabelWriter(out, info.size, segmenter.classes, _job(segmenter, path, tiling, how))
+        writer = LabelWriter(out, info.size, segmenter.classes, _job(segmenter, path, tiling, asked))
         try:
             _label(segmenter, reader, tiling, values, writer, done and functools.partial(done, path))
             if writer.empty:
                 nodata = "" if info.nodata is None else f" {info.nodata:g}"
                 raise DataError(f"{path}: every pixel is nodata{nodata}, so there are no labels; check that value")
-            writer.finish(info.place, overviews=how.overviews)
+            writer.finish(info.place, overviews=asked.overviews)
         except (DataError, NotFiniteError):  # the same would come again
             writer.discard()
             raise
@@ -245,11 +230,11 @@ class _Rows:
             self._blank = np.concatenate((self._blank, np.zeros((more, width), bool)))
 
 
-def _job(segmenter: Segmenter, path: Path, tiling: Tiling, how: How) -> dict[str, object]:
+def _job(segmenter: Segmenter, path: Path, tiling: Tiling, asked: Settings) -> dict[str, object]:
     """All that labels depend on: a partial file of anything else is not continued."""
     file = path.stat()
     return {
-        "raster": [str(path.resolve()), file.st_size, file.st_mtime_ns, how.level],
+        "raster": [str(path.resolve()), file.st_size, file.st_mtime_ns, asked.level],
         "model": _digest(segmenter),
         "tiling": list(tiling),
         "runner": str(segmenter.runner),

@@ -1,0 +1,78 @@
+"""How images are predicted, and what is written of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fullconv.crf import CRF
+from fullconv.errors import UsageError
+from fullconv.refinement import Refinement, Superpixels
+from fullconv.segmenter import Segmenter
+from fullconv.tiling import TILE
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What :func:`fullconv.predict` is asked for, of every image.
+
+    Attributes:
+        overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
+        overlay_classes: paint these classes alone there, by name.
+        probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
+        instances: also write ``instances.json``: the objects of all images with scores and masks (run lengths) as
+            COCO's JSON, of a model that finds objects (:mod:`fullconv.regions.instances`).
+        tile, overlap, exact: as for :meth:`Segmenter.predict`.
+        level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
+        overviews: also write smaller copies of the labels into TIFF files.
+        image_prior, superpixels, crf: refine, as for :meth:`Segmenter.predict`.
+    """
+
+    overlay: bool = False
+    overlay_classes: Sequence[str] | None = None
+    probabilities: bool = False
+    instances: bool = False
+    tile: int = TILE
+    overlap: int | None = None
+    exact: bool = False
+    level: int = 0
+    overviews: bool = False
+    image_prior: bool = False
+    superpixels: Superpixels | None = None
+    crf: CRF | None = None
+
+    def __post_init__(self) -> None:
+        if self.overlay_classes is not None and not self.overlay:
+            raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
+
+    def refinement(self, segmenter: Segmenter) -> Refinement:
+        """As this model does it.
+
+        Raises:
+            UsageError: an image-level prior of a model without image-level probabilities.
+        """
+        return segmenter.refinement(self.image_prior, self.superpixels, self.crf)
+
+    def refuse_impossible(self, segmenter: Segmenter) -> None:
+        """Before anything is read.
+
+        Raises:
+            UsageError: no such class, tiles that cannot be, a refinement that this model cannot do.
+        """
+        segmenter.classes.ids(self.overlay_classes or ())
+        segmenter.check_tiles(self.tile, self.overlap)
+        self.refinement(segmenter)
+
+    @property
+    def whole(self) -> str:
+        """The first option that needs all of an image in memory; empty: there is none."""
+        asked = {
+            "instances": self.instances, "overlay": self.overlay, "probabilities": self.probabilities,
+            "image-prior": self.image_prior, "superpixels": self.superpixels is not None, "crf": self.crf is not None,
+        }  # fmt: skip
+        return next((option for option, wanted in asked.items() if wanted), "")
+
+    @property
+    def endings(self) -> list[str]:
+        """Of the files that are written of an image that is no raster; the first is the mask's."""
+        return [".png"] + [".overlay.png"] * self.overlay + [".npz"] * self.probabilities
