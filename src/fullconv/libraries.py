@@ -17,6 +17,9 @@ EXTRAS = {
     "onnxruntime": ("onnxruntime", "export"),
     "openvino": ("openvino", "export"),
     "nncf": ("nncf", "export"),
+    "shapely": ("shapely", "polygons"),
+    "rasterio": ("rasterio", "polygons"),
+    "pyogrio": ("pyogrio", "polygons"),
 }
 """Of a module: the package that it comes in, and the extra of ours that brings it."""
 

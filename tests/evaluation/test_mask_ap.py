@@ -20,7 +20,8 @@ from fullconv.data.shapes import Shapes
 from fullconv.evaluation.mask_ap import judged, mask_ap, true_entries
 from fullconv.formats.open import open_dataset, shapes_dataset
 from fullconv.images.encoding import MaskEncoding
-from fullconv.regions.instances import Instances, category, mask_entry, run_lengths
+from fullconv.polygons.contents import category
+from fullconv.regions.instances import Instances, mask_entry, run_lengths
 from fullconv.spec import ClassSet
 
 CLASSES = ClassSet(("background", "a", "b"))

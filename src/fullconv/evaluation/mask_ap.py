@@ -14,7 +14,8 @@ from fullconv.data import DatasetSpec, Item
 from fullconv.data.annotations import IGNORED
 from fullconv.data.instances import true_instances
 from fullconv.evaluation.metrics import ObjectScores
-from fullconv.regions.instances import Entry, Instances, categories, category, mask_entry, run_lengths
+from fullconv.polygons.contents import categories, category
+from fullconv.regions.instances import Entry, Instances, mask_entry, run_lengths
 from fullconv.spec import ClassSet
 
 

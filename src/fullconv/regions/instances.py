@@ -16,9 +16,10 @@ from fullconv.device import autocast
 from fullconv.errors import UsageError
 from fullconv.files import write_text
 from fullconv.geometry import Window
-from fullconv.given import Given, read_given
+from fullconv.images.given import Given, read_given
 from fullconv.models.mask_rcnn import Detections, MaskRCNN
 from fullconv.parts import Part
+from fullconv.polygons.contents import categories, category
 from fullconv.runner import RunModel, TorchRunner, normalise
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
@@ -88,17 +89,6 @@ def mask_entry(runs: bytes, size: tuple[int, int]) -> Entry:
     return {
         "segmentation": segmentation, "area": int(coco.area(encoded)), "bbox": np.asarray(coco.toBbox(encoded)).tolist()
     }  # fmt: skip
-
-
-def category(label: int) -> int:
-    """The ``category_id`` of a class, as ``fullconv convert --to coco`` numbers them."""
-    return label + 1
-
-
-def categories(classes: ClassSet) -> list[Entry]:
-    """All classes but the background, as COCO's JSON has them."""
-    named = [(label, name) for label, name in enumerate(classes.names) if label != classes.background]
-    return [{"id": category(label), "name": name, "supercategory": ""} for label, name in named]
 
 
 def write_coco_json(path: Path, images: Mapping[str, Instances], classes: ClassSet) -> None:

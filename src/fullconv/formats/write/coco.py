@@ -14,6 +14,7 @@ from fullconv.data.sample import Sample
 from fullconv.errors import UsageError
 from fullconv.formats.write.base import Writer, write_values
 from fullconv.palette import is_background
+from fullconv.polygons.contents import categories, category
 
 
 class Coco(Writer):
@@ -27,7 +28,7 @@ class Coco(Writer):
             raise UsageError(
                 f"--to coco: {' and '.join(backgrounds)} would be one class; join them (--classes), or rename"
             )
-        self.background = next((i for i, name in enumerate(names) if is_background(name)), None)
+        self.background = spec.classes.background
         self.content: dict[str, dict[str, list[Any]]] = {}
         self.void = 0
         notes.append("coco keeps no colours, and one region for each class of an image")
@@ -38,7 +39,9 @@ class Coco(Writer):
         from pycocotools import mask as coco
 
         path = self.image(self.root / split, name, item, sample)
-        content = self.content.setdefault(split, {"images": [], "annotations": [], "categories": self._categories()})
+        content = self.content.setdefault(
+            split, {"images": [], "annotations": [], "categories": categories(self.spec.classes)}
+        )
         number = len(content["images"]) + 1
         height, width = sample.labels.shape
         content["images"].append({"id": number, "file_name": path.name, "height": height, "width": width})
@@ -49,15 +52,11 @@ class Coco(Writer):
                 encoded = coco.encode(np.asfortranarray(sample.labels == label).view(np.uint8))
                 content["annotations"].append(
                     {
-                        "id": len(content["annotations"]) + 1, "image_id": number, "category_id": int(label) + 1,
+                        "id": len(content["annotations"]) + 1, "image_id": number, "category_id": category(int(label)),
                         "segmentation": {"size": [height, width], "counts": encoded["counts"].decode()},
                         "area": int(coco.area(encoded)), "bbox": coco.toBbox(encoded).tolist(), "iscrowd": 0,
                     }
                 )  # fmt: skip
-
-    def _categories(self) -> list[dict[str, Any]]:
-        named = [(i, name) for i, name in enumerate(self.spec.classes.names) if i != self.background]
-        return [{"id": index + 1, "name": name, "supercategory": ""} for index, name in named]
 
     def finish(self, names: Mapping[str, list[str]]) -> None:
         (self.root / "annotations").mkdir()
