@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-minimum bench soak clean
+.PHONY: demo test explore test-minimum bench soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -13,7 +13,11 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadfile
+
+# the property tests with examples never seen before, instead of the same ones every time
+explore: $(VENV)/.installed-dev
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m hypothesis
 
 # the oldest versions that pyproject.toml allows; what they warn of in each other is not ours
 test-minimum: .venv-minimum/.installed

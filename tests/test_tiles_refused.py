@@ -42,7 +42,7 @@ def test_overlaps_that_leave_no_room_are_refused(overlap: Any) -> None:
         None,
         Image.new("RGB", (0, 4)),
     ],
-    ids=str,
+    ids=["no rows", "no columns", "one axis", "four axes", "bool", "complex", "text", "None", "no columns, Pillow"],
 )
 def test_images_that_hold_nothing_or_no_numbers_are_refused(image: Any) -> None:
     with pytest.raises(UsageError, match=r"expected an array \[height, width, 3\] of numbers, found"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fullconv.data import Augmentation
@@ -51,6 +51,7 @@ def test_image_and_labels_stay_together(
     st.integers(4, 300), st.integers(4, 300), st.integers(2, 90), st.integers(2, 90), st.floats(0.1, 3),
     st.booleans(), st.integers(0, 1000),
 )  # fmt: skip
+@example(4, 4, 70, 51, 1.0, True, 0)  # 51 pixels of a crop are 4.08 of the image: padded, not stretched
 def test_whole_images_are_never_cut(
     height: int, width: int, crop_h: int, crop_w: int, scale: float, resized: bool, seed: int
 ) -> None:

@@ -143,10 +143,10 @@ def _span(size: int, crop: int, factor: float, position: float, shrink: int, who
     """
     cells = -(-size // shrink)
     reach = max(1, round(crop / factor / shrink))
-    if reach <= cells and not whole:
+    length = max(1, min(crop, round(size * factor)))
+    if reach <= cells and length == crop and not whole:
         start = min(int(position * (cells - reach + 1)), cells - reach)
         return Span(start * shrink, min((start + reach) * shrink, size), 0, crop)
-    length = max(1, min(crop, round(size * factor)))
     return Span(0, size, min(int(position * (crop - length + 1)), crop - length), length)
 
 
