@@ -17,8 +17,8 @@ if shutil.which("nvidia-smi") is None:  # no GPU: Triton's kernels run in its in
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports triton
 
 # the same examples every time: a change is judged by what it changed; `make explore` looks for new ones
-settings.register_profile("explore", max_examples=1000)
-settings.register_profile("gate", derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.register_profile("gate", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -1,0 +1,120 @@
+"""How far scores would move with other images of the same kind: the bootstrap over images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SAMPLES = 1000
+LEVEL = 0.95
+MEANS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "mean_dice")
+
+
+def means(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of counts ``[..., 3, classes]`` (right, of the truth, predicted), each ``[...]``; nan without pixels.
+
+    Defined as in :class:`fullconv.Scores`.
+    """
+    right, truth, guess = (counts[..., row, :].astype(float) for row in range(3))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = truth.sum(-1)
+        iou = right / (truth + guess - right)
+        accuracy, dice = right / truth, 2 * right / (truth + guess)
+        return {
+            "pixel_accuracy": right.sum(-1) / total,
+            "mean_accuracy": _mean(accuracy),
+            "mean_iou": _mean(iou),
+            "fw_iou": (truth * np.nan_to_num(iou)).sum(-1) / total,
+            "mean_dice": _mean(dice),
+        }
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, of what is not nan."""
+    known = ~np.isnan(values)
+    return np.asarray(np.where(known, values, 0).sum(-1) / known.sum(-1))
+
+
+def bootstrap(counts: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """95 % percentile intervals of the scores of a data set, by drawing as many images with replacement.
+
+    Args:
+        counts: int64 ``[images, 3, classes]``: right, of the truth and predicted pixels of each image.
+        samples: how often.
+        seed: of the draws.
+
+    Returns:
+        ``{score: (lowest, highest)}``; both nan without images.
+
+    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    """
+    drawn = means(_drawn(counts, _weights(len(counts), samples, seed)))
+    return {name: _interval(values) for name, values in drawn.items()}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one score of two models on the same images.
+
+    Attributes:
+        value: the second's minus the first's.
+        low, high: its 95 % interval.
+        p: how often a difference as large comes about by the choice of images alone, were there none: twice the
+            smaller share of draws on either side of 0, 1 at most.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def real(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+
+def paired(first: np.ndarray, second: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> Mapping[str, Difference]:
+    """The differences of two models' scores on the same images, which are drawn together.
+
+    Args:
+        first, second: as for :func:`bootstrap`, image by image.
+
+    Raises:
+        ValueError: they are not of the same images and classes.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"expected counts of the same images, found shapes {first.shape} and {second.shape}")
+    weights = _weights(len(first), samples, seed)
+    drawn = [means(_drawn(counts, weights)) for counts in (first, second)]
+    whole = [means(counts.sum(0)) for counts in (first, second)]
+    found = {}
+    for name in MEANS:
+        change = drawn[1][name] - drawn[0][name]
+        change = change[~np.isnan(change)]
+        sides = [np.mean(change <= 0), np.mean(change >= 0)] if len(change) else [1, 1]
+        value = float(whole[1][name] - whole[0][name])
+        found[name] = Difference(value, *_interval(change), min(1.0, 2 * float(min(sides))))
+    return found
+
+
+def _weights(images: int, samples: int, seed: int) -> np.ndarray:
+    """How often each image is drawn, ``[samples, images]``."""
+    if not images:
+        return np.zeros((samples, 0))
+    share = np.full(images, 1 / images)
+    return np.random.default_rng(seed).multinomial(images, share, size=samples)
+
+
+def _drawn(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.tensordot(weights.astype(np.float64), counts.astype(np.float64), 1)  # exact below 2**53 pixels
+
+
+def _interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    known = np.asarray(values)[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
