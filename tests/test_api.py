@@ -83,7 +83,7 @@ def test_predict_evaluate_info_by_name_and_by_object(
     assert said["model"]["encoder"] == "resnet10t"
     assert said["file"] == str(trained.best)
     segmenter = fullconv.load(trained.best, "cpu", "fp32")
-    assert repr(segmenter).startswith("Segmenter(fcn32s on resnet10t: ")
+    assert repr(segmenter).startswith("Segmenter\n  network: fcn32s on resnet10t, ")
     by_name = fullconv.predict(trained.best, root / "images", tmp_path / "a", device="cpu", precision="fp32")
     by_object = fullconv.predict(segmenter, sorted((root / "images").iterdir()), tmp_path / "b")
     assert [path.name for path in by_name.written] == [path.name for path in by_object.written]

@@ -10,9 +10,11 @@ from PIL import Image
 import fullconv
 from fullconv.cli.main import run
 from fullconv.errors import UsageError
-from fullconv.heatmapper import HeatMapper, _pixels, combined, default_sizes
+from fullconv.given import read_given
+from fullconv.heatmapper import HeatMapper, combined, default_sizes
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.pixels import read_image
+from fullconv.spec import Preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_default_sizes_keep_proportions_and_stay_bounded() -> None:
 def test_a_picture_is_turned_as_its_file_says() -> None:
     image = Image.new("RGB", (60, 40))
     image.getexif()[0x0112] = 6
-    assert _pixels(image).shape == (60, 40, 3)
+    assert read_given(image, Preprocessing()).shape == (60, 40, 3)
 
 
 @pytest.mark.parametrize(

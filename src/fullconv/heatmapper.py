@@ -5,20 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from fullconv import draw
 from fullconv.data.augment import resize_image
 from fullconv.device import autocast, choose_device, choose_precision
 from fullconv.errors import NotFiniteError, UsageError
-from fullconv.images.pixels import read_image, to_channels
+from fullconv.given import Given, read_given
 from fullconv.models.classifier import Classifier, build_classifier
 from fullconv.models.cpu_bf16 import careful_convolutions
 from fullconv.models.network import place
@@ -168,7 +166,7 @@ class HeatMapper:
 
     def heat(
         self,
-        image: str | Path | np.ndarray | Image.Image,
+        image: Given,
         synset: str | Sequence[str],
         *,
         sizes: Sequence[tuple[int, int]] | None = None,
@@ -178,7 +176,7 @@ class HeatMapper:
         """Where a synset (or any of several) is in an image.
 
         Args:
-            image: a file, a PIL image, or uint8 ``[height, width, 3]``.
+            image: as :meth:`fullconv.Segmenter.predict` takes it.
             synset: WordNet ids, or words.
             sizes: ``(height, width)`` that the image is brought to; by default :func:`default_sizes`.
             combine: how the maps are joined at the finest one's size: ``geometric`` or ``arithmetic`` mean, or ``max``.
@@ -187,7 +185,7 @@ class HeatMapper:
         Raises:
             UsageError: no such synset, a size that is too small, or a classifier of other classes.
         """
-        pixels = read_image(Path(image)) if isinstance(image, (str, Path)) else _pixels(image)
+        pixels = read_given(image, Preprocessing())
         chosen = tuple(find_synset(name) for name in ([synset] if isinstance(synset, str) else synset))
         classes = classes_of(chosen)
         height, width = pixels.shape[:2]
@@ -234,12 +232,3 @@ def combined(maps: Sequence[np.ndarray], how: Combination = "geometric") -> np.n
 def _resize(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     full = F.interpolate(torch.from_numpy(values)[None, None], tuple(size), mode="bilinear", align_corners=False)
     return full[0, 0].numpy()
-
-
-def _pixels(image: np.ndarray | Image.Image) -> np.ndarray:
-    if isinstance(image, Image.Image):
-        return to_channels(ImageOps.exif_transpose(image), 3)
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise UsageError(f"expected a uint8 array [height, width, 3], found {array.dtype} {array.shape}")
-    return array

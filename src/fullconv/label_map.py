@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv import draw
-from fullconv.errors import first_few
+from fullconv.errors import UsageError, first_few
 from fullconv.images.picture import write_picture
 from fullconv.images.write import write_mask
 from fullconv.spec import ClassSet
@@ -30,6 +30,7 @@ class Prediction:
         classes: names and colours of the ids.
         image: what was segmented, uint8 ``[height, width, channels]``.
         note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
+        name: the file that the image came from; empty where it came from memory.
     """
 
     labels: np.ndarray
@@ -37,6 +38,7 @@ class Prediction:
     classes: ClassSet
     image: np.ndarray
     note: str = ""
+    name: str = ""
 
     def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None, legend: bool = True) -> np.ndarray:
         """The classes' colours over the image, outlined, uint8 ``[height, width, 3]``; those in ``only`` if given.
@@ -48,7 +50,12 @@ class Prediction:
         return draw.overlay(self.image, self.labels, self.classes, opacity, ids, legend)
 
     def save_overlay(self, path: str | Path, opacity: float = 0.5, only: Iterable[str] | None = None) -> None:
-        """Write :meth:`overlay` as a PNG, a few rows at a time: without a copy of the picture in memory."""
+        """Write :meth:`overlay` as a PNG, a few rows at a time: without a copy of the picture in memory.
+
+        Raises:
+            UsageError: the name is not that of a PNG.
+        """
+        _refuse_other_than_png(path, "an overlay")
         ids = None if only is None else self.classes.ids(only)
         write_picture(path, *draw.overlay_strips(self.image, self.labels, self.classes, opacity, ids, with_legend=True))
 
@@ -57,7 +64,8 @@ class Prediction:
         shares = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / max(self.labels.size, 1)
         order = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
         shown = [f"{self.classes.names[index]} {shares[index]:.1%}" for index in order]
-        return f"Prediction({height}x{width}: {first_few(shown)})"
+        name = f"{self.name}, " if self.name else ""
+        return f"Prediction({name}{height}x{width}: {first_few(shown, 5)})"
 
     def _repr_png_(self) -> bytes:
         """The overlay, which notebooks show; of large images every few pixels."""
@@ -68,5 +76,22 @@ class Prediction:
         return buffer.getvalue()
 
     def save(self, path: str | Path) -> None:
-        """Write the labels as a palette PNG (16-bit above 255 classes)."""
+        """Write the labels as a palette PNG (16-bit above 255 classes).
+
+        Raises:
+            UsageError: the name is not that of a PNG.
+        """
+        _refuse_other_than_png(path, "a mask", "JPEG would change ids")
         write_mask(path, self.labels, self.classes)
+
+
+def _refuse_other_than_png(path: str | Path, what: str, why: str = "") -> None:
+    """Refuse a name that would belie the file.
+
+    Raises:
+        UsageError: it does not end in ``.png``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        png = path.with_suffix(".png")
+        raise UsageError(f"{path}: {what} is written as PNG{f' ({why})' if why else ''}; name it {png}")

@@ -61,6 +61,16 @@ def refined(parts: Iterable[Part], pixels: Tensor, classes: int, refinement: Ref
         yield refinement(values, image, classes_shown)
 
 
+def image_labels(
+    parts: Iterable[Part], pixels: Tensor, classes: int, probabilities: bool, refinement: Refinement | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The parts of one image ``1 c H W`` -> its label map, and float16 probabilities ``[classes, H, W]`` if wanted."""
+    if not refinement:
+        return joined_labels(parts, (pixels.shape[2], pixels.shape[3]), classes, probabilities)
+    (likely,) = refined(parts, pixels, classes, refinement)
+    return likely.argmax(0).astype(ids_of(classes)), likely.astype(np.float16) if probabilities else None
+
+
 def joined_labels(
     parts: Iterable[Part], size: tuple[int, int], classes: int, probabilities: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:

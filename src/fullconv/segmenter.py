@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from torch import Tensor
 
 from fullconv.crf import CRF
 from fullconv.errors import NotFiniteError, UsageError, first_few
-from fullconv.images.given import Given, read_given
+from fullconv.facts import facts, in_lines
+from fullconv.given import IMAGE, Given, name_of, one_by_one, read_given
+from fullconv.html.notebook import card, class_table
 from fullconv.label_map import Prediction
 from fullconv.loading import load_model
 from fullconv.model_file import FORMAT_VERSION, model_file, write_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
-from fullconv.parts import Part, ids_of, joined_labels, refined, resized_part
+from fullconv.parts import Part, image_labels, resized_part
 from fullconv.refinement import ImageLevel, Refinement, Superpixels
 from fullconv.runner import RunModel, Runner, TorchRunner, not_finite_error
 from fullconv.spec import ClassSet, Preprocessing
@@ -54,8 +56,12 @@ class Segmenter:
         self.provenance = dict(provenance or {})
 
     def __repr__(self) -> str:
-        network = f"{self.config['name']} on {self.config['encoder']}"
-        return f"Segmenter({network}: {first_few(list(self.classes.names))}; {self.runner})"
+        return in_lines("Segmenter", facts(self.header(), self.runner))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the same, and the classes with their colours."""
+        table = class_table(self.classes.names, self.classes.palette)
+        return card("Segmenter", facts(self.header(), self.runner), table)
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -154,9 +160,15 @@ class Segmenter:
 
     # -- prediction ----------------------------------------------------------------------------------------------
 
-    def predict(
+    @overload
+    def predict(self, image: Given, **options: Any) -> Prediction: ...
+
+    @overload
+    def predict(self, image: Iterable[Given], **options: Any) -> list[Prediction]: ...
+
+    def predict(  # type: ignore[misc]  # the options of both are these
         self,
-        image: Given,
+        image: Given | Iterable[Given],
         *,
         tile: int = TILE,
         overlap: int | None = None,
@@ -165,13 +177,15 @@ class Segmenter:
         image_prior: bool = False,
         superpixels: Superpixels | None = None,
         crf: CRF | None = None,
-    ) -> Prediction:
-        """Label every pixel of an image of any size.
+    ) -> Prediction | list[Prediction]:
+        """Label every pixel of an image of any size, or of several images.
 
         Args:
-            image: a file, a PIL image, or ``[height, width, channels]`` (or ``[height, width]``, grey): uint8, or of
-                the type that the model's range of values is for. Where an image holds nothing (nodata, not finite)
-                the network sees the mean, and labels it all the same.
+            image: a file, its bytes, an open file, a PIL image, an array ``[height, width, channels]`` (or ``[height,
+                width]``, grey), or a tensor ``[channels, height, width]``: uint8, or of the type that the model's range
+                of values is for. Where an image holds nothing (nodata, not finite) the network sees the mean, and
+                labels it all the same. Of a folder, a list, or an array or tensor with one dimension more in front,
+                the predictions are a list, all in memory; :func:`fullconv.predict` writes files one by one.
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
                 tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
@@ -189,13 +203,15 @@ class Segmenter:
             UsageError: an image, tile or overlap that cannot be; a model without image-level probabilities.
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
-        pixels = read_given(image, self.preprocessing)
-        name = str(image) if isinstance(image, (str, Path)) else "the image"
-        refinement = self.refinement(image_prior, superpixels, crf)
-        return self.predict_pixels(
-            pixels, tile=tile, overlap=overlap, exact=exact, probabilities=probabilities, refinement=refinement,
-            name=name,
-        )  # fmt: skip
+        (images, single), refinement = one_by_one(image), self.refinement(image_prior, superpixels, crf)
+        results = [
+            self.predict_pixels(
+                read_given(one, self.preprocessing), tile=tile, overlap=overlap, exact=exact,
+                probabilities=probabilities, refinement=refinement, name=name_of(one),
+            )
+            for one in images
+        ]  # fmt: skip
+        return results[0] if single else results
 
     @torch.inference_mode()
     def predict_pixels(
@@ -207,23 +223,19 @@ class Segmenter:
         exact: bool = False,
         probabilities: bool = False,
         refinement: Refinement | None = None,
-        name: str = "the image",
+        name: str = "",
     ) -> Prediction:
         """As :meth:`predict`, of what the network sees: a sample's image, uint8 ``[height, width, channels]``.
 
-        ``name`` is what errors call it.
+        ``name`` is what errors and the prediction call it.
         """
         pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         size = (pixels.shape[0], pixels.shape[1])
         note = self.seam_note(size, tile, overlap, exact)
-        parts = self._sound(batch, tile, overlap, exact, name)
-        if refinement:
-            (likely,) = refined(parts, batch, len(self.classes), refinement)
-            chances = likely.astype(np.float16) if probabilities else None
-            return Prediction(likely.argmax(0).astype(ids_of(len(likely))), chances, self.classes, pixels, note)
-        labels, chances = joined_labels(parts, size, len(self.classes), probabilities)
-        return Prediction(labels, chances, self.classes, pixels, note)
+        parts = self._sound(batch, tile, overlap, exact, name or IMAGE)
+        labels, chances = image_labels(parts, batch, len(self.classes), probabilities, refinement)
+        return Prediction(labels, chances, self.classes, pixels, note, name)
 
     def _sound(self, pixels: Tensor, tile: int, overlap: int | None, exact: bool, name: str) -> Iterator[Part]:
         """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""

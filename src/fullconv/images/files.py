@@ -32,6 +32,8 @@ def open_image(path: ImageFile, most: int = MAX_PIXELS) -> Iterator[Image.Image]
             yield image
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the name or the list that names it") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: a folder, where an image is expected; name one of its files") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not an image that can be read; save it as PNG or JPEG") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:

@@ -16,7 +16,7 @@ from fullconv.device import autocast
 from fullconv.errors import UsageError
 from fullconv.files import write_text
 from fullconv.geometry import Window
-from fullconv.images.given import Given, read_given
+from fullconv.given import Given, read_given
 from fullconv.models.mask_rcnn import Detections, MaskRCNN
 from fullconv.parts import Part
 from fullconv.polygons.contents import categories, category
