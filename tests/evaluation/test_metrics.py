@@ -5,8 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
-from torchmetrics.classification import MulticlassJaccardIndex
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
+from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex
 
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.spec import ClassSet
@@ -34,6 +42,11 @@ def test_scores_are_those_of_scikit_learn_and_torchmetrics(seed: int) -> None:
     jaccard = MulticlassJaccardIndex(6, ignore_index=255)
     assert scores.mean_iou == pytest.approx(float(jaccard(prediction, target)), rel=1e-5)
     assert scores.pixels == tuple(np.bincount(truth, minlength=6))
+    assert np.array_equal(scores.confusion, confusion_matrix(truth, guess))
+    for ours, theirs in ((scores.precision, precision_score), (scores.recall, recall_score), (scores.dice, f1_score)):
+        assert ours == pytest.approx(theirs(truth, guess, average=None))
+    f1 = MulticlassF1Score(6, average=None, ignore_index=255)
+    assert scores.dice == pytest.approx(f1(prediction, target).tolist(), rel=1e-5)
 
 
 def test_absent_classes_are_nan_and_left_out() -> None:
@@ -47,6 +60,21 @@ def test_absent_classes_are_nan_and_left_out() -> None:
     assert scores.mean_iou == pytest.approx(0.5)
     assert scores.mean_accuracy == pytest.approx(0.75)
     assert scores.to_dict()["classes"][3]["iou"] is None
+    truth, guess = [0, 0, 1, 1], [0, 0, 1, 2]
+    for ours, theirs in ((scores.precision, precision_score), (scores.recall, recall_score), (scores.dice, f1_score)):
+        expected = theirs(truth, guess, labels=[0, 1, 2, 3], average=None, zero_division=math.nan)
+        assert ours == pytest.approx(expected, nan_ok=True)
+    assert scores.to_dict()["classes"][3]["precision"] is None
+    assert scores.to_dict()["classes"][2]["dice"] == 0
+
+
+def test_a_class_that_the_data_never_label_has_no_score() -> None:
+    matrix = ConfusionMatrix(ClassSet(("a", "b", "c")))
+    matrix.update(torch.tensor([0, 1, 2, 1]), torch.tensor([0, 1, 1, 0]))
+    scores = matrix.scores(labelled=[True, True, False])
+    for values in (scores.precision, scores.recall, scores.dice):
+        assert math.isnan(values[2])
+    assert scores.precision[:2] == (1.0, 0.5)
 
 
 def test_merging_is_counting_together() -> None:

@@ -25,13 +25,15 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
     console = console or Console(emoji=False)
     table = Table(
         Column("class", overflow="fold"),
-        *(_right(name) for name in ("IoU", "accuracy", "pixels")),
+        *(_right(name) for name in ("IoU", "precision", "recall", "Dice", "pixels")),
         title=f"{scores.images} images",
     )
-    for name, iou, accuracy, pixels in zip(
-        scores.classes.names, scores.iou, scores.accuracy, scores.pixels, strict=True
-    ):
-        shown = ("not labelled", "-") if name in scores.unlabelled else (_score(iou), _score(accuracy))
+    columns = (scores.iou, scores.precision, scores.recall, scores.dice)
+    for name, pixels, *values in zip(scores.classes.names, scores.pixels, *columns, strict=True):
+        if name in scores.unlabelled:
+            shown = ["not labelled", "-", "-", "-"]
+        else:
+            shown = [_score(values[0]), *("-" if math.isnan(value) else f"{value:.4f}" for value in values[1:])]
         table.add_row(escape(name), *shown, f"{pixels:,}")
     console.print(table)
     console.print(

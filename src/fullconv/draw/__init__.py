@@ -1,5 +1,6 @@
 """Arrays -> pictures."""
 
+from fullconv.draw.confusion import confusion_picture
 from fullconv.draw.curves import IOU, VAL_LOSS, curves, curves_figure
 from fullconv.draw.heat import heat_maps, heat_overlay
 from fullconv.draw.overlays import Picture, as_rgb, colorize, overlay, overlay_strips
@@ -12,6 +13,7 @@ __all__ = [
     "Row",
     "as_rgb",
     "colorize",
+    "confusion_picture",
     "contact_sheet",
     "curves",
     "curves_figure",

@@ -11,10 +11,13 @@ from fullconv.data import DatasetSpec, EvalData, Item
 from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.instances import count_without_instances
 from fullconv.data.loader import EvalBatches
+from fullconv.evaluation.closer import Closer
+from fullconv.evaluation.findings import Counts, findings
 from fullconv.evaluation.mask_ap import judged, mask_ap
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
-from fullconv.evaluation.metrics import Scores
+from fullconv.evaluation.metrics import ImageScore, Scores
+from fullconv.evaluation.pictures import refuse_file, write_pictures
 from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
@@ -41,6 +44,7 @@ def evaluate(
     precision: str = "auto",
     runner: str = "auto",
     workers: int | None = None,
+    pictures: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
     """Score a model on one split, at each image's own size: the label maps that ``predict`` writes, against the truth.
@@ -56,6 +60,8 @@ def evaluate(
         tile, overlap: as for :meth:`Segmenter.predict`.
         device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         workers: reading processes; by default by the number of cores.
+        pictures: a folder for ``confusion.png`` and ``worst.png``, the worst images beside truth, prediction and
+            errors (:mod:`fullconv.evaluation.pictures`); none by default.
         progress: called with the number of images done after each batch.
 
     Raises:
@@ -63,6 +69,8 @@ def evaluate(
         NotFiniteError: the network's scores of an image are nan or infinite.
     """
     refuse_unguarded()
+    if pictures is not None:
+        refuse_file(pictures)
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     segmenter.check_tiles(tile, overlap)
     refinement = segmenter.refinement(image_prior, superpixels, crf)
@@ -73,20 +81,34 @@ def evaluate(
         EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
         pin_memory=segmenter.device.type == "cuda",
     )  # fmt: skip
-    if not finds_instances(segmenter):
-        scores = measure(segmenter, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
-        return _noted(scores, spec.split(split))
-    keeping = InstanceSegmenter(segmenter)
-    scores = measure(keeping, spec, batches, progress, refinement, restrict, restrict, tile, overlap).scores()
-    scores = _noted(scores, spec.split(split))
-    bare = count_without_instances(spec.split(split))
+    scoring = InstanceSegmenter(segmenter) if finds_instances(segmenter) else segmenter
+    closer, items = Closer(spec.classes), spec.split(split)
+    measured = measure(scoring, spec, batches, progress, refinement, restrict, restrict, tile, overlap, closer)
+    scores = _looked_at(_noted(measured.scores(), items), closer, items)
+    if pictures is not None:
+        write_pictures(pictures, scores, spec, items, closer.worst)
+    if not isinstance(scoring, InstanceSegmenter):
+        return scores
+    bare = count_without_instances(items)
     if bare:
         note = (
-            f"no mask AP: {bare} of {len(spec.split(split))} images have masks of classes, which do not say where one "
+            f"no mask AP: {bare} of {len(items)} images have masks of classes, which do not say where one "
             "object ends and the next begins"
         )
         return dataclasses.replace(scores, notes=(*scores.notes, note))
-    return dataclasses.replace(scores, masks=mask_ap(judged(spec, spec.split(split), keeping.found), spec.classes))
+    return dataclasses.replace(scores, masks=mask_ap(judged(spec, items, scoring.found), spec.classes))
+
+
+def _looked_at(scores: Scores, closer: Closer, items: Sequence[Item]) -> Scores:
+    """Scores with the worst images and with what goes wrong."""
+    where = {(item.source, item.id): str(item.image.where) for item in items}
+    worst = tuple(ImageScore(entry.key[1], where[entry.key], entry.mean_iou) for entry in closer.worst)
+    names = scores.classes.names
+    counts = Counts(
+        names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
+        scores.images, closer.thin.tolist(), closer.stride,
+    )  # fmt: skip
+    return dataclasses.replace(scores, worst=worst, findings=tuple(findings(counts)))
 
 
 def _noted(scores: Scores, items: Sequence[Item]) -> Scores:

@@ -83,11 +83,13 @@ def measure(
     partial_loss: bool = False,
     tile: int = TILE,
     overlap: int | None = None,
+    watch: Callable[[Batch, torch.Tensor, list[ConfusionMatrix], float], None] | None = None,
 ) -> Measured:
     """Counts and summed loss over ``batches`` of ``spec``; ``progress`` may raise to stop early.
 
     ``restrict``: labels, and ``partial_loss``: the loss, are among the classes that an image's data set labels, as
-    training's own loss is.
+    training's own loss is. ``watch`` gets each batch, its label maps, the counts of its images, and how many pixels lie
+    between two places of its coarse logits.
 
     Raises:
         NotFiniteError: logits or losses are nan or infinite.
@@ -100,19 +102,23 @@ def measure(
         size = (batch.labels.shape[1], batch.labels.shape[2])
         result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
         images = [ConfusionMatrix(spec.classes, device) for _ in batch.ids]
+        labels, stride = torch.empty_like(target), 1.0
         parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
         if restrict:
             parts = (_asked(part, spec, batch) for part in parts)
         if refinement:
             parts = list(parts)
             better = refined(parts, batch.pixels, len(spec.classes), refinement)
-            labels = torch.stack([torch.from_numpy(likely.argmax(0)) for likely in better])
-            _count(result, images, labels.to(device), target, batch)
+            labels[:] = torch.stack([torch.from_numpy(likely.argmax(0)) for likely in better])
         for part in parts:
-            truth = target[:, part.rows, part.columns]
+            stride = part.window.height / part.logits.shape[2]
             if not refinement:
-                _count(result, images, upsample_argmax(part.logits, part.size, crop=part.window), truth, batch)
+                labels[:, part.rows, part.columns] = upsample_argmax(part.logits, part.size, crop=part.window)
+            truth = target[:, part.rows, part.columns]
             _add_loss(result, _asked(part, spec, batch) if partial_loss and not restrict else part, truth, batch)
+        _count(result, images, labels, target, batch)
+        if watch is not None:
+            watch(batch, labels, images, stride)
         for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
             matrix.merge(image)
             result.by_image[source, name] = image.mean_iou()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fullconv.evaluation.findings import Finding
 from fullconv.ops import confusion_counts
 from fullconv.spec import ClassSet
 
@@ -51,6 +52,21 @@ class ObjectScores:
 
 
 @dataclass(frozen=True)
+class ImageScore:
+    """One image of an evaluation.
+
+    Attributes:
+        id: its name in the data set.
+        file: where it lies, in words where it is no file.
+        mean_iou: of this image alone, over the classes that are in its truth or prediction.
+    """
+
+    id: str
+    file: str
+    mean_iou: float
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of a confusion matrix ``n_ij`` (pixels of class ``i`` predicted as ``j``; ``t_i = sum_j n_ij``).
 
@@ -59,7 +75,8 @@ class Scores:
         mean_accuracy: mean over classes with ``t_i > 0`` of ``n_ii / t_i``.
         mean_iou: mean over classes present in truth or prediction of ``n_ii / (t_i + sum_j n_ji - n_ii)``.
         fw_iou: the IoUs weighted by ``t_i / sum_k t_k`` (frequency-weighted).
-        iou, accuracy: per class, in id order; nan where the class is absent.
+        iou, accuracy: per class, in id order; nan where the class is absent. ``accuracy`` is also the class's
+            :attr:`recall`; :attr:`precision` and :attr:`dice` are its other two scores.
         pixels: ``t_i`` per class.
         absent: names of the classes in neither truth nor prediction, left out of ``mean_iou``.
         loss: mean cross-entropy over all labelled pixels (nan where it was not computed).
@@ -68,6 +85,8 @@ class Scores:
         confusion: ``n_ij``, row by row.
         notes: lines on how the scores came about, for whoever compares them.
         masks: of the objects, where the model finds such and the data know theirs.
+        worst: the images of the lowest mean IoU, the lowest first, at most five; none of training's own validation.
+        findings: what goes wrong, with what to try (:mod:`fullconv.evaluation.findings`); as ``worst``.
 
     Source: Long, Shelhamer, Darrell, arXiv:1411.4038, section 5 (the four metrics).
     """
@@ -87,10 +106,32 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...] = ()
     notes: tuple[str, ...] = ()
     masks: ObjectScores | None = None
+    worst: tuple[ImageScore, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
         return f"Scores({means}, {len(self.classes)} classes, {self.images} images)"
+
+    @property
+    def recall(self) -> tuple[float, ...]:
+        """``n_ii / t_i`` of each class; nan where no pixel is of it."""
+        return self.accuracy
+
+    @property
+    def precision(self) -> tuple[float, ...]:
+        """``n_ii / sum_j n_ji`` of each class; nan where it is never predicted, or the data never label it."""
+        predicted = [sum(column) for column in zip(*self.confusion, strict=True)]
+        named = zip(self.classes.names, predicted, strict=True)
+        return tuple(
+            self.confusion[i][i] / n if n and name not in self.unlabelled else math.nan
+            for i, (name, n) in enumerate(named)
+        )
+
+    @property
+    def dice(self) -> tuple[float, ...]:
+        """``2 n_ii / (t_i + sum_j n_ji)`` of each class, also called F1; nan where the class has no IoU."""
+        return tuple(2 * iou / (1 + iou) for iou in self.iou)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -114,12 +155,17 @@ class Scores:
             "notes": list(self.notes),
             **({"masks": self.masks.to_dict()} if self.masks else {}),
             "classes": [
-                {"name": name, "iou": _number(iou), "accuracy": _number(accuracy), "pixels": pixels}
-                for name, iou, accuracy, pixels in zip(
-                    self.classes.names, self.iou, self.accuracy, self.pixels, strict=True
+                {
+                    "name": name, "iou": _number(iou), "accuracy": _number(accuracy), "precision": _number(precision),
+                    "dice": _number(dice), "pixels": pixels,
+                }
+                for name, iou, accuracy, precision, dice, pixels in zip(
+                    self.classes.names, self.iou, self.accuracy, self.precision, self.dice, self.pixels, strict=True
                 )
             ],
-        }
+            **({"worst": [vars(image) for image in self.worst]} if self.worst else {}),
+            **({"findings": [finding.to_dict() for finding in self.findings]} if self.findings else {}),
+        }  # fmt: skip
 
 
 class ConfusionMatrix:

@@ -99,12 +99,15 @@ def evaluate(
     tile: int = 2048,
     overlap: int | None = None,
     json: Path | None = None,
+    pictures: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     runner: str = "auto",
     workers: int | None = None,
 ) -> int:
     """Score MODEL on DATA at full image resolution: the masks that predict writes, against the truth.
+
+    Says which classes are taken for which, which images are worst, and for classes that fail why, and what to try.
 
     Parameters
     ----------
@@ -132,6 +135,8 @@ def evaluate(
         As for predict.
     json
         Also write the scores to this file.
+    pictures
+        A folder for confusion.png and worst.png: the worst images beside truth, prediction and errors.
     device
         auto, cpu, cuda, ...
     precision
@@ -141,6 +146,7 @@ def evaluate(
     workers
         Reading processes; by default by the number of cores.
     """
+    from fullconv.cli.report import evaluation_report
     from fullconv.cli.tables import score_table
     from fullconv.crf import CRF
     from fullconv.evaluation.evaluate import evaluate as score
@@ -166,15 +172,19 @@ def evaluate(
         tile=tile,
         overlap=overlap,
         workers=workers,
+        pictures=pictures,
     )
     score_table(scores)
     if refinement := segmenter.refinement(image_prior, pieces, crf_settings):
         print(f"after {refinement}; the loss is the network's own")
+    evaluation_report(scores)
+    if pictures is not None:
+        print(f"pictures: {', '.join(str(path) for path in sorted(pictures.glob('*.png')))}")
     if json is not None:
         asked = {
             "model": str(model), "data": data, "split": split, "restrict": restrict, "image_prior": image_prior,
             "superpixels": None if pieces is None else dataclasses.asdict(pieces),
             "crf": None if crf_settings is None else dataclasses.asdict(crf_settings),
         }  # fmt: skip
-        write_text(json, as_json({**scores.to_dict(), **asked}))
+        write_text(json, as_json({**scores.to_dict(), "confusion": scores.confusion, **asked}))
     return 0

@@ -1,0 +1,79 @@
+"""What is said after the scores: which classes are taken for which, the worst images, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from fullconv.draw.confusion import percent
+from fullconv.evaluation.metrics import Scores
+
+MOST_COLUMNS = 21
+"""So many classes' columns fit into 80 letters beside the names."""
+CELL = 3
+PAIRS = 10
+"""So many pairs are listed where the matrix is too wide."""
+MOST_FINDINGS = 12
+BAD = 10
+"""Percent of a class that stand out where they are predicted as another."""
+
+
+def evaluation_report(scores: Scores, console: Console | None = None) -> None:
+    """Confusion, worst images, findings; nothing of what there is nothing to say of."""
+    console = console or Console(emoji=False)
+    known = [i for i, row in enumerate(scores.confusion) if sum(row)]
+    if len(known) > 1 or any(sum(scores.confusion[i]) > scores.confusion[i][i] for i in known):
+        _confusion(scores, known, console)
+    if scores.images > 1 and scores.worst:
+        _say(console, "worst images (mean IoU in the image alone):")
+        for image in scores.worst:
+            _say(console, f"  {image.mean_iou:.3f}  {image.id}" + (f"  {image.file}" if image.file else ""))
+    for finding in scores.findings[:MOST_FINDINGS]:
+        _say(console, f"{finding.text}\n  try: {finding.advice}", style="yellow")
+    if (more := len(scores.findings) - MOST_FINDINGS) > 0:
+        _say(console, f"and {more} findings more: --json FILE has them all")
+
+
+def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
+    """The matrix in percent of each row, where it fits into 80 columns; else the pairs that are confused most."""
+    names, width = scores.classes.names, min(console.width, 120)
+    if len(names) * CELL + 12 > width or len(names) > max(MOST_COLUMNS, (width - 16) // CELL):
+        _pairs(scores, known, console)
+        return
+    _say(console, "confusion: of each true class (row), percent predicted as class number ... (empty: none at all)")
+    room = min(max(map(len, names)), width - CELL * len(names) - 4)
+    head = Text(" " * (room + 4), style="dim")
+    console.print(head + Text("".join(f"{i:>{CELL}}" for i in range(len(names))), style="dim"), soft_wrap=True)
+    for i in known:
+        row, total = scores.confusion[i], sum(scores.confusion[i])
+        line = Text(f"{_cut(names[i], room):<{room}} ") + Text(f"{i:>{CELL}}", style="dim")
+        for j, count in enumerate(row):
+            share = count / total
+            style = "bold" if i == j else "red" if 100 * share >= BAD else ""
+            line += Text(f"{percent(share) if count else '':>{CELL}}", style=style)
+        console.print(line, soft_wrap=True)
+
+
+def _pairs(scores: Scores, known: Sequence[int], console: Console) -> None:
+    pairs = [
+        (count / sum(scores.confusion[i]), i, j)
+        for i in known
+        for j, count in enumerate(scores.confusion[i])
+        if i != j and count
+    ]
+    if not pairs:
+        return
+    _say(console, "confused most, in percent of the true class's pixels:")
+    for share, i, j in sorted(pairs, reverse=True)[:PAIRS]:
+        names = scores.classes.names
+        _say(console, f"  {percent(share):>3}  {names[i]} taken for {names[j]}")
+
+
+def _cut(name: str, room: int) -> str:
+    return name if len(name) <= room else f"{name[: room - 1]}…"
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(line, highlight=False, markup=False, style=style or None)
