@@ -15,6 +15,7 @@ from fullconv.errors import NotFiniteError, first_few
 from fullconv.geometry import Window
 from fullconv.models.context import Context, context
 from fullconv.models.finite import first_bad_layer, not_finite
+from fullconv.models.folding import folded
 from fullconv.models.network import SegmentationNetwork, place
 from fullconv.ops.checks import kept, to_device
 from fullconv.spec import Preprocessing
@@ -88,6 +89,7 @@ class TorchRunner:
         self.network = network.eval()
         self.preprocessing = preprocessing
         self.precision = precision
+        self._folded: tuple[object, SegmentationNetwork] | None = None
 
     def __str__(self) -> str:
         return f"{self.precision} on {self.device}"
@@ -117,9 +119,25 @@ class TorchRunner:
 
     def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
         """As :meth:`Runner.coarse_logits`."""
+        network = self._for_prediction()
         with autocast(self.device, self.precision):
-            logits = self.network(normalise(pixels.to(self.device, non_blocking=True), self.preprocessing))
+            logits = network(normalise(pixels.to(self.device, non_blocking=True), self.preprocessing))
         return logits, self.network.window(logits.shape[-2:], pixels.shape[-2:])
+
+    def _for_prediction(self) -> SegmentationNetwork:
+        """The network with its norms folded, folded anew where its weights have changed.
+
+        Where somebody learns from it or watches its layers: the network as it is.
+        """
+        modules = list(self.network.modules())
+        watched = any(module.training or module._forward_hooks or module._forward_pre_hooks for module in modules)
+        values = (*self.network.parameters(), *self.network.buffers())
+        if torch.is_grad_enabled() or watched or any(value.is_inference() for value in values):
+            return self.network
+        state = [(value._version, value.data_ptr()) for value in values]
+        if self._folded is None or self._folded[0] != state:
+            self._folded = state, folded(self.network, self.preprocessing.channels)
+        return self._folded[1]
 
     def find_not_finite(self, again: Callable[[], object]) -> tuple[str, str]:
         """The weights, else the first layer whose activations are not finite."""

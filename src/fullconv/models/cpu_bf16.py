@@ -176,6 +176,11 @@ class StridedDepthwise(nn.Conv2d):
         self.first = int(isinstance(original, Conv2dSame))
         self._plain = [original]  # in a list: not a submodule, its parameters are ours
 
+    @property
+    def original(self) -> nn.Conv2d:
+        """The convolution that it replaces."""
+        return self._plain[0]
+
     def forward(self, input: Tensor) -> Tensor:
         if not (torch.is_grad_enabled() and computes_in_bf16(input)) or input.shape[2] % 2 or input.shape[3] % 2:
             plain: Tensor = type(self._plain[0]).forward(self._plain[0], input)

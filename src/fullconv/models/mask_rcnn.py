@@ -86,6 +86,8 @@ class MaskRCNN(EncoderNetwork):
     ``maskrcnn_resnet50_fpn`` and ``_v2`` give the same objects here, on the encoder ``resnet50``.
     """
 
+    chooses = True  # objects
+
     def __init__(
         self,
         encoder: Encoder,

@@ -27,6 +27,7 @@ class SegmentationNetwork(nn.Module):
         stride: pixels between neighbouring logits.
         coarsest_stride: an image moved by so many pixels gives logits moved by whole places.
         coordinates: where the places of the logits look in the image.
+        chooses: its scores jump where rounding changes which of two equal values is the larger one.
         class_axes: the axes of each parameter that run over the classes, by its name; :meth:`declare_classes` fills it.
     """
 
@@ -34,6 +35,7 @@ class SegmentationNetwork(nn.Module):
     stride: int
     coarsest_stride: int
     coordinates: CoordinateMap
+    chooses = False
 
     def __init__(self) -> None:
         super().__init__()

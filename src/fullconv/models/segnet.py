@@ -93,6 +93,7 @@ class SegNet(EncoderNetwork):
     """
 
     encoder: PoolingVGG16
+    chooses = True  # the places of maxima
 
     def __init__(self, encoder: PoolingVGG16, num_classes: int) -> None:
         super().__init__(encoder, num_classes)

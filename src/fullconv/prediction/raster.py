@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from fullconv.images.raster_write import LabelWriter
 from fullconv.images.tiff import is_tiff
 from fullconv.images.values import Pixels
 from fullconv.ops import upsample_argmax
+from fullconv.prediction.beside import Ahead, Behind
 from fullconv.prediction.settings import Settings
 from fullconv.runner import TorchRunner, not_finite_error
 from fullconv.segmenter import Segmenter
@@ -123,14 +123,15 @@ def _label(
     writer: LabelWriter,
     done: Callable[[int, int], None] | None,
 ) -> None:
-    """Label what ``writer`` has not yet, a row of tiles at a time; the next tile is read while one is computed."""
+    """Label what ``writer`` has not yet, a row of tiles at a time; files are read and written beside the network."""
     size, channels, ignore = reader.info.size, segmenter.preprocessing.channels, segmenter.classes.ignore_index
     rows = _Rows(writer.rows, size[1], writer.dtype, ignore)
 
     def pixels_of(down: slice, across: slice) -> Pixels:
         return window_pixels(reader, down, across, channels, values)
 
-    with _Ahead(pixels_of, tile_order(size, tiling, writer.rows)) as ahead:
+    begin = writer.rows
+    with Ahead(pixels_of, tile_order(size, tiling, begin)) as ahead, Behind(writer.append) as behind:
 
         def read(down: slice, across: slice) -> Tensor | None:
             image, blank = ahead.read(down, across)
@@ -141,47 +142,14 @@ def _label(
             return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
 
         name = reader.info.where
-        parts = labels_by_window(segmenter, size, read, tiling, writer.rows, name)
+        parts = labels_by_window(segmenter, size, read, tiling, begin, name)
         for down, across, labels in parts:
             rows.put(down, across, labels)
             complete = rows.complete()
             if complete is not None:
-                writer.append(complete)
+                behind.write(complete)
             if done is not None:
                 done(rows.pixels, size[0] * size[1])
-
-
-class _Ahead:
-    """Reads the window after the one that is asked for in a thread of its own.
-
-    Args:
-        read: reads a window.
-        order: the windows in which they will be asked for.
-    """
-
-    def __init__(self, read: Callable[[slice, slice], Pixels], order: Iterator[tuple[slice, slice]]) -> None:
-        self._read, self._order = read, order
-        self._thread = ThreadPoolExecutor(1)
-        self._next: Future[Pixels] | None = None
-
-    def __enter__(self) -> _Ahead:
-        self._begin()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def read(self, rows: slice, columns: slice) -> Pixels:
-        """The window that ``order`` named next."""
-        assert self._next is not None
-        pixels = self._next.result()
-        assert pixels.image.shape[:2] == (rows.stop - rows.start, columns.stop - columns.start)
-        self._begin()
-        return pixels
-
-    def _begin(self) -> None:
-        window = next(self._order, None)
-        self._next = None if window is None else self._thread.submit(self._read, *window)
 
 
 class _Rows:

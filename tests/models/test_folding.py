@@ -1,0 +1,140 @@
+"""Networks whose batch norms are folded give the scores of those as they are, and are for prediction alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fullconv.models import build_model
+from fullconv.models.cpu_bf16 import StridedDepthwise
+from fullconv.models.folding import FoldedConvolution, folded
+from fullconv.models.network import SegmentationNetwork
+from fullconv.ops import upsample
+from fullconv.runner import TorchRunner
+from fullconv.spec import Preprocessing
+from tests.builders.networks import VARIANTS
+
+NETWORKS: list[tuple[str, str, dict[str, Any]]] = [
+    *VARIANTS,
+    ("fcn8s", "densenet121", {}),
+    ("fcn8s", "efficientnet_b0", {}),
+    ("fcn8s", "tf_efficientnet_lite0", {}),
+    ("torchvision", "lraspp_mobilenet_v3_large", {}),
+    ("smp", "Unet", {"encoder_name": "resnet18"}),
+]
+
+
+def make(name: str, encoder: str, args: dict[str, Any]) -> SegmentationNetwork:
+    """In evaluation; norms have seen some noise and no layer is zero."""
+    torch.manual_seed(0)
+    network = build_model(name, 4, encoder, model_args=args).network
+    assert isinstance(network, SegmentationNetwork)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+    for key in network.class_axes:
+        value = network.get_parameter(key)
+        if not value.any():
+            nn.init.normal_(value)
+    return network.eval()
+
+
+def noise(*size: int, seed: int = 1) -> Tensor:
+    return torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("name", "encoder", "args"), NETWORKS)
+@torch.inference_mode()
+def test_scores_are_those_of_the_network_as_it_is(name: str, encoder: str, args: dict[str, Any]) -> None:
+    network = make(name, encoder, args)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    quick = folded(network, 3)
+    layers = [module for module in quick.modules() if isinstance(module, FoldedConvolution)]
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    as_it_is = network.chooses or encoder == "convnext_atto"  # layer norms
+    assert (quick is network) == as_it_is
+    assert len(layers) > norms // 3 or as_it_is
+    for size in ((150, 131), (33, 1)):
+        pixels = noise(*size)
+        wanted, found = network(pixels), quick(pixels)
+        assert torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max()), rtol=0)
+        window = network.window(wanted.shape[-2:], size)
+        scores, others = (upsample(logits.float(), size, window) for logits in (wanted, found))
+        best = scores.topk(2, 1).values
+        sure = best[:, 0] - best[:, 1] > 1e-3 * max(1.0, float(scores.abs().max()) / 100)
+        assert torch.equal(scores.argmax(1)[sure], others.argmax(1)[sure])
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@torch.inference_mode()
+def test_in_bf16_it_is_as_near_to_float32_as_the_network_is() -> None:
+    network = make("fcn8s", "mobilenetv2_050", {"head_channels": 8})
+    quick, pixels = folded(network, 3), noise(256, 256).contiguous(memory_format=torch.channels_last)
+    wanted = network(pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        far, near = (float((one(pixels).float() - wanted).abs().mean()) for one in (network, quick))
+    assert 0 < near < 1.2 * far
+
+
+def test_a_runner_folds_for_prediction_alone_and_heeds_new_weights() -> None:
+    network = make("fcn8s", "mobilenetv2_050", {})
+    runner = TorchRunner(network, Preprocessing())
+    pixels = torch.randint(0, 256, (1, 3, 70, 90), dtype=torch.uint8)
+    assert runner.coarse_logits(pixels)[0].requires_grad
+    with torch.inference_mode():
+        seen: list[nn.Module] = []
+        first = runner.coarse_logits(pixels)[0]
+        layer = next(module for module in network.modules() if isinstance(module, (nn.BatchNorm2d)))
+        handle = layer.register_forward_hook(lambda module, inputs, result: seen.append(module))
+        assert torch.allclose(runner.coarse_logits(pixels)[0], first, atol=1e-3)
+        assert seen == [layer]
+        handle.remove()
+        runner.coarse_logits(pixels)
+        assert seen == [layer]
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.bias += 1
+        changed = runner.coarse_logits(pixels)[0]
+    assert not torch.allclose(changed, first, atol=1e-2)
+    with torch.inference_mode():
+        assert torch.allclose(changed, TorchRunner(network, Preprocessing()).coarse_logits(pixels)[0])
+
+
+class Forks(SegmentationNetwork):
+    """The result of a convolution is taken by its norm, and by somebody else."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.stride = self.coarsest_stride = 1
+        self.first, self.norm = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+        self.second, self.act = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace=in_place)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        found = self.first(pixels)
+        found = self.norm(found) * found
+        taken = self.second(found)
+        also = taken.abs()
+        return self.act(taken) + also
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@torch.inference_mode()
+def test_what_others_take_too_is_not_folded(in_place: bool) -> None:
+    network = Forks(in_place).eval()
+    assert folded(network, 3) is network
+
+
+def test_strided_depthwise_convolutions_are_among_them() -> None:
+    network = make("fcn8s", "mobilenetv2_050", {})
+    assert any(isinstance(module, StridedDepthwise) for module in network.modules())
+    with torch.inference_mode():
+        assert not any(isinstance(module, StridedDepthwise) for module in folded(network, 3).modules())
