@@ -15,12 +15,15 @@ import torch
 from lightning.fabric import Fabric
 
 import fullconv
+from fullconv.cli.main import run as run_command
 from fullconv.data import Shapes
 from fullconv.device import choose_precision
 from fullconv.errors import Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
 from fullconv.training import fit as fit_module
 from fullconv.training.state import Checkpoint
+from tests.builders.commands import TINY, complaint
+from tests.builders.folders import Make
 from tests.builders.runs import DATA, SMALL
 from tests.builders.weights import weights
 
@@ -64,7 +67,7 @@ def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1].endswith("--resume")
+    assert errors.strip().splitlines()[-1].endswith(f"; go on with: fullconv train --resume {tmp_path / 'run'}")
     assert (tmp_path / "run" / "resume" / "state.pt").is_file()
 
 
@@ -82,6 +85,45 @@ def test_the_latest_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert again.path.resolve() == run.path.resolve()
     assert Path("runs/latest").resolve() == run.path.resolve()
     assert len((run.path / "log.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_run_knows_its_data(
+    mixed: bool, make_folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From another folder too; and asks where they are when they are gone."""
+    data = make_folder(4)
+    (data / "classes.txt").write_text("\n".join(Shapes().classes.names))
+    monkeypatch.chdir(tmp_path)
+    given = "photos+shapes:train=2,val=1,height=48,width=64" if mixed else "photos"
+    assert run_command(["train", given, "--out", "mine", *TINY]) == 0
+    model = (tmp_path / "mine" / "last.safetensors").read_bytes()
+    said = capsys.readouterr().out
+    assert "next:\n  fullconv evaluate mine photos" in said
+    for line in said.splitlines():
+        if line.startswith(("pictures: ", "curves: ")):
+            assert Path(line.partition(": ")[2]).is_file()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert run_command(["train", "--resume", "../mine"]) == 0
+    assert "resuming ../mine at step" in capsys.readouterr().out
+    assert (tmp_path / "mine" / "last.safetensors").read_bytes() == model
+    assert run_command(["train", "--resume", "../mine", "--out", "../other"]) == 2
+    assert "leave --out ../other out" in complaint(capsys)
+    data.rename(tmp_path / "moved")
+    assert run_command(["train", "--resume", "../mine"]) == 2
+    assert f"its data was in {data}, which is not there any more; give it: " in complaint(capsys)
+    assert run_command(["train", given.replace("photos", "../moved"), "--resume", "../mine"]) == 0
+
+
+def test_data_made_in_python_is_asked_for(tmp_path: Path) -> None:
+    data = fullconv.open_dataset(DATA)
+    run = fullconv.train(data, tmp_path / "run", **{**SMALL, "epochs": 1})
+    with pytest.raises(UsageError, match="does not say by which name its data can be opened; give it: fullconv train"):
+        fullconv.train(resume=run.path)
+    fullconv.train(data, resume=run.path, quiet=True)
+    with pytest.raises(UsageError, match="no data given"):
+        fullconv.train()
 
 
 def test_a_run_goes_on_in_the_arithmetic_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -12,12 +13,13 @@ from PIL import Image
 
 from fullconv.cli.tables import score_table
 from fullconv.data import Shapes
-from fullconv.errors import UsageError
+from fullconv.errors import Interrupted, UsageError
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.formats.open import shapes_dataset
 from fullconv.prediction.files import predict
 from fullconv.training import Run, train
 
+OUT = "runs/demo"
 OPTIONS: dict[str, Any] = {
     "model": "fcn8s",
     "encoder": "resnet18",
@@ -28,29 +30,46 @@ OPTIONS: dict[str, Any] = {
     "scale": (0.8, 1.25),
     "crop": (96, 96),
 }
+NEXT = """next, with your own images and masks:
+  fullconv check my_data
+  fullconv train my_data --encoder-weights imagenet"""
 TRAIN_SCENES, NEW_SCENES = 512, 8
 
 
-def demo(out: str | os.PathLike[str] = "runs/demo", workers: int | None = None) -> Run:
+def demo(out: str | os.PathLike[str] = OUT, workers: int | None = None, resume: bool = False) -> Run:
     """Train FCN-8s on ``shapes``, score it, and label scenes of another size that it has never seen.
 
     Args:
         out: where everything goes; what an earlier demo left there is replaced.
         workers: reading processes; by default by the number of cores.
+        resume: go on with the demo in ``out`` where it stopped.
 
     Raises:
         UsageError: ``out`` exists and is not an earlier demo.
+        Interrupted: after Ctrl-C, with what goes on from there.
     """
-    out = Path(out)
+    try:
+        return _demo(Path(out), workers, resume)
+    except (Interrupted, KeyboardInterrupt) as error:
+        where = "" if Path(out) == Path(OUT) else f" --out {shlex.quote(os.fspath(out))}"
+        what = str(error).partition(";")[0] or "interrupted"
+        raise Interrupted(f"{what}; go on with: fullconv demo --resume{where}") from error
+
+
+def _demo(out: Path, workers: int | None, resume: bool) -> Run:
     started = time.monotonic()
-    if out.exists():
+    goes_on = resume and (out / "demo").is_file() and Run(out / "run").state.is_file()
+    if resume and not goes_on:
+        print(f"{out}: nothing is saved there to go on from, so the demo begins")
+    if out.exists() and not goes_on:
         if not (out / "demo").is_file():
             raise UsageError(f"{out}: exists and is not an earlier demo; choose another --out")
         shutil.rmtree(out)
-    out.mkdir(parents=True)
-    (out / "demo").touch()
+    if not goes_on:
+        out.mkdir(parents=True)
+        (out / "demo").touch()
     data = shapes_dataset(Shapes(train=TRAIN_SCENES))
-    run = train(data, out / "run", workers=workers, **OPTIONS)
+    run = train(data, out / "run", workers=workers, resume=goes_on, **OPTIONS)
     segmenter = run.segmenter()
     score_table(evaluate(segmenter, data, workers=workers))
     scenes = Shapes(height=161, width=243, seed=1)
@@ -66,4 +85,5 @@ def demo(out: str | os.PathLike[str] = "runs/demo", workers: int | None = None) 
     print(f"image | truth | prediction: {run.path / 'pictures' / f'epoch_{epoch:03d}.png'}")
     print(f"curves: {run.path / 'curves.png'}")
     print(f"new scenes of another size and their masks: {out / 'new'}, {out / 'masks'}")
+    print(NEXT)
     return run

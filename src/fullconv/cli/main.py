@@ -7,6 +7,7 @@ import sys
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
+from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, export, models, prediction, training
 from fullconv.cli.verbs.shared import app, complain
 from fullconv.errors import FullconvError, UsageError
@@ -24,7 +25,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns 0 (fine), 1 (failed while running), 2 (usage), 3 (data), 4 (gate), 130 (interrupted)."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=False)
+        code = app(as_meant(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         if isinstance(error.__cause__, ValidationError):
             complain(explain(error.__cause__, "the options"))

@@ -30,6 +30,7 @@ from fullconv.training.objective import Validation
 from fullconv.training.plan import Plan
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Reporter
+from fullconv.training.resume import go_on
 from fullconv.training.run import Run
 from fullconv.training.state import Checkpoint, Progress
 
@@ -248,7 +249,8 @@ class Loop:
         """Save and stop, after Ctrl-C on any rank."""
         if self.ranks.any(self.interrupt.asked):
             self.save()
-            raise Interrupted(f"interrupted at step {self.progress.step}; continue with --out {self.run.path} --resume")
+            command = go_on(self.run, self.plan.given)
+            raise Interrupted(f"interrupted at step {self.progress.step}; go on with: {command}")
 
     def what_is_left(self) -> str:
         """What a run that went wrong has kept, and what to try."""

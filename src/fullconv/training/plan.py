@@ -27,6 +27,7 @@ from fullconv.training.first_weights import new_segmenter
 from fullconv.training.objective import Objective
 from fullconv.training.objectives import idle, make_objective, refuse
 from fullconv.training.report import Reporter
+from fullconv.training.resume import typed
 from fullconv.training.state import Checkpoint, fingerprint
 from fullconv.weak import Supervision, labelled_pixels, supervise
 
@@ -41,6 +42,7 @@ class Plan:
         segmenter: the network, with its classes and preprocessing.
         objective: what it learns.
         listing: which parameters were loaded, reshaped or missing in the weights it starts from.
+        given: how the data was named; empty where it was made in Python.
     """
 
     config: TrainConfig
@@ -51,6 +53,7 @@ class Plan:
     segmenter: Segmenter
     objective: Objective
     listing: str = ""
+    given: str = ""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -107,7 +110,7 @@ def make_plan(
     )
     for line in objective.opening():
         reporter.say(line)
-    return Plan(config, spec, train_items, val_items, crop, segmenter, objective, listing)
+    return Plan(config, spec, train_items, val_items, crop, segmenter, objective, listing, typed(data))
 
 
 def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:

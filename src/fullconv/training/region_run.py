@@ -16,10 +16,12 @@ from fullconv.regions.fit import fit_regions
 from fullconv.regions.options import RegionOptions
 from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.training.config import TrainConfig
+from fullconv.training.ending import ending
 from fullconv.training.first_weights import new_segmenter
 from fullconv.training.pictures import contact_sheet
 from fullconv.training.plan import as_read, checked, opened
 from fullconv.training.report import Reporter
+from fullconv.training.resume import kept_name, typed
 from fullconv.training.run import Run, new_run_path
 
 USED = (
@@ -73,13 +75,16 @@ def train_regions(
     batches = EvalBatches(EvalData(spec, val), batch_size(segmenter.device), default_workers(config.workers))
     measured = measure(segmenter, spec, batches)
     run = Run(new_run_path(out, f"{spec.name}-{config.model}"))
-    run.begin(config, {"data": str(spec.root), "precision": segmenter.precision}, "\n".join(built.listing))
+    environment = {"data": str(spec.root), "given": kept_name(typed(data)), "precision": segmenter.precision}
+    run.begin(config, environment, "\n".join(built.listing))
     segmenter.save(run.best)
     scores = measured.scores()
     run.write_scores(scores.to_dict())
     run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.by_image))
     run.point_latest()
     reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
+    for line in ending(run, typed(data)):
+        reporter.say(line)
     return run
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+from pathlib import Path
 from typing import Any
 
+from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
 from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run, existing_run
@@ -12,6 +16,46 @@ from fullconv.training.state import Checkpoint
 
 FREE_ON_RESUME = ("workers", "cache", "accelerator", "devices", "nodes", "strategy")
 """Options of the machine, which may change."""
+
+
+def typed(data: str | os.PathLike[str] | DatasetSpec) -> str:
+    """What names the data on a command line; empty where they were made in Python."""
+    return "" if isinstance(data, DatasetSpec) else os.fspath(data)
+
+
+def kept_name(data: str) -> str:
+    """A name of data that means the same in every folder: paths are absolute, also those of ``A+B``."""
+    if not data or "://" in data or data.startswith("shapes"):
+        return data
+    if "+" in data and not Path(data).expanduser().exists():
+        return "+".join(kept_name(part) for part in data.split("+"))
+    return str(Path(data).expanduser().absolute())
+
+
+def data_of(run: Run) -> str:
+    """The name of the data that a run learns from, as it was kept.
+
+    Raises:
+        UsageError: the run does not know it, or nothing is there any more.
+    """
+    ask = f"give it: fullconv train DATA --resume {shlex.quote(str(run.path))}"
+    try:
+        kept = json.loads(run.environment.read_text(encoding="utf-8")).get("given", "")
+    except (OSError, ValueError, AttributeError):
+        kept = ""
+    if not kept or not isinstance(kept, str):
+        raise UsageError(f"{run.path}: does not say by which name its data can be opened; {ask}")
+    for part in [kept] if Path(kept).exists() else kept.split("+"):
+        if Path(part).is_absolute() and not Path(part).exists():
+            raise UsageError(f"{run.path}: its data was in {part}, which is not there any more; {ask}")
+    return kept
+
+
+def go_on(run: Run, data: str) -> str:
+    """What to type, whole, so that a run goes on; ``data`` is how its data was named, empty where made in Python."""
+    if data:
+        return f"fullconv train --resume {shlex.quote(str(run.path))}"
+    return f"fullconv.train(DATA, resume={str(run.path)!r})"
 
 
 def resume_run(

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,10 @@ class Run:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
 
     @property
     def state(self) -> Path:
@@ -114,7 +119,7 @@ class Run:
             "packages": packages,
             **extra,
         }
-        write_text(self.path / "environment.json", json.dumps(content, indent=2) + "\n")
+        write_text(self.environment, json.dumps(content, indent=2) + "\n")
 
     def write_log(self, history: Sequence[Mapping[str, float]]) -> None:
         """``log.csv``: a row an epoch; the columns are the objective's."""
@@ -155,7 +160,8 @@ def new_run_path(out: str | os.PathLike[str] | None, name: str) -> Path:
     if out is not None:
         path = Path(out)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = "--resume continues it" if Run(path).state.is_file() else "choose another --out"
+            goes_on = f"fullconv train --resume {shlex.quote(str(path))} continues it"
+            hint = goes_on if Run(path).state.is_file() else "choose another --out"
             raise UsageError(f"{path}: exists, and a run never overwrites; {hint}")
         return path
     number = 1
@@ -171,9 +177,9 @@ def existing_run(out: str | os.PathLike[str] | None) -> Run:
         UsageError: there is nothing to continue.
     """
     path = Path(out) if out is not None else Path("runs") / "latest"
-    run = Run(path.resolve() if path.is_symlink() else path)  # the link itself moves to the run that goes on
+    run = Run(path.parent / path.readlink() if path.is_symlink() else path)  # the link itself moves with the next run
     if not run.config.is_file():
-        raise UsageError(f"{run.path}: no run to resume (no config.yaml); train without --resume, or give --out RUN")
+        raise UsageError(f"{run.path}: no run to resume (no config.yaml); name its folder: --resume RUN")
     if not run.config.stat().st_size:  # killed between taking the folder and writing there
         raise UsageError(f"{run.path}: no run to resume (config.yaml is empty); remove the folder and start again")
     return run

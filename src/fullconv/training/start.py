@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,33 +15,34 @@ from fullconv.processes import refuse_unguarded
 from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
+from fullconv.training.ending import ending
 from fullconv.training.fit import fit
 from fullconv.training.memory import check_memory, freed_memory_kept
 from fullconv.training.plan import Plan, make_plan
 from fullconv.training.ranks import Ranks
 from fullconv.training.region_run import train_regions
 from fullconv.training.report import Reporter
-from fullconv.training.resume import resume_run
+from fullconv.training.resume import data_of, kept_name, resume_run
 from fullconv.training.run import Run, new_run_path
 
 
 @freed_memory_kept()
 def train(
-    data: str | os.PathLike[str] | DatasetSpec,
+    data: str | os.PathLike[str] | DatasetSpec | None = None,
     out: str | os.PathLike[str] | None = None,
     *,
     recipe: str | os.PathLike[str] | None = None,
-    resume: bool = False,
+    resume: bool | str | os.PathLike[str] = False,
     quiet: bool = False,
     **options: Any,
 ) -> Run:
     """Train a network on a data set.
 
     Args:
-        data: whatever :func:`fullconv.open_dataset` takes.
+        data: whatever :func:`fullconv.open_dataset` takes; a run that is resumed knows its own.
         out: the run folder; by default ``runs/<data>-<model>-<n>``.
         recipe: a YAML file of options.
-        resume: continue the run ``out`` (by default ``runs/latest``) where it stopped.
+        resume: continue this run where it stopped; True: the run ``out``, by default ``runs/latest``.
         quiet: print nothing.
         **options: fields of :class:`TrainConfig`; they override the recipe.
 
@@ -55,11 +57,16 @@ def train(
     refuse_unguarded()
     resumed, saved = None, None
     if resume:
-        resumed, config, saved = resume_run(out, recipe, options)
+        resumed, config, saved = resume_run(_run_to_resume(resume, out), recipe, options)
+        data = data_of(resumed) if data is None else data
+    elif data is None:
+        raise UsageError("no data given; name a folder of images and masks, an archive of one, or shapes")
     else:
         config = TrainConfig.load(recipe, options)
         new_run_path(out, "")  # refuses a folder that exists before anything is read
     if config.model in REGION_MODELS:
+        if resumed is not None:
+            raise UsageError(f"{resumed.path}: {config.model} is trained in one pass; there is nothing to resume")
         return train_regions(config, data, out, Reporter(None if quiet else Console(emoji=False)))
     fabric = launch(config)
     ranks = Ranks(fabric)
@@ -82,15 +89,31 @@ def train(
             run.discard_unsaved()
         _explain_batch_norm(error)
         raise
-    for line in plan.objective.summary(run.scores, run.best):
+    masks = "scored_against" not in plan.segmenter.provenance
+    for line in (*plan.objective.summary(run.scores, run.best), *ending(run, plan.given, masks)):
         reporter.say(line)
     return run
+
+
+def _run_to_resume(
+    resume: bool | str | os.PathLike[str], out: str | os.PathLike[str] | None
+) -> str | os.PathLike[str] | None:
+    """Which run goes on.
+
+    Raises:
+        UsageError: two are named.
+    """
+    if isinstance(resume, bool):
+        return out
+    if out is not None and Path(out).resolve() != Path(resume).resolve():
+        raise UsageError(f"a run goes on in its own folder, {resume}; leave --out {out} out")
+    return resume
 
 
 def _new_run(out: str | os.PathLike[str] | None, plan: Plan) -> Run:
     """The folder of a new run, with its options and surroundings in it."""
     run = Run(new_run_path(out, f"{plan.spec.name}-{plan.config.model}"))
-    environment = {"data": str(plan.spec.root), "precision": plan.segmenter.precision}
+    environment = {"data": str(plan.spec.root), "given": kept_name(plan.given), "precision": plan.segmenter.precision}
     run.begin(plan.config, environment, plan.listing)
     return run
 

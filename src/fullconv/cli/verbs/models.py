@@ -107,7 +107,7 @@ def _numbers(option: str, text: str) -> list[float]:
 
 
 @app.command
-def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
+def demo(*, out: Path = Path("runs/demo"), workers: int | None = None, resume: bool = False) -> int:
     """Train FCN-8s on the built-in shapes data, evaluate it, predict new scenes.
 
     Parameters
@@ -116,8 +116,10 @@ def demo(*, out: Path = Path("runs/demo"), workers: int | None = None) -> int:
         Where everything goes; what an earlier demo left there is replaced.
     workers
         Reading processes; by default by the number of cores.
+    resume
+        Go on with the demo in --out where it stopped.
     """
     import fullconv
 
-    fullconv.demo(out, workers)
+    fullconv.demo(out, workers, resume)
     return 0

@@ -8,18 +8,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullconv.cli.typed import LATEST
 from fullconv.cli.verbs.shared import app, as_json
 from fullconv.training.config import TrainConfig
 
 
 @app.command
 def train(
-    data: str,
+    data: str = "",
     /,
     *,
     out: Path | None = None,
     recipe: Path | None = None,
-    resume: bool = False,
+    resume: Path | None = None,
     config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
 ) -> int:
     """Train a network on DATA.
@@ -27,20 +28,22 @@ def train(
     Parameters
     ----------
     data
-        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes. A run
+        that is resumed knows its own.
     out
         The run folder; by default runs/DATA-MODEL-N. It is never overwritten.
     recipe
         A YAML file of the options below; flags override it.
     resume
-        Continue the run --out (by default runs/latest) where it stopped.
+        Continue this run where it stopped, with its own data and options; alone: the run --out, by default runs/latest.
     config
         Training options.
     """
     import fullconv
 
     given = config.model_dump(exclude_unset=True) if config else {}
-    fullconv.train(data, out, recipe=recipe, resume=resume, **given)
+    run = True if resume == Path(LATEST) else resume or False
+    fullconv.train(data or None, out, recipe=recipe, resume=run, **given)
     return 0
 
 

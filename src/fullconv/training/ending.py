@@ -1,0 +1,26 @@
+"""The last lines of a run: where its pictures lie, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+
+from fullconv.training.run import Run
+
+
+def ending(run: Run, data: str, masks: bool = True) -> list[str]:
+    """Where pictures and curves are, and the next two commands.
+
+    Args:
+        data: how the data was named; where it was made in Python (empty), nothing can be typed with it, and ``Run``
+            says where all lies.
+        masks: whether the val images have masks, which ``evaluate`` needs.
+    """
+    if not data:
+        return []
+    curves, pictures = run.path / "curves.png", run.path / "pictures"
+    best = pictures / f"epoch_{run.scores.get('epoch', 0):03d}.png"
+    shown = (("pictures", best), ("pictures", pictures / "val.png"), ("curves", curves))
+    lines = [f"{what}: {path}" for what, path in shown if path.is_file()]
+    model, data = shlex.quote(str(run.path)), shlex.quote(data)
+    first = f"evaluate {model} {data}" if masks else f"pseudo-label {model} {data} --out labelled"
+    return [*lines, "next:", f"  fullconv {first}", f"  fullconv predict {model} PHOTOS --out masks --overlay"]
