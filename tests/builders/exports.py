@@ -44,13 +44,16 @@ class Tiny(EncoderNetwork):
         return scores
 
 
-def tiny(stride: int = 8, offset: Fraction | None = None, channels: int = 3, classes: ClassSet = CLASSES) -> Segmenter:
+def tiny(
+    stride: int = 8, offset: Fraction | None = None, channels: int = 3, classes: ClassSet = CLASSES,
+    resize: tuple[int, int] | None = None,
+) -> Segmenter:  # fmt: skip
     torch.manual_seed(1)
     network = Tiny(stride, Fraction(stride - 1, 2) if offset is None else offset, channels, len(classes))
     with torch.device("meta"):
         config = build_model("fcn32s", len(classes), "resnet10t", in_channels=channels).config
     built = BuiltModel(network=network, config=config)
-    segmenter = Segmenter(built, classes, Preprocessing.for_channels(channels), {"source": "a test"})
+    segmenter = Segmenter(built, classes, Preprocessing.for_channels(channels, resize=resize), {"source": "a test"})
     return segmenter.to("cpu", "fp32")
 
 

@@ -32,17 +32,22 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("stride", "offset", "channels", "classes"),
+    ("stride", "offset", "channels", "classes", "resize"),
     [
-        (8, None, 3, 6),
-        (1, None, 1, 6),
-        (1, Fraction(-7), 3, 6),  # a crop
-        (4, Fraction(1, 3), 3, 6),  # fractions of a pixel, and places before the first
-        (16, Fraction(-25, 2), 5, 300),  # the image lies far inside; int32 labels
+        (8, None, 3, 6, None),
+        (1, None, 1, 6, None),
+        (1, Fraction(-7), 3, 6, None),  # a crop
+        (4, Fraction(1, 3), 3, 6, None),  # fractions of a pixel, and places before the first
+        (16, Fraction(-25, 2), 5, 300, None),  # the image lies far inside; int32 labels
+        (8, None, 3, 6, (48, 75)),
+        (1, None, 4, 6, (61, 64)),
+        (4, Fraction(1, 3), 3, 6, (97, 40)),
     ],
 )
-def test_every_output_is_that_of_pytorch(stride: int, offset: Fraction | None, channels: int, classes: int) -> None:
-    model = tiny(stride, offset, channels, ClassSet(tuple(f"class {i}" for i in range(classes))))
+def test_every_output_is_that_of_pytorch(
+    stride: int, offset: Fraction | None, channels: int, classes: int, resize: tuple[int, int] | None
+) -> None:
+    model = tiny(stride, offset, channels, ClassSet(tuple(f"class {i}" for i in range(classes))), resize)
     content, places = artefact(model, scores=True, probabilities=True)
     runners = [open_runner(name, content, places) for name in NAMES]
     seen = set()

@@ -91,6 +91,17 @@ def test_openvino_files_tile_like_the_model(tmp_path: Path, monkeypatch: pytest.
     assert loaded.classes == model.classes
 
 
+def test_a_model_that_resizes_does_so_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_cost(monkeypatch)
+    model = tiny(resize=(48, 75))
+    report = fullconv.export(model, "onnx", tmp_path / "m.onnx")
+    assert len(report.compared) == 2
+    assert not report.refused
+    loaded = fullconv.load(tmp_path / "m.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (131, 90, 3), dtype=np.uint8)
+    assert np.array_equal(loaded.predict(image).labels, model.predict(image).labels)
+
+
 def test_a_model_file_computed_by_another_runner(model: Path, images: Path) -> None:
     ours, other = (fullconv.load(model, "cpu", "fp32", runner) for runner in ("torch", "onnxruntime"))
     assert str(other.runner).startswith("onnxruntime")

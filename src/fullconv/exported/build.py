@@ -60,7 +60,7 @@ def build(
     graph = Graph()
     to_input(graph, preprocessing, places.multiple, _INPUT)
     before = len(graph.nodes)
-    to_outputs(graph, places, classes, scores, probabilities)
+    to_outputs(graph, places, preprocessing.resize, classes, scores, probabilities)
     inner = model.graph
     nodes = [*graph.nodes[:before], *inner.node, *graph.nodes[before:]]
     constants = [*inner.initializer, *graph.constants]

@@ -118,7 +118,6 @@ def export(
     if consumer:
         _refuse_for(consumer, to, plain=not (scores or probabilities or int8 or check))
     segmenter = in_fp32(model if isinstance(model, Segmenter) else load(model, "cpu", "fp32"))
-    _refuse_resize(segmenter)
     given = (None if data is None else open_dataset(data) for data in (calibrate, check))
     shown, spec = (None if data is None else with_classes_of(segmenter, data) for data in given)
     built = graph_of(segmenter, int8, consumer, scores=scores or bool(consumer), probabilities=probabilities)
@@ -201,14 +200,6 @@ def _refuse_for(consumer: str, to: str, *, plain: bool) -> None:
         raise UsageError(f"--for {consumer} is written with --to openvino, found --to {to}")
     if not plain:
         raise UsageError(f"--for {consumer} settles the outputs, in fp32; leave the other options to a plain export")
-
-
-def _refuse_resize(segmenter: Segmenter) -> None:
-    if segmenter.preprocessing.resize is not None:
-        raise UsageError(
-            "this model brings every image to {} x {} first (resize), which exported files do not do; train without "
-            "resize, or predict with the .safetensors file".format(*segmenter.preprocessing.resize)
-        )
 
 
 def _judge(
