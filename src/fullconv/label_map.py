@@ -31,6 +31,9 @@ class Prediction:
         image: what was segmented, uint8 ``[height, width, channels]``.
         note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
         name: the file that the image came from; empty where it came from memory.
+        confidence: the probability of each pixel's class, float32 ``[height, width]``, or None where not asked for.
+        entropy: of the probabilities of all classes, over that of equally probable ones: 0 is sure, 1 undecided;
+            float32 ``[height, width]``, or None where not asked for.
     """
 
     labels: np.ndarray
@@ -39,6 +42,8 @@ class Prediction:
     image: np.ndarray
     note: str = ""
     name: str = ""
+    confidence: np.ndarray | None = None
+    entropy: np.ndarray | None = None
 
     def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None, legend: bool = True) -> np.ndarray:
         """The classes' colours over the image, outlined, uint8 ``[height, width, 3]``; those in ``only`` if given.

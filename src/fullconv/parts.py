@@ -7,13 +7,38 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import entr
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fullconv.geometry import Window
-from fullconv.ops import upsample, upsample_argmax
+from fullconv.ops import upsample, upsample_argmax, upsample_entropy
 from fullconv.refinement import Refinement
 from fullconv.runner import Runner
+
+
+class Wanted(NamedTuple):
+    """What is asked for beside labels; each is a field of :class:`Maps`."""
+
+    probabilities: bool = False
+    confidence: bool = False
+    entropy: bool = False
+
+
+class Maps(NamedTuple):
+    """What is made of an image's scores; None where not asked for.
+
+    Attributes:
+        labels: ids ``[height, width]``.
+        probabilities: float16 ``[classes, height, width]``.
+        confidence: the probability of each label, float32 ``[height, width]``.
+        entropy: of the probabilities, over that of equally probable classes, float32 ``[height, width]``, 0 to 1.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    entropy: np.ndarray | None = None
 
 
 class Part(NamedTuple):
@@ -31,6 +56,20 @@ class Part(NamedTuple):
     def probabilities(self) -> Tensor:
         """Float32 ``n classes height width``, on the CPU."""
         return upsample(self.logits.float(), self.size, self.window).softmax(1).cpu()
+
+    def maps(self, wanted: Wanted) -> Maps:
+        """Of one image: its labels, and what else is wanted."""
+        sure: Tensor | None = None
+        if wanted.confidence:
+            labels, sure = upsample_argmax(self.logits, self.size, crop=self.window, confidence=True)
+        else:
+            labels = upsample_argmax(self.logits, self.size, crop=self.window)
+        spread = upsample_entropy(self.logits, self.size, crop=self.window) if wanted.entropy else None
+        return Maps(
+            labels[0].cpu().numpy(),
+            self.probabilities()[0].half().numpy() if wanted.probabilities else None,
+            *(None if one is None else one[0].cpu().numpy() for one in (sure, spread)),
+        )
 
 
 def resized_part(runner: Runner, pixels: Tensor, size: tuple[int, int]) -> Part:
@@ -61,27 +100,31 @@ def refined(parts: Iterable[Part], pixels: Tensor, classes: int, refinement: Ref
         yield refinement(values, image, classes_shown)
 
 
-def image_labels(
-    parts: Iterable[Part], pixels: Tensor, classes: int, probabilities: bool, refinement: Refinement | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The parts of one image ``1 c H W`` -> its label map, and float16 probabilities ``[classes, H, W]`` if wanted."""
+def image_maps(
+    parts: Iterable[Part], pixels: Tensor, classes: int, wanted: Wanted, refinement: Refinement | None
+) -> Maps:
+    """The parts of one image ``1 c H W`` -> its labels, and what else is wanted."""
     if not refinement:
-        return joined_labels(parts, (pixels.shape[2], pixels.shape[3]), classes, probabilities)
+        return joined_maps(parts, (pixels.shape[2], pixels.shape[3]), classes, wanted)
     (likely,) = refined(parts, pixels, classes, refinement)
-    return likely.argmax(0).astype(ids_of(classes)), likely.astype(np.float16) if probabilities else None
+    spread = entr(likely).sum(0) / np.log(max(classes, 2)) if wanted.entropy else None
+    return Maps(
+        likely.argmax(0).astype(ids_of(classes)), likely.astype(np.float16) if wanted.probabilities else None,
+        likely.max(0) if wanted.confidence else None, None if spread is None else spread.clip(0, 1),
+    )  # fmt: skip
 
 
-def joined_labels(
-    parts: Iterable[Part], size: tuple[int, int], classes: int, probabilities: bool = False
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The parts of one image of ``size`` -> its label map, and float16 probabilities ``[classes, *size]`` if wanted."""
-    labels = np.empty(size, ids_of(classes))
-    chances = np.empty((classes, *size), np.float16) if probabilities else None
+def joined_maps(parts: Iterable[Part], size: tuple[int, int], classes: int, wanted: Wanted) -> Maps:
+    """The parts of one image of ``size`` -> its labels, and what else is wanted."""
+    maps = Maps(
+        np.empty(size, ids_of(classes)), np.empty((classes, *size), np.float16) if wanted.probabilities else None,
+        *(np.empty(size, np.float32) if asked else None for asked in wanted[1:]),
+    )  # fmt: skip
     for part in parts:
-        labels[part.rows, part.columns] = upsample_argmax(part.logits, part.size, crop=part.window)[0].cpu().numpy()
-        if chances is not None:
-            chances[:, part.rows, part.columns] = part.probabilities()[0].half().numpy()
-    return labels, chances
+        for whole, piece in zip(maps, part.maps(wanted), strict=True):
+            if whole is not None:
+                whole[..., part.rows, part.columns] = piece
+    return maps
 
 
 def ids_of(classes: int) -> type[np.uint8] | type[np.int32]:

@@ -23,7 +23,7 @@ from fullconv.model_file import FORMAT_VERSION, model_file, write_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
-from fullconv.parts import Part, image_labels, resized_part
+from fullconv.parts import Part, Wanted, image_maps, resized_part
 from fullconv.refinement import ImageLevel, Refinement, Superpixels
 from fullconv.runner import RunModel, Runner, TorchRunner, not_finite_error
 from fullconv.spec import ClassSet, Preprocessing
@@ -174,6 +174,8 @@ class Segmenter:
         overlap: int | None = None,
         exact: bool = False,
         probabilities: bool = False,
+        confidence: bool = False,
+        entropy: bool = False,
         image_prior: bool = False,
         superpixels: Superpixels | None = None,
         crf: CRF | None = None,
@@ -192,7 +194,7 @@ class Segmenter:
             exact: let the tile grow where half of it is not enough, so that the labels are those of the whole image
                 (bit for bit on one thread, up to a rounding of the scores on several); of networks
                 that see all of an image they cannot be, and :attr:`Prediction.note` says so.
-            probabilities: also give the probability of every class at every pixel.
+            probabilities, confidence, entropy: also give the field of this name of the :class:`Prediction`.
             image_prior: multiply by how probable each class is in the image as a whole, of a model that was trained
                 with image tags (docs/less.md). This and the next two, in this order, hold the probabilities of the
                 whole image in memory.
@@ -207,7 +209,8 @@ class Segmenter:
         results = [
             self.predict_pixels(
                 read_given(one, self.preprocessing), tile=tile, overlap=overlap, exact=exact,
-                probabilities=probabilities, refinement=refinement, name=name_of(one),
+                probabilities=probabilities, confidence=confidence, entropy=entropy, refinement=refinement,
+                name=name_of(one),
             )
             for one in images
         ]  # fmt: skip
@@ -222,6 +225,8 @@ class Segmenter:
         overlap: int | None = None,
         exact: bool = False,
         probabilities: bool = False,
+        confidence: bool = False,
+        entropy: bool = False,
         refinement: Refinement | None = None,
         name: str = "",
     ) -> Prediction:
@@ -234,8 +239,9 @@ class Segmenter:
         size = (pixels.shape[0], pixels.shape[1])
         note = self.seam_note(size, tile, overlap, exact)
         parts = self._sound(batch, tile, overlap, exact, name or IMAGE)
-        labels, chances = image_labels(parts, batch, len(self.classes), probabilities, refinement)
-        return Prediction(labels, chances, self.classes, pixels, note, name)
+        wanted = Wanted(probabilities, confidence, entropy)
+        maps = image_maps(parts, batch, len(self.classes), wanted, refinement)
+        return Prediction(*maps[:2], self.classes, pixels, note, name, *maps[2:])
 
     def _sound(self, pixels: Tensor, tile: int, overlap: int | None, exact: bool, name: str) -> Iterator[Part]:
         """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""

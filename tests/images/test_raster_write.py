@@ -20,7 +20,7 @@ from PIL import Image
 from fullconv.errors import FullconvError, UsageError
 from fullconv.images import raster_gdal, raster_write
 from fullconv.images.raster_place import Georeference, GeoTag
-from fullconv.images.raster_write import LabelWriter
+from fullconv.images.raster_write import Look, MapWriter
 from fullconv.images.write import VOID_COLOUR
 from fullconv.spec import ClassSet
 
@@ -54,7 +54,7 @@ def test_bands_of_any_height_left_and_taken_up(
 ) -> None:
     path, wanted = tmp_path / "a.tif", labels(height, width)
     path.unlink(missing_ok=True)
-    writer = LabelWriter(path, (height, width), CLASSES, {"model": "x"})
+    writer = MapWriter(path, (height, width), Look.of(CLASSES), {"model": "x"})
     assert writer.rows == 0
     for band in [*bands, height]:
         writer.append(wanted[writer.rows : writer.rows + band])
@@ -63,7 +63,7 @@ def test_bands_of_any_height_left_and_taken_up(
         if left:
             rows = writer.rows
             writer.close()
-            writer = LabelWriter(path, (height, width), CLASSES, {"model": "x"})
+            writer = MapWriter(path, (height, width), Look.of(CLASSES), {"model": "x"})
             assert writer.rows == rows
     assert not path.exists()
     writer.finish(Georeference())
@@ -73,7 +73,7 @@ def test_bands_of_any_height_left_and_taken_up(
 
 def test_what_other_programs_see(tmp_path: Path) -> None:
     path, wanted = tmp_path / "a.tif", labels(50, 70)
-    writer = LabelWriter(path, (50, 70), CLASSES, {})
+    writer = MapWriter(path, (50, 70), Look.of(CLASSES), {})
     writer.append(wanted)
     writer.finish(NORTH_UP, overviews=True)
     with Image.open(path) as image:
@@ -103,7 +103,7 @@ def test_what_other_programs_see(tmp_path: Path) -> None:
 def test_more_classes_than_a_byte_holds(tmp_path: Path) -> None:
     classes = ClassSet(tuple(f"c{index}" for index in range(300)))
     wanted = np.random.default_rng(0).integers(0, 300, (40, 20), dtype=np.int32)
-    writer = LabelWriter(tmp_path / "a.tif", (40, 20), classes, {})
+    writer = MapWriter(tmp_path / "a.tif", (40, 20), Look.of(classes), {})
     writer.append(wanted)
     writer.finish(Georeference())
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), wanted)
@@ -111,13 +111,13 @@ def test_more_classes_than_a_byte_holds(tmp_path: Path) -> None:
 
 def test_another_job_begins_again(tmp_path: Path) -> None:
     path, wanted = tmp_path / "a.tif", labels(50, 70)
-    writer = LabelWriter(path, (50, 70), CLASSES, {"model": "x"})
+    writer = MapWriter(path, (50, 70), Look.of(CLASSES), {"model": "x"})
     writer.append(wanted[:20])
     with pytest.raises(UsageError, match=r"a.tif: another process writes it"):
-        LabelWriter(path, (50, 70), CLASSES, {"model": "x"})
+        MapWriter(path, (50, 70), Look.of(CLASSES), {"model": "x"})
     writer.close()
     for size, job in (((50, 70), {"model": "y"}), ((51, 70), {"model": "y"})):
-        writer = LabelWriter(path, size, CLASSES, job)
+        writer = MapWriter(path, size, Look.of(CLASSES), job)
         assert writer.rows == 0
         writer.append(wanted[:10])
         writer.close()
@@ -125,17 +125,17 @@ def test_another_job_begins_again(tmp_path: Path) -> None:
 
 def test_a_line_half_written_and_bytes_that_are_missing_cost_a_band(tmp_path: Path) -> None:
     path, wanted = tmp_path / "a.tif", labels(60, 30)
-    writer = LabelWriter(path, (60, 30), CLASSES, {})
+    writer = MapWriter(path, (60, 30), Look.of(CLASSES), {})
     for top in (0, 20, 40):
         writer.append(wanted[top : top + 17 + 3])
     writer.close()
     journal, part = tmp_path / ".a.tif.journal", tmp_path / ".a.tif.part"
     journal.write_text(journal.read_text()[:-5])
-    writer = LabelWriter(path, (60, 30), CLASSES, {})
+    writer = MapWriter(path, (60, 30), Look.of(CLASSES), {})
     assert writer.rows == 40
     writer.close()
     part.write_bytes(part.read_bytes()[:-1])
-    writer = LabelWriter(path, (60, 30), CLASSES, {})
+    writer = MapWriter(path, (60, 30), Look.of(CLASSES), {})
     assert writer.rows == 20
     writer.append(wanted[20:])
     writer.finish(Georeference())
@@ -150,7 +150,8 @@ from fullconv.images import raster_write
 from fullconv.spec import ClassSet
 raster_write.TILE = 16
 wanted = np.load(sys.argv[2])
-writer = raster_write.LabelWriter(Path(sys.argv[1]), wanted.shape, ClassSet(("sky", "road", "tree")), {})
+look = raster_write.Look.of(ClassSet(("sky", "road", "tree")))
+writer = raster_write.MapWriter(Path(sys.argv[1]), wanted.shape, look, {})
 writer.append(wanted[:33])
 writer._data.write(b"the beginning of more")
 writer._data.flush()
@@ -164,7 +165,7 @@ def test_a_killed_process_leaves_what_it_finished(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(tmp_path / "wanted.npy")], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not path.exists()
-    writer = LabelWriter(path, (60, 30), ClassSet(("sky", "road", "tree")), {})
+    writer = MapWriter(path, (60, 30), Look.of(ClassSet(("sky", "road", "tree"))), {})
     assert writer.rows == 33
     writer.append(wanted[33:])
     writer.finish(Georeference())
@@ -176,9 +177,9 @@ def test_space_is_checked_first_and_a_full_disk_said(tmp_path: Path, monkeypatch
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2_000_000))
     with pytest.raises(FullconvError, match=r"needs up to 0.04 GB on the disk, 0.00 GB are free; free some space"):
-        LabelWriter(tmp_path / "a.tif", (6000, 6000), CLASSES, {})
+        MapWriter(tmp_path / "a.tif", (6000, 6000), Look.of(CLASSES), {})
     assert list(tmp_path.glob("*.tif")) == list(tmp_path.glob(".*.part")) == []
-    writer = LabelWriter(tmp_path / "a.tif", (60, 30), CLASSES, {})
+    writer = MapWriter(tmp_path / "a.tif", (60, 30), Look.of(CLASSES), {})
 
     def full(content: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -189,4 +190,4 @@ def test_space_is_checked_first_and_a_full_disk_said(tmp_path: Path, monkeypatch
     writer.close()
     (tmp_path / "file").write_text("")
     with pytest.raises(FullconvError, match="cannot be written"):
-        LabelWriter(tmp_path / "file" / "a.tif", (60, 30), CLASSES, {})
+        MapWriter(tmp_path / "file" / "a.tif", (60, 30), Look.of(CLASSES), {})

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.stats import entropy
 
 from fullconv.geometry import Window
-from fullconv.ops import upsample, upsample_argmax
+from fullconv.ops import upsample, upsample_argmax, upsample_entropy
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")  # its interpreter is numpy
 
@@ -88,3 +90,23 @@ def test_refuses() -> None:
         upsample_argmax(torch.zeros(2, 3, 4), (8, 8))
     with pytest.raises(ValueError, match="at least 1x1"):
         upsample_argmax(torch.zeros(1, 2, 3, 4), (0, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_entropy_is_that_of_the_enlarged_softmax(dtype: torch.dtype, device: torch.device) -> None:
+    logits = (5 * torch.randn(2, 7, 5, 6, device=device)).to(dtype)
+    window = Window(2.5, 1, 30, 40)
+    chances = upsample(logits.double(), (24, 33), window).softmax(1).cpu().numpy()
+    found = upsample_entropy(logits, (24, 33), crop=window)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.cpu().numpy(), entropy(chances, axis=1, base=7), rtol=1e-4, atol=1e-5)
+
+
+def test_entropy_of_no_choice_and_of_none() -> None:
+    assert upsample_entropy(torch.randn(1, 1, 2, 2), (5, 5)).eq(0).all()
+    assert upsample_entropy(torch.zeros(1, 4, 2, 2), (5, 5)).eq(1).all()
+    sure = torch.full((1, 3, 2, 2), -1e9)
+    sure[:, 1] = 0
+    assert upsample_entropy(sure, (5, 5)).eq(0).all()
+    with pytest.raises(ValueError, match="expected floating-point logits"):
+        upsample_entropy(torch.zeros(4, 2, 2), (5, 5))

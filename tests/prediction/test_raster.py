@@ -131,7 +131,7 @@ def test_kill_9_and_the_same_command_again(tmp_path: Path, model: Segmenter, mon
 
 def test_another_model_or_tile_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, path, out = models.make(), geotiff(tmp_path / "a.tif", PIXELS[:150, :150]), tmp_path / "out"
-    monkeypatch.setattr(raster_write.LabelWriter, "finish", lambda *args, **kwargs: (_ for _ in ()).throw(KeyError()))
+    monkeypatch.setattr(raster_write.MapWriter, "finish", lambda *args, **kwargs: (_ for _ in ()).throw(KeyError()))
     steps: list[int] = []
 
     def run_on(tile: int) -> int:

@@ -1,4 +1,4 @@
-"""Writing a label map from the top, in bands of rows: a tiled TIFF file, whose finished rows outlive a kill.
+"""Writing a map from the top, in bands of rows: a tiled TIFF file, whose finished rows outlive a kill.
 
 Finished tiles, compressed, are appended to a partial file beside the target, and a journal of one line per band says
 which they are. At the end they become the target in one step.
@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
@@ -36,27 +36,48 @@ Span = tuple[int, int]
 """Where a stored tile begins in the partial file, and its bytes."""
 
 
-class LabelWriter:
-    """A label map that is written in bands of whole rows, and goes on where it was left.
+class Look(NamedTuple):
+    """What the values of a map are.
+
+    Attributes:
+        dtype: of its pixels.
+        nodata: the value of those that hold nothing.
+        colours: TIFF's palette, uint16 ``[3, 256]``; None: grey.
+    """
+
+    dtype: np.dtype
+    nodata: int
+    colours: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, classes: ClassSet) -> Look:
+        """Of a map of ids."""
+        if len(classes) > 255 or classes.ignore_index > 255:
+            return cls(np.dtype(np.uint16), classes.ignore_index)
+        return cls(np.dtype(np.uint8), classes.ignore_index, _colormap(classes))
+
+
+class MapWriter:
+    """A map that is written in bands of whole rows, and goes on where it was left.
 
     Args:
         path: the TIFF file to become.
         size: ``(height, width)``.
-        classes: names, colours and the id of pixels that are no class.
-        job: what the labels depend on, JSON-ready; a partial file of another job is begun again.
+        look: what its values are.
+        job: what they depend on, JSON-ready; a partial file of another job is begun again.
+        others: how many bytes will be written beside it on the same disk.
 
     Attributes:
         rows: how many are written.
-        empty: no pixel of them is of a class.
+        empty: no pixel of them holds anything.
 
     Raises:
         FullconvError: too little space on the disk, or no place to write.
         UsageError: another process writes the same file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], classes: ClassSet, job: dict[str, Any]) -> None:
-        self.path, self.size, self.classes = path, size, classes
-        self.dtype = np.dtype(np.uint8 if len(classes) <= 255 and classes.ignore_index <= 255 else np.uint16)
+    def __init__(self, path: Path, size: tuple[int, int], look: Look, job: dict[str, Any], others: int = 0) -> None:
+        self.path, self.size, self.look, self.dtype, self._others = path, size, look, look.dtype, others
         self._data_path, self._journal_path = (path.with_name(f".{path.name}.{end}") for end in ("part", "journal"))
         head = json.dumps({"size": size, "tile": TILE, "dtype": self.dtype.name, "job": job}, sort_keys=True)
         try:
@@ -76,17 +97,17 @@ class LabelWriter:
             raise
 
     def append(self, rows: np.ndarray) -> None:
-        """Write the next rows, ids ``[n, width]``; from then on they outlive a kill."""
+        """Write the next rows, ``[n, width]``; from then on they outlive a kill."""
         rows = rows.astype(self.dtype, copy=False)
         self.rows += len(rows)
-        self.empty &= bool((rows == self.classes.ignore_index).all())
+        self.empty &= bool((rows == self.look.nodata).all())
         lead = min(-len(self._rest) % TILE, len(rows))
         first, others = np.concatenate((self._rest, rows[:lead])), rows[lead:]
         before = len(self._tiles)
         try:
             for some in (first, others):
                 full = len(some) if self.rows == self.size[0] else len(some) // TILE * TILE
-                self._tiles += [self._store(tile) for tile in _tiles(some[:full], self.classes.ignore_index)]
+                self._tiles += [self._store(tile) for tile in _tiles(some[:full], self.look.nodata)]
                 self._rest = some[full:].copy() if len(some) else self._rest
             kept = self._store(self._rest)
             self._data.flush()
@@ -108,11 +129,11 @@ class LabelWriter:
         assert self.rows == self.size[0], f"{self.rows} of {self.size[0]} rows"
         large = sum(length for _, length in self._tiles) > CLASSIC
         tags = [(tag.code, tag.kind, tag.number, tag.value, True) for tag in place.tags]
-        tags.append((NODATA, 2, 0, str(self.classes.ignore_index), True))
+        tags.append((NODATA, 2, 0, str(self.look.nodata), True))
         options: dict[str, Any] = {"dtype": self.dtype, "tile": (TILE, TILE), "compression": "zlib", "metadata": None}
         options |= {"photometric": "minisblack", "software": False}
-        if self.dtype == np.uint8:
-            options |= {"photometric": "palette", "colormap": _colormap(self.classes)}
+        if self.look.colours is not None:
+            options |= {"photometric": "palette", "colormap": self.look.colours}
         try:
             with replacing(self.path) as temporary, tifffile.TiffWriter(temporary, bigtiff=large) as file:
                 file.write((self._load(tile) for tile in self._tiles), shape=self.size, extratags=tags, **options)
@@ -168,7 +189,7 @@ class LabelWriter:
         self._journal = self._journal_path.open("a")
 
     def _refuse_full(self, written: int) -> None:
-        need = self.size[0] * self.size[1] * self.dtype.itemsize - written
+        need = self.size[0] * self.size[1] * self.dtype.itemsize - written + self._others
         free = shutil.disk_usage(self.path.parent).free
         if free < need:
             raise FullconvError(
@@ -194,7 +215,7 @@ class LabelWriter:
         stored = []
         for y in range(0, down, 2):
             for x in range(0, across, 2):
-                quarter = np.full((TILE, TILE), self.classes.ignore_index, self.dtype)
+                quarter = np.full((TILE, TILE), self.look.nodata, self.dtype)
                 for j, i in ((j, i) for j in range(min(2, down - y)) for i in range(min(2, across - x))):
                     content = zlib.decompress(self._load(tiles[(y + j) * across + x + i]))
                     values = np.frombuffer(content, self.dtype).reshape(TILE, TILE)

@@ -3,7 +3,7 @@
 from fullconv.ops.bilinear import bilinear_kernel, upsample
 from fullconv.ops.counts import add_counts, confusion_counts, evaluate_counts
 from fullconv.ops.crf_loss import dense_crf_loss
-from fullconv.ops.labels import upsample_argmax
+from fullconv.ops.labels import upsample_argmax, upsample_entropy
 from fullconv.ops.loss import label_weight, upsample_cross_entropy, upsample_focal, upsample_ohem
 from fullconv.ops.overlap import upsample_dice
 from fullconv.ops.pooling import place_weights, pool_log_sum_exp
@@ -21,6 +21,7 @@ __all__ = [
     "upsample_argmax",
     "upsample_cross_entropy",
     "upsample_dice",
+    "upsample_entropy",
     "upsample_focal",
     "upsample_ohem",
 ]

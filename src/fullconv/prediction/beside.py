@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -47,10 +47,10 @@ class Behind:
     """Writes rows in a thread of its own, in order; the end waits for the last, also where an error ends it.
 
     Args:
-        append: writes rows; what it raises comes with the next ones, or at the end.
+        append: writes rows of some maps; what it raises comes with the next ones, or at the end.
     """
 
-    def __init__(self, append: Callable[[np.ndarray], None]) -> None:
+    def __init__(self, append: Callable[[Sequence[np.ndarray]], None]) -> None:
         self._append = append
         self._thread = ThreadPoolExecutor(1)
         self._last: Future[None] | None = None
@@ -63,7 +63,7 @@ class Behind:
         if kind is None and self._last is not None:
             self._last.result()
 
-    def write(self, rows: np.ndarray) -> None:
+    def write(self, rows: Sequence[np.ndarray]) -> None:
         """Let them be written; waits for those before, so that no more than two lots are in memory."""
         if self._last is not None:
             self._last.result()

@@ -12,6 +12,7 @@ import numpy as np
 
 from fullconv.errors import DataError, NotFiniteError, UsageError
 from fullconv.files import replacing
+from fullconv.images.certainty import NOTHING, write_certainty
 from fullconv.images.raster import RasterReader
 from fullconv.label_map import Prediction
 from fullconv.prediction.inputs import Input, find_inputs, left_out, refuse_to_overwrite
@@ -115,6 +116,7 @@ def _predict_one(
         return labels
     prediction = segmenter.predict(
         image.path, tile=asked.tile, overlap=asked.overlap, exact=asked.exact, probabilities=asked.probabilities,
+        confidence=asked.confidence, entropy=asked.entropy,
         image_prior=asked.image_prior, superpixels=asked.superpixels, crf=asked.crf,
     )  # fmt: skip
     result.note(prediction.note)
@@ -149,6 +151,9 @@ def _write(prediction: Prediction, image: Input, out: Path, asked: Settings) -> 
     prediction.save(image.file(out, ".png"))
     if asked.overlay:
         prediction.save_overlay(image.file(out, ".overlay.png"), only=asked.overlay_classes)
+    for kind in NOTHING:
+        if (values := getattr(prediction, kind)) is not None:
+            write_certainty(image.file(out, f".{kind}.png"), kind, values)
     if prediction.probabilities is not None:
         with replacing(image.file(out, ".npz")) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, probabilities=prediction.probabilities)

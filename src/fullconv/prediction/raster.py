@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from fullconv.errors import DataError, NotFiniteError, UsageError
+from fullconv.images.certainty import NOTHING, to_bytes
 from fullconv.images.files import image_size
 from fullconv.images.raster import RasterReader, refuse_other_bands, window_pixels
 from fullconv.images.raster_open import BY_ROWS, RASTER_SUFFIXES, open_raster
-from fullconv.images.raster_write import LabelWriter
+from fullconv.images.raster_write import Look, MapWriter
 from fullconv.images.tiff import is_tiff
 from fullconv.images.values import Pixels
-from fullconv.ops import upsample_argmax
+from fullconv.parts import Part, Wanted
 from fullconv.prediction.beside import Ahead, Behind
+from fullconv.prediction.rows import Rows, Writers
 from fullconv.prediction.settings import Settings
 from fullconv.runner import TorchRunner, not_finite_error
 from fullconv.segmenter import Segmenter
@@ -98,40 +100,67 @@ def predict_raster(
         notes = [segmenter.seam_note(info.size, asked.tile, asked.overlap, asked.exact)]
         if info.place.placed and not info.place.projected:
             notes.append(f"{path}: states no projection (CRS); its labels lie where it does, without one")
-        writer = LabelWriter(out, info.size, segmenter.classes, _job(segmenter, path, tiling, asked))
+        writers = _writers(segmenter, info.size, out, asked, _job(segmenter, path, tiling, asked))
         try:
-            _label(segmenter, reader, tiling, values, writer, done and functools.partial(done, path))
-            if writer.empty:
+            _label(segmenter, reader, tiling, values, writers, asked, done and functools.partial(done, path))
+            if writers.labels.empty:
                 nodata = "" if info.nodata is None else f" {info.nodata:g}"
                 raise DataError(f"{path}: every pixel is nodata{nodata}, so there are no labels; check that value")
-            writer.finish(info.place, overviews=asked.overviews)
+            writers.finish(info.place, asked.overviews)
         except (DataError, NotFiniteError):  # the same would come again
-            writer.discard()
+            writers.discard()
             raise
         finally:
-            writer.close()
+            writers.close()
     finally:
         reader.close()
     return [note for note in notes if note]
 
 
+def _writers(
+    segmenter: Segmenter, size: tuple[int, int], out: Path, asked: Settings, job: dict[str, object]
+) -> Writers:
+    """The labels' file, and those of confidence and entropy where they are asked for.
+
+    Raises:
+        FullconvError: too little space for all, or no place to write.
+        UsageError: another process writes one of them.
+    """
+    looks = {out: Look.of(segmenter.classes)}
+    for kind, nothing in NOTHING.items():
+        if getattr(asked, kind):
+            looks[out.with_suffix(f".{kind}.tif")] = Look(np.dtype(np.uint8), nothing)
+    need = {path: size[0] * size[1] * look.dtype.itemsize for path, look in looks.items()}
+    opened = list[MapWriter]()
+    try:
+        for path, look in looks.items():
+            opened.append(MapWriter(path, size, look, job, others=sum(need.values()) - need[path]))
+    except BaseException:
+        for writer in opened:
+            writer.close()
+        raise
+    return Writers(opened)
+
+
+@torch.inference_mode()
 def _label(
     segmenter: Segmenter,
     reader: RasterReader,
     tiling: Tiling,
     values: Values,
-    writer: LabelWriter,
+    writers: Writers,
+    asked: Settings,
     done: Callable[[int, int], None] | None,
 ) -> None:
-    """Label what ``writer`` has not yet, a row of tiles at a time; files are read and written beside the network."""
-    size, channels, ignore = reader.info.size, segmenter.preprocessing.channels, segmenter.classes.ignore_index
-    rows = _Rows(writer.rows, size[1], writer.dtype, ignore)
+    """Label what ``writers`` have not yet, a row of tiles at a time; files are read and written beside the network."""
+    size, channels = reader.info.size, segmenter.preprocessing.channels
+    rows = Rows(writers.rows, size[1], writers.looks)
 
     def pixels_of(down: slice, across: slice) -> Pixels:
         return window_pixels(reader, down, across, channels, values)
 
-    begin = writer.rows
-    with Ahead(pixels_of, tile_order(size, tiling, begin)) as ahead, Behind(writer.append) as behind:
+    begin = writers.rows
+    with Ahead(pixels_of, tile_order(size, tiling, begin)) as ahead, Behind(writers.append) as behind:
 
         def read(down: slice, across: slice) -> Tensor | None:
             image, blank = ahead.read(down, across)
@@ -142,60 +171,15 @@ def _label(
             return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
 
         name = reader.info.where
-        parts = labels_by_window(segmenter, size, read, tiling, begin, name)
-        for down, across, labels in parts:
-            rows.put(down, across, labels)
+        for part in parts_by_window(segmenter, size, read, tiling, begin, name):
+            maps = part.maps(Wanted(False, asked.confidence, asked.entropy))
+            certain = [to_bytes(kind, one) for kind in NOTHING if (one := getattr(maps, kind)) is not None]
+            rows.put(part.rows, part.columns, [maps.labels, *certain])
             complete = rows.complete()
             if complete is not None:
                 behind.write(complete)
             if done is not None:
                 done(rows.pixels, size[0] * size[1])
-
-
-class _Rows:
-    """Labels of whole rows below ``top``, gathered from parts that come in any order."""
-
-    def __init__(self, top: int, width: int, dtype: np.dtype, ignore: int) -> None:
-        self._top, self._bottom, self._filled = top, top, 0
-        self._ignore = ignore
-        self._labels = np.empty((0, width), dtype)
-        self._blank = np.empty((0, width), bool)
-
-    @property
-    def pixels(self) -> int:
-        """How many have labels, those of earlier rows included."""
-        return self._top * self._labels.shape[1] + self._filled
-
-    def put(self, rows: slice, columns: slice, labels: np.ndarray) -> None:
-        """Labels of pixels that have none yet."""
-        self._reach(rows.stop)
-        self._labels[rows.start - self._top : rows.stop - self._top, columns] = labels
-        self._filled += labels.size
-        self._bottom = max(self._bottom, rows.stop)
-
-    def leave_out(self, rows: slice, columns: slice, blank: np.ndarray) -> None:
-        """Pixels that hold nothing: they get the ignore id, whatever label comes."""
-        self._reach(rows.stop)
-        start = max(rows.start, self._top)
-        self._blank[start - self._top : rows.stop - self._top, columns] = blank[start - rows.start :]
-
-    def complete(self) -> np.ndarray | None:
-        """The rows that have come, if these are whole; they are let go."""
-        count = self._bottom - self._top
-        if not count or self._filled < count * self._labels.shape[1]:
-            return None
-        done = self._labels[:count]
-        done[self._blank[:count]] = self._ignore
-        self._labels, self._blank = self._labels[count:].copy(), self._blank[count:].copy()
-        self._top, self._filled = self._bottom, 0
-        return done
-
-    def _reach(self, bottom: int) -> None:
-        more = bottom - self._top - len(self._labels)
-        if more > 0:
-            width = self._labels.shape[1]
-            self._labels = np.concatenate((self._labels, np.zeros((more, width), self._labels.dtype)))
-            self._blank = np.concatenate((self._blank, np.zeros((more, width), bool)))
 
 
 def _job(segmenter: Segmenter, path: Path, tiling: Tiling, asked: Settings) -> dict[str, object]:
@@ -218,11 +202,10 @@ def _digest(segmenter: Segmenter) -> str:
     return digest.hexdigest()
 
 
-@torch.inference_mode()
-def labels_by_window(
+def parts_by_window(
     segmenter: Segmenter, size: tuple[int, int], read: Read, tiling: Tiling, first_row: int, name: str
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Label an image that is read by window.
+) -> Iterator[Part]:
+    """The scores of an image that is read by window.
 
     Args:
         size: ``(height, width)``; ``resize`` has no place here.
@@ -232,7 +215,7 @@ def labels_by_window(
         name: what errors call the image.
 
     Returns:
-        Rows, columns and labels ``[rows, columns]`` of parts that cover the image once, from its top.
+        Parts that cover the image once, from its top.
 
     Raises:
         NotFiniteError: the network's scores are nan or infinite.
@@ -248,5 +231,4 @@ def labels_by_window(
         if not bool(part.logits.isfinite().all()):
             where = f"{name}, rows {part.rows.start} to {part.rows.stop}"
             raise not_finite_error(segmenter.runner, [where], lambda: segmenter.runner.coarse_logits(last[0]))
-        labels = upsample_argmax(part.logits, part.size, crop=part.window)[0]
-        yield part.rows, part.columns, labels.cpu().numpy()
+        yield part

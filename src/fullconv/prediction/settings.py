@@ -20,6 +20,9 @@ class Settings:
         overlay: also write ``<stem>.overlay.png``, the colours over the image and a legend below it.
         overlay_classes: paint these classes alone there, by name.
         probabilities: also write ``<stem>.npz``: float16 ``probabilities`` ``[classes, height, width]``.
+        confidence: also write ``<stem>.confidence.png``: bytes, the probability of each pixel's class as value / 255.
+        entropy: also write ``<stem>.entropy.png``: bytes, how undecided the probabilities of all classes are as value /
+            255: 0 is sure, 1 equally probable. Both are ``.tif`` for rasters (:mod:`fullconv.images.certainty`).
         instances: also write ``instances.json``: the objects of all images with scores and masks (run lengths) as
             COCO's JSON, of a model that finds objects (:mod:`fullconv.regions.instances`).
         tile, overlap, exact: as for :meth:`Segmenter.predict`.
@@ -31,6 +34,8 @@ class Settings:
     overlay: bool = False
     overlay_classes: Sequence[str] | None = None
     probabilities: bool = False
+    confidence: bool = False
+    entropy: bool = False
     instances: bool = False
     tile: int = TILE
     overlap: int | None = None
@@ -75,4 +80,8 @@ class Settings:
     @property
     def endings(self) -> list[str]:
         """Of the files that are written of an image that is no raster; the first is the mask's."""
-        return [".png"] + [".overlay.png"] * self.overlay + [".npz"] * self.probabilities
+        beside = {
+            ".overlay.png": self.overlay, ".npz": self.probabilities, ".confidence.png": self.confidence,
+            ".entropy.png": self.entropy,
+        }  # fmt: skip
+        return [".png", *(ending for ending, asked in beside.items() if asked)]

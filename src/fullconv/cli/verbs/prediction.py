@@ -21,6 +21,8 @@ def predict(
     overlay: bool = False,
     overlay_classes: str = "",
     probabilities: bool = False,
+    confidence: bool = False,
+    entropy: bool = False,
     instances: bool = False,
     tile: int = 2048,
     overlap: int | None = None,
@@ -54,6 +56,12 @@ def predict(
         Paint these classes alone there: road,sidewalk.
     probabilities
         Also write STEM.npz with the float16 probabilities [classes, height, width].
+    confidence
+        Also write STEM.confidence.png, the probability of each pixel's class in bytes: value / 255 (0 only where a
+        raster holds nothing).
+    entropy
+        Also write STEM.entropy.png, how undecided the model is in bytes: value / 255, where 0 is sure and 1 all classes
+        alike (255 only where a raster holds nothing).
     instances
         Also write instances.json: the objects of all images with scores and masks (run lengths), as COCO's JSON. For
         models trained with --model maskrcnn.
@@ -97,6 +105,8 @@ def predict(
             overlay=overlay,
             overlay_classes=[name.strip() for name in overlay_classes.split(",")] if overlay_classes else None,
             probabilities=probabilities,
+            confidence=confidence,
+            entropy=entropy,
             instances=instances,
             tile=tile,
             overlap=overlap,
