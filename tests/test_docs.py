@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "fullconv"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 MODULES = sorted(SOURCE.rglob("*.py"))
 FOLDERS = ("src/", "docs/", "tests/", "benchmarks/", "examples/", "recipes/", ".ci/")
-GIVEN = {"--help", "--version"}
+GIVEN = {"--help", "--version", "--install-completion"}
 OTHERS = ("pytest", "pip ", "nsys", "gpu.sh", "python benchmarks/")
 """Programs whose flags are not ours."""
 

@@ -39,6 +39,8 @@ def test_shipped_recipes_are_valid_and_open_with_their_command(recipe: Path) -> 
     [
         ({"epoch": 3}, "no option 'epoch'; did you mean epochs"),
         ({"zzz": 3}, "--help lists them"),
+        ({"lr": 3}, "no option 'lr'; did you mean rate?"),
+        ({"patience": 3}, "no option 'patience'; did you mean early_stopping?"),
         ({"epochs": 0}, r"epochs: .*greater than or equal to 1 \(found 0\)"),
         ({"optimizer": "lion"}, "optimizer"),
         ({"crop": (0, 5)}, "crop must be at least 1x1"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 
 from cyclopts import CycloptsError
+from cyclopts.exceptions import UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 from pydantic import ValidationError
 
+from fullconv.cli.synonyms import unknown_option
 from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, export, models, prediction, training
 from fullconv.cli.verbs.shared import app, complain
 from fullconv.errors import FullconvError, UsageError
 from fullconv.training.config import explain
+from fullconv.training.option_names import near_options
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
 VERBS = (training, prediction, export, data, models)
@@ -30,7 +33,7 @@ def run(arguments: list[str]) -> int:
         if isinstance(error.__cause__, ValidationError):
             complain(explain(error.__cause__, "the options"))
             return UsageError.exit_code
-        complain(" ".join(str(error).split()) + "; fullconv --help shows the usage")
+        complain(_explained(error, arguments))
         return UsageError.exit_code
     except FullconvError as error:
         complain(str(error))
@@ -47,6 +50,29 @@ def run(arguments: list[str]) -> int:
         complain(f"{error.filename or 'system'}: {error.strerror or error}")
         return FullconvError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: CycloptsError, arguments: list[str]) -> str:
+    """What is wrong with the command line, in one line that says what was meant."""
+    verb = arguments[0] if arguments and not arguments[0].startswith("-") and arguments[0] in app else ""
+    word = next((word for word in arguments if word.startswith("-")), "")
+    if isinstance(error, UnknownOptionError):
+        found = app[verb].assemble_argument_collection()
+        flags = [name for argument in found for name in argument.names if name.startswith("--")]
+        places = [argument.name for argument in found if argument.name.isalpha()]
+        return unknown_option(verb, error.token.keyword or error.token.value or word, flags, places)
+    if isinstance(error, UnknownCommandError) and not verb and arguments[0] == word:
+        return unknown_option("", word, ("--help", "--version"), ())
+    if isinstance(error, UnknownCommandError) and not verb:
+        verbs = [name for name in app if not name.startswith("-")]
+        near = near_options(arguments[0], verbs)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(verbs))};"
+        return f"there is no command {arguments[0]}; {meant} fullconv --help describes them"
+    if isinstance(error, UnusedCliTokensError):
+        more = ", ".join(error.unused_tokens or ())
+        return f"{verb}: {more} is more than it takes; fullconv {verb} --help shows the usage"
+    message = " ".join(str(error).split()).rstrip(".")
+    return f"{message}; fullconv {verb} --help shows the usage".replace("  ", " ")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fullconv.errors import UsageError, first_few
 from fullconv.files import read_value, read_yaml, write_text
+from fullconv.training.option_names import near_options, synonyms_of
 
 
 class TrainConfig(BaseModel):
@@ -259,18 +260,24 @@ class TrainConfig(BaseModel):
         write_text(path, "\n".join(lines) + "\n")
 
 
+SECTIONS = {
+    "Network": "model",
+    "Data": "crop",
+    "Learning from less": "labels",
+    "Optimisation": "epochs",
+    "Machine": "precision",
+}
+"""What options are about: a title, and the first of them; the next title ends it."""
+
+
 def explain(error: ValidationError, where: str) -> str:
     """The first fault in one line, an unknown option with the nearest names."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
-        import difflib
-
-        near = difflib.get_close_matches(name, TrainConfig.model_fields, 3, cutoff=0.5)
-        return (
-            f"{where}: there is no option {name!r}; did you mean {first_few(near)}?"
-            if near
-            else (f"{where}: there is no option {name!r}; fullconv train --help lists them")
-        )
+        meant = [option for option in synonyms_of(name.casefold()) if option in TrainConfig.model_fields]
+        near = meant or near_options(name, TrainConfig.model_fields)
+        hint = f"did you mean {first_few(near)}?" if near else "fullconv train --help lists them"
+        return f"{where}: there is no option {name!r}; {hint}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {name + ': ' if name else ''}{message}" + (f" (found {first['input']!r})" if name else "")

@@ -11,14 +11,23 @@ from typing import Any
 
 from cyclopts import App, Parameter
 
+
+def _shown(default: Any) -> str | None:
+    """A default as --help shows it; what is off or empty shows none."""
+    if default in (None, False, "", ()) or default == {}:
+        return None
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
 app = App(
     name="fullconv",
     help="Semantic segmentation with fully convolutional networks: from a folder of images and masks to masks of "
     "new images. DATA is a folder, a zip or tar archive, or the name shapes; MODEL is a model file or a run folder.",
     version_flags=["--version"],
-    default_parameter=Parameter(negative_iterable=(), negative_none=()),
+    default_parameter=Parameter(negative_iterable=(), negative_none=(), show_default=_shown),
     result_action="return_value",
 )
+app.register_install_completion_command(help="Let the shell (bash, zsh, fish) complete verbs and options.")
 
 
 def complain(line: str) -> None:

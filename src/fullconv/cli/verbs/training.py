@@ -8,12 +8,26 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullconv.cli.help import Grouped
 from fullconv.cli.typed import LATEST
 from fullconv.cli.verbs.shared import app, as_json
 from fullconv.training.config import TrainConfig
 
+TRAIN = (
+    "fullconv train my_data --encoder-weights imagenet",
+    "fullconv train my_data --epochs 60 --rate 5e-4 --out runs/longer",
+    "fullconv train camvid --recipe camvid_fcn8s_mobilenetv2",
+    "fullconv train --resume runs/longer",
+)
+SWEEP = (
+    "fullconv sweep my_data --over rate=0.002,0.001,0.0005 --out study",
+    "fullconv sweep my_data --over encoder=resnet18,mobilenetv2_100 --out study",
+)
+OPTIONS = Parameter(name="*", show_choices=False)
+"""Every training option as a flag; their descriptions say the choices already."""
 
-@app.command
+
+@app.command(help_formatter=Grouped(*TRAIN), usage="Usage: fullconv train DATA [OPTIONS]")
 def train(
     data: str = "",
     /,
@@ -21,7 +35,7 @@ def train(
     out: Path | None = None,
     recipe: Path | None = None,
     resume: Path | None = None,
-    config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+    config: Annotated[TrainConfig | None, OPTIONS] = None,
 ) -> int:
     """Train a network on DATA.
 
@@ -47,7 +61,7 @@ def train(
     return 0
 
 
-@app.command
+@app.command(help_formatter=Grouped(*SWEEP))
 def sweep(
     data: str,
     /,
@@ -56,7 +70,7 @@ def sweep(
     out: Path,
     recipe: Path | None = None,
     jobs: int = 1,
-    config: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+    config: Annotated[TrainConfig | None, OPTIONS] = None,
 ) -> int:
     """Train once for each value of one option: one table, one picture of the same samples.
 

@@ -1,0 +1,55 @@
+"""``--help`` of verbs that take training options: the most used first, the others by what they are about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fullconv.training.config import SECTIONS, TrainConfig
+
+MOST_USED = ("model", "encoder", "encoder_weights", "epochs", "batch_size", "rate", "crop")
+"""Shown first, beside the options of the verb itself."""
+
+
+class Grouped:
+    """Cyclopts' own help, with examples, and the panel of options cut into several."""
+
+    def __init__(self, *examples: str) -> None:
+        self.examples = examples
+
+    def __call__(self, console: Any, options: Any, panel: Any) -> None:
+        for part in _cut(panel):
+            _default()(console, options, part)
+
+    def render_usage(self, console: Any, options: Any, usage: Any) -> None:
+        _default().render_usage(console, options, usage)
+
+    def render_description(self, console: Any, options: Any, description: Any) -> None:
+        _default().render_description(console, options, description)
+        for example in self.examples:
+            console.print(f"  {example}", highlight=False, soft_wrap=True)
+        console.print()
+
+
+def _default() -> Any:
+    from cyclopts.help.formatters import DefaultFormatter
+
+    return DefaultFormatter()
+
+
+def _cut(panel: Any) -> list[Any]:
+    """The panel itself where it shows none of the training options."""
+    titled: dict[str, list[Any]] = {"Most used": [], **{section: [] for section in SECTIONS}}
+    for entry in panel.entries:
+        name = entry.names[0].removeprefix("--").replace("-", "_") if entry.names else ""
+        own = name not in TrainConfig.model_fields or name in MOST_USED
+        titled["Most used" if own else _section(name)].append(entry)
+    if not any(titled[section] for section in SECTIONS):
+        return [panel]
+    return [panel.copy(title=title, entries=entries) for title, entries in titled.items() if entries]
+
+
+def _section(option: str) -> str:
+    """The last that begins before the option, or with it."""
+    fields = list(TrainConfig.model_fields)
+    place = fields.index(option)
+    return [section for section, first in SECTIONS.items() if fields.index(first) <= place][-1]

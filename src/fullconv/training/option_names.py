@@ -1,0 +1,58 @@
+"""What other programs call our options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+SYNONYMS = {
+    "rate": "lr lr0 learning_rate learningrate base_lr",
+    "batch_size": "batch bs b batchsize train_batch_size",
+    "resize": "imgsz img_size image_size size img input_size imsize",
+    "crop": "imgsz img_size image_size size crop_size patch_size",
+    "tile": "imgsz img_size size tile_size window",
+    "epochs": "epoch e ep n_epochs num_epochs max_epochs iterations",
+    "model": "arch architecture network net",
+    "encoder": "backbone arch architecture",
+    "encoder_weights": "pretrained weights backbone_weights",
+    "init_from": "weights checkpoint ckpt load finetune fine_tune pretrained_model",
+    "resume": "continue resume_from checkpoint ckpt",
+    "out": "output o output_dir outdir save_dir project name save dest destination run_dir log_dir",
+    "recipe": "config cfg c yaml hyp",
+    "device": "accelerator gpu cuda",
+    "accelerator": "device gpu cuda",
+    "devices": "device gpus ngpu num_gpus gpu_ids",
+    "workers": "num_workers nw j threads n_jobs",
+    "optimizer": "optim optimiser opt",
+    "schedule": "scheduler lr_scheduler lr_schedule",
+    "weight_decay": "wd decay l2",
+    "clip_norm": "grad_clip clip_grad gradient_clip max_norm",
+    "early_stopping": "patience early_stop",
+    "label_smoothing": "smoothing",
+    "class_weights": "class_weight cls_weights",
+    "encoder_rate": "freeze backbone_lr encoder_lr",
+    "loss": "criterion loss_fn",
+    "precision": "amp fp16 half bf16 dtype",
+    "colour": "color color_jitter hsv_h hsv_s hsv_v",
+    "flip": "fliplr hflip augment aug",
+    "scale": "zoom augment aug",
+    "ema": "ema_decay moving_average",
+    "seed": "random_seed manual_seed",
+    "overlay": "show visualize vis viz",
+    "probabilities": "probs softmax scores",
+    "confidence": "conf threshold thr",
+    "to": "format type output_format",
+    "split": "subset set task",
+    "json": "save_json report",
+}
+"""Options, and what other programs call them."""
+
+
+def synonyms_of(name: str) -> list[str]:
+    """Our options, of any verb, that other programs call so (``lr``); the likeliest first."""
+    return [option for option, others in SYNONYMS.items() if name in others.split()]
+
+
+def near_options(name: str, options: Iterable[str]) -> list[str]:
+    """Those that are spelled nearly so."""
+    return difflib.get_close_matches(name, list(options), 3, cutoff=0.6)

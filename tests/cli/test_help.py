@@ -1,0 +1,78 @@
+"""--help by groups, and the shell's completion."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fullconv.cli.main import app, run
+from fullconv.training.config import SECTIONS, TrainConfig
+from fullconv.training.option_names import SYNONYMS
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("verb", ["train", "sweep"])
+def test_options_come_in_groups(
+    verb: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ten most used first; every option once."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run([verb, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= width
+    assert f"  fullconv {verb} my_data" in said
+    parts = dict(part.split("─", 1) for part in said.split("╭─ ")[1:])
+    assert list(parts) == ["Arguments ", "Most used ", *(f"{title} " for title in SECTIONS)]
+    found = {title: re.findall(r"^│[ *]+(--[a-z-]+)", text, re.MULTILINE) for title, text in parts.items()}
+    assert len(found["Most used "]) == (10 if verb == "train" else 11)
+    assert "--rate" in found["Most used "]
+    assert "--init-from" in found["Network "]
+    assert "--momentum" in found["Optimisation "]
+    shown = [flag for flags in found.values() for flag in flags if not flag.startswith("--no-")]
+    assert len(shown) == len(set(shown))
+    flags = {"--" + name.replace("_", "-") for name in TrainConfig.model_fields}
+    assert flags <= set(shown)
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "train"], ["train", "-h"], ["-h"]])
+def test_help_by_other_names(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 0
+    assert capsys.readouterr().out.startswith(
+        "Usage: fullconv train" if "train" in words else "Usage: fullconv COMMAND"
+    )
+
+
+def test_synonyms_are_of_options_that_are_there() -> None:
+    flags = {
+        name
+        for verb in app
+        if not verb.startswith("-")
+        for arg in app[verb].assemble_argument_collection()
+        for name in arg.names
+    }
+    for option, others in SYNONYMS.items():
+        assert "--" + option.replace("_", "-") in flags
+        assert len(set(others.split())) == len(others.split())
+        assert option not in others.split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.delenv("ZSH", raising=False)
+    monkeypatch.delenv("ZSH_CUSTOM", raising=False)
+    run(["--install-completion", "--shell", shell])
+    (script,) = (path for path in tmp_path.rglob("*fullconv*") if path.is_file())
+    if shell != "bash" or not shutil.which("bash"):
+        assert "encoder-weights" in script.read_text()
+        return
+    ask = f"""source {script}
+complete_it=$(complete -p fullconv | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+COMP_WORDS=(fullconv train --encoder-w); COMP_CWORD=2
+$complete_it fullconv --encoder-w train; echo "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "--encoder-weights"
