@@ -30,6 +30,7 @@ FUNCTIONS = {
 FOR_THE_SHELL = {
     "config": "options",  # one flag per field of TrainConfig
     "crf_with": "crf",  # a CRF object
+    "scales": "views", "flip": "views",  # a Views object
     "encoder": "options", "encoder_weights": "options", "head_weights": "options", "device": "options",
     "precision": "options",  # of heatmap: for HeatMapper.load
 }  # fmt: skip

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, train
     from fullconv.training.sweep import sweep
+    from fullconv.views import Views
 
 _HOMES = {
     "CRF": "fullconv.crf",
@@ -52,6 +53,7 @@ _HOMES = {
     "Segmenter": "fullconv.segmenter",
     "Superpixels": "fullconv.refinement",
     "TrainConfig": "fullconv.training.config",
+    "Views": "fullconv.views",
     "build_model": "fullconv.models",
     "check": "fullconv.checking.check",
     "convert": "fullconv.formats.convert",
@@ -85,6 +87,7 @@ __all__ = [
     "Segmenter",
     "Superpixels",
     "TrainConfig",
+    "Views",
     "build_model",
     "check",
     "convert",

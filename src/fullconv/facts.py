@@ -8,6 +8,7 @@ from typing import Any
 from fullconv.errors import first_few
 from fullconv.runner import Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
+from fullconv.views import behind
 
 NAMED = 8
 """So many classes are named."""
@@ -23,8 +24,9 @@ def facts(header: Mapping[str, Any], runner: Runner) -> dict[str, str]:
     config, provenance = header["model"], header["provenance"]
     classes, preprocessing = ClassSet.from_dict(header["classes"]), Preprocessing.from_dict(header["preprocessing"])
     network = f"{config['name']} on {config['encoder']}"
-    if isinstance(runner, TorchRunner):
-        network += f", {sum(weight.numel() for weight in runner.network.parameters()) / 1e6:.1f} M parameters"
+    inner = behind(runner)
+    if isinstance(inner, TorchRunner):
+        network += f", {sum(weight.numel() for weight in inner.network.parameters()) / 1e6:.1f} M parameters"
     channels = f"{preprocessing.channels} channel{'s' if preprocessing.channels > 1 else ''}"
     values = preprocessing.values
     kind = f"range {values}" if values and values.range else "8 bits"

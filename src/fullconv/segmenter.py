@@ -29,6 +29,7 @@ from fullconv.runner import RunModel, Runner, TorchRunner, not_finite_error
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiles import parts_of
 from fullconv.tiling import TILE, Tiling, check_tiles, choose_tiling, seam_note
+from fullconv.views import Views, ViewsRunner, behind
 
 
 class Segmenter:
@@ -119,12 +120,13 @@ class Segmenter:
         Raises:
             UsageError: it is another one.
         """
-        if not isinstance(self.runner, TorchRunner):
+        runner = behind(self.runner)
+        if not isinstance(runner, TorchRunner):
             raise UsageError(
                 f"{self.runner} computes this model, so it cannot be moved, saved or trained; load the .safetensors "
                 "file that it was made from"
             )
-        return self.runner
+        return runner
 
     @property
     def network(self) -> SegmentationNetwork:
@@ -139,6 +141,14 @@ class Segmenter:
         """The same with another network of this architecture: its moving average."""
         other = copy.copy(self)
         other.runner = TorchRunner(network, self.preprocessing, self.precision)
+        return other
+
+    def with_views(self, views: Views) -> Segmenter:
+        """The same, each image's probabilities averaged over ``views``; itself where there is nothing to average."""
+        if not views:
+            return self
+        other = copy.copy(self)
+        other.runner = ViewsRunner(behind(self.runner), views)
         return other
 
     def to(self, device: str = "auto", precision: str = "auto") -> Segmenter:

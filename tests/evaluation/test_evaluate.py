@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 import fullconv
-from fullconv import CRF
+from fullconv import CRF, Views
 from fullconv.cli.main import run
 from fullconv.data import Shapes
 from fullconv.errors import DataError
+from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.formats.open import open_dataset, shapes_dataset
 from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
@@ -111,3 +112,31 @@ def test_a_crf_refines_what_is_scored_and_what_is_predicted(tmp_path: Path, caps
     assert json.loads((tmp_path / "s.json").read_text())["crf"]["iterations"] == 1
     assert "CRF(appearance=4.0" in capsys.readouterr().out
     assert (tmp_path / "plain" / "a.png").read_bytes() != (tmp_path / "crf" / "a.png").read_bytes()
+
+
+def test_views_are_scored_and_their_loss_is_that_of_the_mean() -> None:
+    segmenter, views = shapes_segmenter(), Views((0.5, 1), True)
+    scores = fullconv.evaluate(segmenter, DATA, views=views, workers=0)
+    matrix, loss, pixels = ConfusionMatrix(scores.classes), 0.0, 0
+    for item in DATA.split("val"):
+        image, labels = item.image.shapes.draw(item.image.index)
+        found = segmenter.with_views(views).predict(image, probabilities=True)
+        matrix.update(torch.from_numpy(found.labels), torch.from_numpy(labels))
+        likely = np.take_along_axis(found.probabilities.astype(float), labels[None].astype(int), 0)
+        loss, pixels = loss - np.log(likely).sum(), pixels + likely.size
+    assert scores.confusion == tuple(map(tuple, matrix.counts.tolist()))
+    assert scores.loss == pytest.approx(loss / pixels, rel=2e-3)  # float16 probabilities
+    assert scores.mean_iou != fullconv.evaluate(segmenter, DATA, workers=0).mean_iou
+
+
+def test_the_command_line_takes_scales_and_flip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes_segmenter().save(tmp_path / "m.safetensors")
+    out, data = tmp_path / "scores.json", "shapes:height=40,width=56,train=4,val=5"
+    command = ["evaluate", str(tmp_path / "m.safetensors"), data, "--json", str(out), "--precision", "fp32"]
+    assert run([*command, "--scales", "0.5", "1", "--flip"]) == 0
+    assert "the mean of scales 0.5, 1, each also mirrored" in capsys.readouterr().out
+    kept = json.loads(out.read_text())
+    assert kept["views"] == {"scales": [0.5, 1.0], "flip": True}
+    assert kept["mean_iou"] == fullconv.evaluate(shapes_segmenter(), DATA, views=Views((0.5, 1), True)).mean_iou
+    assert run([*command, "--scales", "7"]) == 2
+    assert "scales must be numbers from 0.1 to 4.0, found 7.0" in capsys.readouterr().err

@@ -26,6 +26,7 @@ from fullconv.refinement import Superpixels
 from fullconv.regions.instances import InstanceSegmenter, finds_instances
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
+from fullconv.views import Views
 from fullconv.weak.annotated import has_mask
 
 
@@ -35,6 +36,7 @@ def evaluate(
     split: str = "val",
     *,
     restrict: bool = False,
+    views: Views | None = None,
     image_prior: bool = False,
     superpixels: Superpixels | None = None,
     crf: CRF | None = None,
@@ -55,6 +57,7 @@ def evaluate(
         split: ``val``, ``train``, ...
         restrict: choose the class of a pixel among those that the data set labels, and ask the loss about them only.
             By default a pixel predicted as another class is an error, as it would be in a mask file.
+        views: average over them, as for :meth:`Segmenter.with_views`; the loss is that of the mean.
         image_prior, superpixels, crf: refine every label map, as for :meth:`Segmenter.predict`; the loss remains that
             of the network alone.
         tile, overlap: as for :meth:`Segmenter.predict`.
@@ -72,6 +75,8 @@ def evaluate(
     if pictures is not None:
         refuse_file(pictures)
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
+    finding = finds_instances(segmenter)
+    segmenter = segmenter.with_views(views or Views())
     segmenter.check_tiles(tile, overlap)
     refinement = segmenter.refinement(image_prior, superpixels, crf)
     spec = open_dataset(data)
@@ -81,12 +86,15 @@ def evaluate(
         EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
         pin_memory=segmenter.device.type == "cuda",
     )  # fmt: skip
-    scoring = InstanceSegmenter(segmenter) if finds_instances(segmenter) else segmenter
+    scoring = InstanceSegmenter(segmenter) if finding and not views else segmenter
     closer, items = Closer(spec.classes), spec.split(split)
     measured = measure(scoring, spec, batches, progress, refinement, restrict, restrict, tile, overlap, closer)
     scores = _looked_at(_noted(measured.scores(), items), closer, items)
     if pictures is not None:
         write_pictures(pictures, scores, spec, items, closer.worst)
+    if finding and views:
+        note = "no mask AP: objects are not averaged over views"
+        return dataclasses.replace(scores, notes=(*scores.notes, note))
     if not isinstance(scoring, InstanceSegmenter):
         return scores
     bare = count_without_instances(items)

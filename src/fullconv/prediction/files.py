@@ -77,6 +77,7 @@ def predict(
         raise UsageError("no images given; name files, folders or globs after the model")
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     asked.refuse_impossible(segmenter)
+    segmenter = segmenter.with_views(asked.views)
     if asked.instances:
         segmenter = InstanceSegmenter(segmenter)
     out = Path(out)

@@ -29,6 +29,7 @@ from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from fullconv.tiles import Read, tile_order, tiled_parts
 from fullconv.tiling import Tiling
+from fullconv.views import behind
 
 LARGE = 1 << 26
 """Pixels, 8192 x 8192: a larger image is always read by window and its labels written as TIFF."""
@@ -195,7 +196,7 @@ def _job(segmenter: Segmenter, path: Path, tiling: Tiling, asked: Settings) -> d
 
 def _digest(segmenter: Segmenter) -> str:
     digest = hashlib.sha256(json.dumps(segmenter.header(), sort_keys=True, default=str).encode())
-    if isinstance(segmenter.runner, TorchRunner):
+    if isinstance(behind(segmenter.runner), TorchRunner):
         for name, value in segmenter.network.state_dict().items():
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fullconv.crf import CRF
 from fullconv.errors import UsageError
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
+from fullconv.views import Views
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Settings:
         instances: also write ``instances.json``: the objects of all images with scores and masks (run lengths) as
             COCO's JSON, of a model that finds objects (:mod:`fullconv.regions.instances`).
         tile, overlap, exact: as for :meth:`Segmenter.predict`.
+        views: average over them, as for :meth:`Segmenter.with_views`.
         level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
         overviews: also write smaller copies of the labels into TIFF files.
         image_prior, superpixels, crf: refine, as for :meth:`Segmenter.predict`.
@@ -40,6 +42,7 @@ class Settings:
     tile: int = TILE
     overlap: int | None = None
     exact: bool = False
+    views: Views = field(default_factory=Views)
     level: int = 0
     overviews: bool = False
     image_prior: bool = False
@@ -49,6 +52,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.overlay_classes is not None and not self.overlay:
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
+        if self.instances and self.views:
+            raise UsageError("--instances finds objects in each image as it is; leave --scales and --flip out")
 
     def refinement(self, segmenter: Segmenter) -> Refinement:
         """As this model does it.

@@ -27,6 +27,8 @@ def predict(
     tile: int = 2048,
     overlap: int | None = None,
     exact: bool = False,
+    scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
+    flip: bool = False,
     level: int = 0,
     overviews: bool = False,
     image_prior: bool = False,
@@ -73,6 +75,11 @@ def predict(
     exact
         Let the tile grow where half of it is not enough: labels are those of the whole image. Networks
         that see all of an image cannot; it is said, and their scores are blended over the overlap, as always.
+    scales
+        Average the probabilities of the image at several scales of its sides: 0.5 0.75 1 1.25 1.5. Of rasters, of each
+        tile.
+    flip
+        Average with those of the mirrored image, at every scale.
     level
         Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
     overviews
@@ -111,6 +118,7 @@ def predict(
             tile=tile,
             overlap=overlap,
             exact=exact,
+            views=fullconv.Views(tuple(scales or (1.0,)), flip),
             level=level,
             overviews=overviews,
             image_prior=image_prior,

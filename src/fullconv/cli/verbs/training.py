@@ -109,6 +109,8 @@ def evaluate(
     *,
     split: str = "val",
     restrict: bool = False,
+    scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
+    flip: bool = False,
     image_prior: bool = False,
     superpixels: bool = False,
     crf: bool = False,
@@ -137,6 +139,10 @@ def evaluate(
     restrict
         Choose the class of each pixel among those that DATA labels. Without it a pixel predicted as another class is an
         error, as it would be in a mask that predict writes; how many there are is said.
+    scales
+        Average the probabilities of each image at several scales of its sides: 0.5 0.75 1 1.25 1.5.
+    flip
+        Average with those of the mirrored image, at every scale.
     image_prior
         Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
         This, --superpixels and --crf refine the label maps in this order; the loss stays the network's own.
@@ -172,9 +178,11 @@ def evaluate(
     from fullconv.formats.open import open_dataset
     from fullconv.pretrained import load
     from fullconv.refinement import Superpixels
+    from fullconv.views import Views
 
     crf_settings = CRF.parse(crf_with) if crf or crf_with else None
     pieces = Superpixels() if superpixels else None
+    views = Views(tuple(scales or (1.0,)), flip)
     segmenter, spec = load(model, device, precision, runner), open_dataset(data)
     if line := other_range(segmenter, spec):
         print(line)
@@ -183,6 +191,7 @@ def evaluate(
         spec,
         split,
         restrict=restrict,
+        views=views,
         image_prior=image_prior,
         superpixels=pieces,
         crf=crf_settings,
@@ -192,6 +201,8 @@ def evaluate(
         pictures=pictures,
     )
     score_table(scores)
+    if views:
+        print(f"the mean of {views}")
     if refinement := segmenter.refinement(image_prior, pieces, crf_settings):
         print(f"after {refinement}; the loss is the network's own")
     evaluation_report(scores)
@@ -199,7 +210,8 @@ def evaluate(
         print(f"pictures: {', '.join(str(path) for path in sorted(pictures.glob('*.png')))}")
     if json is not None:
         asked = {
-            "model": str(model), "data": data, "split": split, "restrict": restrict, "image_prior": image_prior,
+            "model": str(model), "data": data, "split": split, "restrict": restrict,
+            "views": dataclasses.asdict(views), "image_prior": image_prior,
             "superpixels": None if pieces is None else dataclasses.asdict(pieces),
             "crf": None if crf_settings is None else dataclasses.asdict(crf_settings),
         }  # fmt: skip
