@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fullconv
 from fullconv.cli.main import app, run
 from fullconv.errors import UsageError
+from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.metrics import ConfusionMatrix, ImageScore
 from fullconv.prediction.settings import Settings
 from tests.builders.folders import Make
+from tests.builders.models import make
 
 FUNCTIONS = {
     "check": fullconv.check, "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
@@ -108,6 +114,58 @@ def test_a_prediction_shows_itself(tmp_path: Path) -> None:
     (tmp_path / "shown.png").write_bytes(prediction._repr_png_())
     with Image.open(tmp_path / "shown.png") as picture:
         assert np.array_equal(np.asarray(picture), prediction.overlay())
+
+
+def test_scores_show_themselves() -> None:
+    matrix = ConfusionMatrix(fullconv.ClassSet(("ground", "<road>", "pole", "ghost"), ((1, 2, 3),) * 4))
+    matrix.counts = torch.tensor([[70, 0, 0, 0], [10, 10, 0, 0], [10, 0, 0, 0], [0, 0, 0, 0]])
+    finding = Finding("rare", ("pole",), "pole is rare", "more of it")
+    scores = matrix.scores(images=4, worst=(ImageScore("a", "a.png", 0.25),), findings=(finding,) * 5, notes=("a < b",))
+    assert repr(scores).splitlines() == [
+        "Scores(mean IoU 0.4259, pixel accuracy 0.8000, 4 classes, 4 images)",
+        "  lowest IoU: pole 0.0000, <road> 0.5000, ground 0.7778",
+        "  absent: ghost",
+        "  worst image: a 0.2500",
+        *["  pole is rare"] * 3,
+        "  and 2 findings more",
+    ]
+    html = scores._repr_html_()
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in html.split("<tbody>")[1].split("</tr>")]
+    assert [re.sub(r"<span.*?</span>", "", cell) for cell in rows[1]] == [
+        "&lt;road&gt;", "1", "0.5000", "1.0000", "0.5000", "0.6667", "20",
+    ]  # fmt: skip
+    assert rows[3][2:] == ["-", "-", "-", "-", "0"]
+    assert html.count("rgb(1, 2, 3)") == 4
+    assert "a &lt; b" in html
+    assert "pole is rare. pole is rare. Try: more of it." in html
+    assert scores.confusion_picture().ndim == 3
+
+
+def test_models_and_runs_show_themselves(tmp_path: Path) -> None:
+    segmenter = make()
+    segmenter.provenance = {"data": "a & b", "train_images": 5, "epoch": 2, "scores": {"mean_iou": 0.5}}
+    assert repr(segmenter).splitlines() == [
+        "Segmenter", "  network: fcn8s on resnet18, 11.2 M parameters", "  classes: 3: ground, disc, ring",
+        "  input: 3 channels of 8 bits, any size", "  computed by: fp32 on cpu",
+        "  trained: on a & b (5 images), epoch 2: val mean IoU 0.5000",
+    ]  # fmt: skip
+    html = segmenter._repr_html_()
+    assert "on a &amp; b (5 images)" in html
+    assert [f"rgb{colour}" in html for colour in segmenter.classes.palette] == [True] * 3
+    run = fullconv.Run(tmp_path / "run")
+    assert repr(run) == f"Run({str(run.path)!r})\n  state: there is no run (no config.yaml that can be read)"
+    run.begin(fullconv.TrainConfig(epochs=3), {})
+    assert repr(run).splitlines()[1:] == ["  network: fcn8s on resnet34", "  epochs: 0 of 3 done"]
+    run.write_log([{"epoch": 1, "mean_iou": 0.25}, {"epoch": 2, "mean_iou": 0.5}])
+    run.write_scores({"mean_iou": 0.5, "epoch": 2})
+    segmenter.save(run.best)
+    assert repr(run).splitlines()[2:] == [
+        "  epochs: 2 of 3 done", "  best: val mean IoU 0.5000 at epoch 2", f"  model: {run.best}",
+    ]  # fmt: skip
+    assert "<img" not in run._repr_html_()
+    run.write_picture("curves.png", np.zeros((4, 5, 3), np.uint8))
+    uri = re.search(r'src="data:image/png;base64,([^"]+)"', run._repr_html_())
+    assert base64.b64decode(uri[1]) == (run.path / "curves.png").read_bytes()
 
 
 def test_the_module_is_the_command() -> None:

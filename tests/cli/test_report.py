@@ -65,13 +65,15 @@ def test_more_classes_are_said_in_pairs() -> None:
 
 
 def test_worst_images_and_findings() -> None:
-    findings = tuple(Finding("rare", (f"c{i}",), f"c{i} is rare", "more images") for i in range(14))
+    """Findings of one advice together, in the order of the first."""
+    findings = tuple(Finding("x", (f"c{i}",), f"c{i} fails", ("this", "that")[i % 2]) for i in range(14))
     worst = (ImageScore("a", "photos/a.jpg", 0.25), ImageScore("b", "photos/b.jpg", 0.5))
     lines = said(of([[1, 0], [0, 1]], ["x", "y"], worst=worst, findings=findings))
     assert lines[5:10] == [
         "worst images (mean IoU in the image alone):", "  0.250  a  photos/a.jpg", "  0.500  b  photos/b.jpg",
-        "c0 is rare", "  try: more images",
+        "c0 fails", "c2 fails",
     ]  # fmt: skip
+    assert lines[14:17] == ["  try: this", "c1 fails", "c3 fails"]
     assert lines[-1] == "and 2 findings more: --json FILE has them all"
 
 

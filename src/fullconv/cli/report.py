@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fullconv.draw.confusion import percent
+from fullconv.evaluation.findings import by_advice
 from fullconv.evaluation.metrics import Scores
 
 MOST_COLUMNS = 21
@@ -30,8 +31,8 @@ def evaluation_report(scores: Scores, console: Console | None = None) -> None:
         _say(console, "worst images (mean IoU in the image alone):")
         for image in scores.worst:
             _say(console, f"  {image.mean_iou:.3f}  {image.id}" + (f"  {image.file}" if image.file else ""))
-    for finding in scores.findings[:MOST_FINDINGS]:
-        _say(console, f"{finding.text}\n  try: {finding.advice}", style="yellow")
+    for texts, advice in by_advice(scores.findings[:MOST_FINDINGS]):
+        _say(console, "\n".join([*texts, f"  try: {advice}"]), style="yellow")
     if (more := len(scores.findings) - MOST_FINDINGS) > 0:
         _say(console, f"and {more} findings more: --json FILE has them all")
 

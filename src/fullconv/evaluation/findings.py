@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 FAILS = 0.5
@@ -85,6 +85,14 @@ def findings(counts: Counts) -> list[Finding]:
         if counts.iou(index) < FAILS and counts.names[index] not in settled:
             found += [finding for look in CAUSES if (finding := look(counts, index)) is not None]
     return found + [_not_in_truth(counts, index) for index in _unexpected(counts)]
+
+
+def by_advice(found: Iterable[Finding]) -> list[tuple[list[str], str]]:
+    """What was found, and what to try: findings of one advice together, in the order of the first of them."""
+    texts: dict[str, list[str]] = {}
+    for finding in found:
+        texts.setdefault(finding.advice, []).append(finding.text)
+    return [(together, advice) for advice, together in texts.items()]
 
 
 def _one_class(counts: Counts, present: Sequence[int]) -> Finding | None:

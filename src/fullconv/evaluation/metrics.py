@@ -7,12 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fullconv.evaluation.findings import Finding
+from fullconv import draw
+from fullconv.errors import first_few
+from fullconv.evaluation.findings import Finding, by_advice
+from fullconv.html.notebook import card, class_table, lines
 from fullconv.ops import confusion_counts
 from fullconv.spec import ClassSet
+
+LOWEST = 3
+"""So many classes and findings are named in a line of text."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,33 @@ class Scores:
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
-        return f"Scores({means}, {len(self.classes)} classes, {self.images} images)"
+        known = [(iou, name) for iou, name in zip(self.iou, self.classes.names, strict=True) if not math.isnan(iou)]
+        lowest = [f"{name} {iou:.4f}" for iou, name in sorted(known)[:LOWEST]]
+        texts = [f"Scores({means}, {len(self.classes)} classes, {self.images} images)"]
+        texts += [f"lowest IoU: {', '.join(lowest)}"] if len(known) > 1 else []
+        texts += [f"absent: {first_few(list(self.absent))}"] if self.absent else []
+        texts += [f"worst image: {image.id} {image.mean_iou:.4f}" for image in self.worst[:1]]
+        texts += [finding.text for finding in self.findings[:LOWEST]]
+        texts += [f"and {more} findings more"] if (more := len(self.findings) - LOWEST) > 0 else []
+        return "\n  ".join(texts)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the means, a table of the classes, notes and findings."""
+        means = {
+            "mean IoU": self.mean_iou, "pixel accuracy": self.pixel_accuracy, "mean accuracy": self.mean_accuracy,
+            "fw IoU": self.fw_iou, "loss": self.loss,
+        }  # fmt: skip
+        columns = {"IoU": self.iou, "precision": self.precision, "recall": self.recall, "Dice": self.dice}
+        shown = {name: [_shown(value) for value in values] for name, values in columns.items()}
+        shown["pixels"] = [f"{count:,}" for count in self.pixels]
+        advice = [f"{'. '.join(texts)}. Try: {advice}." for texts, advice in by_advice(self.findings)]
+        table = class_table(self.classes.names, self.classes.palette, shown)
+        facts = {name: _shown(value) for name, value in means.items()}
+        return card(f"Scores of {self.images} images", facts, table, lines([*self.notes, *advice]))
+
+    def confusion_picture(self) -> np.ndarray:
+        """The confusion matrix in percent of each true class, uint8 ``[height, width, 3]``."""
+        return draw.confusion_picture(self.confusion, self.classes.names)
 
     @property
     def recall(self) -> tuple[float, ...]:
@@ -224,6 +257,10 @@ class ConfusionMatrix:
             confusion=tuple(map(tuple, exact.tolist())),
             **rest,
         )
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def _number(value: float) -> float | None:

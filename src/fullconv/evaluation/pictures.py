@@ -34,7 +34,7 @@ def write_pictures(
 ) -> None:
     """``confusion.png`` and, where any image has a score, ``worst.png``: image | truth | prediction | errors."""
     folder = Path(folder)
-    _write(folder / CONFUSION, draw.confusion_picture(scores.confusion, scores.classes.names))
+    _write(folder / CONFUSION, scores.confusion_picture())
     if worst:
         by_key = {(item.source, item.id): item for item in items}
         rows = [_row(spec, by_key[entry.key], entry) for entry in worst]

@@ -38,7 +38,8 @@ def class_table(
         cells += [(escape(values[index]), "right") for values in columns.values()]
         rows.append("".join(f'<td style="{CELL.format(side)}">{cell}</td>' for cell, side in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<table style="border-collapse: collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<table style="border-collapse: collapse; margin: 0.6em 0">{table}</table>'
 
 
 def lines(texts: Sequence[str]) -> str:

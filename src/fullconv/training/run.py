@@ -11,6 +11,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +22,9 @@ import torch
 from PIL import Image
 
 from fullconv.errors import UsageError
-from fullconv.files import replacing, write_text
+from fullconv.facts import in_lines
+from fullconv.files import read_yaml, replacing, write_text
+from fullconv.html.notebook import card, picture
 from fullconv.machine import usable_cores
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
@@ -39,7 +42,32 @@ class Run:
         self.path = Path(path)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
+        return in_lines(f"Run({str(self.path)!r})", self._facts())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the same, and the curves."""
+        curves = self.path / "curves.png"
+        shown = [picture(curves.read_bytes(), "losses and scores by epoch")] if curves.is_file() else []
+        return card(f"Run {self.path}", self._facts(), *shown)
+
+    def _facts(self) -> dict[str, str]:
+        """What is known of it, also while it goes, or of a folder that is no run."""
+        try:
+            config = read_yaml(self.config, UsageError, "options")
+        except UsageError:
+            return {"state": "there is no run (no config.yaml that can be read)"}
+        facts = {"network": f"{config.get('model')} on {config.get('encoder')}"}
+        log = self.path / "log.csv"
+        if log.is_file() or not self.best.is_file():  # models of regions have no epochs
+            done = len(log.read_text(encoding="utf-8").splitlines()) - 1 if log.is_file() else 0
+            facts["epochs"] = f"{done} of {config.get('epochs')} done"
+        with suppress(OSError, ValueError):  # none yet
+            score, epoch = (self.scores.get(name) for name in ("mean_iou", "epoch"))
+            said = "no mean IoU" if score is None else f"val mean IoU {score:.4f}"
+            facts["best"] = said if epoch is None else f"{said} at epoch {epoch}"
+        if self.best.is_file():
+            facts["model"] = str(self.best)
+        return facts
 
     @property
     def best(self) -> Path:
