@@ -19,6 +19,7 @@ from fullconv.models.network import SegmentationNetwork
 from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import Span, choose_overlap, choose_tiling, tile_windows
+from tests.builders.networks import VARIANTS
 from tests.builders.tiled import SHALLOW, picture, segmenter
 
 
@@ -126,6 +127,28 @@ def test_exact_labels_are_those_of_the_whole_image(
     clear = (best - second > 2 * rounding).numpy()
     assert np.array_equal(found.labels[clear], whole.argmax(1)[0].numpy()[clear])
     assert found.note == ""
+
+
+@pytest.mark.parametrize(("name", "encoder", "args"), [row for row in VARIANTS if row[0] != "segnet"])  # is in EXACT
+def test_every_network_is_exact_or_says_that_it_is_not(name: str, encoder: str, args: dict[str, Any]) -> None:
+    model = segmenter(name, encoder, args)
+    pixels, local = model.runner.context
+    length = 4 * (pixels or 60) + 75
+    image = picture(length, 4 * model.runner.coarsest_stride + 5)
+    note = model.seam_note(image.shape[:2], 100, exact=True)
+    if pixels is None or not local:
+        assert name in ("deeplab", "maskrcnn")
+        assert "sees all of an image" in note or "its size matters" in note
+        return
+    assert note == ""
+    assert max(image.shape) > model.tiling(image.shape[:2], 100, exact=True).tile
+    tiled, whole = (scores(model, image, **how) for how in ({"tile": 100, "exact": True}, {"tile": 10_000}))
+    rounding = 1e-6 * float(whole.abs().max())
+    assert float((tiled - whole).abs().max()) <= rounding
+    best, second = whole.topk(2, 1).values[0]
+    clear = best - second > 2 * rounding
+    assert clear.float().mean() > 0.9
+    assert torch.equal(tiled.argmax(1)[0][clear], whole.argmax(1)[0][clear])
 
 
 def test_exact_refuses_an_overlap_that_is_not_and_says_what_cannot_be() -> None:

@@ -176,6 +176,20 @@ def test_levels_of_a_pyramid_keep_their_place(tmp_path: Path, model: Segmenter, 
         assert file.pages.first.tags[33922].value[3:5] == (5e5, 5e6)
 
 
+def test_a_level_of_a_picture_that_lies_nowhere_lies_nowhere(
+    tmp_path: Path, model: Segmenter, raster_library: str
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        options: dict[str, Any] = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
+        file.write(PIXELS, subifds=1, **options)
+        file.write(PIXELS[::2, ::2], subfiletype=1, **options)
+    result = predict(model, tmp_path / "a.tif", tmp_path / "out", level=1)
+    assert result.notes == []
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as file:
+        assert not {33550, 33922, 34264} & {tag.code for tag in file.pages.first.tags}
+        assert np.array_equal(file.pages.first.asarray(), model.predict(PIXELS[::2, ::2]).labels)
+
+
 @pytest.mark.skipif(not raster_gdal.has_gdal(), reason="rasterio is not installed")
 @pytest.mark.parametrize("suffix", ["jp2", "vrt"])
 def test_other_formats_by_gdal(tmp_path: Path, model: Segmenter, suffix: str) -> None:

@@ -56,9 +56,10 @@ def open_raster(path: Path, level: int = 0) -> RasterReader | None:
         if level:
             reader.close()
     if level:
-        levels = reader.info.levels
+        full = reader.info
         reader = kind(path, level)
-        reader.info = replace(reader.info, levels=levels)
+        place = reader.info.place if full.place.tags else full.place  # GDAL gives a copy of what lies nowhere a scale
+        reader.info = replace(reader.info, levels=full.levels, place=place)
     if not reader.by_window:
         reader.close()
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.errors import DataError, NotFiniteError, UsageError
+from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
 from fullconv.files import replacing
 from fullconv.images.certainty import NOTHING, write_certainty
 from fullconv.images.raster import RasterReader
@@ -34,6 +34,13 @@ class Predicted:
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What to know of the masks; each line once."""
+    exit_code: int = 0
+    """0, or that of the gravest failure: 3 where images are damaged or do not fit the model."""
+
+    def fail(self, problem: FullconvError) -> None:
+        """An image has no mask."""
+        self.failed.append(str(problem))
+        self.exit_code = max(self.exit_code, problem.exit_code)
 
     def note(self, *lines: str) -> None:
         """Add those that are not empty, and not there."""
@@ -94,7 +101,7 @@ def predict(
                 objects[image.below.as_posix()] = segmenter.found[-1]
         except (DataError, NotFiniteError) as problem:
             error = str(problem)
-            result.failed.append(error)
+            result.fail(problem)
         if progress is not None:
             progress(image.path, error)
     if asked.instances:

@@ -132,7 +132,7 @@ def predict(
         print(f"  {note}")
     if result.failed:
         complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images have no mask")
-    return 1 if result.failed else 0
+    return result.exit_code
 
 
 @app.command
