@@ -28,7 +28,7 @@ def test_one_unreadable_image_does_not_stop_the_others(model: Path, tmp_path: Pa
         Image.fromarray(picture(20, 30)).save(folder / f"{name}.png")
     (folder / "b.png").write_bytes(b"broken")
     assert run(["predict", str(model), str(folder), "--out", str(tmp_path / "m")]) == 3
-    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["a.png", "c.png"]
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [".predicted.jsonl", "a.png", "c.png"]
     errors = capsys.readouterr().err
     assert "b.png: not an image" in errors
     assert "1 of 3 images have no mask" in errors

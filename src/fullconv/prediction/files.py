@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,31 +14,44 @@ from typing import Any
 import numpy as np
 
 from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
-from fullconv.files import replacing
-from fullconv.images.certainty import NOTHING, write_certainty
+from fullconv.given import read_given
+from fullconv.images.files import image_size
 from fullconv.images.raster import RasterReader
-from fullconv.label_map import Prediction
 from fullconv.prediction.inputs import Input, find_inputs, left_out, refuse_to_overwrite
+from fullconv.prediction.journal import Journal
+from fullconv.prediction.outputs import held, write_outputs
 from fullconv.prediction.raster import LARGE, Done, predict_raster, raster_of
+from fullconv.prediction.read_ahead import Look, Reading, read_ahead
 from fullconv.prediction.settings import Settings
+from fullconv.prediction.together import batch_size, predict_together
+from fullconv.prediction.write_behind import WriteBehind
 from fullconv.pretrained import load
 from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_json
 from fullconv.segmenter import Segmenter
 
 INSTANCES = "instances.json"
 """Where the objects of all images are written."""
+Watch = Callable[[Path, str, int, int], None]
+"""Told of an image's path, its error, how many images are done, and of how many."""
 
 
 @dataclass
 class Predicted:
-    """What :func:`predict` did: the masks written, one line per image that has none, files that are no images."""
+    """What :func:`predict` did.
+
+    Attributes:
+        written: the masks, in the order of the images.
+        failed: one line per image that has none.
+        skipped: images that were done before, with ``resume``.
+        notes: what to know of the masks, and of files that were left out; each line once.
+        exit_code: 0, or that of the gravest failure: 3 where images are damaged or do not fit the model.
+    """
 
     written: list[Path] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    skipped: int = 0
     notes: list[str] = field(default_factory=list)
-    """What to know of the masks; each line once."""
     exit_code: int = 0
-    """0, or that of the gravest failure: 3 where images are damaged or do not fit the model."""
 
     def fail(self, problem: FullconvError) -> None:
         """An image has no mask."""
@@ -55,7 +71,8 @@ def predict(
     device: str = "auto",
     precision: str = "auto",
     runner: str = "auto",
-    progress: Callable[[Path, str], None] | None = None,
+    resume: bool = False,
+    progress: Watch | None = None,
     done: Done | None = None,
     **settings: Any,
 ) -> Predicted:
@@ -71,12 +88,16 @@ def predict(
         images: files, folders of them, or globs.
         out: the folder for the masks.
         device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
-        progress: called after each file with its path and its error, empty if it went well.
+        resume: leave out images that an earlier run with the same model and settings finished.
+        progress: called after each image, in order, with its path, its error (empty if it went well), how many are done
+            and of how many.
         done: called while a raster is labelled, with its path, how many pixels are labelled, and of how many.
         **settings: fields of :class:`fullconv.prediction.settings.Settings`.
 
     Raises:
-        UsageError: no images, or no such class; a model without image-level probabilities.
+        UsageError: no images, or no such class; a model without image-level probabilities; ``resume`` of masks that
+            were made otherwise.
+        FullconvError: the disk is full, or the folder cannot be written.
     """
     asked = Settings(**settings)
     given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
@@ -85,6 +106,8 @@ def predict(
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     asked.refuse_impossible(segmenter)
     segmenter = segmenter.with_views(asked.views)
+    if asked.instances and resume:
+        raise UsageError(f"{INSTANCES} holds the objects of all images; leave out --resume")
     if asked.instances:
         segmenter = InstanceSegmenter(segmenter)
     out = Path(out)
@@ -92,55 +115,112 @@ def predict(
     refuse_to_overwrite(inputs, out, asked.endings)
     result = Predicted()
     result.note(*left_out(given, out))
-    objects: dict[str, Instances] = {}
-    for image in inputs:
-        error = ""
-        try:
-            result.written.append(_predict_one(segmenter, image, out, asked, result, done))
-            if isinstance(segmenter, InstanceSegmenter):
-                objects[image.below.as_posix()] = segmenter.found[-1]
-        except (DataError, NotFiniteError) as problem:
-            error = str(problem)
-            result.fail(problem)
-        if progress is not None:
-            progress(image.path, error)
-    if asked.instances:
-        write_coco_json(out / INSTANCES, objects, segmenter.classes)
-        count = sum(map(len, objects.values()))
+    journal = Journal(out, segmenter, asked, resume) if resume or len(inputs) > 1 else None
+    run = _Run(segmenter, out, asked, result, journal, progress, done)
+    run.go(inputs)
+    if isinstance(segmenter, InstanceSegmenter):
+        write_coco_json(out / INSTANCES, run.objects, segmenter.classes)
+        count = sum(map(len, run.objects.values()))
         result.note(
-            f"{INSTANCES}: {count} objects in {len(objects)} images, each with its score; masks show those above 0.5"
+            f"{INSTANCES}: {count} objects in {len(run.objects)} images, each with its score; masks show those above "
+            "0.5"
         )
     return result
 
 
-def _predict_one(
-    segmenter: Segmenter, image: Input, out: Path, asked: Settings, result: Predicted, done: Done | None
-) -> Path:
-    """Write what is asked for of one image; its mask."""
-    raster = _open_raster(image.path, asked, result)
-    if raster is not None:
-        labels = image.file(out, ".tif")
-        result.note(*predict_raster(segmenter, raster, image.path, labels, asked, done))
-        return labels
-    prediction = segmenter.predict(
-        image.path, tile=asked.tile, overlap=asked.overlap, exact=asked.exact, probabilities=asked.probabilities,
-        confidence=asked.confidence, entropy=asked.entropy,
-        image_prior=asked.image_prior, superpixels=asked.superpixels, crf=asked.crf,
-    )  # fmt: skip
-    result.note(prediction.note)
-    _write(prediction, image, out, asked)
-    return image.file(out, ".png")
+@dataclass
+class _Run:
+    """Images on their way to files: they are read ahead of the network and written behind it."""
+
+    segmenter: Segmenter
+    out: Path
+    asked: Settings
+    result: Predicted
+    journal: Journal | None
+    progress: Watch | None
+    done: Done | None
+    objects: dict[str, Instances] = field(default_factory=dict)
+    """Found in each image."""
+
+    def go(self, inputs: Sequence[Input]) -> None:
+        """All of them but those that are done."""
+        self.inputs = [image for image in inputs if self.journal is None or not self.journal.done(image)]
+        self.result.skipped = len(inputs) - len(self.inputs)
+        if self.journal is not None and self.journal.missing:
+            self.result.note(f"nothing to resume in {self.out}: all images are predicted")
+        reads = read_ahead(self.inputs, self._look, self._read, self._together, self.segmenter.preprocessing.channels)
+        with WriteBehind(self._told) as behind, closing(reads) as batches:
+            for batch in batches:
+                self._predict(batch, behind)
+
+    def _look(self, image: Input) -> Look:
+        raster, note = open_raster_of(image.path, self.asked)
+        if raster is not None:
+            raster.close()
+            return Look(None, note)
+        return Look(image_size(image.path), note)
+
+    def _read(self, image: Input) -> np.ndarray:
+        return read_given(image.path, self.segmenter.preprocessing)
+
+    def _together(self, size: tuple[int, int]) -> int:
+        return batch_size(self.segmenter, self.asked, size)
+
+    def _predict(self, batch: Sequence[Reading[Input]], behind: WriteBehind) -> None:
+        read: list[tuple[Reading[Input], np.ndarray]] = []
+        for one in batch:
+            try:
+                self.result.note(one.look.result().note)
+                if one.pixels is None:
+                    self._label_raster(one, behind)
+                else:
+                    read.append((one, one.pixels.result()))
+            except (DataError, NotFiniteError) as problem:
+                behind.settle(one.index, problem)
+        names = [str(one.name.path) for one, _ in read]
+        predictions = predict_together(self.segmenter, [pixels for _, pixels in read], names, self.asked)
+        for (one, _), prediction in zip(read, predictions, strict=True):
+            if isinstance(prediction, NotFiniteError):
+                behind.settle(one.index, prediction)
+                continue
+            self.result.note(prediction.note)
+            if isinstance(self.segmenter, InstanceSegmenter):
+                self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
+            task = functools.partial(write_outputs, prediction, one.name, self.out, self.asked)
+            behind.write(one.index, held(prediction), task)
+
+    def _label_raster(self, one: Reading[Input], behind: WriteBehind) -> None:
+        path, labels = one.name.path, one.name.file(self.out, ".tif")
+        raster, _ = open_raster_of(path, self.asked)
+        assert raster is not None
+        self.result.note(*predict_raster(self.segmenter, raster, path, labels, self.asked, self.done))
+        behind.settle(one.index, labels)
+
+    def _told(self, index: int, settled: Future[Path]) -> None:
+        """An image is done with, in the order of the images."""
+        image, problem = self.inputs[index], settled.exception()
+        if problem is None:
+            self.result.written.append(settled.result())
+            if self.journal is not None:
+                self.journal.add(image, settled.result())
+        elif isinstance(problem, (DataError, NotFiniteError)):
+            self.result.fail(problem)
+        else:
+            raise problem
+        if self.progress is not None:
+            before = self.result.skipped
+            self.progress(image.path, str(problem or ""), before + index + 1, before + len(self.inputs))
 
 
-def _open_raster(path: Path, asked: Settings, result: Predicted) -> RasterReader | None:
-    """The image as a raster, if it is one, and no option needs all of it in memory.
+def open_raster_of(path: Path, asked: Settings) -> tuple[RasterReader | None, str]:
+    """The image as a raster, if it is one, and no option needs all of it in memory; and what to say of it.
 
     Raises:
         DataError: it is too large for that option, or damaged.
     """
     raster = raster_of(path, asked.level)
     if raster is None or not asked.whole:
-        return raster
+        return raster, ""
     raster.close()
     height, width = raster.info.size
     if height * width > LARGE:
@@ -148,20 +228,7 @@ def _open_raster(path: Path, asked: Settings, result: Predicted) -> RasterReader
             f"{path}: {width}x{height} pixels, of which --{asked.whole} would hold all in memory; leave it out, or cut "
             "the raster into images"
         )
-    result.note(
+    return None, (
         f"with --{asked.whole} labels are PNG files, without georeference; where an image holds nothing they are a "
         "guess"
     )
-    return None
-
-
-def _write(prediction: Prediction, image: Input, out: Path, asked: Settings) -> None:
-    prediction.save(image.file(out, ".png"))
-    if asked.overlay:
-        prediction.save_overlay(image.file(out, ".overlay.png"), only=asked.overlay_classes)
-    for kind in NOTHING:
-        if (values := getattr(prediction, kind)) is not None:
-            write_certainty(image.file(out, f".{kind}.png"), kind, values)
-    if prediction.probabilities is not None:
-        with replacing(image.file(out, ".npz")) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, probabilities=prediction.probabilities)

@@ -1,25 +1,30 @@
-"""``provenance.json`` of pseudo-labels: which model made them, of which data, how."""
+"""Where labels come from: which model made them, of which data, how."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fullconv.data.dataset import DatasetSpec
 from fullconv.model_file import model_file
 from fullconv.pretrained import find_model
+from fullconv.runner import TorchRunner
 from fullconv.segmenter import Segmenter
+from fullconv.views import behind
 
 
 def provenance_of(
     segmenter: Segmenter, model: Segmenter | str | os.PathLike[str], data: str | os.PathLike[str] | DatasetSpec,
     spec: DatasetSpec, asked: dict[str, Any], counts: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """Where the labels come from, JSON-ready; ``asked`` are the settings, ``counts`` what there is of them."""
+    """``provenance.json`` of pseudo-labels, JSON-ready; ``asked`` are the settings, ``counts`` what was made."""
     file = None if isinstance(model, Segmenter) else model_file(find_model(model))
     return {
         "made_by": f"fullconv {version('fullconv')} pseudo-label",
@@ -51,3 +56,13 @@ def _parts(file: Path) -> Iterator[Path]:
     yield file
     if file.suffix == ".xml" and file.with_suffix(".bin").is_file():
         yield file.with_suffix(".bin")
+
+
+def model_digest(segmenter: Segmenter) -> str:
+    """Of everything that a model is; of an exported file, of what it says of itself."""
+    digest = hashlib.sha256(json.dumps(segmenter.header(), sort_keys=True, default=str).encode())
+    if isinstance(behind(segmenter.runner), TorchRunner):
+        for name, value in segmenter.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,16 +18,16 @@ from fullconv.images.raster_open import BY_ROWS, RASTER_SUFFIXES, open_raster
 from fullconv.images.raster_write import Look, MapWriter
 from fullconv.images.tiff import is_tiff
 from fullconv.images.values import Pixels
-from fullconv.parts import Part, Wanted
+from fullconv.parts import Part
 from fullconv.prediction.beside import Ahead, Behind
+from fullconv.prediction.provenance import model_digest
 from fullconv.prediction.rows import Rows, Writers
 from fullconv.prediction.settings import Settings
-from fullconv.runner import TorchRunner, not_finite_error
+from fullconv.runner import not_finite_error
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from fullconv.tiles import Read, tile_order, tiled_parts
 from fullconv.tiling import Tiling
-from fullconv.views import behind
 
 LARGE = 1 << 26
 """Pixels, 8192 x 8192: a larger image is always read by window and its labels written as TIFF."""
@@ -173,7 +171,7 @@ def _label(
 
         name = reader.info.where
         for part in parts_by_window(segmenter, size, read, tiling, begin, name):
-            maps = part.maps(Wanted(False, asked.confidence, asked.entropy))
+            maps = part.maps(asked.wanted)
             certain = [to_bytes(kind, one) for kind in NOTHING if (one := getattr(maps, kind)) is not None]
             rows.put(part.rows, part.columns, [maps.labels, *certain])
             complete = rows.complete()
@@ -188,19 +186,10 @@ def _job(segmenter: Segmenter, path: Path, tiling: Tiling, asked: Settings) -> d
     file = path.stat()
     return {
         "raster": [str(path.resolve()), file.st_size, file.st_mtime_ns, asked.level],
-        "model": _digest(segmenter),
+        "model": model_digest(segmenter),
         "tiling": list(tiling),
         "runner": str(segmenter.runner),
     }
-
-
-def _digest(segmenter: Segmenter) -> str:
-    digest = hashlib.sha256(json.dumps(segmenter.header(), sort_keys=True, default=str).encode())
-    if isinstance(behind(segmenter.runner), TorchRunner):
-        for name, value in segmenter.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def parts_by_window(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fullconv.crf import CRF
 from fullconv.errors import UsageError
+from fullconv.parts import Wanted
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
@@ -72,6 +73,11 @@ class Settings:
         segmenter.classes.ids(self.overlay_classes or ())
         segmenter.check_tiles(self.tile, self.overlap)
         self.refinement(segmenter)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is made of scores beside labels."""
+        return Wanted(self.probabilities, self.confidence, self.entropy)
 
     @property
     def whole(self) -> str:

@@ -31,6 +31,7 @@ def predict(
     flip: bool = False,
     level: int = 0,
     overviews: bool = False,
+    resume: bool = False,
     image_prior: bool = False,
     superpixels: bool = False,
     crf: bool = False,
@@ -84,6 +85,8 @@ def predict(
         Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
     overviews
         Also write smaller copies into the TIFF files.
+    resume
+        Leave out what an earlier run with the same model and options finished.
     image_prior
         Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
         This, --superpixels and --crf, in this order, hold the probabilities of the whole image, whatever --tile.
@@ -124,10 +127,12 @@ def predict(
             image_prior=image_prior,
             superpixels=fullconv.Superpixels() if superpixels else None,
             crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
-            progress=lambda path, error: complain(error) if error else None,
+            resume=resume,
+            progress=lambda path, error, some, every: complain(error) if error else None,
             done=done,
         )
-    print(f"{len(result.written)} masks in {out}, computed by {segmenter.runner}")
+    before = f" beside {result.skipped} that were done before" if result.skipped else ""
+    print(f"{len(result.written)} masks in {out}{before}, computed by {segmenter.runner}")
     for note in result.notes:
         print(f"  {note}")
     if result.failed:

@@ -1,0 +1,63 @@
+"""Several images of one size in one pass of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from fullconv.errors import NotFiniteError
+from fullconv.label_map import Prediction
+from fullconv.parts import Part
+from fullconv.prediction.settings import Settings
+from fullconv.segmenter import Segmenter
+
+ON_A_GPU = 8
+SMALL = 1 << 16
+"""Pixels, 256 x 256: on a CPU the images of a batch have no more together, since larger ones gain nothing."""
+
+
+def batch_size(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> int:
+    """How many images of ``(height, width)`` go through the network at once."""
+    alone = asked.instances or asked.views or asked.refinement(segmenter) or segmenter.preprocessing.resize is not None
+    if alone or max(size) > asked.tile:
+        return 1
+    return ON_A_GPU if segmenter.device.type == "cuda" else min(8, max(1, SMALL // (size[0] * size[1])))
+
+
+def predict_together(
+    segmenter: Segmenter, images: Sequence[np.ndarray], names: Sequence[str], asked: Settings
+) -> Iterator[Prediction | NotFiniteError]:
+    """Of each image its prediction, or why there is none.
+
+    Args:
+        images: uint8 ``[height, width, channels]``, what the network sees; several are of one size that makes a batch.
+        names: what errors call them.
+    """
+    if len(images) > 1:
+        part = _scores(segmenter, images, asked)
+        if bool(part.logits.isfinite().all()):  # else each says for itself
+            for logits, image, name in zip(part.logits, images, names, strict=True):
+                maps = part._replace(logits=logits[None]).maps(asked.wanted)
+                yield Prediction(*maps[:2], segmenter.classes, image, "", name, *maps[2:])
+            return
+    refinement = asked.refinement(segmenter)
+    for image, name in zip(images, names, strict=True):
+        try:
+            yield segmenter.predict_pixels(
+                image, tile=asked.tile, overlap=asked.overlap, exact=asked.exact, refinement=refinement, name=name,
+                **asked.wanted._asdict(),
+            )  # fmt: skip
+        except NotFiniteError as error:
+            yield error
+
+
+@torch.inference_mode()
+def _scores(segmenter: Segmenter, images: Sequence[np.ndarray], asked: Settings) -> Part:
+    height, width, channels = images[0].shape
+    pinned = segmenter.device.type == "cuda"
+    batch = torch.empty((len(images), height, width, channels), dtype=torch.uint8, pin_memory=pinned)
+    np.stack(images, out=batch.numpy())
+    (part,) = segmenter.parts(batch.permute(0, 3, 1, 2), asked.tile, asked.overlap, asked.exact)
+    return part
