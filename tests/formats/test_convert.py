@@ -11,6 +11,7 @@ from PIL import Image
 
 from fullconv.cli.main import run
 from fullconv.data import DatasetSpec, read_sample
+from fullconv.data.instances import BITS, pack
 from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.convert import convert
@@ -40,8 +41,8 @@ def test_back_again_the_labels_are_the_same(to: str, data: Path, tmp_path: Path)
     result = convert(data, tmp_path / "out", to)
     after = open_dataset(tmp_path / "out")
     assert result.images == {"train": 5, "val": 1}
-    assert after.layout == {"voc": "cvat_mask"}.get(to, to)
-    names = [name.casefold() for name in after.classes.names]
+    assert after.layout == {"voc": "cvat_mask", "cvat": "cvat_xml"}.get(to, to)
+    names = [name.casefold().strip("_") for name in after.classes.names]
     for split in ("train", "val"):
         assert len(after.split(split)) == len(before.split(split))
         for item, other in zip(before.split(split), after.split(split), strict=True):
@@ -54,15 +55,59 @@ def test_back_again_the_labels_are_the_same(to: str, data: Path, tmp_path: Path)
                 else:
                     assert (theirs.labels[mask] == names.index(name.casefold())).all()
             void = ours.labels == 255
-            assert (theirs.labels[void] == (names.index("background") if to == "coco" else 255)).all()
-    if to in ("folder", "voc", "webdataset"):
+            keeps_void = to not in ("coco", "yolo", "cvat")
+            assert (theirs.labels[void] == (255 if keeps_void else names.index("background"))).all()
+    if to in ("folder", "voc", "webdataset", "yolo", "cvat"):
         assert after.classes.names == before.classes.names
         assert after.classes.palette == before.classes.palette
     said = " ".join(result.notes)
-    for words in {"coco": ["no void", "no colours"], "cityscapes": ["void now: background"], "voc": ["labelmap"]}.get(
-        to, []
-    ):
+    expected = {
+        "coco": ["no void", "no colours"], "cityscapes": ["void now: background"], "voc": ["labelmap"],
+        "yolo": ["yolo has no void: ", "no colours"], "cvat": ["cvat has no void: "],
+        "labelme": ["no colours", "background is called _background_"],
+    }  # fmt: skip
+    for words in expected.get(to, []):
         assert words in said
+
+
+@pytest.mark.parametrize("to", ["labelme", "yolo", "cvat"])
+@pytest.mark.parametrize("name", ["voc_sample", "kitti_road", "labelme", "coco_polygons", "camvid"])
+def test_real_data_goes_back_to_the_tools(name: str, to: str, shared: Path, tmp_path: Path) -> None:
+    """And comes back as it was, but for void where the tool has a background and no void."""
+    source = open_dataset(shared / "data" / name)
+    few = {split: items[:2] for split, items in source.splits.items() if split in ("train", "val", "test")}
+    source = dataclasses.replace(source, splits=few)
+    result = convert(source, tmp_path / "out", to)
+    again = open_dataset(tmp_path / "out")
+    background, void = source.classes.background, source.classes.ignore_index
+    lost = 0
+    for split, items in few.items():
+        found = {item.id.rpartition("/")[2]: item for item in again.split(split)}
+        for item in items:
+            ours = read_sample(source, item)
+            theirs = read_sample(again, found[item.id.replace("/", "_")]).labels
+            expected = ours.labels.copy()
+            if background is not None and to != "labelme":
+                lost += int((expected == void).sum())
+                expected[expected == void] = background
+            np.testing.assert_array_equal(theirs, expected)
+    names = [n.strip("_") if to == "labelme" else n for n in source.classes.names]
+    assert [n.strip("_") if to == "labelme" else n for n in again.classes.names] == names
+    assert bool(lost) == any(f"no void: {lost:,} unlabelled pixels are background" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("to", ["labelme", "cvat"])
+def test_objects_stay_objects(to: str, shared: Path, tmp_path: Path) -> None:
+    source = open_dataset(shared / "data" / "coco_polygons")
+    again = open_dataset(convert(source, tmp_path / "out", to).out)
+    for split in source.splits:
+        for item, other in zip(source.split(split), again.split(split), strict=True):
+            visible = pack(read_sample(source, item).labels, item.annotation.instances(), source.classes, "")
+            theirs = pack(read_sample(again, other).labels, other.annotation.instances(), again.classes, "")
+            pairs = set(zip(visible.ravel().tolist(), theirs.ravel().tolist(), strict=True))
+            objects = np.unique(visible[visible >> BITS > 0])
+            assert len({b for a, b in pairs if a in objects}) == len(objects)
+            assert len([a for a, b in pairs if a in objects]) == len(objects)
 
 
 def test_real_data_converts_and_comes_back(shared: Path, tmp_path: Path) -> None:

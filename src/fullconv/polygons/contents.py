@@ -108,15 +108,23 @@ def labelme(found: Sequence[ClassPolygon], image: str, size: tuple[int, int]) ->
     for number, piece in enumerate(found):
         parts = without_holes(piece.shape)
         for part in parts:
-            shapes.append(
-                {
-                    "label": piece.name, "points": _points(part.exterior, closed=False),
-                    "group_id": number if len(parts) > 1 else None, "description": "", "shape_type": "polygon",
-                    "flags": {}, "mask": None,
-                }
-            )  # fmt: skip
+            points = _points(part.exterior, closed=False)
+            shapes.append(labelme_shape(piece.name, points, number if len(parts) > 1 else None))
+    return labelme_file(shapes, image, size)
+
+
+def labelme_shape(name: str, points: list[list[float]], group: int | None) -> Entry:
+    """A polygon of LabelMe's; ``group``: the number of what it is a part of."""
     return {
-        "version": LABELME, "flags": {}, "shapes": shapes, "imagePath": image, "imageData": None,
+        "label": name, "points": points, "group_id": group, "description": "", "shape_type": "polygon", "flags": {},
+        "mask": None,
+    }  # fmt: skip
+
+
+def labelme_file(shapes: Sequence[Entry], image: str, size: tuple[int, ...]) -> Entry:
+    """LabelMe's file of an image of ``(height, width)``, which lies at ``image`` from the file's folder."""
+    return {
+        "version": LABELME, "flags": {}, "shapes": list(shapes), "imagePath": image, "imageData": None,
         "imageHeight": size[0], "imageWidth": size[1],
     }  # fmt: skip
 

@@ -58,7 +58,8 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
     out
         The folder to make.
     to
-        folder (holds everything), voc, cityscapes, coco, or webdataset (tar shards; holds everything).
+        folder (holds everything), webdataset (tar shards; holds everything), voc, cityscapes, coco, or back to the
+        annotation tools: labelme, yolo, cvat (for images 1.1).
     classes
         The classes of the copy by name, in the order of their ids: some of DATA's, or several as one, for example
         ``'road, vehicle=car+truck, rest=*'``, where ``*`` is what is not named. Others become void. By default all as

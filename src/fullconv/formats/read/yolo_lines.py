@@ -125,7 +125,7 @@ def _shape(listing: Path, content: Mapping[str, Any]) -> tuple[int, int] | None:
     if SHAPE not in content:
         return None
     given = content[SHAPE]
-    if not given:
+    if not given or given == [0, 0]:
         return 0, 0
     whole = isinstance(given, list) and len(given) == 2 and all(isinstance(n, int) and n > 0 for n in given)
     if not whole or given[1] not in (2, 3):

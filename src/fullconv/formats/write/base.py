@@ -160,6 +160,17 @@ def write_values(root: Path, spec: DatasetSpec) -> None:
         (root / "dataset.yaml").write_text(text, encoding="utf-8")
 
 
+def write_classes(root: Path, spec: DatasetSpec) -> None:
+    """``dataset.yaml`` beside a tool's own files: the classes in their order with colours, background among them."""
+    classes = spec.classes
+    named = {name: list(colour) for name, colour in zip(classes.names, classes.palette, strict=True)}
+    content: dict[str, Any] = {"classes": named if len(set(classes.palette)) == len(classes) else list(classes.names)}
+    if spec.values is not None:
+        content |= {"channels": spec.channels, **_values_of(spec)}
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    (root / "dataset.yaml").write_text(text, encoding="utf-8")
+
+
 def _values_of(spec: DatasetSpec) -> dict[str, Any]:
     if spec.values is None:
         return {}

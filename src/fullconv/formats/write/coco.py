@@ -11,9 +11,8 @@ import numpy as np
 
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sample import Sample
-from fullconv.errors import UsageError
 from fullconv.formats.write.base import Writer, write_values
-from fullconv.palette import is_background
+from fullconv.formats.write.objects import refuse_two_backgrounds
 from fullconv.polygons.contents import categories, category
 
 
@@ -22,12 +21,7 @@ class Coco(Writer):
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
-        names = spec.classes.names
-        backgrounds = [name for name in names if is_background(name)]
-        if len(backgrounds) > 1:
-            raise UsageError(
-                f"--to coco: {' and '.join(backgrounds)} would be one class; join them (--classes), or rename"
-            )
+        refuse_two_backgrounds(spec, "coco")
         self.background = spec.classes.background
         self.content: dict[str, dict[str, list[Any]]] = {}
         self.void = 0
