@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.open import open_dataset
@@ -62,6 +63,40 @@ def test_real_layouts(shared: Path) -> None:
     assert kitti.classes.names == ("background", "lane")
     labels = read_sample(kitti, kitti.split("train")[0]).labels
     assert set(np.unique(labels)) <= {0, 1, 255}
+
+
+def test_the_kind_of_kitti_road_is_a_choice(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lane masks are more frequent in the sample: 11, beside 2 of the road."""
+    root = tmp_path / "kitti"
+    shutil.copytree(shared / "data" / "kitti_road" / "data_road", root)
+    assert run(["check", str(root)]) == 0
+    said = capsys.readouterr().out
+    assert "two kinds of masks are there, 2 road and 11 lane: the more frequent kind is used (kind: road or" in said
+    for kind, count in (("road", 2), ("lane", 11)):
+        (root / "dataset.yaml").write_text(f"kind: {kind}\n")
+        spec = open_dataset(root)
+        assert spec.classes.names == ("background", kind)
+        items = [item for split in spec.splits.values() for item in split]
+        assert len(items) == count
+        assert all(f"_{kind}_" in item.annotation.files[0].name for item in items)
+        assert any("2 road and 11 lane: dataset.yaml says" in reason for reason in spec.reasons)
+    (root / "dataset.yaml").write_text("kind: kerb\n")
+    with pytest.raises(DataError, match=r"kind: found 'kerb'; expected of KITTI Road's two kinds"):
+        open_dataset(root)
+    for mask in (root / "training" / "gt_image_2").glob("*_road_*"):
+        mask.unlink()
+    (root / "dataset.yaml").unlink()
+    assert not any("two kinds" in reason for reason in open_dataset(root).reasons)
+    (root / "dataset.yaml").write_text("kind: road\n")
+    with pytest.raises(DataError, match="kind is road, but there is no road mask"):
+        open_dataset(root)
+
+
+def test_the_kind_is_refused_elsewhere(make_folder: Make) -> None:
+    root = make_folder()
+    (root / "dataset.yaml").write_text("kind: road\n")
+    with pytest.raises(DataError, match="kind belongs to KITTI Road, and this is folder; take the line out"):
+        open_dataset(root)
 
 
 def test_of_several_data_sets_below_a_folder_none_is_taken(make_folder: Make) -> None:

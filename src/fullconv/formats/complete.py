@@ -130,7 +130,12 @@ def _own_labels(found: Found) -> bool:
 
 
 def _refuse_no_effect(root: Path, found: Found, description: Description, problems: Problems) -> None:
-    """Refuse what would have no effect: raw values, where the labels are not raw values of mask files."""
+    """Refuse what would have no effect: raw values where the labels are not raw values of mask files, another layout's
+    kind of masks.
+    """
+    if description.kind and found.layout != "kitti_road":
+        text = f"{root / FILE_NAME}: kind belongs to KITTI Road, and this is {found.layout}"
+        problems.report("description", text, "take the line out")
     if not _own_labels(found):
         return
     no_effect = [name for name in ("values", "ignore") if getattr(description, name) and name not in found.handles]

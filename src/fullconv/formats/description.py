@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -61,6 +61,7 @@ class Description(BaseModel):
     transparent: str = Field(
         "", description="what fully transparent pixels of masks are: a class, or 'ignore' for unlabelled"
     )
+    kind: Literal["", "road", "lane"] = Field("", description="of KITTI Road's two kinds of masks: road or lane")
     labelled: dict[str, list[str]] = Field(
         {}, description="beginning of an image's name -> the classes that are labelled in it; others: all of them"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fullconv.formats.description import Description
+from fullconv.formats.description import FILE_NAME, Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, in_form_of, listed
 from fullconv.images.encoding import MaskEncoding
@@ -24,13 +24,21 @@ def recognise_kitti_road(root: Path, description: Description, problems: Problem
     found = {
         kind: [n for n in names if (masks / n.replace("_", f"_{kind}_", 1)).is_file()] for kind in ("road", "lane")
     }
-    kind = "lane" if len(found["lane"]) > len(found["road"]) else "road"
+    kind = description.kind or ("lane" if len(found["lane"]) > len(found["road"]) else "road")
+    if description.kind and not found[kind]:
+        problems.report(
+            "description", f"{root / FILE_NAME}: kind is {kind}, but there is no {kind} mask in {masks}",
+            "take the line out, or add the masks",
+        )  # fmt: skip
     other = len(names) - len(found[kind])
     reasons = [
-        f"training/image_2 and training/gt_image_2: KITTI Road, masks of the {kind} "
-        f"({len(found['road'])} road and {len(found['lane'])} lane masks are there; the more frequent kind is used)",
+        f"training/image_2 and training/gt_image_2: KITTI Road, masks of the {kind}",
         "mask colours: (255, 0, 255) positive, (255, 0, 0) negative, (0, 0, 0) ignored",
     ]
+    if all(found.values()):
+        counts = " and ".join(f"{len(there)} {name}" for name, there in found.items())
+        choice = "dataset.yaml says" if description.kind else "the more frequent kind is used"
+        reasons.append(f"two kinds of masks are there, {counts}: {choice} (kind: road or kind: lane in dataset.yaml)")
     if other:
         reasons.append(f"{other} images without a {kind} mask are left out")
     pairs = [(name, name.replace("_", f"_{kind}_", 1)) for name in found[kind]]
