@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fullconv.errors import UsageError
 from fullconv.prediction import inputs
-from fullconv.prediction.inputs import find_inputs, left_out, refuse_to_overwrite
+from fullconv.prediction.inputs import find_inputs, left_out, listed, refuse_to_overwrite
 
 
 def touched(root: Path, *names: str) -> None:
@@ -65,3 +68,25 @@ def test_an_overlay_in_the_place_of_a_mask_is_refused(tmp_path: Path) -> None:
     refuse_to_overwrite(images, tmp_path / "out", [".png"])
     with pytest.raises(UsageError, match=r"a\.overlay\.png would be written of two images"):
         refuse_to_overwrite(images, tmp_path / "out", [".png", ".overlay.png"])
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (b"bytes", "found bytes"),
+        (io.BytesIO(b"bytes"), "found BytesIO"),
+        (torch.zeros(3, 4, 5), "found Tensor"),
+        (["a.png", np.zeros((4, 5, 3))], "found ndarray"),
+        (None, "found NoneType"),
+        ([], "no images given"),
+    ],
+)
+def test_what_names_no_file_is_refused(images: object, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        listed(images)
+
+
+def test_an_address_is_called_so(tmp_path: Path) -> None:
+    assert listed(tmp_path) == [tmp_path]
+    with pytest.raises(UsageError, match=r"https:/+example\.org/a\.jpg: an address, and none is fetched"):
+        find_inputs(["https://example.org/a.jpg"])

@@ -17,7 +17,7 @@ from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
 from fullconv.given import read_given
 from fullconv.images.files import image_size
 from fullconv.images.raster import RasterReader
-from fullconv.prediction.inputs import Input, find_inputs, left_out, refuse_to_overwrite
+from fullconv.prediction.inputs import Input, find_inputs, left_out, listed, refuse_to_overwrite
 from fullconv.prediction.journal import Journal
 from fullconv.prediction.outputs import held, write_outputs
 from fullconv.prediction.raster import LARGE, Done, predict_raster, raster_of
@@ -100,9 +100,7 @@ def predict(
         FullconvError: the disk is full, or the folder cannot be written.
     """
     asked = Settings(**settings)
-    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    if not given:
-        raise UsageError("no images given; name files, folders or globs after the model")
+    given = listed(images)
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     asked.refuse_impossible(segmenter)
     segmenter = segmenter.with_views(asked.views)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from fullconv.errors import UsageError, first_few
 from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
+from fullconv.given import ADDRESS
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.raster_open import RASTER_SUFFIXES
 
@@ -44,6 +45,26 @@ class Input:
         return out / self.place.with_name(self.place.name + ending)
 
 
+def listed(images: object) -> list[str | os.PathLike[str]]:
+    """Files, folders and globs as they are given, one or several.
+
+    Raises:
+        UsageError: something else, such as an image in memory, which has no name for what is written; none.
+    """
+    found: list[str | os.PathLike[str]] = []
+    single = isinstance(images, (str, bytes, os.PathLike)) or hasattr(images, "read")
+    for one in [images] if single or not isinstance(images, Iterable) else images:
+        if not isinstance(one, (str, os.PathLike)):
+            raise UsageError(
+                f"expected files, folders or globs, whose names the masks get; found {type(one).__name__} "
+                "(Segmenter.predict takes images in memory)"
+            )
+        found.append(one)
+    if not found:
+        raise UsageError("no images given; name files, folders or globs after the model")
+    return found
+
+
 def find_inputs(given: Iterable[str | os.PathLike[str]], out: Path | None = None) -> list[Input]:
     """The images that are meant, in order and once each.
 
@@ -72,7 +93,8 @@ def _images(path: Path, out: Path | None) -> list[Input]:
     else:
         matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
         if not matches:
-            raise UsageError(f"{path}: no such file, folder or glob; give images to predict")
+            fault = "an address, and none is fetched" if ADDRESS.match(str(path)) else "no such file, folder or glob"
+            raise UsageError(f"{path}: {fault}; give images to predict")
         root = Path(*path.parts[: next(place for place, part in enumerate(path.parts) if glob.has_magic(part))])
     own = _inside(root, out)
     matches = [image for image in matches if not (own and own in image.resolve().parents)]
