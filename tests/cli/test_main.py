@@ -126,4 +126,4 @@ def test_real_images_of_every_folder(shared: Path, model: Path, tmp_path: Path) 
         str(shared / "data" / "kitti_road" / "data_road" / "testing"),
     ]
     assert run(["predict", str(model), *images, "--out", str(tmp_path / "m")]) == 0
-    assert len(list((tmp_path / "m").iterdir())) == 5
+    assert len(list((tmp_path / "m").rglob("*.png"))) == 5

@@ -14,7 +14,7 @@ from fullconv.checking.findings import CheckReport, Finding, SplitItem
 from fullconv.checking.histograms import value_histograms
 from fullconv.checking.pictures import fault_pictures, image_picture, sample_pictures
 from fullconv.files import write_text
-from fullconv.html.style import STYLE
+from fullconv.html.inline import document
 
 SAMPLES, FAULTS, PAIRS = 6, 12, 6
 """Pictures shown of each split, of problems, and of each kind of pairs."""
@@ -28,13 +28,7 @@ def write_page(report: CheckReport, path: Path) -> None:
         _faults(report), _pairs(report),
         *(_samples(report, split) for split in report.images),
     ]  # fmt: skip
-    title = escape(f"{spec.name}: fullconv check")
-    write_text(
-        path,
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(filter(None, parts)) + "\n</main></body></html>\n",
-    )
+    write_text(path, document(f"{spec.name}: fullconv check", parts))
 
 
 def _head(report: CheckReport) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -14,6 +11,7 @@ from fullconv.data.sample import read_sample
 from fullconv.data.sources import FileMask
 from fullconv.draw import as_rgb, colorize, overlay
 from fullconv.errors import DataError
+from fullconv.html.inline import data_uri
 from fullconv.images.mask_reading import read_mask
 
 WIDTH = 260
@@ -87,13 +85,6 @@ def _mask_picture(spec: DatasetSpec, item: Item) -> str:
     picture = colorize(labels, spec.classes)
     picture[_small(decoded.stray.astype(np.uint8), spread=True) > 0] = STRAY
     return data_uri(picture)
-
-
-def data_uri(picture: np.ndarray) -> str:
-    """A picture uint8 ``[h, w, 3]`` as the value of an ``src`` attribute."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _small(array: np.ndarray, spread: bool = False) -> np.ndarray:

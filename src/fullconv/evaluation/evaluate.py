@@ -12,12 +12,14 @@ from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.instances import count_without_instances
 from fullconv.data.loader import EvalBatches
 from fullconv.evaluation.closer import Closer
+from fullconv.evaluation.detail import DetailCounts
 from fullconv.evaluation.findings import Counts, findings
 from fullconv.evaluation.mask_ap import judged, mask_ap
-from fullconv.evaluation.matching import with_classes_of
+from fullconv.evaluation.matching import other_range, with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.evaluation.metrics import ImageScore, Scores
 from fullconv.evaluation.pictures import refuse_file, write_pictures
+from fullconv.evaluation.report import Again, origin_of, refuse_folders, write_images, write_report
 from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
@@ -47,6 +49,8 @@ def evaluate(
     runner: str = "auto",
     workers: int | None = None,
     pictures: str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
+    per_image: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scores:
     """Score a model on one split, at each image's own size: the label maps that ``predict`` writes, against the truth.
@@ -65,6 +69,10 @@ def evaluate(
         workers: reading processes; by default by the number of cores.
         pictures: a folder for ``confusion.png`` and ``worst.png``, the worst images beside truth, prediction and
             errors (:mod:`fullconv.evaluation.pictures`); none by default.
+        report: an HTML page to write: scores with intervals and definitions, findings, confusion, calibration,
+            boundaries, images; of a model file or run folder its configuration and curves too. The scores then have
+            :attr:`Scores.detail`.
+        per_image: a CSV table to write, a line for each image; with ``detail`` as for ``report``.
         progress: called with the number of images done after each batch.
 
     Raises:
@@ -74,6 +82,7 @@ def evaluate(
     refuse_unguarded()
     if pictures is not None:
         refuse_file(pictures)
+    refuse_folders(report, per_image)
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     finding = finds_instances(segmenter)
     segmenter = segmenter.with_views(views or Views())
@@ -81,6 +90,8 @@ def evaluate(
     refinement = segmenter.refinement(image_prior, superpixels, crf)
     spec = open_dataset(data)
     refuse_without_label_maps(spec, split)
+    notes = [other_range(segmenter, spec), f"the mean of {views}" if views else ""]
+    notes.append(f"after {refinement}; the loss is the network's own" if refinement else "")
     spec = with_classes_of(segmenter, spec)
     batches = EvalBatches(
         EvalData(spec, spec.split(split)), batch_size(segmenter.device), default_workers(workers),
@@ -88,23 +99,36 @@ def evaluate(
     )  # fmt: skip
     scoring = InstanceSegmenter(segmenter) if finding and not views else segmenter
     closer, items = Closer(spec.classes), spec.split(split)
-    measured = measure(scoring, spec, batches, progress, refinement, restrict, restrict, tile, overlap, closer)
-    scores = _looked_at(_noted(measured.scores(), items), closer, items)
+    details = DetailCounts(spec.classes) if report is not None or per_image is not None else None
+    measured = measure(scoring, spec, batches, progress, refinement, restrict, restrict, tile, overlap, closer, details)
+    scores = _looked_at(measured.scores(), closer, items)
+    if isinstance(scoring, InstanceSegmenter):
+        bare = count_without_instances(items)
+        notes.append(_no_mask_ap(bare, len(items)) if bare else "")
+        if not bare:
+            scores = dataclasses.replace(scores, masks=mask_ap(judged(spec, items, scoring.found), spec.classes))
+    elif finding:
+        notes.append("no mask AP: objects are not averaged over views")
+    notes.append(_without_masks(items))
+    scores = dataclasses.replace(scores, notes=(*filter(None, notes), *scores.notes))
+    if details is not None:
+        known = [name not in scores.unlabelled for name in spec.classes.names]
+        scores = dataclasses.replace(scores, detail=details.detail(scores.confusion, known))
     if pictures is not None:
         write_pictures(pictures, scores, spec, items, closer.worst)
-    if finding and views:
-        note = "no mask AP: objects are not averaged over views"
-        return dataclasses.replace(scores, notes=(*scores.notes, note))
-    if not isinstance(scoring, InstanceSegmenter):
-        return scores
-    bare = count_without_instances(items)
-    if bare:
-        note = (
-            f"no mask AP: {bare} of {len(items)} images have masks of classes, which do not say where one "
-            "object ends and the next begins"
-        )
-        return dataclasses.replace(scores, notes=(*scores.notes, note))
-    return dataclasses.replace(scores, masks=mask_ap(judged(spec, items, scoring.found), spec.classes))
+    if per_image is not None:
+        write_images(per_image, scores, items)
+    if report is not None:
+        again = Again(segmenter, spec, items, refinement, tile, overlap, restrict)
+        write_report(report, scores, closer.worst, again, origin_of(model, segmenter, spec, split))
+    return scores
+
+
+def _no_mask_ap(bare: int, images: int) -> str:
+    return (
+        f"no mask AP: {bare} of {images} images have masks of classes, which do not say where one object ends and the "
+        "next begins"
+    )
 
 
 def _looked_at(scores: Scores, closer: Closer, items: Sequence[Item]) -> Scores:
@@ -119,12 +143,11 @@ def _looked_at(scores: Scores, closer: Closer, items: Sequence[Item]) -> Scores:
     return dataclasses.replace(scores, worst=worst, findings=tuple(findings(counts)))
 
 
-def _noted(scores: Scores, items: Sequence[Item]) -> Scores:
-    """Scores that say where the truth is no mask, but what a tool fills."""
+def _without_masks(items: Sequence[Item]) -> str:
+    """Where the truth is no mask, but what a tool fills; else empty."""
     bare = sum(not has_mask(item.annotation) for item in items)
     if not bare:
-        return scores
-    note = (
+        return ""
+    return (
         f"{bare} of {len(items)} images have no mask: scored against the boxes, lines and points that their tool fills"
     )
-    return dataclasses.replace(scores, notes=(*scores.notes, note))

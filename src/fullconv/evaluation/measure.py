@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from fullconv.data import Batch, DatasetSpec
@@ -84,12 +85,14 @@ def measure(
     tile: int = TILE,
     overlap: int | None = None,
     watch: Callable[[Batch, torch.Tensor, list[ConfusionMatrix], float], None] | None = None,
+    watch_confidence: Callable[[Batch, torch.Tensor, list[ConfusionMatrix], torch.Tensor], None] | None = None,
 ) -> Measured:
     """Counts and summed loss over ``batches`` of ``spec``; ``progress`` may raise to stop early.
 
     ``restrict``: labels, and ``partial_loss``: the loss, are among the classes that an image's data set labels, as
     training's own loss is. ``watch`` gets each batch, its label maps, the counts of its images, and how many pixels lie
-    between two places of its coarse logits.
+    between two places of its coarse logits; ``watch_confidence`` gets instead of the last the probability of each
+    pixel's class, which takes a little longer.
 
     Raises:
         NotFiniteError: logits or losses are nan or infinite.
@@ -103,22 +106,31 @@ def measure(
         result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
         images = [ConfusionMatrix(spec.classes, device) for _ in batch.ids]
         labels, stride = torch.empty_like(target), 1.0
+        sure = torch.empty(target.shape, device=device) if watch_confidence else None
         parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
         if restrict:
             parts = (_asked(part, spec, batch) for part in parts)
         if refinement:
             parts = list(parts)
             better = refined(parts, batch.pixels, len(spec.classes), refinement)
-            labels[:] = torch.stack([torch.from_numpy(likely.argmax(0)) for likely in better])
+            for number, likely in enumerate(better):
+                labels[number] = torch.from_numpy(likely.argmax(0))
+                if sure is not None:
+                    sure[number] = torch.from_numpy(likely.max(0))
         for part in parts:
             stride = part.window.height / part.logits.shape[2]
-            if not refinement:
-                labels[:, part.rows, part.columns] = upsample_argmax(part.logits, part.size, crop=part.window)
-            truth = target[:, part.rows, part.columns]
+            where = np.s_[:, part.rows, part.columns]
+            if not refinement and sure is not None:
+                labels[where], sure[where] = upsample_argmax(part.logits, part.size, crop=part.window, confidence=True)
+            elif not refinement:
+                labels[where] = upsample_argmax(part.logits, part.size, crop=part.window)
+            truth = target[where]
             _add_loss(result, _asked(part, spec, batch) if partial_loss and not restrict else part, truth, batch)
         _count(result, images, labels, target, batch)
         if watch is not None:
             watch(batch, labels, images, stride)
+        if watch_confidence is not None and sure is not None:
+            watch_confidence(batch, labels, images, sure)
         for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
             matrix.merge(image)
             result.by_image[source, name] = image.mean_iou()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from fullconv.evaluation.findings import Finding, by_advice
 from fullconv.html.notebook import card, class_table, lines
 from fullconv.ops import confusion_counts
 from fullconv.spec import ClassSet
+
+if TYPE_CHECKING:
+    from fullconv.evaluation.detail import Detail
 
 LOWEST = 3
 """So many classes and findings are named in a line of text."""
@@ -53,8 +56,8 @@ class ObjectScores:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: nan becomes null."""
-        means = {name: _number(value) for name, value in vars(self).items() if isinstance(value, float)}
-        by_class = {name: _number(value) for name, value in self.by_class.items()}
+        means = {name: number(value) for name, value in vars(self).items() if isinstance(value, float)}
+        by_class = {name: number(value) for name, value in self.by_class.items()}
         return {**means, "by_class": by_class, "objects": self.objects, "images": self.images}
 
 
@@ -93,6 +96,7 @@ class Scores:
         notes: lines on how the scores came about, for whoever compares them.
         masks: of the objects, where the model finds such and the data know theirs.
         worst: the images of the lowest mean IoU, the lowest first, at most five; none of training's own validation.
+        detail: boundaries, calibration, intervals and every image, where a report was asked for.
         findings: what goes wrong, with what to try (:mod:`fullconv.evaluation.findings`); as ``worst``.
 
     Source: Long, Shelhamer, Darrell, arXiv:1411.4038, section 5 (the four metrics).
@@ -115,6 +119,7 @@ class Scores:
     masks: ObjectScores | None = None
     worst: tuple[ImageScore, ...] = ()
     findings: tuple[Finding, ...] = ()
+    detail: Detail | None = None
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
@@ -174,11 +179,11 @@ class Scores:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: nan becomes null."""
         return {
-            "mean_iou": _number(self.mean_iou),
-            "pixel_accuracy": _number(self.pixel_accuracy),
-            "mean_accuracy": _number(self.mean_accuracy),
-            "fw_iou": _number(self.fw_iou),
-            "loss": _number(self.loss),
+            "mean_iou": number(self.mean_iou),
+            "pixel_accuracy": number(self.pixel_accuracy),
+            "mean_accuracy": number(self.mean_accuracy),
+            "fw_iou": number(self.fw_iou),
+            "loss": number(self.loss),
             "images": self.images,
             "absent": list(self.absent),
             "unlabelled": list(self.unlabelled),
@@ -186,11 +191,12 @@ class Scores:
                 name: pixels for name, pixels in zip(self.classes.names, self.outside, strict=False) if pixels
             },
             "notes": list(self.notes),
+            **({"detail": self.detail.to_dict()} if self.detail else {}),
             **({"masks": self.masks.to_dict()} if self.masks else {}),
             "classes": [
                 {
-                    "name": name, "iou": _number(iou), "accuracy": _number(accuracy), "precision": _number(precision),
-                    "dice": _number(dice), "pixels": pixels,
+                    "name": name, "iou": number(iou), "accuracy": number(accuracy), "precision": number(precision),
+                    "dice": number(dice), "pixels": pixels,
                 }
                 for name, iou, accuracy, precision, dice, pixels in zip(
                     self.classes.names, self.iou, self.accuracy, self.precision, self.dice, self.pixels, strict=True
@@ -263,5 +269,6 @@ def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """JSON has no nan."""
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""The style sheet of the page of a check."""
+"""The style sheet of our pages."""
 
 STYLE = """
 :root { --ink: #1d2430; --soft: #667080; --line: #e1e5eb; --bad: #b3261e; --note: #8a6100; --good: #2b7a3d; }
@@ -29,6 +29,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--soft); font-weight: 500; }
+.words td:last-child, .words th:last-child { text-align: left; color: var(--soft); }
+pre { overflow-x: auto; font-size: 12px; }
 tr.none td { color: #a3abb6; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #0003; border-radius: 2px;
   margin-right: 8px; }

@@ -119,6 +119,8 @@ def evaluate(
     overlap: int | None = None,
     json: Path | None = None,
     pictures: Path | None = None,
+    report: Path | None = None,
+    per_image: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     runner: str = "auto",
@@ -160,6 +162,10 @@ def evaluate(
         Also write the scores to this file.
     pictures
         A folder for confusion.png and worst.png: the worst images beside truth, prediction and errors.
+    report
+        An HTML page to write: scores with 95 % intervals, findings, confusion, calibration, boundaries, images.
+    per_image
+        A CSV table to write: mean IoU, pixel accuracy and confidence of each image.
     device
         auto, cpu, cuda, ...
     precision
@@ -173,22 +179,16 @@ def evaluate(
     from fullconv.cli.tables import score_table
     from fullconv.crf import CRF
     from fullconv.evaluation.evaluate import evaluate as score
-    from fullconv.evaluation.matching import other_range
     from fullconv.files import write_text
-    from fullconv.formats.open import open_dataset
-    from fullconv.pretrained import load
     from fullconv.refinement import Superpixels
     from fullconv.views import Views
 
     crf_settings = CRF.parse(crf_with) if crf or crf_with else None
     pieces = Superpixels() if superpixels else None
     views = Views(tuple(scales or (1.0,)), flip)
-    segmenter, spec = load(model, device, precision, runner), open_dataset(data)
-    if line := other_range(segmenter, spec):
-        print(line)
     scores = score(
-        segmenter,
-        spec,
+        model,
+        data,
         split,
         restrict=restrict,
         views=views,
@@ -197,15 +197,18 @@ def evaluate(
         crf=crf_settings,
         tile=tile,
         overlap=overlap,
+        device=device,
+        precision=precision,
+        runner=runner,
         workers=workers,
         pictures=pictures,
+        report=report,
+        per_image=per_image,
     )
     score_table(scores)
-    if views:
-        print(f"the mean of {views}")
-    if refinement := segmenter.refinement(image_prior, pieces, crf_settings):
-        print(f"after {refinement}; the loss is the network's own")
     evaluation_report(scores)
+    for file in filter(None, (report, per_image)):
+        print(f"written: {file}")
     if pictures is not None:
         print(f"pictures: {', '.join(str(path) for path in sorted(pictures.glob('*.png')))}")
     if json is not None:

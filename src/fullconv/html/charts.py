@@ -1,0 +1,56 @@
+"""Small charts in SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+INK, LINE, SOFT, BAR, GAP = "#1d2430", "#e1e5eb", "#667080", "#2f6fb0", "#e0912f"
+
+
+def reliability(points: Sequence[tuple[float, float, int]]) -> str:
+    """Accuracy against confidence, the diagonal beside: below it a model is surer than it is right.
+
+    Args:
+        points: mean confidence, accuracy and number of pixels of each bin.
+    """
+    side, edge = 320, 44
+    total = max(1, sum(count for *_, count in points))
+
+    def x(value: float) -> float:
+        return edge + value * side
+
+    def y(value: float) -> float:
+        return 12 + (1 - value) * side
+
+    drawn = []
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        drawn.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{y(0)}" y2="{y(1)}" stroke="{LINE}"/>')
+        drawn.append(f'<line x1="{x(0)}" x2="{x(1)}" y1="{y(tick)}" y2="{y(tick)}" stroke="{LINE}"/>')
+        drawn.append(f'<text x="{x(tick)}" y="{y(0) + 16}" text-anchor="middle" fill="{SOFT}">{tick:g}</text>')
+        drawn.append(f'<text x="{x(0) - 6}" y="{y(tick) + 4}" text-anchor="end" fill="{SOFT}">{tick:g}</text>')
+    drawn.append(f'<line x1="{x(0)}" x2="{x(1)}" y1="{y(0)}" y2="{y(1)}" stroke="{SOFT}" stroke-dasharray="4 4"/>')
+    for sure, right, count in points:
+        radius = 3 + 9 * (count / total) ** 0.5
+        drawn.append(
+            f'<line x1="{x(sure):.1f}" x2="{x(sure):.1f}" y1="{y(sure):.1f}" y2="{y(right):.1f}" stroke="{GAP}"/>'
+        )
+        drawn.append(
+            f'<circle cx="{x(sure):.1f}" cy="{y(right):.1f}" r="{radius:.1f}" fill="{BAR}" fill-opacity="0.75">'
+            f"<title>confidence {sure:.3f}, accuracy {right:.3f}, {count:,} pixels</title></circle>"
+        )
+    middle = edge + side / 2
+    drawn.append(f'<text x="{middle}" y="{y(0) + 34}" text-anchor="middle" fill="{INK}">confidence</text>')
+    drawn.append(
+        f'<text x="12" y="{12 + side / 2}" text-anchor="middle" fill="{INK}" '
+        f'transform="rotate(-90 12 {12 + side / 2})">accuracy</text>'
+    )
+    width, height = edge + side + 12, side + 54
+    return f'<svg viewBox="0 0 {width} {height}" style="max-width: 420px" font-size="12">{"".join(drawn)}</svg>'
+
+
+def bar(share: float, colour: str = BAR) -> str:
+    """A bar of a share of the width of its cell."""
+    return (
+        f'<div style="background: {LINE}; border-radius: 2px; height: 9px; min-width: 90px">'
+        f'<div style="background: {colour}; width: {100 * share:.1f}%; height: 9px; border-radius: 2px"></div></div>'
+    )

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import fullconv
+from fullconv import Views
+from fullconv.cli.main import run
+from fullconv.data import Shapes
+from fullconv.errors import UsageError
+from fullconv.evaluation.intervals import means
+from fullconv.evaluation.metrics import ConfusionMatrix
+from fullconv.formats.open import shapes_dataset
+from fullconv.segmenter import Segmenter
+from fullconv.spec import Preprocessing
+
+SCENES = "shapes:height=40,width=56,train=4,val=9"
+DATA = shapes_dataset(Shapes(height=40, width=56, train=4, val=9))
+
+
+@pytest.fixture
+def segmenter() -> Segmenter:
+    torch.manual_seed(1)
+    built = fullconv.build_model("fcn8s", 5, "resnet18")
+    for layer in built.network.score.values():
+        torch.nn.init.normal_(layer.weight)
+    return Segmenter(built, DATA.classes, Preprocessing()).to("cpu", "fp32")
+
+
+def test_detail_is_that_of_single_predictions(segmenter: Segmenter, tmp_path: Path) -> None:
+    scores = fullconv.evaluate(segmenter, DATA, per_image=tmp_path / "a.csv")
+    detail = scores.detail
+    assert detail is not None
+    assert np.sum([image.counts for image in detail.images], 0)[1].tolist() == list(scores.pixels)
+    whole = means(np.sum([image.counts for image in detail.images], 0))
+    assert whole["mean_iou"] == pytest.approx(scores.mean_iou)
+    assert whole["mean_dice"] == pytest.approx(np.nanmean(scores.dice))
+    right = total = 0
+    for item, image in zip(DATA.split("val"), detail.images, strict=True):
+        picture, truth = item.image.shapes.draw(item.image.index)
+        found = segmenter.predict(picture, probabilities=True)
+        assert image.confidence == pytest.approx(float(found.probabilities.max(0).mean()), abs=1e-3)
+        one = ConfusionMatrix(scores.classes)
+        one.update(torch.from_numpy(found.labels), torch.from_numpy(truth))
+        assert image.mean_iou == pytest.approx(one.mean_iou())
+        right, total = right + (found.labels == truth).sum(), total + truth.size
+    assert detail.reliability.right.sum() == right
+    assert detail.reliability.pixels.sum() == total
+    for name, (low, high) in detail.intervals.items():
+        assert low <= float(whole[name]) <= high or high - low < 0.2, name
+    with (tmp_path / "a.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [item.id for item in DATA.split("val")]
+    assert float(rows[0]["mean_iou"]) == pytest.approx(detail.images[0].mean_iou, abs=1e-6)
+
+
+def test_examples_are_the_images_with_most_such_pixels(segmenter: Segmenter, tmp_path: Path) -> None:
+    scores = fullconv.evaluate(segmenter, DATA, per_image=tmp_path / "a.csv")
+    tables = []
+    for item in DATA.split("val"):
+        picture, truth = item.image.shapes.draw(item.image.index)
+        one = ConfusionMatrix(scores.classes)
+        one.update(torch.from_numpy(segmenter.predict(picture).labels), torch.from_numpy(truth))
+        tables.append(one.counts.numpy())
+    stacked = np.array(tables)
+    assert scores.detail is not None
+    assert scores.detail.examples
+    for (true, taken), (_, name) in scores.detail.examples.items():
+        best = stacked[:, true, taken].argmax()
+        assert name == DATA.split("val")[best].id
+
+
+def test_the_page_needs_no_other_file_and_shows_everything(segmenter: Segmenter, tmp_path: Path) -> None:
+    run_folder = tmp_path / "runs" / "<first>"
+    run_folder.mkdir(parents=True)
+    segmenter.save(run_folder / "best.safetensors")
+    (run_folder / "config.yaml").write_text("rate: 0.001 # <b>\n")
+    page = tmp_path / "report.html"
+    command = ["evaluate", str(run_folder), SCENES, "--report", str(page), "--json", str(tmp_path / "s.json")]
+    assert run([*command, "--precision", "fp32"]) == 0
+    text = page.read_text()
+    assert "<b>" not in text  # names and files are text
+    assert "&lt;first&gt; on shapes" in text
+    assert "rate: 0.001" in text
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    for heading in ("Scores", "Classes", "Confusion", "Calibration", "Near boundaries", "Worst images", "Best images"):
+        assert f"<h2>{heading}</h2>" in text
+    kept = json.loads((tmp_path / "s.json").read_text())
+    assert f"{kept['mean_iou']:.4f}" in text
+    assert kept["detail"]["intervals"]["mean_iou"][0] <= kept["mean_iou"]
+    assert len(kept["detail"]["boundary_iou"]) == 5
+
+
+def test_pictures_are_labelled_as_they_were_scored(
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fullconv import draw
+
+    sheets: list[draw.Row] = []
+    real = draw.contact_sheet
+    monkeypatch.setattr(draw, "contact_sheet", lambda rows, *a, **k: sheets.extend(rows) or real(rows, *a, **k))
+    views = Views((0.5, 1), True)
+    scores = fullconv.evaluate(segmenter, DATA, views=views, report=tmp_path / "r.html")
+    by_name = {item.id: item for item in DATA.split("val")}
+    assert len({row.name for row in sheets}) >= 8
+    for row in sheets:
+        picture = by_name[row.name].image.shapes.draw(by_name[row.name].image.index)[0]
+        assert (row.predictions[0] == segmenter.with_views(views).predict(picture).labels).all()
+    assert scores.notes == ("the mean of scales 0.5, 1, each also mirrored",)
+
+
+def test_folders_are_refused_before_the_work(segmenter: Segmenter, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder; give the name of the file to write"):
+        fullconv.evaluate(segmenter, DATA, report=tmp_path)
+
+
+def test_an_image_without_a_label_has_no_score(
+    segmenter: Segmenter, make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    root = make_folder(2)
+    Image.fromarray(np.full((48, 64), 255, np.uint8)).save(root / "masks" / "scene_0.png")
+    (root / "dataset.yaml").write_text(f"classes: [{', '.join(DATA.classes.names)}]\n")
+    scores = fullconv.evaluate(segmenter, root, "train", report=tmp_path / "r.html", per_image=tmp_path / "i.csv")
+    with (tmp_path / "i.csv").open() as file:
+        empty = [(row["image"], row["mean_iou"] == "") for row in csv.DictReader(file)]
+    assert empty == [("scene_0", True)]
+    assert np.isnan(scores.mean_iou)
+    assert scores.detail is not None
+    assert np.isnan(scores.detail.intervals["mean_iou"]).all()
