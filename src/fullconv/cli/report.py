@@ -11,9 +11,9 @@ from fullconv.draw.confusion import percent
 from fullconv.evaluation.findings import by_advice
 from fullconv.evaluation.metrics import Scores
 
-MOST_COLUMNS = 21
-"""So many classes' columns fit into 80 letters beside the names."""
 CELL = 3
+SHORTEST = 12
+"""Letters that a class's name has at least: 21 classes fit into 80 columns."""
 PAIRS = 10
 """So many pairs are listed where the matrix is too wide."""
 MOST_FINDINGS = 12
@@ -38,14 +38,15 @@ def evaluation_report(scores: Scores, console: Console | None = None) -> None:
 
 
 def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
-    """The matrix in percent of each row, where it fits into 80 columns; else the pairs that are confused most."""
-    names, width = scores.classes.names, min(console.width, 120)
-    if len(names) * CELL + 12 > width or len(names) > max(MOST_COLUMNS, (width - 16) // CELL):
+    """The matrix in percent of each row where there is room for it; else the pairs that are confused most."""
+    names = scores.classes.names
+    left = min(console.width, 120) - CELL * len(names) - CELL - 1
+    if left < SHORTEST:
         _pairs(scores, known, console)
         return
-    _say(console, "confusion: of each true class (row), percent predicted as class number ... (empty: none at all)")
-    room = min(max(map(len, names)), width - CELL * len(names) - 4)
-    head = Text(" " * (room + 4), style="dim")
+    _say(console, "confusion: percent of each true class (row) predicted as class number ...")
+    room = min(max(map(len, names)), left)
+    head = Text(" " * (room + CELL + 1), style="dim")
     console.print(head + Text("".join(f"{i:>{CELL}}" for i in range(len(names))), style="dim"), soft_wrap=True)
     for i in known:
         row, total = scores.confusion[i], sum(scores.confusion[i])
