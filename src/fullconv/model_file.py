@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 BEST = "best.safetensors"
 """The model of a run folder."""
+HUB = "model.safetensors"
+"""The model of a folder that ``export --for hub`` wrote."""
 
 
 def model_file(path: str | Path) -> Path:
     """The model file meant by a file or by a run folder."""
     path = Path(path)
     if path.is_dir():
-        path = path / BEST
+        path = path / (HUB if (path / HUB).is_file() and not (path / BEST).is_file() else BEST)
+    if path.suffix == ".pt2":
+        raise UsageError(f"{path}: a program for torch.export.load; give the .safetensors file that it was made from")
     if not path.is_file():
         raise UsageError(
             f"{path}: no such model; give a .safetensors file that fullconv saved, a run folder, or an exported "
@@ -38,21 +42,38 @@ def read_header(path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError, ModelFileError: as :meth:`fullconv.Segmenter.load`.
     """
-    from safetensors import SafetensorError, safe_open
-
     file = model_file(path)
-    try:
-        with safe_open(str(file), framework="pt") as content:
-            text = (content.metadata() or {}).get("fullconv")
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(
-            f"{file}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
-        ) from error
+    text = _header_text(file)
     if text is None:
         raise ModelFileError(
             f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
         )
     return checked_header(text, file)
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder is a run, or what ``export --for hub`` wrote."""
+    if (folder / BEST).is_file():
+        return True
+    return (folder / HUB).is_file() and _header_text(folder / HUB) is not None
+
+
+def _header_text(file: Path) -> str | None:
+    """Our header in a safetensors file.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as content:
+            found: str | None = (content.metadata() or {}).get("fullconv")
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{file}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
+        ) from error
+    return found
 
 
 def checked_header(text: str, file: Path) -> dict[str, Any]:

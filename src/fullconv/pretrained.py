@@ -10,6 +10,7 @@ import torchvision
 from fullconv.errors import UsageError
 from fullconv.files import cache_folder
 from fullconv.formats.read import VOC_CLASSES
+from fullconv.model_file import is_model_folder
 from fullconv.models import build_model, download
 from fullconv.models.mask_rcnn import MASK_RCNN, own_state
 from fullconv.models.smp_network import CONFIG as SMP_CONFIG
@@ -46,7 +47,7 @@ def load(
 def find_model(path: str | os.PathLike[str]) -> Path:
     """The file or folder meant; a network from elsewhere is fetched first."""
     name = os.fspath(path).replace(os.sep, "/")
-    if (Path(path) / SMP_CONFIG).is_file() and not (Path(path) / "best.safetensors").is_file():
+    if (Path(path) / SMP_CONFIG).is_file() and not is_model_folder(Path(path)):
         raise UsageError(
             f"{path}: a folder of another library ({SMP_CONFIG}); make it one of our model files first: "
             "fullconv import FOLDER OUT --classes sky,road,..."

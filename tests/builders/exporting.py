@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fullconv.exporting import export as export_module
+from fullconv.exporting import artefact
 from fullconv.exporting.cost import Cost
 from fullconv.spec import ClassSet
 
@@ -16,4 +16,4 @@ SIZES = ((1, 1), (33, 65), (131, 90))
 
 def no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the tiny network's file nothing can be loaded in another process."""
-    monkeypatch.setattr(export_module, "cost", lambda file, runner: Cost(0.0, None))
+    monkeypatch.setattr(artefact, "cost", lambda file, runner: Cost(0.0, None))

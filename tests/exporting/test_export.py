@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -126,13 +124,16 @@ def test_evaluate_scores_an_exported_file_as_the_model(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--to", "coreml", "--out", "m.mlmodel"], "--to must be onnx or openvino, found 'coreml'"),
+        (["--to", "coreml", "--out", "m.mlmodel"], "--to must be onnx, openvino or torch, found 'coreml'"),
         (["--to", "onnx", "--out", "m.xml"], "m.xml: a file for --to onnx ends in .onnx"),
         (["--to", "onnx", "--out", "there.onnx"], "there.onnx: exists; choose another name"),
         (["--to", "openvino", "--out", "m.xml", "--int8"], "needs --calibrate DATA"),
         (["--to", "onnx", "--out", "m.onnx", "--int8", "--calibrate", "shapes"], "--int8 is written for --to openvino"),
         (["--to", "onnx", "--out", "m.onnx", "--calibrate", "shapes"], "--calibrate is of --int8"),
-        (["--to", "openvino", "--out", "m.xml", "--for", "coral"], "--for must be model-api, found 'coral'"),
+        (
+            ["--to", "openvino", "--out", "m.xml", "--for", "coral"],
+            "--for must be model-api, deepness, triton, hub",
+        ),
         (["--to", "onnx", "--out", "m.onnx", "--for", "model-api"], "is written with --to openvino, found --to onnx"),
     ],
 )
@@ -176,46 +177,6 @@ def test_a_library_that_is_missing_names_the_extra(
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert run(["export", str(model), "--to", "onnx", "--out", str(tmp_path / "m.onnx")]) == 2
     assert "pip install 'fullconv[export]'" in complaint(capsys)
-
-
-MODEL_API = """
-import sys
-import numpy as np
-from model_api.adapters import OpenvinoAdapter, create_core
-from model_api.models import SegmentationModel
-settings = {"INFERENCE_PRECISION_HINT": "f32"}  # else bf16 where the processor has it
-adapter = OpenvinoAdapter(create_core(), sys.argv[1], device="CPU", plugin_config=settings)
-model = SegmentationModel.create_model(adapter)
-images = np.load(sys.argv[2])
-np.savez(sys.argv[3], labels=np.array(model.params.labels), **{name: model(images[name]) for name in images})
-"""
-
-
-def test_model_api_gives_the_labels_of_predict(tmp_path: Path) -> None:
-    """In its own interpreter where FULLCONV_MODEL_API names one, else in this."""
-    python = os.environ.get("FULLCONV_MODEL_API", sys.executable)
-    if subprocess.run([python, "-c", "import model_api"], capture_output=True, check=False).returncode:
-        pytest.skip("openvino-model-api is not installed; FULLCONV_MODEL_API may name a Python that has it")
-    classes = ClassSet(("far sky", "road", "b", "c", "d", "e"))
-    model = tiny(classes=classes)
-    out = tmp_path / "m.xml"
-    fullconv.export(model, "openvino", out, consumer="model-api")
-    random = np.random.default_rng(6)
-    images = {
-        f"{h}x{w}": random.integers(0, 256, (h // 9 + 1, w // 9 + 1, 3), dtype=np.uint8)
-        .repeat(9, 0)
-        .repeat(9, 1)[:h, :w]
-        for h, w in ((2, 40), (33, 65), (200, 131), (64, 96))
-    }
-    np.savez(tmp_path / "in.npz", **images)
-    names = [str(tmp_path / name) for name in ("in.npz", "out.npz")]
-    subprocess.run([python, "-c", MODEL_API, str(out), *names], check=True)
-    found = np.load(tmp_path / "out.npz")
-    assert found["labels"].tolist() == ["far_sky", "road", "b", "c", "d", "e"]
-    for name, image in images.items():
-        assert np.array_equal(found[name], model.predict(image).labels), name
-    with pytest.raises(UsageError, match="written for model-api"):
-        fullconv.load(out)
 
 
 def test_networks_that_find_objects_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fullconv.cli.main import run
 from fullconv.errors import GateError, UsageError
 from fullconv.exported import build as build_module
 from fullconv.exported.geometry import Places
+from fullconv.exporting import artefact
 from fullconv.exporting import export as export_module
 from fullconv.segmenter import Segmenter
 from tests.builders.commands import complaint
@@ -94,14 +95,14 @@ def test_an_onnx_file_is_kept_from_a_runner_that_computes_it_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_cost(monkeypatch)
-    judge = export_module.pass_gate
+    judge = artefact.pass_gate
 
     def but_openvino(segmenter: Segmenter, runner: Any, images: Any) -> Any:
         if "openvino" in str(runner):
             raise GateError("other labels")
         return judge(segmenter, runner, images)
 
-    monkeypatch.setattr(export_module, "pass_gate", but_openvino)
+    monkeypatch.setattr(artefact, "pass_gate", but_openvino)
     report = fullconv.export(tiny(), "onnx", tmp_path / "m.onnx")
     assert report.refused == {"openvino": "other labels"}
     assert "will not be computed by openvino: other labels" in "\n".join(report.lines())

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
 import torch
 from onnx import TensorProto, helper
-from timm.layers import padding
-from torch import Tensor, nn
 
-from fullconv.errors import FullconvError, UsageError
+from fullconv.errors import FullconvError
 from fullconv.exported.geometry import IMAGES, LABELS, LOGITS, PROBABILITIES, SCORES, Places
 from fullconv.exported.graph import Graph
 from fullconv.exported.header import metadata
 from fullconv.exported.sides import label_type, to_input, to_outputs
-from fullconv.models.mask_rcnn import MaskRCNN
+from fullconv.exported.tracing import Plain, quiet, reason_of, refuse_objects, same_padding_of_multiples
 from fullconv.models.network import SegmentationNetwork
 from fullconv.spec import Preprocessing
 
@@ -51,10 +45,7 @@ def build(
         UsageError: a network that finds objects.
         FullconvError: PyTorch cannot write this network as ONNX.
     """
-    if isinstance(network, MaskRCNN):
-        raise UsageError(
-            "maskrcnn chooses its objects one by one, which exported files cannot; predict with the .safetensors file"
-        )
+    refuse_objects(network)
     classes = len(header["classes"]["names"])
     model = network_graph(network, preprocessing.channels, places.multiple)
     graph = Graph()
@@ -86,18 +77,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-class _Plain(nn.Module):
-    """The network without what :class:`SegmentationNetwork` does around it in bf16 on a CPU."""
-
-    def __init__(self, network: SegmentationNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        logits: Tensor = self.network.forward(pixels)
-        return logits
-
-
 def network_graph(network: SegmentationNetwork, channels: int, multiple: int) -> onnx.ModelProto:
     """The network alone, of normalised images whose sides are multiples of ``multiple``: ``logits``.
 
@@ -107,50 +86,18 @@ def network_graph(network: SegmentationNetwork, channels: int, multiple: int) ->
     n, rows, columns = (torch.export.Dim(name, min=1, max=1 << 16) for name in ("n", "rows", "columns"))
     sides = {2: multiple * rows, 3: multiple * columns} if multiple > 1 else {2: rows, 3: columns}
     pixels = torch.zeros(2, channels, *((3 * multiple, 5 * multiple) if multiple > 1 else (67, 93)))
-    plain = _Plain(network).eval()
+    plain = Plain(network).eval()
     try:
-        with torch.no_grad(), _quiet(), _same_padding_of_multiples():
+        with torch.no_grad(), quiet(), same_padding_of_multiples():
             program = torch.onnx.export(
                 plain, (pixels.to(next(network.parameters()).device),), dynamo=True, opset_version=OPSET,
                 dynamic_shapes={"pixels": {0: n, **sides}}, input_names=[_INPUT], output_names=[LOGITS], verbose=False,
             )  # fmt: skip
     except Exception as error:  # on an operator that it does not know the exporter raises almost anything
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        reason = " ".join(str(cause).split())[:300] or type(cause).__name__
-        raise FullconvError(f"PyTorch cannot write this network as ONNX ({reason}); use --to torch") from error
+        raise FullconvError(
+            f"PyTorch cannot write this network as ONNX ({reason_of(error)}); try --to torch, or predict with the "
+            ".safetensors file"
+        ) from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
-
-
-@contextlib.contextmanager
-def _same_padding_of_multiples() -> Iterator[None]:
-    """timm's TensorFlow-like padding as the number that it is where the stride divides the map, as it always does here.
-
-    As a formula of free sizes it keeps PyTorch's exporter busy for many minutes.
-    """
-    dynamic = padding.get_same_padding
-
-    def fixed(x: int, kernel_size: int, stride: int, dilation: int) -> int:
-        return max((kernel_size - 1) * dilation + 1 - stride, 0)
-
-    padding.get_same_padding = fixed
-    try:
-        yield
-    finally:
-        padding.get_same_padding = dynamic
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's reports on standard output and its warnings about itself."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 from fullconv.errors import FullconvError
 from fullconv.exported.geometry import LABELS
 from fullconv.exported.runners import ExportedRunner
+from fullconv.exporting.targets import SUFFIXES, TORCH
 from fullconv.segmenter import Segmenter
 
 SIDE = 512
@@ -60,19 +62,29 @@ def cost(file: Path, runner: str) -> Cost:
 
 def measure(file: str, runner: str) -> Cost:
     """Measured in this process, which should do nothing else."""
-    segmenter = Segmenter.load(file, "cpu", "fp32", runner)
-    shape = (SIDE, SIDE, segmenter.preprocessing.channels)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    computer = segmenter.runner
+    channels, compute = _opened(Path(file), runner)
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, channels), dtype=np.uint8)
     seconds = []
     for _ in range(RUNS + 1):
         start = time.perf_counter()
-        if isinstance(computer, ExportedRunner):
-            computer.run(pixels[None], (LABELS,))
-        else:
-            segmenter.predict_pixels(pixels)
+        compute(pixels)
         seconds.append(time.perf_counter() - start)
     return Cost(sorted(seconds[1:])[RUNS // 2], _peak())
+
+
+def _opened(file: Path, runner: str) -> tuple[int, Callable[[np.ndarray], object]]:
+    """The channels of its images, and what makes labels of one."""
+    if file.suffix == SUFFIXES[TORCH]:
+        from fullconv.exporting.program import open_torch
+
+        program, channels = open_torch(file)
+        return channels, lambda pixels: program.run(pixels[None], (LABELS,))
+    segmenter = Segmenter.load(file, "cpu", "fp32", runner)
+    computer, channels = segmenter.runner, segmenter.preprocessing.channels
+    if isinstance(computer, ExportedRunner):
+        exported = computer
+        return channels, lambda pixels: exported.run(pixels[None], (LABELS,))
+    return channels, segmenter.predict_pixels
 
 
 def _peak() -> int | None:

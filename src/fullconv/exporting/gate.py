@@ -37,10 +37,10 @@ class Compared(NamedTuple):
         return self.differ / max(self.sure, 1)
 
 
-def generated_images(channels: int) -> Iterator[tuple[str, np.ndarray]]:
+def generated_images(channels: int, sizes: Iterable[tuple[int, int]] = SIZES) -> Iterator[tuple[str, np.ndarray]]:
     """Patches of colour with some noise, uint8 ``[height, width, channels]``; the same ones each time."""
     random = np.random.default_rng(0)
-    for height, width in SIZES:
+    for height, width in sizes:
         patches = random.integers(0, 256, (height // 11 + 1, width // 11 + 1, channels))
         large = np.repeat(np.repeat(patches, 11, 0), 11, 1)[:height, :width]
         noisy = large + random.normal(0, 12, large.shape)
@@ -67,13 +67,13 @@ def compare(segmenter: Segmenter, runner: ExportedRunner, image: str, pixels: np
     return Compared(image, expected.size, int(sure.sum()), int(((found[0] != expected) & sure).sum()))
 
 
-def check_batches(segmenter: Segmenter, runner: ExportedRunner) -> None:
-    """Several images at once have the labels of each alone.
+def check_batches(segmenter: Segmenter, runner: ExportedRunner, size: tuple[int, int]) -> None:
+    """Several images of ``size`` at once have the labels of each alone.
 
     Raises:
         GateError: they have not.
     """
-    images = np.stack([pixels[:33, :65] for _, pixels in generated_images(segmenter.preprocessing.channels)][-2:])
+    images = np.stack([pixels for _, pixels in generated_images(segmenter.preprocessing.channels, (size, size))])
     (together,) = runner.run(images, (LABELS,))
     for index, pixels in enumerate(images):
         (alone,) = runner.run(pixels[None], (LABELS,))
@@ -99,13 +99,17 @@ def lose_little(rows: list[Compared], before: float, after: float) -> None:
         )
 
 
-def pass_gate(segmenter: Segmenter, runner: ExportedRunner, images: Iterable[tuple[str, np.ndarray]]) -> list[Compared]:
+def pass_gate(
+    segmenter: Segmenter, runner: ExportedRunner, images: Iterable[tuple[str, np.ndarray]],
+    batch_of: tuple[int, int] = (33, 65),
+) -> list[Compared]:  # fmt: skip
     """Compare all images.
 
     Args:
         segmenter: the network in PyTorch, in fp32.
         runner: who computes the artefact.
         images: names and pixels.
+        batch_of: the size of the images of a batch that is tried.
 
     Raises:
         GateError: some pixel differs although its margin is above ``MARGIN``; the worst image is named.
@@ -119,5 +123,5 @@ def pass_gate(segmenter: Segmenter, runner: ExportedRunner, images: Iterable[tup
             f"{worst.image} ({worst.differ:,} of {worst.sure:,} pixels of a margin above {MARGIN:g}); nothing was "
             "written"
         )
-    check_batches(segmenter, runner)
+    check_batches(segmenter, runner, batch_of)
     return rows

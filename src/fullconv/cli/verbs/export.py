@@ -15,7 +15,7 @@ def export(
     model: Path,
     /,
     *,
-    to: str,
+    to: str = "",
     out: Path,
     scores: bool = False,
     probabilities: bool = False,
@@ -24,6 +24,8 @@ def export(
     int8: bool = False,
     calibrate: str = "",
     consumer: Annotated[str, Parameter(name="--for")] = "",
+    tile: int = 512,
+    resolution: float | None = None,
 ) -> int:
     """Write MODEL as a file for other programs: bytes of images in, labels out, of any size.
 
@@ -35,9 +37,10 @@ def export(
     model
         A model file, a run folder, or torchvision/NAME (downloaded once).
     to
-        onnx, or openvino (an .xml with its .bin beside it).
+        onnx, openvino (an .xml with its .bin beside it) or torch (a .pt2 for torch.export.load). With --for it may
+        be left out.
     out
-        The file to write.
+        The file to write; for triton and hub a folder.
     scores
         Further output: the score of every class at every pixel.
     probabilities
@@ -52,13 +55,19 @@ def export(
     calibrate
         DATA of the model's classes; its train images show what values there are.
     consumer
-        The program that is to read the file: model-api (openvino-model-api's SegmentationModel).
+        The program that is to read it: model-api (openvino-model-api's SegmentationModel), deepness (the QGIS
+        plugin), triton (a folder for Triton Inference Server) or hub (a folder with a model card; with --to that file
+        too).
+    tile
+        The side of the tiles that deepness cuts.
+    resolution
+        For deepness: centimetres of ground a pixel in training; by default the plugin's user sets it.
     """
     import fullconv
 
     report = fullconv.export(
         model, to, out, scores=scores, probabilities=probabilities, check=check or None, split=split, int8=int8,
-        calibrate=calibrate or None, consumer=consumer,
+        calibrate=calibrate or None, consumer=consumer, tile=tile, resolution=resolution,
     )  # fmt: skip
     for line in report.lines():
         print(line)

@@ -1,4 +1,4 @@
-"""Exports in the form that other programs read."""
+"""``--for model-api``: the form of ``openvino-model-api``'s ``SegmentationModel``."""
 
 from __future__ import annotations
 
@@ -10,29 +10,44 @@ import numpy as np
 from fullconv.errors import UsageError, first_few
 from fullconv.exported.geometry import LABELS, SCORES, Places
 from fullconv.exported.runners import ExportedRunner, open_runner
+from fullconv.exporting.artefact import graph_of
+from fullconv.exporting.gate import generated_images, pass_gate
+from fullconv.exporting.report import ExportReport
+from fullconv.exporting.write import write_openvino
 from fullconv.libraries import library
+from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
 
 if TYPE_CHECKING:
     import onnx
 
-MODEL_API = "model-api"
-CONSUMERS = (MODEL_API,)
+NAME = "model-api"
 
 
-def for_model_api(model: onnx.ModelProto, classes: ClassSet) -> Any:
-    """For ``openvino-model-api``'s ``SegmentationModel``: the scores alone, and ``model_info``.
-
-    It takes images as they are (``embedded_processing``, any size) and the argmax itself.
+def write_for_model_api(segmenter: Segmenter, out: Path, report: ExportReport) -> None:
+    """The pair of files, after the gate.
 
     Raises:
-        UsageError: names that its list, which blanks separate, cannot hold apart.
+        UsageError: names that its list cannot hold apart.
+        GateError: other labels; nothing is written.
     """
-    openvino = library("openvino", "export --for model-api")
+    built = graph_of(segmenter, False, NAME, scores=True)
+    with write_openvino(built, out, _with_scores_alone(built, segmenter.classes)) as file:
+        ours = segmenter.torch_runner
+        runner = _by_scores(file, Places.of(ours.network, ours.context))
+        report.compared[str(runner)] = pass_gate(segmenter, runner, generated_images(ours.preprocessing.channels))
+
+
+def _with_scores_alone(model: onnx.ModelProto, classes: ClassSet) -> Any:
+    """The scores as the only output, and ``model_info``.
+
+    It takes images as they are (``embedded_processing``, any size) and the argmax itself.
+    """
+    openvino = library("openvino", f"export --for {NAME}")
     labels = ["_".join(name.split()) for name in classes.names]
     twice = sorted({name for name in labels if labels.count(name) > 1})
     if twice:
-        raise UsageError(f"--for model-api writes blanks in names as _, which makes {first_few(twice)} stand for two")
+        raise UsageError(f"--for {NAME} writes blanks in names as _, which makes {first_few(twice)} stand for two")
     whole = openvino.Core().read_model(model.SerializeToString())
     cut = openvino.Model([whole.output(SCORES)], whole.get_parameters())
     cut.get_parameters()[0].set_layout(openvino.Layout("NHWC"))
@@ -46,7 +61,7 @@ def for_model_api(model: onnx.ModelProto, classes: ClassSet) -> Any:
     return cut
 
 
-def by_scores(file: Path, places: Places) -> ExportedRunner:
+def _by_scores(file: Path, places: Places) -> ExportedRunner:
     """Who computes such a file for the gate: labels are the argmax of the scores, as the other program takes it."""
     runner = open_runner("openvino", file, places)
     scores = runner.run

@@ -1,0 +1,47 @@
+"""What can be written: the kinds of file, what they need, and who computes them here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fullconv.errors import UsageError
+from fullconv.exported.runners import NAMES
+from fullconv.libraries import installed, library
+
+ONNX, OPENVINO, TORCH = "onnx", "openvino", "torch"
+SUFFIXES = {ONNX: ".onnx", OPENVINO: ".xml", TORCH: ".pt2"}
+NEEDS = {ONNX: ("onnx", "onnxscript"), OPENVINO: ("onnx", "onnxscript", "openvino"), TORCH: ()}
+ABLE = {ONNX: NAMES, OPENVINO: ("openvino",)}
+
+
+def refuse_target(to: str, out: Path, runners: Sequence[str] = ()) -> None:
+    """Refuse a target that is none, lacks a library, or a name that its files do not have.
+
+    Raises:
+        UsageError: that is so.
+    """
+    if to not in SUFFIXES:
+        raise UsageError(f"--to must be {', '.join((ONNX, OPENVINO))} or {TORCH}, found {to!r}")
+    for name in NEEDS[to]:
+        library(name, f"export --to {to}")
+    if out.suffix != SUFFIXES[to]:
+        raise UsageError(f"{out}: a file for --to {to} ends in {SUFFIXES[to]}")
+    if to != TORCH:
+        runners_of(to, runners)
+
+
+def runners_of(to: str, wanted: Sequence[str] = ()) -> list[str]:
+    """Who computes a target on this machine.
+
+    Args:
+        wanted: these alone; empty: whoever can.
+
+    Raises:
+        UsageError: nobody.
+    """
+    able = wanted or ABLE[to]
+    found = [name for name in able if installed(name)]
+    if not found:
+        library(able[-1], f"the gate of --to {to}")
+    return found
