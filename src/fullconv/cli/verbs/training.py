@@ -179,6 +179,7 @@ def evaluate(
     from fullconv.cli.tables import score_table
     from fullconv.crf import CRF
     from fullconv.evaluation.evaluate import evaluate as score
+    from fullconv.evaluation.pictures import CONFUSION, WORST
     from fullconv.files import write_text
     from fullconv.refinement import Superpixels
     from fullconv.views import Views
@@ -210,7 +211,7 @@ def evaluate(
     for file in filter(None, (report, per_image)):
         print(f"written: {file}")
     if pictures is not None:
-        print(f"pictures: {', '.join(str(path) for path in sorted(pictures.glob('*.png')))}")
+        print(f"pictures: {', '.join(str(pictures / name) for name in (CONFUSION, WORST)[: 1 + bool(scores.worst)])}")
     if json is not None:
         asked = {
             "model": str(model), "data": data, "split": split, "restrict": restrict,
