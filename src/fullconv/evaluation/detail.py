@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from fullconv.data import Batch
@@ -112,7 +111,7 @@ class DetailCounts:
                 self._where[int(pair[0]), int(pair[1])] = key
             self._most = np.maximum(self._most, table)
 
-    def detail(self, matrix: torch.Tensor | np.ndarray, known: Sequence[bool], pairs: int = 5) -> Detail:
+    def detail(self, matrix: Sequence[Sequence[int]], known: Sequence[bool], pairs: int = 5) -> Detail:
         """What was seen; of a class that the data never label nothing counts as predicted."""
         counts = np.stack([image.counts for image in self.images])
         counts[:, 2, ~np.asarray(known)] = 0
