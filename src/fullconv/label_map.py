@@ -14,6 +14,8 @@ from fullconv import draw
 from fullconv.errors import UsageError, first_few
 from fullconv.images.picture import write_picture
 from fullconv.images.write import write_mask
+from fullconv.polygons.areas import Area, areas, counts
+from fullconv.polygons.trace import TOLERANCE, ClassPolygon, trace
 from fullconv.spec import ClassSet
 
 NOTEBOOK_SIDE = 1600
@@ -79,6 +81,22 @@ class Prediction:
         buffer = io.BytesIO()
         Image.fromarray(draw.overlay(image, labels, self.classes, with_legend=True)).save(buffer, format="PNG")
         return buffer.getvalue()
+
+    def polygons(self, tolerance: float = TOLERANCE, min_area: int = 0) -> list[ClassPolygon]:
+        """The pieces of every class but the background as polygons that share their borders, without gaps or overlaps.
+
+        Args:
+            tolerance: corners that cut off less than ``tolerance ** 2`` pixels go; 0 gives the borders of the pixels.
+            min_area: pixels; smaller pieces first become the neighbour with the longest shared border.
+
+        Raises:
+            UsageError: a negative tolerance or area, or a package of the extra ``polygons`` is not installed.
+        """
+        return trace(self.labels, self.classes, tolerance, min_area)
+
+    def areas(self) -> dict[str, Area]:
+        """Pixels and share of every class, by name."""
+        return areas(counts(self.labels, len(self.classes)), self.classes)
 
     def save(self, path: str | Path) -> None:
         """Write the labels as a palette PNG (16-bit above 255 classes).

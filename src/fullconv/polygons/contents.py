@@ -12,6 +12,10 @@ from fullconv.polygons.trace import FOR, ClassPolygon, without_holes
 from fullconv.spec import ClassSet
 
 Entry = dict[str, Any]
+ENDINGS = {
+    "geojson": ".geojson", "gpkg": ".gpkg", "coco": "", "labelme": ".json", "yolo": ".txt", "qupath": ".geojson"
+}  # fmt: skip
+"""Of each format the end of its files' names; COCO's is one file for all images."""
 DECIMALS = 9
 """Of degrees: a tenth of a millimetre."""
 LABELME = "5.5.0"

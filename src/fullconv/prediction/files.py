@@ -17,9 +17,12 @@ from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
 from fullconv.given import read_given
 from fullconv.images.files import image_size
 from fullconv.images.raster import RasterReader
+from fullconv.label_map import Prediction
+from fullconv.prediction.from_labels import FromLabels
 from fullconv.prediction.inputs import Input, find_inputs, left_out, listed, refuse_to_overwrite
 from fullconv.prediction.journal import Journal
 from fullconv.prediction.outputs import held, write_outputs
+from fullconv.prediction.polygon_files import refuse_to_replace_annotations
 from fullconv.prediction.raster import LARGE, Done, predict_raster, raster_of
 from fullconv.prediction.read_ahead import Look, Reading, read_ahead
 from fullconv.prediction.settings import Settings
@@ -111,11 +114,14 @@ def predict(
     out = Path(out)
     inputs = find_inputs(given, out)
     refuse_to_overwrite(inputs, out, asked.endings)
+    if not resume:
+        refuse_to_replace_annotations(asked, inputs, out)
     result = Predicted()
     result.note(*left_out(given, out))
     journal = Journal(out, segmenter, asked, resume) if resume or len(inputs) > 1 else None
-    run = _Run(segmenter, out, asked, result, journal, progress, done)
+    run = _Run(segmenter, out, asked, result, journal, FromLabels(asked, segmenter.classes, out), progress, done)
     run.go(inputs)
+    result.note(*run.made.finish())
     if isinstance(segmenter, InstanceSegmenter):
         write_coco_json(out / INSTANCES, run.objects, segmenter.classes)
         count = sum(map(len, run.objects.values()))
@@ -135,6 +141,7 @@ class _Run:
     asked: Settings
     result: Predicted
     journal: Journal | None
+    made: FromLabels
     progress: Watch | None
     done: Done | None
     objects: dict[str, Instances] = field(default_factory=dict)
@@ -142,7 +149,13 @@ class _Run:
 
     def go(self, inputs: Sequence[Input]) -> None:
         """All of them but those that are done."""
-        self.inputs = [image for image in inputs if self.journal is None or not self.journal.done(image)]
+        self.inputs = []
+        for image in inputs:
+            mask = None if self.journal is None else self.journal.mask(image)
+            if mask is None:
+                self.inputs.append(image)
+            else:
+                self.made.again(image, mask)
         self.result.skipped = len(inputs) - len(self.inputs)
         if self.journal is not None and self.journal.missing:
             self.result.note(f"nothing to resume in {self.out}: all images are predicted")
@@ -184,21 +197,24 @@ class _Run:
             self.result.note(prediction.note)
             if isinstance(self.segmenter, InstanceSegmenter):
                 self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
-            task = functools.partial(write_outputs, prediction, one.name, self.out, self.asked)
-            behind.write(one.index, held(prediction), task)
+            behind.write(one.index, held(prediction), functools.partial(self._write, prediction, one.name))
 
     def _label_raster(self, one: Reading[Input], behind: WriteBehind) -> None:
         path, labels = one.name.path, one.name.file(self.out, ".tif")
         raster, _ = open_raster_of(path, self.asked)
         assert raster is not None
         self.result.note(*predict_raster(self.segmenter, raster, path, labels, self.asked, self.done))
-        behind.settle(one.index, labels)
+        behind.write(one.index, 0, functools.partial(self.made.make, one.name, labels))
+
+    def _write(self, prediction: Prediction, image: Input) -> Path:
+        return self.made.make(image, write_outputs(prediction, image, self.out, self.asked))
 
     def _told(self, index: int, settled: Future[Path]) -> None:
         """An image is done with, in the order of the images."""
         image, problem = self.inputs[index], settled.exception()
         if problem is None:
             self.result.written.append(settled.result())
+            self.made.take(image)
             if self.journal is not None:
                 self.journal.add(image, settled.result())
         elif isinstance(problem, (DataError, NotFiniteError)):

@@ -42,14 +42,14 @@ class Journal:
         else:
             self._remove()
 
-    def done(self, image: Input) -> bool:
-        """Whether all files of an image are there, and the image is still the same."""
+    def mask(self, image: Input) -> Path | None:
+        """The mask of an image, if all its files are there, and the image is still the same."""
         line = self._done.get(str(image.path.resolve()))
         if line is None or line["image"] != _identity(image):
-            return False
+            return None
         masks = {image.file(self._out, ending) for ending in (".png", ".tif")}
         files = [self._out / name for name in line["files"]]
-        return files[0] in masks and all(path.is_file() for path in files)
+        return files[0] if files[0] in masks and all(path.is_file() for path in files) else None
 
     def add(self, image: Input, mask: Path) -> None:
         """All files of an image are written."""
@@ -103,7 +103,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _job(segmenter: Segmenter, asked: Settings) -> dict[str, Any]:
     """All that masks depend on but the image."""
-    return {"model": model_digest(segmenter), "computed_by": str(segmenter.runner), **dataclasses.asdict(asked)}
+    settings = {name: value for name, value in dataclasses.asdict(asked).items() if name != "areas"}
+    return {"model": model_digest(segmenter), "computed_by": str(segmenter.runner), **settings}
 
 
 def _identity(image: Input) -> list[Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fullconv.crf import CRF
 from fullconv.errors import UsageError
+from fullconv.libraries import library
 from fullconv.parts import Wanted
+from fullconv.polygons.contents import ENDINGS
+from fullconv.polygons.trace import FOR, TOLERANCE, check
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
@@ -27,6 +32,10 @@ class Settings:
             255: 0 is sure, 1 equally probable. Both are ``.tif`` for rasters (:mod:`fullconv.images.certainty`).
         instances: also write ``instances.json``: the objects of all images with scores and masks (run lengths) as
             COCO's JSON, of a model that finds objects (:mod:`fullconv.regions.instances`).
+        polygons: also write the pieces of every class as polygons with shared borders (docs/polygons.md): ``geojson``,
+            ``gpkg``, ``coco``, ``labelme``, ``yolo`` or ``qupath``; empty for none.
+        tolerance, min_area: as for :meth:`fullconv.Prediction.polygons`.
+        areas: a CSV file to write: pixels, share and square metres of each class in each image.
         tile, overlap, exact: as for :meth:`Segmenter.predict`.
         views: average over them, as for :meth:`Segmenter.with_views`.
         level: which level of pyramids (overview of TIFF files) to read; 0 is the full size.
@@ -40,6 +49,10 @@ class Settings:
     confidence: bool = False
     entropy: bool = False
     instances: bool = False
+    polygons: str = ""
+    tolerance: float = TOLERANCE
+    min_area: int = 0
+    areas: str | os.PathLike[str] | None = None
     tile: int = TILE
     overlap: int | None = None
     exact: bool = False
@@ -55,6 +68,16 @@ class Settings:
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         if self.instances and self.views:
             raise UsageError("--instances finds objects in each image as it is; leave --scales and --flip out")
+        if self.polygons not in ("", *ENDINGS):
+            raise UsageError(f"--polygons {self.polygons!r} is not known; use {', '.join(ENDINGS)}")
+        if self.polygons:
+            check(self.tolerance, self.min_area)
+            if self.polygons == "gpkg":
+                library("pyogrio", FOR)
+        elif self.tolerance != TOLERANCE or self.min_area:
+            raise UsageError("--tolerance and --min-area say how polygons are made; give --polygons too")
+        if self.areas is not None and Path(self.areas).is_dir():
+            raise UsageError(f"--areas {self.areas} is a folder; name the CSV file to write")
 
     def refinement(self, segmenter: Segmenter) -> Refinement:
         """As this model does it.
@@ -93,6 +116,6 @@ class Settings:
         """Of the files that are written of an image that is no raster; the first is the mask's."""
         beside = {
             ".overlay.png": self.overlay, ".npz": self.probabilities, ".confidence.png": self.confidence,
-            ".entropy.png": self.entropy,
+            ".entropy.png": self.entropy, ENDINGS.get(self.polygons, ""): bool(ENDINGS.get(self.polygons)),
         }  # fmt: skip
         return [".png", *(ending for ending, asked in beside.items() if asked)]

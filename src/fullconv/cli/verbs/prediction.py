@@ -24,6 +24,10 @@ def predict(
     confidence: bool = False,
     entropy: bool = False,
     instances: bool = False,
+    polygons: Literal["", "geojson", "gpkg", "coco", "labelme", "yolo", "qupath"] = "",
+    tolerance: float = 1.0,
+    min_area: int = 0,
+    areas: Path | None = None,
     tile: int = 2048,
     overlap: int | None = None,
     exact: bool = False,
@@ -68,6 +72,17 @@ def predict(
     instances
         Also write instances.json: the objects of all images with scores and masks (run lengths), as COCO's JSON. For
         models trained with --model maskrcnn.
+    polygons
+        Also write the pieces of every class as polygons whose borders are shared, without gaps or overlaps:
+        STEM.geojson (longitude and latitude for rasters with a CRS, else pixels; qupath: pixels), STEM.gpkg (map
+        coordinates), STEM.json of LabelMe, STEM.txt of YOLO, or polygons.json of COCO for all images. Needs the extra
+        polygons.
+    tolerance
+        Of polygons, in pixels: corners that cut off less than its square go; 0 keeps the borders of the pixels.
+    min_area
+        Of polygons, in pixels: smaller pieces become the neighbour with the longest shared border.
+    areas
+        Also write this CSV file: pixels, share, and where a raster has a projection square metres, by image and class.
     tile
         Images larger than this go in tiles of this side, with bounded memory.
     overlap
@@ -118,6 +133,10 @@ def predict(
             confidence=confidence,
             entropy=entropy,
             instances=instances,
+            polygons=polygons,
+            tolerance=tolerance,
+            min_area=min_area,
+            areas=areas,
             tile=tile,
             overlap=overlap,
             exact=exact,
