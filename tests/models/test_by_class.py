@@ -145,10 +145,12 @@ def test_a_run_starts_from_a_model_whose_classes_stand_in_another_order(
     other = ["Ring", "square", "kite", "ground", "disc"]
     (data / "dataset.yaml").write_text(yaml.safe_dump({"classes": other}))
     run = fullconv.train(
-        data, tmp_path / "run", init_from=str(tmp_path / "first.safetensors"), model="fcn32s", encoder="resnet10t",
-        epochs=1, batch_size=4, rate=1e-12, workers=0, crop=(32, 32), precision="fp32", accelerator="cpu",
+        data, tmp_path / "run", init_from=str(tmp_path / "first.safetensors"), model="fcn32s", epochs=1,
+        batch_size=4, rate=1e-12, workers=0, crop=(32, 32), precision="fp32", accelerator="cpu",
     )  # fmt: skip
     said = capsys.readouterr().out
+    assert f"as in {tmp_path / 'first.safetensors'}: encoder resnet10t\n" in said
+    assert yaml.safe_load(run.config.read_text())["encoder"] == "resnet10t"
     assert "classes carried over by name (4): Ring, square, ground, disc" in said
     assert "classes that start anew (1): kite" in said
     assert "classes of the source left out (1): triangle" in said

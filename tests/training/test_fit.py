@@ -19,7 +19,10 @@ from sklearn.metrics import jaccard_score, recall_score
 import fullconv
 from fullconv.data.sample import read_sample
 from fullconv.errors import UsageError
+from fullconv.models import build_model
 from fullconv.ops import upsample
+from fullconv.training.config import TrainConfig
+from fullconv.training.first_weights import as_started
 from fullconv.training.learner import Learner
 from tests.builders.runs import DATA, SMALL
 from tests.builders.weights import weights
@@ -180,6 +183,28 @@ def test_staged_training_starts_from_another_model(tmp_path: Path) -> None:
     source = load_file(first.best)
     for name in ("score.32.weight", "encoder.body.conv1.0.weight"):
         torch.testing.assert_close(weights(second)[name], source[name], rtol=0, atol=1e-6)
+
+
+def test_what_is_not_given_is_as_in_the_model_that_a_run_starts_from(tmp_path: Path) -> None:
+    """Its encoder; of the same network the arguments, less those that are given; another library's whole network."""
+    built = build_model("fcn16s", 5, "resnet10t", model_args={"head_channels": 8, "upscore": "learned"})
+    file = tmp_path / "m.safetensors"
+    fullconv.Segmenter(built, DATA.classes, fullconv.Preprocessing()).save(file)
+    start = {"init_from": str(file)}
+    config, said = as_started(TrainConfig(**start, model="fcn16s", model_args={"upscore": "bilinear"}))
+    assert config.model_args == {"head_channels": 8, "upscore": "bilinear"}
+    assert said == f"as in {file}: encoder resnet10t, model_args {config.model_args}"
+    config, said = as_started(TrainConfig(**start))
+    assert (config.model, config.encoder, config.model_args) == ("fcn8s", "resnet10t", {})
+    assert as_started(TrainConfig(**start, encoder="resnet18"))[0].encoder == "resnet18"
+    with pytest.raises(UsageError, match="its encoder is resnet10t, not resnet18; leave --encoder out"):
+        fullconv.train(DATA, tmp_path / "run", **start, encoder="resnet18", quiet=True)
+    built = build_model("torchvision", 5, "lraspp_mobilenet_v3_large")
+    fullconv.Segmenter(built, DATA.classes, fullconv.Preprocessing()).save(file)
+    config, _ = as_started(TrainConfig(**start))
+    assert (config.model, config.encoder) == ("torchvision", "lraspp_mobilenet_v3_large")
+    with pytest.raises(UsageError, match="a whole network of torchvision; leave --model and --encoder out"):
+        fullconv.train(DATA, tmp_path / "run", **start, model="unet", quiet=True)
 
 
 def test_staged_training_keeps_what_the_first_weights_need(tmp_path: Path) -> None:

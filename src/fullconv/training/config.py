@@ -37,8 +37,8 @@ class TrainConfig(BaseModel):
     )
     init_from: str = Field(
         "",
-        description="a fullconv model file or run whose parameters of the same name are the start; "
-        "score layers go by the classes' names",
+        description="a fullconv model file or run whose parameters of the same name are the start, with its encoder "
+        "where none is given; score layers go by the classes' names",
     )
 
     # the data

@@ -19,6 +19,30 @@ from fullconv.spec import Preprocessing
 from fullconv.training.config import TrainConfig
 
 
+def as_started(config: TrainConfig) -> tuple[TrainConfig, str]:
+    """The options with what was not given as the model has it that ``init_from`` names: the encoder, and of the same
+    network its arguments (of another library's the network itself). And a line about it.
+
+    Raises:
+        UsageError: ``init_from`` is no model.
+    """
+    if not config.init_from:
+        return config, ""
+    start = _header(config.init_from)["model"]
+    given, whole = config.model_fields_set, start["name"] in FOREIGN
+    taken: dict[str, Any] = {}
+    if whole and "model" not in given:
+        taken["model"] = start["name"]
+    same = taken.get("model", config.model) == start["name"]
+    if "encoder" not in given and (same or not whole):
+        taken["encoder"] = start["encoder"]
+    arguments = {**start["model_args"], **config.model_args} if same else config.model_args
+    if arguments != config.model_args:
+        taken["model_args"] = arguments
+    said = ", ".join(f"{name} {value}" for name, value in taken.items())
+    return config.model_copy(update=taken), f"as in {config.init_from}: {said}" if said else ""
+
+
 def new_segmenter(config: TrainConfig, spec: DatasetSpec) -> tuple[Segmenter, BuiltModel]:
     """The network on the CPU with the data's classes, and how it was built: its notes and the listing of its weights.
 
@@ -29,8 +53,6 @@ def new_segmenter(config: TrainConfig, spec: DatasetSpec) -> tuple[Segmenter, Bu
     encoder_args, model_args = config.encoder_args, config.model_args
     if start is not None:
         encoder_args = {**start["model"]["encoder_args"], **encoder_args}
-        if config.model in (*FOREIGN, "maskrcnn") and start["model"]["name"] == config.model:
-            model_args = {**start["model"]["model_args"], **model_args}
     if config.model in MODELS:
         model_args = {**model_args, **MODELS[config.model].network.told_by(spec.classes)}
     built = build_model(
@@ -58,13 +80,21 @@ def _start(config: TrainConfig) -> dict[str, Any] | None:
     """
     if not config.init_from:
         return None
-    start = read_header(find_model(config.init_from))
-    start["model"] = described(start["model"], config.init_from)
-    if start["model"]["encoder"] != config.encoder:
+    start = _header(config.init_from)
+    name, encoder = start["model"]["name"], start["model"]["encoder"]
+    if name in FOREIGN and config.model != name:
+        raise UsageError(f"--init-from {config.init_from}: a whole network of {name}; leave --model and --encoder out")
+    if encoder != config.encoder:
         raise UsageError(
-            f"--init-from {config.init_from}: its encoder is {start['model']['encoder']}, not {config.encoder}; "
-            f"use --encoder {start['model']['encoder']}"
+            f"--init-from {config.init_from}: its encoder is {encoder}, not {config.encoder}; leave --encoder out, "
+            f"or use --encoder {encoder}"
         )
+    return start
+
+
+def _header(path: str) -> dict[str, Any]:
+    start = read_header(find_model(path))
+    start["model"] = described(start["model"], path)
     return start
 
 

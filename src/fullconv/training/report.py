@@ -19,7 +19,7 @@ class Reporter:
         self._bar: tuple[Progress, TaskID, Pace] | None = None
 
     def say(self, line: str) -> None:
-        if self.console is not None:
+        if self.console is not None and line:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def epoch(self, row: Mapping[str, float], figures: str, epochs: int, best: bool) -> None:

@@ -16,6 +16,7 @@ from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
 from fullconv.training.ending import ending
+from fullconv.training.first_weights import as_started
 from fullconv.training.fit import fit
 from fullconv.training.memory import check_memory, freed_memory_kept
 from fullconv.training.plan import Plan, make_plan
@@ -55,23 +56,26 @@ def train(
         Interrupted: after Ctrl-C, with a checkpoint saved.
     """
     refuse_unguarded()
-    resumed, saved = None, None
+    resumed, saved, taken = None, None, ""
     if resume:
         resumed, config, saved = resume_run(_run_to_resume(resume, out), recipe, options)
         data = data_of(resumed) if data is None else data
     elif data is None:
         raise UsageError("no data given; name a folder of images and masks, an archive of one, or shapes")
     else:
-        config = TrainConfig.load(recipe, options)
+        config, taken = as_started(TrainConfig.load(recipe, options))
         new_run_path(out, "")  # refuses a folder that exists before anything is read
     if config.model in REGION_MODELS:
         if resumed is not None:
             raise UsageError(f"{resumed.path}: {config.model} is trained in one pass; there is nothing to resume")
-        return train_regions(config, data, out, Reporter(None if quiet else Console(emoji=False)))
+        reporter = Reporter(None if quiet else Console(emoji=False))
+        reporter.say(taken)
+        return train_regions(config, data, out, reporter)
     fabric = launch(config)
     ranks = Ranks(fabric)
     reporter = Reporter(Console(emoji=False) if ranks.first and not quiet else None)
     torch.manual_seed(config.seed)
+    reporter.say(taken)
 
     def prepare() -> Plan:
         plan = make_plan(config, data, ranks.device, reporter, saved)

@@ -28,6 +28,7 @@ from fullconv.machine import usable_cores
 from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
+from fullconv.training.first_weights import as_started
 from fullconv.training.pictures import sheet_items, sheet_row
 from fullconv.training.run import Run
 from fullconv.weak import supervise
@@ -104,7 +105,8 @@ def sweep(
     option, values = parse_over(over)
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, found {jobs}")
-    base = TrainConfig.load(recipe, options).model_dump(mode="json")  # all: a resumed run compares what it is told
+    started = as_started(TrainConfig.load(recipe, options))[0]
+    base = started.model_dump(mode="json")  # all: a resumed run compares what it is told
     out = Path(out)
     runs = [Run(out / _folder(option, value)) for value in values]
     configs = [_with(base, option, value) for value in values]
