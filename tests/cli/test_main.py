@@ -36,7 +36,7 @@ def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     images = str(data / "images" / "*.png")
     assert run(["predict", str(out), images, "--out", str(tmp_path / "m"), "--overlay", "--probabilities"]) == 0
-    written = sorted(p.name for p in (tmp_path / "m").iterdir())
+    written = sorted(p.name for p in (tmp_path / "m").glob("scene_*"))
     assert written[:3] == ["scene_0.npz", "scene_0.overlay.png", "scene_0.png"]
     assert len(written) == 18
     with Image.open(tmp_path / "m" / "scene_0.png") as mask:

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from fullconv.bars import Bar
 from fullconv.cli.tables import score_table
 from fullconv.data import Shapes
 from fullconv.errors import Interrupted, UsageError
@@ -71,7 +72,9 @@ def _demo(out: Path, workers: int | None, resume: bool) -> Run:
     data = shapes_dataset(Shapes(train=TRAIN_SCENES))
     run = train(data, out / "run", workers=workers, resume=goes_on, **OPTIONS)
     segmenter = run.segmenter()
-    score_table(evaluate(segmenter, data, workers=workers))
+    with Bar("evaluate", device=str(segmenter.device)) as progress:
+        scores = evaluate(segmenter, data, workers=workers, progress=progress)
+    score_table(scores)
     scenes = Shapes(height=161, width=243, seed=1)
     images = []
     for index in range(NEW_SCENES):

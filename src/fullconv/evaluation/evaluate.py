@@ -51,7 +51,7 @@ def evaluate(
     pictures: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     per_image: str | os.PathLike[str] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Score a model on one split, at each image's own size: the label maps that ``predict`` writes, against the truth.
 
@@ -73,7 +73,7 @@ def evaluate(
             boundaries, images; of a model file or run folder its configuration and curves too. The scores then have
             :attr:`Scores.detail`.
         per_image: a CSV table to write, a line for each image; with ``detail`` as for ``report``.
-        progress: called with the number of images done after each batch.
+        progress: called after each batch with the number of images done and of all.
 
     Raises:
         DataError: the split is missing, its classes are not the model's, or a file is bad.
@@ -100,7 +100,8 @@ def evaluate(
     scoring = InstanceSegmenter(segmenter) if finding and not views else segmenter
     closer, items = Closer(spec.classes), spec.split(split)
     details = DetailCounts(spec.classes) if report is not None or per_image is not None else None
-    measured = measure(scoring, spec, batches, progress, refinement, restrict, restrict, tile, overlap, closer, details)
+    told = None if progress is None else lambda done: progress(done, len(items))
+    measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, details)
     scores = _looked_at(measured.scores(), closer, items)
     if isinstance(scoring, InstanceSegmenter):
         bare = count_without_instances(items)

@@ -93,7 +93,7 @@ def predict(
         device, precision, runner: as for :meth:`Segmenter.load`; a :class:`Segmenter` stays where it is.
         resume: leave out images that an earlier run with the same model and settings finished.
         progress: called after each image, in order, with its path, its error (empty if it went well), how many are done
-            and of how many.
+            and of how many, without those that were done before.
         done: called while a raster is labelled, with its path, how many pixels are labelled, and of how many.
         **settings: fields of :class:`fullconv.prediction.settings.Settings`.
 
@@ -222,8 +222,7 @@ class _Run:
         else:
             raise problem
         if self.progress is not None:
-            before = self.result.skipped
-            self.progress(image.path, str(problem or ""), before + index + 1, before + len(self.inputs))
+            self.progress(image.path, str(problem or ""), index + 1, len(self.inputs))
 
 
 def open_raster_of(path: Path, asked: Settings) -> tuple[RasterReader | None, str]:

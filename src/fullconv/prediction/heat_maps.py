@@ -30,6 +30,7 @@ def heatmap(
     threshold: float = 0.0,
     unreadable: Callable[[DataError], None] | None = None,
     progress: Callable[[Path, HeatMap], None] | None = None,
+    done: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> list[HeatMap]:
     """Heat maps of a synset in images, written under ``out`` if it is given.
@@ -43,7 +44,8 @@ def heatmap(
         sizes, combine, flip: as for :meth:`fullconv.heatmapper.HeatMapper.heat`.
         threshold: above 0, also write ``<stem>.labels.png``: where the combined map reaches this share of its maximum.
         unreadable: called for each file that cannot be read, and the rest are done; without it the error is raised.
-        progress: called after each image.
+        progress: called after each image that can be read.
+        done: called before each image, and at the end, with how many are done, and of how many.
         **options: for :meth:`fullconv.heatmapper.HeatMapper.load`.
 
     Raises:
@@ -56,7 +58,9 @@ def heatmap(
         raise UsageError(f"threshold is a share of the maximum, 0 to 1, found {threshold}")
     mapper = mapper or HeatMapper.load(**options)
     result = []
-    for image in inputs:
+    for number, image in enumerate(inputs):
+        if done is not None:
+            done(number, len(inputs))
         try:
             found = mapper.heat(image.path, synset, sizes=sizes, combine=combine, flip=flip)
         except DataError as error:
@@ -69,6 +73,8 @@ def heatmap(
         result.append(found)
         if progress is not None:
             progress(image.path, found)
+    if done is not None:
+        done(len(inputs), len(inputs))
     return result
 
 

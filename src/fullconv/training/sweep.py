@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ def sweep(
     recipe: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     progress: Callable[[str], None] | None = None,
+    done: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Swept:
     """Train once for each value of one option, everything else (seed, order, augmentation) the same.
@@ -95,6 +96,7 @@ def sweep(
         recipe: a YAML file of options.
         jobs: runs at a time; they share the cores.
         progress: called with a line when a run begins or ends.
+        done: called with the number of runs that have ended, and of all, when one has.
         **options: fields of :class:`TrainConfig`; they override the recipe.
 
     Raises:
@@ -119,7 +121,7 @@ def sweep(
     spec.split("train")
     asked = dict.fromkeys(config["labels"] for config in configs)
     spec = next(iter([supervise(spec, labels).spec for labels in asked]))  # each may be refused
-    _train_all(data, runs, configs, jobs, progress or (lambda line: None))
+    _train_all(data, runs, configs, jobs, progress or (lambda line: None), done or (lambda some, every: None))
     rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
     swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
     _write_table(swept)
@@ -133,6 +135,7 @@ def _train_all(
     configs: Sequence[dict[str, Any]],
     jobs: int,
     say: Callable[[str], None],
+    done: Callable[[int, int], None],
 ) -> None:
     """Every run, ``jobs`` at a time; none is begun after one has failed.
 
@@ -154,10 +157,13 @@ def _train_all(
         iou, notes = run.scores["mean_iou"], run.scores.get("notes", [])
         say("; ".join([f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"), *notes]))
 
+    done(0, len(runs))
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for future in [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]:
+            begun = [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]
+            for ended, future in enumerate(as_completed(begun), 1):
                 future.result()
+                done(ended, len(runs))
         except BaseException as error:
             pool.shutdown(cancel_futures=True)  # waits for those that run: after Ctrl-C they save and leave
             if isinstance(error, KeyboardInterrupt):

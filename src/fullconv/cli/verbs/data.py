@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from fullconv.cli.verbs.shared import app, progress_bar
+from fullconv.bars import Bar
+from fullconv.cli.verbs.shared import app
 from fullconv.errors import DataError
 
 
@@ -37,7 +38,7 @@ def check(
     import fullconv
     from fullconv.cli.tables import check_table
 
-    with progress_bar() as progress:
+    with Bar("check", "pairs") as progress:
         report = fullconv.check(data, labels=labels, json=json, html=html, fix=fix, progress=progress)
     check_table(report)
     if html is not None:
@@ -67,7 +68,7 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
     """
     import fullconv
 
-    with progress_bar() as progress:
+    with Bar("convert") as progress:
         done = fullconv.convert(data, out, to, classes=classes, progress=progress)
     print(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
     for line in (*done.reasons, *done.notes):

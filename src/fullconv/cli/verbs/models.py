@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fullconv.bars import Bar
 from fullconv.cli.verbs.shared import app
 from fullconv.errors import UsageError
 
@@ -94,7 +95,9 @@ def import_model(
 
     given = {option: _numbers(f"--{option}", text) if text else None for option, text in (("mean", mean), ("std", std))}
     names = [name.strip() for name in classes.split(",")] if classes else []
-    for line in fullconv.import_model(model, out, classes=names, head_weights=head_weights, **given):
+    with Bar("import", ""):
+        lines = fullconv.import_model(model, out, classes=names, head_weights=head_weights, **given)
+    for line in lines:
         print(line)
     return 0
 

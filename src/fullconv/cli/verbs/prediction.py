@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fullconv.cli.verbs.shared import app, complain, pixels_bar, progress_bar
+from fullconv.bars import Bar
+from fullconv.cli.verbs.shared import app, complain, computes_on
 from fullconv.errors import DataError, UsageError
 
 
@@ -122,7 +123,13 @@ def predict(
     from fullconv.pretrained import load
 
     segmenter = load(model, device, precision, runner)
-    with pixels_bar() as done:
+    with Bar("predict", device=str(segmenter.device)) as bar:
+
+        def told(path: Path, error: str, some: int, every: int) -> None:
+            if error:
+                complain(error)
+            bar(some, every)
+
         result = fullconv.predict(
             segmenter,
             images,
@@ -147,8 +154,8 @@ def predict(
             superpixels=fullconv.Superpixels() if superpixels else None,
             crf=fullconv.CRF.parse(crf_with) if crf or crf_with else None,
             resume=resume,
-            progress=lambda path, error, some, every: complain(error) if error else None,
-            done=done,
+            progress=told,
+            done=bar.rows,
         )
     before = f" beside {result.skipped} that were done before" if result.skipped else ""
     print(f"{len(result.written)} masks in {out}{before}, computed by {segmenter.runner}")
@@ -213,7 +220,7 @@ def pseudo_label(
     """
     import fullconv
 
-    with progress_bar() as progress:
+    with Bar("pseudo-label", device=computes_on(model, device)) as progress:
         done = fullconv.pseudo_label(
             model,
             data,
@@ -309,9 +316,10 @@ def heatmap(
         if not map_.found:
             complain(f"warning: {path}: no place reaches {LIKELY:g}, so all else together is more probable everywhere")
 
-    found = find(
-        images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
-        threshold=threshold, unreadable=unreadable, progress=say,
-    )  # fmt: skip
+    with Bar("heatmap", device=str(mapper.device)) as done:
+        found = find(
+            images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
+            threshold=threshold, unreadable=unreadable, progress=say, done=done,
+        )  # fmt: skip
     print(f"{len(found)} heat maps in {out}")
     return 1 if failed else 0

@@ -1,11 +1,9 @@
-"""What every verb shares: the app they belong to, how they complain, their progress bar."""
+"""What every verb shares: the app they belong to, how they complain."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,39 +37,12 @@ def as_json(values: dict[str, Any]) -> str:
     return json.dumps(values, indent=2) + "\n"
 
 
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None] | None]:
-    """What moves a bar to (done, all), on a terminal; else None."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def computes_on(model: Path, device: str) -> str:
+    """The device that a model will be on.
 
-    console = Console(stderr=True, emoji=False)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TextColumn("pairs, left"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    Raises:
+        UsageError: no such device.
+    """
+    from fullconv.device import choose_device
 
-
-@contextmanager
-def pixels_bar() -> Iterator[Callable[[Path, int, int], None] | None]:
-    """What moves a bar to (file, pixels done, all of its pixels), on a terminal; else None."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True, emoji=False)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"))
-    tasks: dict[Path, TaskID] = {}
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-
-        def done(path: Path, some: int, every: int) -> None:
-            if path not in tasks:  # what an earlier run labelled says nothing of the speed of this one
-                tasks[path] = bar.add_task(path.name, total=every, completed=some)
-            bar.update(tasks[path], completed=some, visible=some < every)
-
-        yield done
+    return "cpu" if model.suffix in (".onnx", ".xml") else str(choose_device(device))

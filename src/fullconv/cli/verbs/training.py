@@ -8,9 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.typed import LATEST
-from fullconv.cli.verbs.shared import app, as_json
+from fullconv.cli.verbs.shared import app, as_json, computes_on
 from fullconv.training.config import TrainConfig
 
 TRAIN = (
@@ -96,7 +97,8 @@ def sweep(
     from fullconv.training.sweep import sweep as train_each
 
     given = config.model_dump(exclude_unset=True) if config else {}
-    found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=print, **given)
+    with Bar("sweep", "runs") as done:
+        found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=print, done=done, **given)
     sweep_table(found)
     return 0
 
@@ -187,25 +189,27 @@ def evaluate(
     crf_settings = CRF.parse(crf_with) if crf or crf_with else None
     pieces = Superpixels() if superpixels else None
     views = Views(tuple(scales or (1.0,)), flip)
-    scores = score(
-        model,
-        data,
-        split,
-        restrict=restrict,
-        views=views,
-        image_prior=image_prior,
-        superpixels=pieces,
-        crf=crf_settings,
-        tile=tile,
-        overlap=overlap,
-        device=device,
-        precision=precision,
-        runner=runner,
-        workers=workers,
-        pictures=pictures,
-        report=report,
-        per_image=per_image,
-    )
+    with Bar("evaluate", device=computes_on(model, device)) as progress:
+        scores = score(
+            model,
+            data,
+            split,
+            restrict=restrict,
+            views=views,
+            image_prior=image_prior,
+            superpixels=pieces,
+            crf=crf_settings,
+            tile=tile,
+            overlap=overlap,
+            device=device,
+            precision=precision,
+            runner=runner,
+            workers=workers,
+            pictures=pictures,
+            report=report,
+            per_image=per_image,
+            progress=progress,
+        )
     score_table(scores)
     evaluation_report(scores)
     for file in filter(None, (report, per_image)):

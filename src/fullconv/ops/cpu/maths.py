@@ -13,10 +13,27 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import event
 from numba.extending import intrinsic
+
+from fullconv import bars
 
 _FAST = {"contract", "nsz"}  # contract: a * b + c in one instruction. Nothing that would reorder sums or drop nan.
 inlined = njit(inline="always", error_model="numpy", fastmath=_FAST)
+
+
+class _Compiling(event.Listener):
+    """Told where numba finds no machine code of a kernel on disk."""
+
+    def on_start(self, event: event.Event) -> None:
+        if event.data["dispatcher"].py_func.__module__.startswith("fullconv."):
+            bars.say_compiling()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Compiling())
 
 
 def kernel(function: Callable[..., Any]) -> Any:

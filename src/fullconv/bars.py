@@ -1,0 +1,187 @@
+"""The one bar of everything that takes longer: how far it is, how fast, how long still, on what, in how much memory.
+
+On a terminal it is a line that moves and goes at the end; in a log there is nothing but, at the end of what took more
+than :data:`LONG` seconds, the line that a terminal gets too. All goes to the error stream.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+LONG = 2.0
+"""Seconds from which on a plain line tells what was done."""
+SHORTEST = 12
+"""Columns of the bar itself, at least; figures that leave no room for it are left out."""
+PIXELS = "Mpixel"
+
+
+class Bar:
+    """Shows how far something is; enter it, and call it with what is done and of how many.
+
+    Args:
+        what: the verb.
+        unit: what is counted, in the plural.
+        device: where it is computed; empty where that says nothing.
+        each: units in one of what is counted: images in a step.
+        first: what was done before.
+        summary: whether it ends with a line.
+        console: where to; None: the error stream.
+    """
+
+    def __init__(
+        self, what: str, unit: str = "images", device: str = "", *, each: int = 1, first: int = 0, summary: bool = True,
+        console: Console | None = None,
+    ) -> None:  # fmt: skip
+        self.what, self.unit, self.device, self.each = what, unit, device, each
+        self._first = self._done = first
+        self._summary = summary
+        self._console = console or Console(stderr=True, emoji=False)
+        self._live: Progress | None = None
+        self._parts: dict[str, TaskID] = {}
+        self._task = TaskID(0)
+
+    def __enter__(self) -> Bar:
+        self._started = time.monotonic()
+        _open.append(self)
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+                BarColumn(None, table_column=Column(ratio=1)),
+                _Figures(self._console.width),
+            )
+            self._live = Progress(
+                *columns, console=self._console, transient=True, expand=True, get_time=time.monotonic,
+                redirect_stdout=sys.stdout.isatty(),
+            )  # fmt: skip
+            self._live.start()
+            self._task = self._add(self.what, None, self._first, self.unit, self.each)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        _open.remove(self)
+        if self._live is not None:
+            self._live.stop()
+        seconds = time.monotonic() - self._started
+        if kind is None and self._summary and seconds > LONG:
+            count = (self._done - self._first) * self.each
+            did = [f"{count:,} {self.unit}", f"{_number(count / seconds)} {self.unit}/s"] if count else []
+            peak = _memory(self.device)
+            said = [*did[:1], clock(seconds), *did[1:], f"peak memory {peak}" if peak else "", self.device]
+            line = f"{self.what}: {', '.join(filter(None, said))}"
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """A line above the bar, or in the log."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def __call__(self, done: int, total: int, *, words: str = "", left: float | None = None) -> None:
+        """So many are done of so many.
+
+        Args:
+            words: what it says before the bar instead of the verb.
+            left: seconds until the end, where they are known better than from the pace so far.
+        """
+        self._done = done
+        if self._live is not None:
+            self._live.update(self._task, completed=done, total=total, description=words or self.what, left=left)
+
+    def rows(self, path: Path, done: int, total: int) -> None:
+        """Of one large image so many pixels are done: a second line, until it is whole."""
+        if self._live is None:
+            return
+        if path.name not in self._parts:
+            self._parts[path.name] = self._add(path.name, total, done, PIXELS, 1)
+        self._live.update(self._parts[path.name], completed=done, visible=done < total)
+
+    def _add(self, words: str, total: int | None, first: int, unit: str, each: int) -> TaskID:
+        assert self._live is not None
+        fields: dict[str, Any] = {"first": first, "unit": unit, "each": each, "left": None, "device": self.device}
+        return self._live.add_task(words, total=total, completed=first, **fields)
+
+
+class _Figures(ProgressColumn):
+    """What stands behind a bar, as much of it as there is room for in ``width`` columns."""
+
+    max_refresh = 0.5
+
+    def __init__(self, width: int) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._width = width
+
+    def render(self, task: Task) -> Text:
+        count, rate, left = _pace(task)
+        memory, device = _memory(task.fields["device"]), task.fields["device"]
+        said = [
+            count,
+            rate,
+            clock(task.elapsed or 0),
+            f"left {clock(left)}" if left is not None else "",
+            memory,
+            device,
+        ]
+        room = self._width - len(task.description) - SHORTEST - 3
+        for least in (memory, device, rate, said[2]):
+            if sum(len(one) + 2 for one in said if one) - 2 > room:
+                said[said.index(least)] = ""
+        return Text(", ".join(filter(None, said)), no_wrap=True, overflow="ellipsis")
+
+
+def _pace(task: Task) -> tuple[str, str, float | None]:
+    """How many are done, how fast, and how many seconds are left."""
+    if task.total is None:
+        return "", "", None
+    fields: dict[str, Any] = task.fields
+    done = task.completed - fields["first"]
+    speed = task.speed or (done / task.elapsed if task.elapsed else 0.0)
+    left = (task.total - task.completed) / speed if speed else None
+    if fields["unit"] == PIXELS:
+        return f"{task.percentage:.0f}%", f"{_number(speed / 1e6)} {PIXELS}/s" if speed else "", left
+    rate = f"{_number(speed * fields['each'])} {fields['unit']}/s" if speed else ""
+    return f"{task.completed:.0f}/{task.total:.0f}", rate, left if fields["left"] is None else fields["left"]
+
+
+def _number(rate: float) -> str:
+    return f"{rate:.3g}" if rate < 1000 else f"{rate:,.0f}"
+
+
+def clock(seconds: float) -> str:
+    """``0:05``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _memory(device: str) -> str:
+    """The most that this process has held: on a GPU of its memory, else of the machine's; empty where unknown."""
+    torch = sys.modules.get("torch")
+    if device.startswith("cuda") and torch is not None and torch.cuda.is_available():
+        return _in_words(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _in_words(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _in_words(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+_open: list[Bar] = []
+_compiled = False
+
+
+def say_compiling() -> None:
+    """Kernels are about to be compiled, which happens once on a machine: said once, where a bar stands still for it."""
+    global _compiled
+    if _open and not _compiled:
+        _compiled = True
+        _open[-1].say("compiling kernels once on this machine (about 10 s)")

@@ -1,0 +1,126 @@
+"""The bar: what it shows at 80 and 120 columns, and the line that a log gets."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fullconv import bars
+from fullconv.bars import Bar, clock
+
+CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def terminal(width: int) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, emoji=False)
+
+
+def lines(console: Console) -> list[str]:
+    """Every line that was ever drawn."""
+    assert isinstance(console.file, io.StringIO)
+    return [line for line in re.split(r"[\r\n]+", CODES.sub("", console.file.getvalue())) if line.strip()]
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock to be moved."""
+    now = [100.0]
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> None:
+    console = terminal(width)
+    with Bar("evaluate", device="cuda:0", console=console) as bar:
+        assert bar._live is not None
+        for done in range(0, 12001, 3000):
+            bar(done, 12000)
+            bar.rows(Path("a raster of a long name.tif"), done * 10**6, 12000 * 10**6)
+            bar._live.refresh()
+            late[0] += 3.0
+    drawn = lines(console)
+    assert max(map(len, drawn)) <= width
+    for words in ("evaluate ", "6000/12000", "1,000 images/s", "left 0:06", "50%", "left 0:06"):
+        assert any(words in line for line in drawn), words
+    assert any("━" * (bars.SHORTEST - 1) in line for line in drawn)
+    halfway = next(line for line in drawn if "6000/12000, 1,000" in line)
+    assert ("iB" in halfway) == (width == 120)  # what has no room is left out
+    assert "cuda:0" in halfway
+    assert drawn[-1].startswith("evaluate: 12,000 images, 0:15, 800 images/s, ")
+
+
+def test_a_log_has_one_line_of_what_took_long(late: list[float]) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    for seconds in (1.0, 75.0):
+        with Bar("convert", "pairs", "cpu", console=console) as bar:
+            bar(50, 100)
+            late[0] += seconds
+            bar(100, 100)
+    (line,) = lines(console)
+    assert re.fullmatch(r"convert: 100 pairs, 1:15, 1\.33 pairs/s, peak memory [\d.]+ [MG]iB, cpu", line)
+
+
+def test_what_was_done_before_says_nothing_of_the_speed(late: list[float]) -> None:
+    console = terminal(100)
+    with Bar("training", device="cpu", each=4, first=100, console=console) as bar:
+        assert bar._live is not None
+        for done in (100, 110, 120):
+            bar(done, 200, words="epoch 3/5  loss 0.123")
+            bar._live.refresh()
+            late[0] += 10
+        bar(120, 200, left=77)
+        bar._live.refresh()
+    text = "\n".join(lines(console))
+    assert "epoch 3/5  loss 0.123" in text
+    assert "120/200, 4 images/s" in text
+    assert "left 1:20" in text
+    assert "left 1:17" in text
+    assert text.splitlines()[-1].startswith("training: 80 images, 0:30, 2.67 images/s")
+
+
+def test_an_error_is_not_followed_by_a_summary(late: list[float]) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    bar = Bar("import", "", console=console)
+    bar.__enter__()
+    late[0] += 60
+    bar.__exit__(KeyError, KeyError(), None)
+    assert lines(console) == []
+
+
+def test_compiling_is_said_once_where_a_bar_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bars, "_compiled", False)
+    console = Console(file=io.StringIO(), width=80)
+    bars.say_compiling()
+    with Bar("predict", console=console):
+        bars.say_compiling()
+        bars.say_compiling()
+    assert lines(console) == ["compiling kernels once on this machine (about 10 s)"]
+
+
+def test_a_kernel_without_machine_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba import njit
+
+    said: list[int] = []
+    monkeypatch.setattr(bars, "say_compiling", lambda: said.append(1))
+    import fullconv.ops.cpu.maths  # noqa: F401  # listens
+
+    def ours(x):
+        return x + 1
+
+    def other(x):
+        return x + 1
+
+    ours.__module__ = "fullconv.made_here"
+    assert njit(other)(1) == 2
+    assert said == []
+    assert njit(ours)(1) == 2
+    assert said == [1]
+
+
+def test_time_in_words() -> None:
+    assert [clock(seconds) for seconds in (0.4, 5, 65, 3599, 3725)] == ["0:00", "0:05", "1:05", "59:59", "1:02:05"]
