@@ -128,14 +128,18 @@ class Values:
         nodata: per channel, or one for all; empty for none. A nodata value that a file states of itself counts too.
         fill: byte per channel, or one for all.
         source: how the range was found; empty where it was given.
+        bands: what the bands are called, in their order; empty where nobody named them.
     """
 
     range: tuple[tuple[float, float], ...] = ()
     nodata: tuple[float | None, ...] = ()
     fill: tuple[int, ...] = (0,)
     source: str = field(default="", compare=False)
+    bands: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        if len(set(self.bands)) < len(self.bands) or not all(name.strip() for name in self.bands):
+            raise UsageError(f"bands are names, each of its own; found {', '.join(map(repr, self.bands))}")
         bounds = tuple((float(low), float(high)) for low, high in self.range)
         for low, high in bounds:
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -153,7 +157,7 @@ class Values:
         return all(low >= 0 and high <= 255 for low, high in self.range)
 
     def refuse_other_channels(self, channels: int) -> None:
-        """Refuse another number of ranges or nodata values than one, or one per channel.
+        """Refuse another number of ranges or nodata values than one, or one per channel; of names than one per channel.
 
         Raises:
             UsageError: there is one.
@@ -163,6 +167,12 @@ class Values:
                 raise UsageError(
                     f"{name} names {len(entries)} bands, the images have {channels}; give one, or {channels}"
                 )
+        if len(self.bands) not in (0, channels):
+            raise UsageError(f"bands has {len(self.bands)} names, the images have {channels} bands; name each of them")
+
+    def band(self, place: int) -> str:
+        """What to call a band: its number from 1, and its name."""
+        return f"band {place + 1}" + (f" ({self.bands[place]})" if self.bands else "")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -171,7 +181,7 @@ class Values:
     def from_dict(cls, values: dict[str, Any]) -> Values:
         return cls(
             tuple((low, high) for low, high in values["range"]), tuple(values["nodata"]), tuple(values["fill"]),
-            values.get("source", ""),
+            values.get("source", ""), tuple(values.get("bands", ())),
         )  # fmt: skip
 
     def __str__(self) -> str:

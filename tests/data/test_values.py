@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +13,15 @@ import tifffile
 from PIL import Image
 
 from fullconv.checking.check import check
+from fullconv.checking.values import value_lines
 from fullconv.data import read_sample
 from fullconv.errors import DataError
+from fullconv.evaluation.matching import with_classes_of
+from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.spec import Values
 from tests.builders.bands import MASK, Draw, folder, levels, nodata_and_inf, reflectance, said, write
+from tests.builders.models import make
 
 
 def test_range_is_percentiles_of_train_alone(tmp_path: Path) -> None:
@@ -158,3 +165,54 @@ def test_mixture_has_one_range(tmp_path: Path) -> None:
     c = folder(tmp_path / "c", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.uint8), suffix=".png")
     with pytest.raises(DataError, match="holds 8-bit images"):
         open_dataset(f"{a}+{c}")
+
+
+def test_bands_have_names_in_the_check_the_model_and_the_copy(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 4000, (32, 32, 4)).astype(np.uint16))
+    (root / "dataset.yaml").write_text("bands: [red, green, blue, nir]\n")
+    spec = open_dataset(root)
+    assert spec.channels == 4
+    assert spec.values is not None
+    assert spec.values.bands == ("red", "green", "blue", "nir")
+    assert "bands: red, green, blue, nir" in said(spec)
+    assert Values.from_dict(json.loads(json.dumps(spec.values.to_dict()))).bands == spec.values.bands
+    report = check(spec)
+    assert report.values is not None
+    assert "  band 4 (nir): " in value_lines(spec, report.values)[3]
+    convert(root, tmp_path / "copy")
+    assert open_dataset(tmp_path / "copy").values == spec.values
+    assert "bands: red, green, blue, nir" in said(open_dataset(tmp_path / "copy"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("bands: [red, nir]", "bands has 2 names, the images have 3 bands; name each of them"),
+        ("bands: [a, a, b]", "bands are names, each of its own; found 'a', 'a', 'b'"),
+    ],
+)
+def test_names_of_bands_that_cannot_be(tmp_path: Path, line: str, words: str) -> None:
+    root = folder(tmp_path / "data", reflectance)
+    (root / "dataset.yaml").write_text(f"channels: 3\n{line}\n")
+    with pytest.raises(DataError, match=re.escape(words)):
+        open_dataset(root)
+
+
+def test_bytes_have_named_bands_too(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.uint8))
+    (root / "dataset.yaml").write_text("bands: [nir, red, green]\n")
+    spec = open_dataset(root)
+    assert spec.values == Values()
+    image = read_sample(spec, spec.splits["val"][0]).image
+    assert np.array_equal(image, tifffile.imread(spec.splits["val"][0].image.path))
+
+
+def test_data_with_other_bands_than_a_model_are_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", lambda r: r.integers(0, 256, (32, 32, 3)).astype(np.uint8))
+    (root / "dataset.yaml").write_text("bands: [red, green, nir]\n")
+    model = make()
+    model.preprocessing = dataclasses.replace(model.preprocessing, values=Values(bands=("nir", "red", "green")))
+    with pytest.raises(
+        DataError, match="has the bands red, green, nir, the model takes nir, red, green; give it these"
+    ):
+        with_classes_of(model, open_dataset(root))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,34 @@ def test_bands_that_do_not_fit_a_model_are_refused_unread(tmp_path: Path, raster
         refuse_other_bands(reader.info, 3, Values(((0, 255),)))
     with pytest.raises(DataError, match="holds uint16 values, where 8-bit images are expected"):
         refuse_other_bands(reader.info, 4, Values())
+
+
+@needs_gdal
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("red", "green", "nir"), ""),
+        ((None, None, None), ""),
+        (("B1", "B2", "B3"), ""),
+        (
+            ("nir", "red", "green"),
+            "calls its bands nir, red, green, the model takes red, green, nir; give it these, in",
+        ),
+        (("red", "green", "swir"), "calls its bands red, green, swir and has no nir, the model takes red, green, nir"),
+    ],
+)
+def test_bands_by_name(tmp_path: Path, names: tuple[str | None, ...], words: str) -> None:
+    import rasterio
+
+    shape = {"width": 9, "height": 9, "count": 3, "dtype": "uint16", "transform": rasterio.Affine(2, 0, 5, 0, -2, 7)}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", **shape) as file:
+        file.write(np.ones((3, 9, 9), np.uint16))
+        file.descriptions = names
+    reader = open_raster(tmp_path / "a.tif")
+    assert reader is not None
+    values = Values(((0, 9),), bands=("red", "green", "nir"))
+    with pytest.raises(DataError, match=words) if words else nullcontext():
+        refuse_other_bands(reader.info, 3, values)
 
 
 def test_truncated_files_are_named_with_the_rows(tmp_path: Path, raster_library: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fullconv.checking.findings import CheckReport
 from fullconv.checking.values import ValueCounts
+from fullconv.spec import Values
 
 BARS, WIDTH, HEIGHT = 64, 320, 110
 MOST_SHOWN = 32
@@ -22,7 +23,8 @@ def value_histograms(report: CheckReport) -> str:
         return ""
     bounds = values.range if values and values.range else ((0.0, 255.0),)
     bands = range(min(len(counts.levels), MOST_SHOWN))
-    figures = [_figure(counts, band, bounds[band if len(bounds) > 1 else 0]) for band in bands]
+    called = values or Values()
+    figures = [_figure(counts, band, called.band(band), bounds[band if len(bounds) > 1 else 0]) for band in bands]
     if len(counts.levels) > MOST_SHOWN:
         figures.append(f'<p class="soft">and {len(counts.levels) - MOST_SHOWN} more bands</p>')
     kind = f"by the range {values}" if values and values.range else "8 bits, as they are"
@@ -33,7 +35,7 @@ def value_histograms(report: CheckReport) -> str:
     )
 
 
-def _figure(counts: ValueCounts, band: int, bounds: tuple[float, float]) -> str:
+def _figure(counts: ValueCounts, band: int, name: str, bounds: tuple[float, float]) -> str:
     """One band; the bars begin at ``low`` and end at ``high``, red ones stand beside them."""
     parts = counts.levels[band].reshape(BARS, -1).sum(1)
     total = max(int(parts.sum()), 1)
@@ -56,7 +58,7 @@ def _figure(counts: ValueCounts, band: int, bounds: tuple[float, float]) -> str:
     for x, anchor, value in ((step, "start", bounds[0]), (WIDTH - step, "end", bounds[1])):
         drawn.append(f'<text x="{x:.1f}" y="{HEIGHT - 4}" text-anchor="{anchor}" fill="#667080">{value:.6g}</text>')
     held = counts.levels[band].any()
-    caption = f"band {band + 1}: {counts.reached(band)} of 256 levels reach the network"
+    caption = f"{name}: {counts.reached(band)} of 256 levels reach the network"
     if held:
         caption += f"; values from {counts.lowest[band]:.6g} to {counts.highest[band]:.6g}"
     if counts.below[band] or counts.above[band]:

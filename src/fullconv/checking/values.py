@@ -13,6 +13,7 @@ from PIL import Image
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.values import stored_image
 from fullconv.images.values import Band, BoolArray, bands_of, blank_of
+from fullconv.spec import Values
 
 FEWEST_LEVELS = 64
 """A range is badly chosen that brings all but a thousandth of a band's values into fewer neighbouring levels."""
@@ -156,11 +157,11 @@ def _of_bands(bands: Sequence[Band], blank: BoolArray | None, bounds: Sequence[t
 
 def value_lines(spec: DatasetSpec, counts: ValueCounts) -> list[str]:
     """A line per band: lowest, a histogram of 32 parts, highest, and how many levels reach the network."""
-    lines = []
+    lines, called = [], spec.values or Values()
     alike = len(counts.levels) > 1 and bool((counts.levels == counts.levels[0]).all())
     shown = 1 if alike else min(len(counts.levels), MOST_BANDS)
     for band in range(shown):
-        name = f"bands 1 to {len(counts.levels)}, alike" if alike else f"band {band + 1}"
+        name = f"bands 1 to {len(counts.levels)}, alike" if alike else called.band(band)
         if not counts.levels[band].any():
             lines.append(f"  {name}: no value")
             continue
@@ -195,7 +196,7 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
         band = few[0]
         found.append(
             (
-                f"the range of values is badly chosen: of band {band + 1}, from {counts.lowest[band]:g} to "
+                f"the range of values is badly chosen: of {spec.values.band(band)}, from {counts.lowest[band]:g} to "
                 f"{counts.highest[band]:g}, nearly all lies in {counts.spread(band)} of 256 levels"
                 + (f" (so do {len(few) - 1} more bands)" if len(few) > 1 else ""),
                 better,
@@ -206,8 +207,8 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
         band, (value, share, rest) = next(iter(apart.items()))
         found.append(
             (
-                f"{share:.2%} of band {band + 1} are {_short(value)}, far from all others, which lie in {rest} of 256 "
-                "levels" + (f" (so do {len(apart) - 1} more bands)" if len(apart) > 1 else ""),
+                f"{share:.2%} of {spec.values.band(band)} are {_short(value)}, far from all others, which lie in "
+                f"{rest} of 256 levels" + (f" (so do {len(apart) - 1} more bands)" if len(apart) > 1 else ""),
                 f"if these pixels hold nothing, write 'nodata: {_short(value)}' into dataset.yaml"
                 + (", and remove range to have percentiles found" if not spec.values.source else ""),
             )
@@ -225,7 +226,7 @@ def judge_range(spec: DatasetSpec, counts: ValueCounts) -> list[tuple[str, str]]
                 )
         found.append(
             (
-                f"the range of values cuts off {counts.clipped(band):.1%} of band {band + 1}, which goes from "
+                f"the range of values cuts off {counts.clipped(band):.1%} of {spec.values.band(band)}, which goes from "
                 f"{counts.lowest[band]:g} to {counts.highest[band]:g}",
                 better,
             )

@@ -32,17 +32,19 @@ def with_values(
     channels: int | None = None,
     stated: Sequence[tuple[float, float]] = (),
     nodata: Sequence[float | None] = (),
+    bands: Sequence[str] = (),
 ) -> DatasetSpec:
     """The data set with what its images hold: channels, range and nodata, and a line about each.
 
     Args:
-        channels, stated, nodata: what ``dataset.yaml`` says; the range and nodata for all bands, or for each.
+        channels, stated, nodata, bands: what ``dataset.yaml`` says; the range and nodata for all bands, or for each.
 
     Raises:
         DataError: some images hold bytes and some other values, or none of a sample holds a finite one.
     """
+    channels = channels or len(bands) or None
     try:
-        given = Values(tuple(stated), tuple(nodata))
+        given = Values(tuple(stated), tuple(nodata), bands=tuple(bands))
         kinds = _kinds(spec, channels is not None and not stated)
         if kinds:
             _refuse_other(spec, kinds, given)
@@ -86,6 +88,7 @@ def as_most(
     channels: int | None = None,
     stated: Sequence[tuple[float, float]] = (),
     nodata: Sequence[float | None] = (),
+    bands: Sequence[str] = (),
 ) -> DatasetSpec:
     """As :func:`with_values`, by those images of a sample that hold what most of them do: for a check, which then names
     the others.
@@ -98,7 +101,7 @@ def as_most(
         return spec
     (most, _), *_ = Counter((kind.dtype, kind.bands) for _, kind in kinds).most_common(1)
     alike = [item for item, kind in kinds if (kind.dtype, kind.bands) == most]
-    few = with_values(dataclasses.replace(spec, splits={"train": alike}), channels, stated, nodata)
+    few = with_values(dataclasses.replace(spec, splits={"train": alike}), channels, stated, nodata, bands)
     return dataclasses.replace(few, splits=spec.splits)
 
 
@@ -160,9 +163,14 @@ def join_values(specs: Sequence[DatasetSpec], mixed: DatasetSpec) -> DatasetSpec
             f"{mixed.name}: its data sets have different ranges or nodata ({a}; {b}), a model keeps one; state the "
             "same in each dataset.yaml"
         )
-    given = Values(nodata=next(iter(nodata)))
+    names = {value.bands for value in found if value.bands}
+    if len(names) > 1:
+        a, b = (", ".join(bands) for bands in sorted(names)[:2])
+        raise DataError(f"{mixed.name}: its data sets have different bands ({a}; {b}); give all the same, in one order")
+    bands = next(iter(names), ())
+    given = Values(nodata=next(iter(nodata)), bands=bands)
     if stated:
-        return _made(mixed, mixed.channels, next(iter(stated)))
+        return _made(mixed, mixed.channels, dataclasses.replace(next(iter(stated)), bands=bands))
     return find_range(mixed, given) if ranged else _made(mixed, mixed.channels, given)
 
 
@@ -176,8 +184,10 @@ def stored_image(item: Item, channels: int) -> Stored:
 def _made(spec: DatasetSpec, channels: int, values: Values, more: str = "") -> DatasetSpec:
     """The data set with its channels and values, and a line that says what they are."""
     values.refuse_other_channels(channels)
+    if values.bands:
+        spec = dataclasses.replace(spec, reasons=(*spec.reasons, f"bands: {', '.join(values.bands)}"))
     if not values.range and not values.nodata:
-        return dataclasses.replace(spec, channels=channels, values=None)
+        return dataclasses.replace(spec, channels=channels, values=values if values.bands else None)
     said = f"values: range {values}"
     said += f" ({values.source}{more})" if values.source else " (stated)"
     return dataclasses.replace(spec, channels=channels, values=values, reasons=(*spec.reasons, said))

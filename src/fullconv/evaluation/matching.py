@@ -50,6 +50,12 @@ def _with_values_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
             f"{spec.root}: has images of values of the range {theirs}, the model was trained on 8-bit ones; save the "
             "images with 8 bits, or train on such values"
         )
+    names = [values.bands for values in (ours, theirs) if values is not None and values.bands]
+    if len(set(names)) > 1:
+        raise DataError(
+            f"{spec.root}: has the bands {', '.join(names[1])}, the model takes {', '.join(names[0])}; give it these, "
+            "in this order"
+        )
     values = ours
     if theirs is not None and theirs.nodata and not (ours and ours.nodata):
         values = dataclasses.replace(ours or Values(fill=segmenter.preprocessing.fill), nodata=theirs.nodata)

@@ -106,12 +106,12 @@ def _settled(
 
 def _with_values(spec: DatasetSpec, given: Description, problems: Problems) -> DatasetSpec:
     """The data set with what its images hold; by what most of them hold, where they are unlike each other."""
-    stated = (given.channels, given.ranges(), given.nodatas())
+    stated = (given.channels, given.ranges(), given.nodatas(), given.bands)
     try:
         return with_values(spec, *stated)
     except DataError as error:
         problems.caught("values", error)
-    for known in (stated, (given.channels, (), ())):  # what is stated may be what is wrong
+    for known in (stated, (given.channels, (), (), ())):  # what is stated may be what is wrong
         try:
             return as_most(spec, *known)
         except DataError:

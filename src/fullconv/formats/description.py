@@ -69,6 +69,7 @@ class Description(BaseModel):
     val_fraction: float = Field(VAL_FRACTION, gt=0, lt=1, description="share of val where no split is given")
     split_seed: int = Field(0, description="seed of that split")
     channels: int | None = Field(None, ge=1, description="channels of the images; by default as the files have them")
+    bands: list[str] = Field([], description="names of the images' bands, in their order: [red, green, blue, nir]")
     range: Bounds | list[Bounds] = Field(
         [], description="[low, high] of the values that become 0 and 255, or one of these per channel"
     )

@@ -31,6 +31,7 @@ class RasterInfo:
         block: ``(height, width)`` of what is decoded at once.
         place: where it lies on the earth.
         levels: ``(height, width)`` of itself and its smaller copies.
+        bands: what it calls its bands; empty where it names none.
     """
 
     where: str
@@ -43,6 +44,7 @@ class RasterInfo:
     block: tuple[int, int] = (1, 1)
     place: Georeference = field(default_factory=Georeference)
     levels: tuple[tuple[int, int], ...] = ()
+    bands: tuple[str, ...] = ()
 
 
 class Block(NamedTuple):
@@ -94,15 +96,25 @@ def refuse_other_bands(info: RasterInfo, channels: int, values: Values) -> None:
     """Refuse a raster that a model of ``channels`` cannot take, before anything is read.
 
     Raises:
-        DataError: other bands, or another type than the range of values is for.
+        DataError: other bands, by number or by name, or another type than the range of values is for.
     """
+    named = f" ({', '.join(values.bands)})" if values.bands else ""
     stored, _ = _shown(info, np.zeros((1, 1, info.samples), info.dtype), channels)
     own = [place for place in range(stored.array.shape[2]) if place not in stored.alpha]
     if channels not in (stored.array.shape[2], len(own)) and not (len(own) == 1 and channels == 3):
         alpha = " and alpha" if info.alpha else ""
         raise DataError(
             f"{info.where}: holds {len(own)} band{'s' if len(own) > 1 else ''}{alpha} of {info.dtype}, the model takes "
-            f"{channels}; give the bands that it was trained on (gdal_translate -b), or another model"
+            f"{channels}{named}; give the bands that it was trained on (gdal_translate -b), or another model"
+        )
+    called = tuple(name for place, name in enumerate(info.bands) if len(own) < channels or place in own)
+    known = set(called) & set(values.bands)
+    if known and called != values.bands:
+        missing = [name for name in values.bands if name not in known]
+        lacks = f" and has no {', '.join(missing)}" if missing else ""
+        raise DataError(
+            f"{info.where}: calls its bands {', '.join(called)}{lacks}, the model takes {', '.join(values.bands)}; "
+            "give it these, in this order (gdal_translate -b)"
         )
     refuse_other_type(np.dtype(info.dtype), values, info.where)
 

@@ -110,6 +110,7 @@ class GdalReader:
             tuple(place for place, kind in enumerate(file.colorinterp) if kind == ColorInterp.alpha), stated.pop(),
             palette, file.block_shapes[0], _place(file),
             (size, *((-(-size[0] // factor), -(-size[1] // factor)) for factor in factors)),
+            tuple(name or "" for name in file.descriptions) if any(file.descriptions) else (),
         )  # fmt: skip
 
 

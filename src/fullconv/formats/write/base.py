@@ -178,4 +178,5 @@ def _values_of(spec: DatasetSpec) -> dict[str, Any]:
     return {
         **({"range": bounds[0] if len(bounds) == 1 else bounds} if bounds else {}),
         **({"nodata": nodata[0] if len(nodata) == 1 else nodata} if nodata else {}),
+        **({"bands": list(spec.values.bands)} if spec.values.bands else {}),
     }
