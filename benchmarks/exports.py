@@ -1,4 +1,6 @@
-"""Which networks pass the export gate: ``python benchmarks/exports.py [NAME ...]`` prints rows of its table.
+"""Which networks pass the export gate: ``python benchmarks/exports.py [NAME ...]`` (``make exports``) prints its table.
+
+``NAME`` is a network, an encoder, or ``--torch``, ``--onnx`` for one kind of file. Rows are printed as they come.
 
 Weights are random; norms have seen some noise and score layers are not zero, so that labels differ from place to place.
 """
@@ -7,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +21,9 @@ from torch import nn
 from fullconv.errors import FullconvError
 from fullconv.exported.build import build
 from fullconv.exported.geometry import Places
-from fullconv.exported.runners import NAMES, open_runner
+from fullconv.exported.runners import NAMES, ExportedRunner, open_runner
 from fullconv.exporting.gate import generated_images, pass_gate
+from fullconv.exporting.program import Program, open_torch, program_of, write_torch
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
@@ -89,33 +94,52 @@ def untrained(name: str, encoder: str, model_args: dict[str, Any], encoder_args:
     return Segmenter(built, CLASSES, Preprocessing()).to("cpu", "fp32")
 
 
-def judged(segmenter: Segmenter) -> str:
-    """What the gate says, in a cell."""
-    try:
-        ours = segmenter.torch_runner
-        places = Places.of(ours.network, ours.context)
-        model = build(ours.network, ours.preprocessing, places, segmenter.header()).SerializeToString()
-    except FullconvError as error:
-        return f"refused: {error}"
+def judged(segmenter: Segmenter, kinds: tuple[str, ...]) -> str:
+    """What the gate says of each kind of file, in a cell."""
+    ours = segmenter.torch_runner
+    places = Places.of(ours.network, ours.context)
     cells = []
-    for name in NAMES:
+    for kind in kinds:
         try:
-            rows = pass_gate(segmenter, open_runner(name, model, places), generated_images(3))
+            runners = list((as_program if kind == "torch" else as_onnx)(segmenter, places))
         except FullconvError as error:
-            cells.append(f"{name} refused: {error}")
-        else:
-            cells.append(f"{name} equal at {sum(row.sure for row in rows):,} pixels")
+            cells.append(f"{kind} refused: {error}")
+            continue
+        for runner in runners:
+            try:
+                rows = pass_gate(segmenter, runner, generated_images(3))
+            except FullconvError as error:
+                cells.append(f"{runner} refused: {error}")
+            else:
+                cells.append(f"{runner} equal at {sum(row.sure for row in rows):,} pixels")
     return "; ".join(cells)
+
+
+def as_onnx(segmenter: Segmenter, places: Places) -> Iterator[ExportedRunner]:
+    ours = segmenter.torch_runner
+    model = build(ours.network, ours.preprocessing, places, segmenter.header()).SerializeToString()
+    yield from (open_runner(name, model, places) for name in NAMES)
+
+
+def as_program(segmenter: Segmenter, places: Places) -> Iterator[ExportedRunner]:
+    ours = segmenter.torch_runner
+    traced = program_of(Program(ours.network, ours.preprocessing, places), 3)
+    with tempfile.TemporaryDirectory() as folder:
+        header = {**segmenter.header(), "export": {}}
+        with write_torch(traced, header, places, Path(folder) / "m.pt2") as file:
+            runner, _ = open_torch(file)
+    yield runner
 
 
 def main(wanted: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    for row in rows_of(wanted):
+    kinds = tuple(kind for kind in ("onnx", "torch") if f"--{kind}" in wanted) or ("onnx", "torch")
+    for row in rows_of([name for name in wanted if not name.startswith("--")]):
         name, encoder, model_args, encoder_args = row
         said = ", ".join(f"{key}: {value}" for key, value in {**model_args, **encoder_args}.items())
         try:
-            verdict = judged(untrained(*row))
+            verdict = judged(untrained(*row), kinds)
         except FullconvError as error:
             verdict = f"cannot be built: {error}"
         print(f"| {name} | {encoder} | {said or '-'} | {verdict} |", flush=True)

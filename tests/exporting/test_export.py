@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -177,6 +179,22 @@ def test_a_library_that_is_missing_names_the_extra(
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert run(["export", str(model), "--to", "onnx", "--out", str(tmp_path / "m.onnx")]) == 2
     assert "pip install 'fullconv[export]'" in complaint(capsys)
+
+
+def test_a_disk_without_room_is_refused_first(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=4_000_000 if folder.exists() else 0))
+    assert run(["export", str(model), "--to", "onnx", "--out", str(tmp_path / "new" / "m.onnx")]) == 1
+    assert "m.onnx: needs 19.7 MB on the disk, 4.0 MB are free" in complaint(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_of_other_classes_are_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["export", str(model), "--to", "openvino", "--out", str(tmp_path / "m.xml"), "--int8"]
+    assert run([*command, "--calibrate", "shapes"]) == 3
+    assert "use data whose classes, by name, are among the model's" in complaint(capsys)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_networks_that_find_objects_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import fullconv
 from fullconv.cli.main import run
-from fullconv.errors import FullconvError, GateError
+from fullconv.errors import GateError
 from fullconv.exporting import export as export_module
 from fullconv.exporting import program as program_module
 from tests.builders.commands import complaint
@@ -87,10 +87,18 @@ def test_a_broken_program_fails_the_gate_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_that_cannot_be_traced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["torch", "onnx"])
+def test_a_network_that_cannot_be_traced(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = tiny()
     forward = model.network.forward
-    model.network.forward = lambda pixels: forward(pixels) * float(pixels.sum())
-    with pytest.raises(FullconvError, match="PyTorch cannot write this network as a program"):
-        fullconv.export(model, "torch", tmp_path / "m.pt2")
+    model.network.forward = lambda pixels: forward(pixels) if bool(pixels.sum() > 0) else forward(-pixels)
+    monkeypatch.setattr(export_module, "load", lambda *_: model)
+    out = tmp_path / ("m.pt2" if target == "torch" else "m.onnx")
+    assert run(["export", "any", "--to", target, "--out", str(out)]) == 1
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    other = "onnx" if target == "torch" else "torch"
+    assert line.startswith("fullconv: PyTorch cannot write this network as ")
+    assert f"; try --to {other}, or predict with the .safetensors file" in line
     assert list(tmp_path.iterdir()) == []

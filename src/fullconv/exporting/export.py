@@ -12,7 +12,7 @@ from fullconv.evaluation.matching import with_classes_of
 from fullconv.exporting import deepness, hub, model_api, triton
 from fullconv.exporting.artefact import Asked, write_artefact
 from fullconv.exporting.report import ExportReport
-from fullconv.exporting.targets import ONNX, OPENVINO, SUFFIXES, refuse_target
+from fullconv.exporting.targets import ONNX, OPENVINO, SUFFIXES, refuse_full, refuse_target
 from fullconv.formats.open import open_dataset
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
@@ -75,6 +75,8 @@ def export(
     if consumer != deepness.NAME and (tile != 512 or resolution is not None):
         raise UsageError("--tile and --resolution are of --for deepness")
     segmenter = in_fp32(model if isinstance(model, Segmenter) else load(model, "cpu", "fp32"))
+    weights = sum(value.nbytes for value in segmenter.network.state_dict().values())
+    refuse_full(out, weights * (2 if consumer == hub.NAME and to else 1))
     given = (None if data is None else open_dataset(data) for data in (calibrate, check))
     shown, spec = (None if data is None else with_classes_of(segmenter, data) for data in given)
     report = ExportReport(out)

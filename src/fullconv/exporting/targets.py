@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from fullconv.errors import UsageError
+from fullconv.errors import FullconvError, UsageError
 from fullconv.exported.runners import NAMES
 from fullconv.libraries import installed, library
 
@@ -45,3 +46,20 @@ def runners_of(to: str, wanted: Sequence[str] = ()) -> list[str]:
     if not found:
         library(able[-1], f"the gate of --to {to}")
     return found
+
+
+def refuse_full(out: Path, size: int) -> None:
+    """Refuse to write what the disk has no room for, before anything is computed.
+
+    Raises:
+        FullconvError: there are not ``size`` bytes.
+    """
+    folder = out.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise FullconvError(
+            f"{out}: needs {size / 1e6:,.1f} MB on the disk, {free / 1e6:,.1f} MB are free; free some space, or choose "
+            "another --out"
+        )
