@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test explore test-minimum bench soak clean
+.PHONY: demo test explore test-minimum bench exports soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -29,6 +29,10 @@ MINIMUM_TESTS := tests/models tests/ops tests/images tests/formats/test_*.py tes
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
+
+# which networks pass the gate of which export, the table of docs/export.md: an hour
+exports: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/exports.py
 
 # a raster of 60,000 x 60,000 pixels, killed and gone on with, in 2 GiB: hours
 soak: $(VENV)/.installed-dev
