@@ -26,7 +26,8 @@ from tests.builders.folders import Make
 from tests.builders.models import make
 
 FUNCTIONS = {
-    "check": fullconv.check, "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
+    "check": fullconv.check, "compare": fullconv.compare,
+    "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
     "export": fullconv.export,
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
     "models": fullconv.known_weights, "predict": fullconv.predict,
@@ -40,7 +41,7 @@ FOR_THE_SHELL = {
     "encoder": "options", "encoder_weights": "options", "head_weights": "options", "device": "options",
     "precision": "options",  # of heatmap: for HeatMapper.load
 }  # fmt: skip
-PRINTED = {("evaluate", "json"), ("models", "pattern")}
+PRINTED = {("compare", "json"), ("evaluate", "json"), ("models", "pattern")}
 """What the verb does with the function's result, or gives it by place."""
 
 
@@ -51,6 +52,8 @@ def test_every_verb_is_a_function_with_the_same_arguments() -> None:
         takes = set(inspect.signature(function).parameters)
         if function is fullconv.predict:
             takes |= {field.name for field in dataclasses.fields(Settings)}
+        if function is fullconv.compare:
+            takes |= set(inspect.signature(fullconv.evaluate).parameters)
         for parameter in inspect.signature(app[verb].default_command).parameters:
             other = FOR_THE_SHELL.get(parameter, parameter)
             assert {parameter, other} & takes or (verb, parameter) in PRINTED, (verb, parameter)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fullconv.cli.demo import demo
     from fullconv.cli.models import import_model, info
     from fullconv.crf import CRF, dense_crf
+    from fullconv.evaluation.compare import compare
     from fullconv.evaluation.evaluate import evaluate
     from fullconv.evaluation.metrics import Scores
     from fullconv.exporting.export import export
@@ -56,6 +57,7 @@ _HOMES = {
     "Views": "fullconv.views",
     "build_model": "fullconv.models",
     "check": "fullconv.checking.check",
+    "compare": "fullconv.evaluation.compare",
     "convert": "fullconv.formats.convert",
     "demo": "fullconv.cli.demo",
     "dense_crf": "fullconv.crf",
@@ -90,6 +92,7 @@ __all__ = [
     "Views",
     "build_model",
     "check",
+    "compare",
     "convert",
     "demo",
     "dense_crf",

@@ -16,6 +16,7 @@ from fullconv.evaluation.metrics import Scores
 from fullconv.spec import Values
 
 if TYPE_CHECKING:
+    from fullconv.evaluation.compare import Comparison
     from fullconv.models.catalogue import Weights
     from fullconv.training.sweep import Swept
 
@@ -50,6 +51,24 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
             markup=False,
         )
     for note in scores.notes:
+        console.print(note, highlight=False, markup=False)
+
+
+def comparison_table(comparison: Comparison, console: Console | None = None) -> None:
+    """A row for each model, then of each but the first what differs."""
+    console = console or Console(emoji=False)
+    names, scores = comparison.names, comparison.scores
+    table = Table(Column("model", overflow="fold"), *(_right(name) for name in ("mean IoU", "95 %", "pixel accuracy")))
+    for name, one in zip(names, scores, strict=True):
+        low, high = one.detail.intervals["mean_iou"] if one.detail else (math.nan, math.nan)
+        table.add_row(escape(name), _score(one.mean_iou), f"{low:.4f} to {high:.4f}", _score(one.pixel_accuracy))
+    console.print(table)
+    for name, differences in zip(names[1:], comparison.differences, strict=True):
+        iou = differences["mean_iou"]
+        interval = f"mean IoU {iou.value:+.4f} ({iou.low:+.4f} to {iou.high:+.4f})"
+        words = f"p = {iou.p:.3f}: {'real' if iou.real else 'not shown by these images'}"
+        console.print(f"{name} - {names[0]}: {interval}, {words}", highlight=False, markup=False)
+    for note in dict.fromkeys(note for one in scores for note in one.notes):
         console.print(note, highlight=False, markup=False)
 
 

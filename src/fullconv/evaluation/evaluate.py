@@ -51,6 +51,7 @@ def evaluate(
     pictures: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     per_image: str | os.PathLike[str] | None = None,
+    detail: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Score a model on one split, at each image's own size: the label maps that ``predict`` writes, against the truth.
@@ -72,7 +73,8 @@ def evaluate(
         report: an HTML page to write: scores with intervals and definitions, findings, confusion, calibration,
             boundaries, images; of a model file or run folder its configuration and curves too. The scores then have
             :attr:`Scores.detail`.
-        per_image: a CSV table to write, a line for each image; with ``detail`` as for ``report``.
+        per_image: a CSV table to write, a line for each image; with detail as for ``report``.
+        detail: look at boundaries, calibration and every image without either.
         progress: called after each batch with the number of images done and of all.
 
     Raises:
@@ -99,7 +101,7 @@ def evaluate(
     )  # fmt: skip
     scoring = InstanceSegmenter(segmenter) if finding and not views else segmenter
     closer, items = Closer(spec.classes), spec.split(split)
-    details = DetailCounts(spec.classes) if report is not None or per_image is not None else None
+    details = DetailCounts(spec.classes) if detail or report is not None or per_image is not None else None
     told = None if progress is None else lambda done: progress(done, len(items))
     measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, details)
     scores = _looked_at(measured.scores(), closer, items)

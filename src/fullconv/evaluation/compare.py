@@ -1,0 +1,102 @@
+"""Whether one model is better than another: both on the same images, and the bootstrap over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fullconv.data import DatasetSpec
+from fullconv.errors import UsageError
+from fullconv.evaluation.evaluate import evaluate
+from fullconv.evaluation.intervals import Difference, paired
+from fullconv.evaluation.metrics import Scores, number
+from fullconv.formats.open import open_dataset
+from fullconv.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of models on the same images.
+
+    Attributes:
+        names: of the models.
+        scores: of each, with :attr:`Scores.detail`.
+        differences: of each but the first from the first, by the name of the score.
+    """
+
+    names: tuple[str, ...]
+    scores: tuple[Scores, ...]
+    differences: tuple[Mapping[str, Difference], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: nan becomes null."""
+        named = zip(self.names, self.scores, strict=True)
+        return {
+            "models": [{"name": name, **scores.to_dict()} for name, scores in named],
+            "differences_from_the_first": [
+                {
+                    name: {
+                        "value": number(one.value), "low": number(one.low), "high": number(one.high), "p": one.p,
+                        "real": one.real,
+                    }
+                    for name, one in differences.items()
+                }
+                for differences in self.differences
+            ],
+        }  # fmt: skip
+
+
+def compare(
+    models: Sequence[Segmenter | str | os.PathLike[str]],
+    data: str | os.PathLike[str] | DatasetSpec,
+    split: str = "val",
+    **options: Any,
+) -> Comparison:
+    """Score models on the same images, and say which differences other images would show too.
+
+    Images are drawn with replacement, the same for all models, 1,000 times; a difference is real where 0 lies outside
+    of its 95 % interval. It is about other images of this kind: whether another training of the same network would
+    do as well, other seeds say.
+
+    Args:
+        models: two or more, as for :func:`fullconv.evaluate`; the first is what others are compared with.
+        data, split, **options: as for :func:`fullconv.evaluate`.
+
+    Raises:
+        UsageError: fewer than two models.
+        DataError: as :func:`fullconv.evaluate`; models that score other classes.
+    """
+    if len(models) < 2:
+        raise UsageError(f"compare takes two models or more, found {len(models)}")
+    spec = data if isinstance(data, DatasetSpec) else open_dataset(data)
+    found = [evaluate(model, spec, split, detail=True, **options) for model in models]
+    first, *others = [_counts(scores, found[0].classes.names) for scores in found]
+    return Comparison(_names(models), tuple(found), tuple(paired(first, other) for other in others))
+
+
+def _counts(scores: Scores, names: Sequence[str]) -> np.ndarray:
+    """int64 ``[images, 3, classes]``, classes in the order of ``names``.
+
+    Raises:
+        UsageError: they are other ones.
+    """
+    assert scores.detail is not None
+    theirs = scores.classes.names
+    if sorted(theirs) != sorted(names):
+        raise UsageError(f"models must know the same classes, found {len(names)} and {len(theirs)} that differ")
+    counts = np.stack([image.counts for image in scores.detail.images])
+    return counts[:, :, [theirs.index(name) for name in names]]
+
+
+def _names(models: Sequence[Segmenter | str | os.PathLike[str]]) -> tuple[str, ...]:
+    """Short, and each another: the last part of a path, all of it where that is not enough."""
+    given = [model.config["name"] if isinstance(model, Segmenter) else os.fspath(model) for model in models]
+    short = [Path(name).name for name in given]
+    chosen = short if len(set(short)) == len(short) else given
+    repeated = len(set(chosen)) < len(chosen)
+    return tuple(f"{name} ({number})" if repeated else name for number, name in enumerate(chosen, start=1))

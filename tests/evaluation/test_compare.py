@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import fullconv
+from fullconv.cli.main import run
+from fullconv.errors import UsageError
+from fullconv.evaluation.intervals import bootstrap, paired
+from fullconv.formats.open import open_dataset
+from fullconv.segmenter import Segmenter
+from fullconv.spec import ClassSet, Preprocessing
+
+DATA = "shapes:height=40,width=56,train=4,val=12"
+
+
+def segmenter(seed: int, names: tuple[str, ...] | None = None) -> Segmenter:
+    torch.manual_seed(seed)
+    built = fullconv.build_model("fcn8s", 5, "resnet18")
+    for layer in built.network.score.values():
+        torch.nn.init.normal_(layer.weight)
+    classes = open_dataset(DATA).classes
+    return Segmenter(built, ClassSet(names) if names else classes, Preprocessing()).to("cpu", "fp32")
+
+
+def test_differences_are_those_of_the_same_images() -> None:
+    models = [segmenter(1), segmenter(2), segmenter(1)]
+    found = fullconv.compare(models, DATA, precision="fp32")
+    alone = [fullconv.evaluate(model, DATA, detail=True) for model in models]
+    assert [scores.mean_iou for scores in found.scores] == [scores.mean_iou for scores in alone]
+    counts = [np.stack([image.counts for image in scores.detail.images]) for scores in alone]
+    assert found.differences[0] == paired(counts[0], counts[1])
+    assert found.scores[0].detail.intervals == bootstrap(counts[0])
+    assert found.differences[1]["mean_iou"].value == 0
+    assert not found.differences[1]["mean_iou"].real
+    assert found.names == ("fcn8s (1)", "fcn8s (2)", "fcn8s (3)")
+
+
+def test_classes_in_another_order_are_compared_by_name() -> None:
+    names = open_dataset(DATA).classes.names
+    first, second = segmenter(1), segmenter(1, (*names[1:], names[0]))
+    for layer in second.network.score.values():  # the same network, its classes in another order
+        layer.weight.data = layer.weight.data.roll(-1, 0)
+        layer.bias.data = layer.bias.data.roll(-1, 0)
+    found = fullconv.compare([first, second], DATA)
+    assert found.scores[0].mean_iou == pytest.approx(found.scores[1].mean_iou)
+    assert found.differences[0]["mean_iou"].value == pytest.approx(0, abs=1e-12)
+    assert not found.differences[0]["pixel_accuracy"].real
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (1, 2):
+        (tmp_path / f"run{seed}").mkdir()
+        segmenter(seed).save(tmp_path / f"run{seed}" / "best.safetensors")
+    (tmp_path / "run1" / "environment.json").write_text(json.dumps({"given": DATA}))
+    command = ["compare", str(tmp_path / "run1"), str(tmp_path / "run2"), "--precision", "fp32"]
+    assert run([*command, "--json", str(tmp_path / "c.json")]) == 0
+    out = capsys.readouterr().out
+    assert "run2 - run1: mean IoU " in out
+    kept = json.loads((tmp_path / "c.json").read_text())
+    assert [model["name"] for model in kept["models"]] == ["run1", "run2"]
+    difference = kept["differences_from_the_first"][0]["mean_iou"]
+    assert difference["value"] == pytest.approx(kept["models"][1]["mean_iou"] - kept["models"][0]["mean_iou"])
+    assert f"{difference['value']:+.4f}" in out
+
+
+def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="two models or more, found 1"):
+        fullconv.compare([segmenter(1)], DATA)
+    segmenter(1).save(tmp_path / "m.safetensors")
+    assert run(["compare", str(tmp_path / "m.safetensors"), str(tmp_path / "m.safetensors")]) == 2
+    assert "only a run folder knows its data; give --data DATA" in capsys.readouterr().err
