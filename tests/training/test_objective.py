@@ -99,11 +99,11 @@ class ImageTags:
                 between(done, len(self.val_items))
         return Validation({"tag_accuracy": right / total}, {"tag_accuracy": right / total})
 
-    def line(self, row: Row) -> str:
-        return f"tags {row['tag_accuracy']:.2f}"
+    def figures(self, row: Row) -> list[tuple[str, str]]:
+        return [("tags", f"{row['tag_accuracy']:.2f}")]
 
     def draw(self, history: Sequence[Row], segmenter: Segmenter) -> None:
-        (self.run.path / "tags.txt").write_text(self.line(history[-1]))
+        (self.run.path / "tags.txt").write_text("tags " + self.figures(history[-1])[0][1])
 
     def summary(self, scores: Mapping[str, Any], model: Path) -> list[str]:
         return [f"best tags {scores['tag_accuracy']:.2f} at epoch {scores['epoch']}: {model}"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from fullconv.training.report import Reporter
@@ -16,10 +17,15 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
+FIGURES = [
+    (name, "0.1234") for name in ("train loss", "val loss", "mean IoU", "train IoU", "pixel acc", "fw IoU", "mean acc")
+]
+
+
 def test_the_bar_counts_validation_apart_from_steps() -> None:
     console = terminal()
     reporter = Reporter(console)
-    reporter.start(steps=20, per_epoch=10, done=0)
+    reporter.start(steps=20, per_epoch=10, done=0, device="cpu", batch_size=8)
     for done in range(1, 11):
         reporter.step(done, "epoch 1/2  loss 1.250", 3.0)
     reporter.validating(10, "epoch 1/2  loss 1.250", 4, 8)
@@ -28,7 +34,7 @@ def test_the_bar_counts_validation_apart_from_steps() -> None:
     reporter.stop()
     text = shown(console)
     assert "epoch 2/2" in text
-    assert "steps, left 0:01:27" in text  # nine steps of 3 s and a validation of 60 s
+    assert "left 1:27" in text  # nine steps of 3 s and a validation of 60 s
 
 
 def test_a_log_file_has_lines_alone() -> None:
@@ -38,6 +44,40 @@ def test_a_log_file_has_lines_alone() -> None:
     reporter.step(1, "epoch 1/2", 1.0)
     reporter.validating(2, "epoch 1/2", 1, 1)
     reporter.validated(1.0)
-    reporter.epoch({"epoch": 1, "rate": 0.5, "seconds": 2.0}, "tags 0.50", 2, True)
+    reporter.epoch({"epoch": 1, "rate": 0.5, "seconds": 2.0}, [("tags", "0.50")], 2, True)
+    reporter.epoch({"epoch": 2, "rate": 0.5, "seconds": 3725}, [("tags", "0.40")], 2, False)
     reporter.stop()
-    assert shown(console) == "epoch   1/2  tags 0.50  rate 5.00e-01  2.0 s  *\n"
+    lines = ["epoch 1/2  tags 0.50  rate 5.0e-01  2.0 s  *", "epoch 2/2  tags 0.40  rate 5.0e-01  1:02:05"]
+    assert shown(console).splitlines() == lines
+
+
+@pytest.mark.parametrize("figures", [FIGURES, [(name, "100.1234") for name, _ in FIGURES], FIGURES * 3])
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_an_epoch_fits_on_a_line(width: int, figures: list[tuple[str, str]]) -> None:
+    for console in (terminal(width), Console(file=io.StringIO(), width=width)):
+        reporter = Reporter(console)
+        for epoch in (9, 10, 11):
+            row = {"epoch": epoch, "rate": 1e-3, "seconds": 59.9 + 3600 * (epoch > 9)}
+            reporter.epoch(row, figures, 1000, epoch == 10)
+        lines = shown(console).splitlines()
+        assert max(map(len, lines)) <= (width if console.is_terminal else 80)
+        assert all(figures[0][1] in line for line in lines[-3:])
+        assert [line.endswith("*") for line in lines[-3:]] == [False, True, False]
+        if console.is_terminal:
+            head, *rows = lines
+            assert len(rows) == 3
+            assert head.split()[:3] == ["epoch", "train", "loss"]
+            ends = head.index("train loss") + len("train loss")
+            assert {row[:ends].split()[-1] for row in rows} == {figures[0][1]}
+
+
+def test_the_most_important_figures_come_first() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    Reporter(console).epoch({"epoch": 3, "rate": 1e-3, "seconds": 75.0}, FIGURES, 30, True)
+    line = "epoch  3/30  train loss 0.1234  val loss 0.1234  mean IoU 0.1234  1:15  *"
+    assert shown(console).strip() == line
+    console = terminal(80)
+    Reporter(console).epoch({"epoch": 3, "rate": 1e-3, "seconds": 75.0}, FIGURES, 30, True)
+    head, row = shown(console).splitlines()
+    assert head == "epoch  train loss  val loss  mean IoU  train IoU  pixel acc  fw IoU     time"
+    assert row == " 3/30      0.1234    0.1234    0.1234     0.1234     0.1234  0.1234     1:15  *"

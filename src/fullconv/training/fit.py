@@ -55,7 +55,9 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         loop.restore(saved)
         if saved is not None:
             reporter.say(f"resuming {run.path} at step {loop.progress.step} of {plan.total_steps}")
-        reporter.start(plan.total_steps, plan.steps_per_epoch, loop.progress.step)
+        reporter.start(
+            plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size
+        )
         try:
             loop.go()
         finally:
@@ -224,7 +226,7 @@ class Loop:
             with replacing(run.best) as temporary:
                 shutil.copyfile(run.last, temporary)
             run.write_scores({**validation.report, "epoch": row["epoch"], "split": "val"})
-        self.reporter.epoch(row, objective.line(row), self.plan.config.epochs, best)
+        self.reporter.epoch(row, objective.figures(row), self.plan.config.epochs, best)
         if note := self.events.write(row):
             self.reporter.say(note)
         run.write_log(history)

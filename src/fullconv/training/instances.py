@@ -22,6 +22,7 @@ from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Row, Validation
+from fullconv.training.report import Figures
 
 MODEL = "maskrcnn"
 """The network that learns objects."""
@@ -150,13 +151,17 @@ class ObjectMasks(LabelMaps):
         columns = {**pixels.columns, "mask_ap": scores.ap, "mask_ap50": scores.ap50}
         return Validation(columns, {**pixels.report, "masks": scores.to_dict()})
 
-    def line(self, row: Row) -> str:
-        parts = "  ".join(f"{name.removeprefix('train_')} {row[name]:.3f}" for name in LOSSES.values())
-        return (
-            f"train: loss {row['train_loss']:.4f}  {parts}  "
-            f"val: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  mean IoU {row['mean_iou']:.4f}  "
-            f"mask AP {row['mask_ap']:.4f}  AP50 {row['mask_ap50']:.4f}"
-        )
+    def figures(self, row: Row) -> Figures:
+        found = [
+            ("train loss", row["train_loss"]),
+            ("val loss", row["val_loss"]),
+            ("mask AP", row["mask_ap"]),
+            ("AP50", row["mask_ap50"]),
+            ("mean IoU", row["mean_iou"]),
+            *((name.removeprefix("train_"), row[name]) for name in LOSSES.values()),
+            ("pixel acc", row["pixel_accuracy"]),
+        ]
+        return [(name, f"{value:.4f}") for name, value in found]
 
     def summary(self, scores: Mapping[str, Any], model: Path) -> list[str]:
         lines = super().summary(scores, model)

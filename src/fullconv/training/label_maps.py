@@ -29,6 +29,7 @@ from fullconv.training.loss import training_loss
 from fullconv.training.objective import Row, Validation
 from fullconv.training.pictures import contact_sheet
 from fullconv.training.ranks import Ranks
+from fullconv.training.report import Figures
 from fullconv.training.run import Run
 from fullconv.training.terms import Measuring, Relabel, Term
 
@@ -96,6 +97,7 @@ class LabelMaps:
     def opening(self) -> list[str]:
         lines = [line for term in self.terms for line in term.opening()]
         lines += self.relabel.opening() if self.relabel else []
+        lines += [f"val is scored {self.against}"] * bool(self.against)
         if self.class_weights is None:
             return lines
         named = list(zip(self.spec.classes.names, self.class_weights, strict=True))
@@ -228,21 +230,20 @@ class LabelMaps:
         own = torch.tensor([result.by_image.get(name, 0.0) for name in names], device=self.ranks.device)
         result.by_image = dict(zip(names, self.ranks.sum(own).tolist(), strict=True))
 
-    def line(self, row: Row) -> str:
-        figures = {name.replace("_", " "): row[f"train_{name}"] for name in self.columns[len(self.terms) :]}
-        if not figures or not math.isnan(row["train_mean_iou"]):  # else no pixel is labelled
-            figures |= {
-                "pixel acc": row["train_pixel_accuracy"],
-                "mean acc": row["train_mean_accuracy"],
-                "mean IoU": row["train_mean_iou"],
-            }
-        val = f"val ({self.against})" if self.against else "val"
-        return (
-            f"train: loss {row['train_loss']:.4f}  "
-            + "".join(f"{name} {value:.4f}  " for name, value in figures.items())
-            + f"{val}: loss {row['val_loss']:.4f}  pixel acc {row['pixel_accuracy']:.4f}  "
-            f"mean acc {row['mean_accuracy']:.4f}  mean IoU {row['mean_iou']:.4f}  fw IoU {row['fw_iou']:.4f}"
-        )
+    def figures(self, row: Row) -> Figures:
+        given = [(f"train {name.replace('_', ' ')}", row[f"train_{name}"]) for name in self.columns[len(self.terms) :]]
+        labelled = not given or not math.isnan(row["train_mean_iou"])
+        found = [
+            ("train loss", row["train_loss"]),
+            ("val loss", row["val_loss"]),
+            ("mean IoU", row["mean_iou"]),
+            *given,
+            *([("train IoU", row["train_mean_iou"])] if labelled else []),
+            ("pixel acc", row["pixel_accuracy"]),
+            ("fw IoU", row["fw_iou"]),
+            ("mean acc", row["mean_accuracy"]),
+        ]
+        return [(name, f"{value:.4f}") for name, value in found]
 
     def draw(self, history: Sequence[Row], segmenter: Segmenter) -> None:
         """``pictures/epoch_NNN.png``, a few val images with their errors and the best and worst, and ``curves.png``."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fullconv.data import Batch, Item
 from fullconv.segmenter import Segmenter
 from fullconv.training.ranks import Ranks
+from fullconv.training.report import Figures
 from fullconv.training.run import Run
 
 Row = Mapping[str, float]
@@ -120,7 +121,7 @@ class Objective(Protocol):
         """
         ...
 
-    def line(self, row: Row) -> str:
+    def figures(self, row: Row) -> Figures:
         """An epoch's figures for the terminal, without its number, rate and time."""
         ...
 

@@ -63,10 +63,10 @@ def train_regions(
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train)}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
     reporter.say(f"{config.model} on {config.encoder}: {segmenter.runner}; one pass over {len(train)} images")
-    reporter.start(len(train), len(train), 0)
+    reporter.start(len(train), len(train), 0, str(segmenter.device))
     try:
         notes = fit_regions(
-            segmenter, spec, train, config.seed, lambda done: reporter.step(done, "regions of train images", 0.0)
+            segmenter, spec, train, config.seed, lambda done: reporter.step(done, "regions of train images", None)
         )
     finally:
         reporter.stop()

@@ -1,14 +1,18 @@
-"""What a user sees of a run while it goes: lines, and on a terminal a bar with the time that is left."""
+"""What a user sees of a run while it goes: lines, and on a terminal a table of epochs above a bar."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from fullconv.bars import Bar, clock
 from fullconv.training.pace import Pace
+
+LOG_WIDTH = 80
+"""Columns of a line in a log."""
+Figures = Sequence[tuple[str, str]]
+"""Names and values of what an epoch came to, the most important first."""
 
 
 class Reporter:
@@ -16,62 +20,84 @@ class Reporter:
 
     def __init__(self, console: Console | None) -> None:
         self.console = console
-        self._bar: tuple[Progress, TaskID, Pace] | None = None
+        self._bar: tuple[Bar, Pace] | None = None
+        self._head = ""
 
     def say(self, line: str) -> None:
         if self.console is not None and line:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def epoch(self, row: Mapping[str, float], figures: str, epochs: int, best: bool) -> None:
-        """One line.
+    def epoch(self, row: Mapping[str, float], figures: Figures, epochs: int, best: bool) -> None:
+        """One line with as many figures as it has room for: on a terminal a row of a table, in a log with their names.
 
         Args:
             row: the epoch's number, rate and seconds.
             figures: what else the line shows.
             epochs: of the whole run.
-            best: whether no epoch before was as good.
+            best: whether no epoch before was as good; it is marked.
         """
-        rest = f"rate {row['rate']:.2e}  {row['seconds']:.1f} s{'  *' if best else ''}"
-        self.say(f"epoch {row['epoch']:3d}/{epochs}  {figures}  {rest}")
+        if self.console is None:
+            return
+        seconds, ends = row["seconds"], "  *" if best else ""
+        number = f"{row['epoch']:.0f}/{epochs}".rjust(len(f"{epochs}/{epochs}"))
+        time = f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+        every = [*figures, ("rate", f"{row['rate']:.1e}")]
+        if self.console.is_terminal:
+            self._table_row(number, every, time, ends)
+        else:
+            said = [f"  {name} {value}" for name, value in every]
+            room = LOG_WIDTH - len(f"epoch {number}  {time}  *")
+            self.say(f"epoch {number}{''.join(said[: _fitting(said, room)])}  {time}{ends}")
+
+    def _table_row(self, number: str, figures: Figures, time: str, ends: str) -> None:
+        assert self.console is not None
+        widths = [2 + max(len(name), len(value)) for name, value in figures]
+        cells = [value.rjust(width) for (_, value), width in zip(figures, widths, strict=True)]
+        left = number.rjust(len("epoch"))
+        count = _fitting(cells, self.console.width - 1 - len(f"{left}{'time':>9}  *"))
+        names = "".join(name.rjust(width) for (name, _), width in zip(figures[:count], widths, strict=False))
+        head = f"{'epoch':>{len(left)}}{names}{'time':>9}"
+        if head != self._head:
+            self._head = head
+            self.say(head)
+        self.say(f"{left}{''.join(cells[:count])}{time:>9}{ends}")
 
     # -- the bar -------------------------------------------------------------------------------------------------
 
-    def start(self, steps: int, per_epoch: int, done: int) -> None:
+    def start(self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1) -> None:
         """Open the bar over all steps of the run (on a terminal only)."""
-        if self.console is None or not self.console.is_terminal:
-            return
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps{task.fields[left]}"),
-        )  # fmt: skip
-        progress = Progress(*columns, console=self.console)
-        progress.start()
-        task = progress.add_task("training", total=steps, completed=done, left="")
-        self._bar = progress, task, Pace(steps, per_epoch)
+        if self.console is not None:
+            bar = Bar("training", device=device, each=batch_size, first=done, summary=False, console=self.console)
+            self._bar = bar.__enter__(), Pace(steps, per_epoch)
 
-    def step(self, done: int, words: str, seconds: float) -> None:
-        """A step is done: how many are, what the bar says, and how long this one took."""
+    def step(self, done: int, words: str, seconds: float | None) -> None:
+        """A step is done: how many are, what the bar says, how long this one took (None: do not count it)."""
         if self._bar is not None:
-            progress, task, pace = self._bar
-            pace.step(seconds)
-            progress.update(task, completed=done, description=words, left=_left(pace.left(done)))
+            bar, pace = self._bar
+            if seconds is not None:
+                pace.step(seconds)
+            bar(done, pace.steps, words=words, left=pace.left(done))
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
         """Within a validation after ``done`` steps: its images so far."""
         if self._bar is not None:
-            progress, task, pace = self._bar
-            left = _left(pace.left(done, images / of))
-            progress.update(task, description=f"{words}, validating {images}/{of}", left=left)
+            bar, pace = self._bar
+            bar(done, pace.steps, words=f"{words}, validating {images}/{of}", left=pace.left(done, images / of))
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
         if self._bar is not None:
-            self._bar[2].validated(seconds)
+            self._bar[1].validated(seconds)
 
     def stop(self) -> None:
         if self._bar is not None:
-            self._bar[0].stop()
+            self._bar[0].__exit__(None)
             self._bar = None
 
 
-def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f", left {timedelta(seconds=round(seconds))}"
+def _fitting(texts: Sequence[str], room: int) -> int:
+    """How many of the first texts have room beside each other."""
+    count = 0
+    while count < len(texts) and len("".join(texts[: count + 1])) <= room:
+        count += 1
+    return count
