@@ -36,5 +36,5 @@ def test_it_runs_to_its_pictures(notebook: Any, tmp_path: Path) -> None:
     assert all(word in html for word in ("Segmenter", "Scores of 3 images", "Run first_hour/run"))
     errors = [output for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
     assert not errors
-    masks = {path.name for path in (tmp_path / "first_hour" / "masks").iterdir()}
+    masks = {path.name for path in (tmp_path / "first_hour" / "masks").glob("*.png")}
     assert masks == {f"{index}{end}" for index in range(3) for end in (".png", ".overlay.png")}
