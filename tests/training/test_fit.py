@@ -191,8 +191,8 @@ def test_what_is_not_given_is_as_in_the_model_that_a_run_starts_from(tmp_path: P
     file = tmp_path / "m.safetensors"
     fullconv.Segmenter(built, DATA.classes, fullconv.Preprocessing()).save(file)
     start = {"init_from": str(file)}
-    config, said = as_started(TrainConfig(**start, model="fcn16s", model_args={"upscore": "bilinear"}))
-    assert config.model_args == {"head_channels": 8, "upscore": "bilinear"}
+    config, said = as_started(TrainConfig(**start, model="fcn16s", model_args={"upscore": "fixed"}))
+    assert config.model_args == {"head_channels": 8, "upscore": "fixed"}
     assert said == f"as in {file}: encoder resnet10t, model_args {config.model_args}"
     config, said = as_started(TrainConfig(**start))
     assert (config.model, config.encoder, config.model_args) == ("fcn8s", "resnet10t", {})
