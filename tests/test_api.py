@@ -31,7 +31,7 @@ FUNCTIONS = {
     "export": fullconv.export,
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
     "models": fullconv.known_weights, "predict": fullconv.predict,
-    "pseudo-label": fullconv.pseudo_label, "sweep": fullconv.sweep,
+    "pseudo-label": fullconv.pseudo_label, "recipes": fullconv.recipes, "sweep": fullconv.sweep,
     "synsets": fullconv.synsets, "train": fullconv.train,
 }  # fmt: skip
 FOR_THE_SHELL = {

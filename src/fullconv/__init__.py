@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fullconv.segmenter import Segmenter
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, train
+    from fullconv.training.recipes import recipes
     from fullconv.training.sweep import sweep
     from fullconv.views import Views
 
@@ -72,6 +73,7 @@ _HOMES = {
     "open_dataset": "fullconv.formats.open",
     "predict": "fullconv.prediction.files",
     "pseudo_label": "fullconv.prediction.pseudo_label",
+    "recipes": "fullconv.training.recipes",
     "sweep": "fullconv.training.sweep",
     "synsets": "fullconv.models.synsets",
     "train": "fullconv.training",
@@ -107,6 +109,7 @@ __all__ = [
     "open_dataset",
     "predict",
     "pseudo_label",
+    "recipes",
     "sweep",
     "synsets",
     "train",

@@ -3,11 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from fullconv.cli.main import run
 from fullconv.errors import UsageError
 from fullconv.training.config import TrainConfig
+from fullconv.training.recipes import recipes, subject
 
-RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+RECIPES = sorted(recipes())
 
 
 def test_every_option_says_what_it_means() -> None:
@@ -27,11 +30,35 @@ def test_saved_options_are_a_recipe(tmp_path: Path) -> None:
     assert "# passes over the training data\nepochs: 30" in (tmp_path / "c.yaml").read_text()
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_shipped_recipes_are_valid_and_open_with_their_command(recipe: Path) -> None:
-    TrainConfig.load(recipe, {})
-    head = recipe.read_text().split("model:")[0]
-    assert f"--recipe recipes/{recipe.name}" in head
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_shipped_recipes_are_valid_and_open_with_their_command(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    assert TrainConfig.load(recipe, {}) == TrainConfig(**yaml.safe_load(recipes()[recipe]))
+    head = recipes()[recipe].split("model:")[0]
+    assert f"--recipe {recipe}" in head
+    assert len(subject(recipes()[recipe])) > 40
+
+
+def test_recipes_are_listed_and_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["recipes"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in RECIPES)
+    assert max(map(len, said.splitlines())) <= 80
+    assert run(["recipes", RECIPES[0]]) == 0
+    assert capsys.readouterr().out == recipes()[RECIPES[0]]
+    (tmp_path / RECIPES[0]).write_text("epochs: 7")
+    monkeypatch.chdir(tmp_path)
+    assert TrainConfig.load(RECIPES[0], {}).epochs == 7  # a file of that name comes first
+    with pytest.raises(UsageError, match=f"--recipe {RECIPES[1]}, without folder and suffix, is fullconv's own"):
+        TrainConfig.load(f"recipes/{RECIPES[1]}.yaml", {})
+    with pytest.raises(UsageError, match="or a name that fullconv recipes lists"):
+        TrainConfig.load("nonsense", {})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,16 @@ def models_table(networks: list[str], weights: list[Weights], console: Console |
     for row in weights:
         table.add_row(row.name, row.licence, "" if row.commercial else "not known to allow commercial use")
     console.print(table)
+
+
+def recipes_table(recipes: Mapping[str, str], console: Console | None = None) -> None:
+    """A line for each: its name, and what it is for."""
+    console = console or Console(emoji=False)
+    table = Table(Column("--recipe", overflow="fold"), Column("for", ratio=1), expand=True)
+    for name, subject in recipes.items():
+        table.add_row(name, escape(subject))
+    console.print(table)
+    console.print("fullconv recipes NAME prints one, with its command, time and score", highlight=False)
 
 
 def sweep_table(swept: Swept, console: Console | None = None) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fullconv.errors import UsageError, first_few
 from fullconv.files import read_value, read_yaml, write_text
 from fullconv.training.option_names import near_options, synonyms_of
+from fullconv.training.recipes import find_recipe
 
 
 class TrainConfig(BaseModel):
@@ -244,7 +245,7 @@ class TrainConfig(BaseModel):
         """
         values: dict[str, Any] = {}
         if recipe is not None:
-            values = read_yaml(Path(recipe), UsageError, "training options such as 'epochs: 30'")
+            values = read_yaml(find_recipe(recipe), UsageError, "training options such as 'epochs: 30'")
         try:
             return cls(**{**values, **given})
         except ValidationError as error:

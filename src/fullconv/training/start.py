@@ -42,7 +42,7 @@ def train(
     Args:
         data: whatever :func:`fullconv.open_dataset` takes; a run that is resumed knows its own.
         out: the run folder; by default ``runs/<data>-<model>-<n>``.
-        recipe: a YAML file of options.
+        recipe: a YAML file of options, or the name of one that comes with fullconv (:func:`fullconv.recipes`).
         resume: continue this run where it stopped; True: the run ``out``, by default ``runs/latest``.
         quiet: print nothing.
         **options: fields of :class:`TrainConfig`; they override the recipe.

@@ -48,7 +48,7 @@ def train(
     out
         The run folder; by default runs/DATA-MODEL-N. It is never overwritten.
     recipe
-        A YAML file of the options below; flags override it.
+        A YAML file of the options below, or the name of one that fullconv recipes lists; flags override it.
     resume
         Continue this run where it stopped, with its own data and options; alone: the run --out, by default runs/latest.
     config
@@ -59,6 +59,27 @@ def train(
     given = config.model_dump(exclude_unset=True) if config else {}
     run = True if resume == Path(LATEST) else resume or False
     fullconv.train(data or None, out, recipe=recipe, resume=run, **given)
+    return 0
+
+
+@app.command
+def recipes(name: str = "", /) -> int:
+    """List the recipes that come with fullconv, or print the one called NAME with its command, time and score.
+
+    Parameters
+    ----------
+    name
+        One of the list; train takes it as --recipe NAME.
+    """
+    import fullconv
+    from fullconv.cli.tables import recipes_table
+    from fullconv.training.recipes import subject
+
+    found = fullconv.recipes(name)
+    if name:
+        print(found[name], end="")
+    else:
+        recipes_table({title: subject(text) for title, text in found.items()})
     return 0
 
 
@@ -87,7 +108,7 @@ def sweep(
     out
         The folder for the runs, sweep.csv and sweep.png.
     recipe
-        A YAML file of the options below; flags override it.
+        A YAML file of the options below, or the name of one that fullconv recipes lists; flags override it.
     jobs
         Runs at a time; they share the cores.
     config

@@ -1,0 +1,53 @@
+"""The recipes that come with fullconv: options of training for a known data set, with their figures."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from fullconv.errors import UsageError
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+def recipes(name: str = "") -> dict[str, str]:
+    """The text of each by name; it opens with what it is for, its command, its time and score.
+
+    Args:
+        name: of the only one that is meant.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name:
+        return {name: find_recipe(name).read_text(encoding="utf-8")}
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def subject(text: str) -> str:
+    """What a recipe is for: the first sentence of its text."""
+    lines = []
+    for line in text.splitlines():
+        words = line.removeprefix("#").strip()
+        if not line.startswith("#") or not words:
+            break
+        lines.append(words)
+    return re.split(r"(?<=\.)\s", " ".join(lines))[0]
+
+
+def find_recipe(name: str | os.PathLike[str]) -> Path:
+    """The file of a recipe: the one of this path, else the one of this name that comes with fullconv.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    path = Path(name)
+    own = FOLDER / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.exists():
+        return path
+    if path == Path(own.stem) and own.is_file():
+        return own
+    if own.is_file():
+        raise UsageError(f"{path}: no such file; --recipe {own.stem}, without folder and suffix, is fullconv's own")
+    raise UsageError(f"{path}: no such file; give a YAML file of options, or a name that fullconv recipes lists")
