@@ -31,7 +31,8 @@ def folder(root: Path, draw: Draw, count: int = 6, suffix: str = ".tif", **optio
 def write(path: Path, array: np.ndarray, **options: Any) -> None:
     if path.suffix == ".tif":
         colours = "rgb" if array.ndim == 3 and array.shape[2] == 3 else "minisblack"
-        tifffile.imwrite(path, array, photometric=colours, **{"planarconfig": "contig", "metadata": None, **options})
+        given = {"photometric": colours, "planarconfig": "contig", "metadata": None, **options}
+        tifffile.imwrite(path, array, **given)
     elif path.suffix == ".npy":
         np.save(path, array)
     else:

@@ -216,3 +216,18 @@ def test_data_with_other_bands_than_a_model_are_refused(tmp_path: Path) -> None:
         DataError, match="has the bands red, green, nir, the model takes nir, red, green; give it these"
     ):
         with_classes_of(model, open_dataset(root))
+
+
+def test_what_a_file_calls_alpha_can_be_a_band(tmp_path: Path) -> None:
+    """GDAL calls the fourth of four bytes alpha where nobody says otherwise, be it near infrared."""
+    root = folder(
+        tmp_path / "data", lambda r: r.integers(0, 256, (32, 32, 4)).astype(np.uint8), photometric="rgb",
+        extrasamples=["unassalpha"],
+    )  # fmt: skip
+    spec = open_dataset(root)
+    assert spec.channels == 3
+    assert "alpha channel is left out; 'channels: 4' in dataset.yaml keeps it as a band" in said(spec)
+    (root / "dataset.yaml").write_text("channels: 4\n")
+    spec = open_dataset(root)
+    image = read_sample(spec, spec.splits["val"][0]).image
+    assert np.array_equal(image, tifffile.imread(spec.splits["val"][0].image.path))

@@ -65,7 +65,9 @@ def _described(spec: DatasetSpec, kinds: list[tuple[Item, Kind]], channels: int 
         if channels != 3:
             reasons.append(f"images of {kinds[0][1]}, so channels: {channels}")
         if any(kind.alpha for _, kind in kinds):
-            reasons.append("the images' alpha channel is left out")
+            reasons.append(
+                f"the images' alpha channel is left out; 'channels: {bands + 1}' in dataset.yaml keeps it as a band"
+            )
     given.refuse_other_channels(channels)
     tags = {kind.nodata for _, kind in kinds}
     if not given.nodata and tags != {None}:
