@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from fullconv.cli.main import run
 from fullconv.crf import CRF
@@ -94,6 +94,14 @@ def test_what_is_not_written_stops_the_run(model: Segmenter, folder: Path, tmp_p
     (tmp_path / "out" / "2.png").mkdir(parents=True)
     with pytest.raises(FullconvError, match=r"2\.png: cannot be written"):
         predict(model, folder, tmp_path / "out")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_is_read(model: Segmenter, folder: Path, tmp_path: Path) -> None:
+    Image.open(folder / "0.png").save(folder / "photo.avif", quality=90)
+    assert tmp_path / "out" / "photo.png" in predict(model, folder, tmp_path / "out").written
+    decoded = np.asarray(Image.open(folder / "photo.avif").convert("RGB"))
+    assert np.array_equal(masks(tmp_path / "out")["photo.png"], model.predict(decoded).labels)
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------

@@ -90,3 +90,15 @@ def test_an_address_is_called_so(tmp_path: Path) -> None:
     assert listed(tmp_path) == [tmp_path]
     with pytest.raises(UsageError, match=r"https:/+example\.org/a\.jpg: an address, and none is fetched"):
         find_inputs(["https://example.org/a.jpg"])
+
+
+def test_heic_is_named_and_counted(tmp_path: Path) -> None:
+    touched(tmp_path, "in/a.HEIC", "in/b.heif", "in/c.txt")
+    with pytest.raises(UsageError, match=r"no images but HEIC in this folder; save them as JPEG or PNG"):
+        find_inputs([tmp_path / "in"])
+    touched(tmp_path, "in/d.jpg")
+    assert places(tmp_path, "in") == ["d"]
+    assert left_out([tmp_path / "in"], tmp_path / "out") == [
+        "left out, not read: 2 HEIC images (a.HEIC, b.heif); save them as JPEG or PNG",
+        "left out, not images: 1 of the files (c.txt)",
+    ]

@@ -23,7 +23,7 @@ MOST_VALUES = 256
 """Rows, and columns, evenly spread, whose values are looked at in each of them."""
 PERCENTILES = (0.1, 99.9)
 """Hot pixels, glints and dead sensors are fewer; display programs cut 2 %, where much of what is rare lies."""
-EIGHT_BITS = (".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+EIGHT_BITS = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".avif")
 """Files that hold nothing else."""
 
 

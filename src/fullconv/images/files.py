@@ -17,7 +17,9 @@ from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import TAG, upright_size
 from fullconv.images.tiff import is_tiff, open_tiff, orientation_of, pictures
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".npy")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".avif", ".npy")
+UNREAD_SUFFIXES = (".heic", ".heif", ".hif")
+"""Images that Pillow does not read."""
 ORIENTATION = TAG
 SAYING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 """Chunks of a PNG file in which Pillow looks for an orientation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import Any
 
 from PIL import (  # each enters its format in Image.OPEN
@@ -17,12 +18,15 @@ from PIL import (  # each enters its format in Image.OPEN
     WebPImagePlugin,  # noqa: F401
 )
 
+with suppress(ImportError):  # before Pillow 11.2
+    from PIL import AvifImagePlugin  # noqa: F401
+
 from fullconv.errors import DataError
 from fullconv.images.encoded import EncodedFile, ImageFile
 
 MAX_PIXELS = 1 << 29
 """Larger images are refused from their header: 512 Mpixel, 1.5 GB as RGB."""
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM")
+FORMATS = tuple(name for name in ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF") if name in Image.OPEN)
 """What is read, told by content; no format that starts a program (EPS)."""
 
 

@@ -14,11 +14,13 @@ from fullconv.errors import UsageError, first_few
 from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
 from fullconv.given import ADDRESS
-from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.images.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from fullconv.images.raster_open import RASTER_SUFFIXES
 
 PREDICTED = (*IMAGE_SUFFIXES, *RASTER_SUFFIXES)
 """What is taken from a folder, by the ends of names."""
+LIST = ", ".join(PREDICTED)
+HEIC = "save them as JPEG or PNG"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def _images(path: Path, out: Path | None) -> list[Input]:
     own = _inside(root, out)
     matches = [image for image in matches if not (own and own in image.resolve().parents)]
     if not matches:
-        raise UsageError(f"{path}: no images in this folder; expected {', '.join(PREDICTED)}")
+        heic = any(name.lower().endswith(UNREAD_SUFFIXES) for _, name in files_below(path)) if path.is_dir() else False
+        what = f"no images but HEIC in this folder; {HEIC}" if heic else f"no images in this folder; expected {LIST}"
+        raise UsageError(f"{path}: {what}")
     return [Input(image, image.relative_to(root)) for image in matches]
 
 
@@ -110,15 +114,19 @@ def _inside(folder: Path, out: Path | None) -> Path | None:
 
 def left_out(given: Iterable[str | os.PathLike[str]], out: Path) -> list[str]:
     """What to say of files in given folders that are not predicted: no images, or in ``out``."""
-    others, written = list[str](), 0
+    unread, others, written = list[str](), list[str](), 0
     for folder in (path for one in given if (path := Path(one).expanduser()).is_dir()):
         own = _inside(folder, out)
         for place, name in files_below(folder):
+            suffix = os.path.splitext(name)[1].lower()
             if own is not None and (own == (real := Path(place).resolve()) or own in real.parents):
                 written += 1
-            elif os.path.splitext(name)[1].lower() not in PREDICTED:
+            elif suffix in UNREAD_SUFFIXES:
+                unread.append(name)
+            elif suffix not in PREDICTED:
                 others.append(name)
-    notes = [f"left out, not images: {len(others)} of the files ({first_few(sorted(others))})"] * bool(others)
+    notes = [f"left out, not read: {len(unread)} HEIC images ({first_few(sorted(unread))}); {HEIC}"] * bool(unread)
+    notes += [f"left out, not images: {len(others)} of the files ({first_few(sorted(others))})"] * bool(others)
     return notes + [f"left out, in --out: {written} of the files, which are taken for results"] * bool(written)
 
 

@@ -291,6 +291,7 @@ def heatmap(
     from fullconv.models.synsets import find_synset
     from fullconv.prediction.heat_maps import heatmap as find
     from fullconv.prediction.heat_maps import parse_size
+    from fullconv.prediction.inputs import left_out
 
     if not images:
         raise UsageError("no images given; name files, folders or globs")
@@ -322,4 +323,6 @@ def heatmap(
             threshold=threshold, unreadable=unreadable, progress=say, done=done,
         )  # fmt: skip
     print(f"{len(found)} heat maps in {out}")
+    for note in left_out(images, out):
+        print(f"  {note}")
     return 1 if failed else 0
