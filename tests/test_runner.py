@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import fullconv
 from fullconv.errors import NotFiniteError, UsageError
+from fullconv.facts import sees
 from fullconv.geometry import Window, round_up, same_map
 from fullconv.models.build import BuiltModel
 from fullconv.models.context import Context
@@ -147,7 +148,7 @@ def test_what_needs_the_network_is_refused_without_one(tmp_path: Path) -> None:
     _, other, _ = pair()
     assert repr(other) == "Segmenter(pooled on none: a, b, c and 3 more; numpy, fp32 on cpu)"
     assert (other.precision, other.device.type, other.licence) == ("fp32", "cpu", "MIT")
-    assert other.sees().startswith("4 pixels around each")
+    assert sees(other.preprocessing, other.runner).startswith("4 pixels around each")
     for attempt in (lambda: other.network, lambda: other.to("cpu"), lambda: other.save(tmp_path / "m.safetensors")):
         with pytest.raises(UsageError, match=r"numpy, fp32 on cpu computes this model.*\.safetensors"):
             attempt()

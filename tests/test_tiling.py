@@ -13,6 +13,7 @@ from torch import nn
 
 from fullconv.blending import Scores, blended
 from fullconv.errors import UsageError
+from fullconv.facts import sees
 from fullconv.geometry import Layer, Window, receptive_field
 from fullconv.models.context import context
 from fullconv.models.network import SegmentationNetwork
@@ -241,7 +242,7 @@ def test_a_single_convolution_s_context() -> None:
 def test_networks_that_see_all_of_an_image_say_so(name: str, encoder: str, args: dict[str, Any]) -> None:
     model = segmenter(name, encoder, args)
     assert model.runner.context == (None, False)
-    assert "all of an image" in model.sees()
+    assert "all of an image" in sees(model.preprocessing, model.runner)
     assert "sees all of an image" in model.predict(picture(40, 300), tile=128).note
     assert model.predict(picture(40, 100), tile=128).note == ""
 

@@ -44,6 +44,13 @@ def facts(header: Mapping[str, Any], runner: Runner) -> dict[str, str]:
     return lines
 
 
+def sees(preprocessing: Preprocessing, runner: Runner) -> str:
+    """How far a network sees."""
+    if preprocessing.resize is not None:
+        return "every image whole, at {} x {}: it never goes in tiles".format(*preprocessing.resize)
+    return str(runner.context)
+
+
 def in_lines(title: str, facts: Mapping[str, str]) -> str:
     """A title, and a line for each fact."""
     return "\n  ".join([title, *(f"{name}: {value}" for name, value in facts.items())])

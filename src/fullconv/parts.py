@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from fullconv.geometry import Window
 from fullconv.ops import upsample, upsample_argmax, upsample_entropy
 from fullconv.refinement import Refinement
-from fullconv.runner import Runner
+from fullconv.runner import Runner, not_finite_error
 
 
 class Wanted(NamedTuple):
@@ -70,6 +70,20 @@ class Part(NamedTuple):
             self.probabilities()[0].half().numpy() if wanted.probabilities else None,
             *(None if one is None else one[0].cpu().numpy() for one in (sure, spread)),
         )
+
+
+def sound(parts: Callable[[], Iterator[Part]], runner: Runner, names: Sequence[str]) -> Iterator[Part]:
+    """Parts of images of these names, refused where logits are not finite: argmax would make labels of them.
+
+    Raises:
+        NotFiniteError: they are nan or infinite; it says in which images, from which layer on, and what to do.
+    """
+    for part in parts():
+        finite = part.logits.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
+            raise not_finite_error(runner, bad, lambda: list(parts()))
+        yield part
 
 
 def resized_part(runner: Runner, pixels: Tensor, size: tuple[int, int]) -> Part:

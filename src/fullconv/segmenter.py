@@ -23,9 +23,9 @@ from fullconv.model_file import FORMAT_VERSION, model_file, write_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
-from fullconv.parts import Part, Wanted, image_maps, resized_part
-from fullconv.refinement import ImageLevel, Refinement, Superpixels
-from fullconv.runner import RunModel, Runner, TorchRunner, not_finite_error
+from fullconv.parts import Part, Wanted, image_maps, resized_part, sound
+from fullconv.refinement import Refinement, Superpixels
+from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiles import parts_of
 from fullconv.tiling import TILE, Tiling, check_tiles, choose_tiling, seam_note
@@ -183,6 +183,7 @@ class Segmenter:
         tile: int = TILE,
         overlap: int | None = None,
         exact: bool = False,
+        views: Views | None = None,
         probabilities: bool = False,
         confidence: bool = False,
         entropy: bool = False,
@@ -201,23 +202,25 @@ class Segmenter:
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
                 tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
-            exact: let the tile grow where half of it is not enough, so that the labels are those of the whole image
-                (bit for bit on one thread, up to a rounding of the scores on several); of networks
-                that see all of an image they cannot be, and :attr:`Prediction.note` says so.
+            exact: let the tile grow where half of it is not enough, so that labels are those of the whole image (bit
+                for bit on one thread, up to rounding on several); of networks that see all of an image they cannot be,
+                and :attr:`Prediction.note` says so.
+            views: average over them (:meth:`with_views`).
             probabilities, confidence, entropy: also give the field of this name of the :class:`Prediction`.
             image_prior: multiply by how probable each class is in the image as a whole, of a model that was trained
                 with image tags (docs/less.md). This and the next two, in this order, hold the probabilities of the
                 whole image in memory.
-            superpixels: average over superpixels.
-            crf: refine with a fully connected CRF (:func:`fullconv.crf.dense_crf`).
+            superpixels, crf: average over superpixels; a fully connected CRF (:func:`fullconv.crf.dense_crf`).
 
         Raises:
             UsageError: an image, tile or overlap that cannot be; a model without image-level probabilities.
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
-        (images, single), refinement = one_by_one(image), self.refinement(image_prior, superpixels, crf)
+        refinement = Refinement.of(self.provenance, image_prior, superpixels, crf)
+        images, single = one_by_one(image)
+        asked = self.with_views(views or Views())
         results = [
-            self.predict_pixels(
+            asked.predict_pixels(
                 read_given(one, self.preprocessing), tile=tile, overlap=overlap, exact=exact,
                 probabilities=probabilities, confidence=confidence, entropy=entropy, refinement=refinement,
                 name=name_of(one),
@@ -246,29 +249,11 @@ class Segmenter:
         """
         pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        size = (pixels.shape[0], pixels.shape[1])
-        note = self.seam_note(size, tile, overlap, exact)
-        parts = self._sound(batch, tile, overlap, exact, name or IMAGE)
+        note = self.seam_note((pixels.shape[0], pixels.shape[1]), tile, overlap, exact)
+        parts = sound(lambda: self.parts(batch, tile, overlap, exact), self.runner, [name or IMAGE])
         wanted = Wanted(probabilities, confidence, entropy)
         maps = image_maps(parts, batch, len(self.classes), wanted, refinement)
         return Prediction(*maps[:2], self.classes, pixels, note, name, *maps[2:])
-
-    def _sound(self, pixels: Tensor, tile: int, overlap: int | None, exact: bool, name: str) -> Iterator[Part]:
-        """The parts of one image, refused where their logits are not finite: argmax would make labels of them."""
-        for part in self.parts(pixels, tile, overlap, exact):
-            if not bool(part.logits.isfinite().all()):
-                raise not_finite_error(self.runner, [name], lambda: list(self.parts(pixels, tile, overlap, exact)))
-            yield part
-
-    def refinement(
-        self, image_prior: bool = False, superpixels: Superpixels | None = None, crf: CRF | None = None
-    ) -> Refinement:
-        """What is asked for, as this model does it.
-
-        Raises:
-            UsageError: an image-level prior of a model without image-level probabilities.
-        """
-        return Refinement(ImageLevel.of(self.provenance) if image_prior else None, superpixels, crf)
 
     def parts(
         self, pixels: Tensor, tile: int = TILE, overlap: int | None = None, exact: bool = False
@@ -300,12 +285,6 @@ class Segmenter:
             UsageError: no whole numbers, or no room for a step of the network.
         """
         check_tiles(tile, overlap, self.runner.coarsest_stride)
-
-    def sees(self) -> str:
-        """How far the network sees, in words."""
-        if self.preprocessing.resize is not None:
-            return "every image whole, at {} x {}: it never goes in tiles".format(*self.preprocessing.resize)
-        return str(self.runner.context)
 
     def seam_note(
         self, size: tuple[int, int], tile: int = TILE, overlap: int | None = None, exact: bool = False

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -91,3 +93,19 @@ def test_nothing_counted_is_nan_not_a_crash() -> None:
     scores = ConfusionMatrix(CLASSES).scores()
     assert math.isnan(scores.mean_iou)
     assert scores.absent == CLASSES.names
+
+
+def test_the_published_output_of_the_fcn_authors_scores_what_it_did(shared: Path) -> None:
+    """The demo of shelhamer/fcn.berkeleyvision.org: an image's truth, and the map that FCN-8s gave."""
+    folder = shared / "data" / "fcn_berkeley_demo"
+    truth = np.array(Image.open(folder / "label.png"))
+    colours = np.asarray(Image.open(folder / "output.png").convert("RGB"))
+    prediction = np.zeros(truth.shape, np.uint8)
+    for index, colour in ((2, (0, 128, 0)), (15, (192, 128, 128))):
+        prediction[(colours == colour).all(2)] = index
+    matrix = ConfusionMatrix(ClassSet(tuple(f"class {i}" for i in range(21))))
+    matrix.update(torch.from_numpy(prediction), torch.from_numpy(truth))
+    scores = matrix.scores()
+    assert scores.pixel_accuracy == pytest.approx(0.843, abs=5e-4)
+    assert [scores.iou[i] for i in (0, 2, 15)] == pytest.approx([0.777, 0.662, 0.719], abs=5e-4)
+    assert len(scores.absent) == 18

@@ -9,6 +9,7 @@ from typing import Any
 
 from fullconv.errors import UsageError
 from fullconv.exported.header import SUFFIXES, read_exported_header
+from fullconv.facts import sees
 from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
 from fullconv.pretrained import find_model, load
@@ -28,7 +29,12 @@ def info(model: str | os.PathLike[str]) -> dict[str, Any]:
     file = model_file(found)
     segmenter = load(file, "cpu", "fp32")
     header = read_exported_header(file) if file.suffix in SUFFIXES else read_header(found)
-    return {**header, "file": str(file), "sees": segmenter.sees(), "runner": str(segmenter.runner)}
+    return {
+        **header,
+        "file": str(file),
+        "sees": sees(segmenter.preprocessing, segmenter.runner),
+        "runner": str(segmenter.runner),
+    }
 
 
 def import_model(

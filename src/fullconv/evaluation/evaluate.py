@@ -24,7 +24,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
-from fullconv.refinement import Superpixels
+from fullconv.refinement import Refinement, Superpixels
 from fullconv.regions.instances import InstanceSegmenter, finds_instances
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
@@ -89,7 +89,7 @@ def evaluate(
     finding = finds_instances(segmenter)
     segmenter = segmenter.with_views(views or Views())
     segmenter.check_tiles(tile, overlap)
-    refinement = segmenter.refinement(image_prior, superpixels, crf)
+    refinement = Refinement.of(segmenter.provenance, image_prior, superpixels, crf)
     spec = open_dataset(data)
     refuse_without_label_maps(spec, split)
     notes = [other_range(segmenter, spec), f"the mean of {views}" if views else ""]

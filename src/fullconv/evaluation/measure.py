@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,9 +15,8 @@ from fullconv.errors import NotFiniteError, first_few
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
-from fullconv.parts import Part, refined
+from fullconv.parts import Part, refined, sound
 from fullconv.refinement import Refinement
-from fullconv.runner import not_finite_error
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
 
@@ -107,7 +107,9 @@ def measure(
         images = [ConfusionMatrix(spec.classes, device) for _ in batch.ids]
         labels, stride = torch.empty_like(target), 1.0
         sure = torch.empty(target.shape, device=device) if watch_confidence else None
-        parts: Iterable[Part] = _sound_parts(segmenter, batch, tile, overlap)
+        parts: Iterable[Part] = sound(
+            functools.partial(segmenter.parts, batch.pixels, tile, overlap), segmenter.runner, batch.ids
+        )
         if restrict:
             parts = (_asked(part, spec, batch) for part in parts)
         if refinement:
@@ -152,16 +154,6 @@ def _add_loss(result: Measured, part: Part, truth: torch.Tensor, batch: Batch) -
     if not math.isfinite(result.loss_sum):
         raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {loss}; use --precision fp32")
     result.loss_pixels += int((truth != ignore).sum())
-
-
-def _sound_parts(segmenter: Segmenter, batch: Batch, tile: int, overlap: int | None) -> Iterator[Part]:
-    """The parts of a batch, refused where their logits are not finite: argmax would make labels of them."""
-    for part in segmenter.parts(batch.pixels, tile, overlap):
-        finite = part.logits.isfinite().flatten(1).all(1)
-        if not bool(finite.all()):
-            bad = [name for name, good in zip(batch.ids, finite.tolist(), strict=True) if not good]
-            raise not_finite_error(segmenter.runner, bad, lambda: list(segmenter.parts(batch.pixels, tile, overlap)))
-        yield part
 
 
 def batch_size(device: torch.device) -> int:

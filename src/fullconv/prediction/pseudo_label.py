@@ -26,7 +26,7 @@ from fullconv.prediction.known import held
 from fullconv.prediction.provenance import provenance_of
 from fullconv.prediction.unmasked import Task, opened, refuse_partly_labelled, tasks_of
 from fullconv.pretrained import load
-from fullconv.refinement import Superpixels
+from fullconv.refinement import Refinement, Superpixels
 from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
@@ -134,7 +134,7 @@ def pseudo_label(
         raise UsageError("--labels masks: masks are what is made here; give auto, boxes, tags, scribbles or points")
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     asked = _Asked(labels, confidence, image_prior, superpixels, crf)
-    segmenter.refinement(image_prior)  # refuses a prior that the model has not
+    Refinement.of(segmenter.provenance, image_prior)  # refuses a prior that the model has not
     spec, bare = opened(segmenter, data)
     result = PseudoLabelled(out, reasons=spec.reasons)
     tasks = tasks_of(spec, bare, labels, out, result.notes)
@@ -185,7 +185,7 @@ def _predicted(segmenter: Segmenter, spec: DatasetSpec, task: Task, asked: _Aske
     values = spec.values or Values(fill=segmenter.preprocessing.fill)
     pixels, blank = task.item.image.read(spec.channels, 1, values)
     image, ignore = np.asarray(pixels), spec.classes.ignore_index
-    first = segmenter.refinement(asked.image_prior, asked.superpixels)
+    first = Refinement.of(segmenter.provenance, asked.image_prior, asked.superpixels)
     seen = segmenter.predict_pixels(image, probabilities=True, refinement=first, name=str(task.item.image.where))
     assert seen.probabilities is not None
     chances, settled = held(seen.probabilities, task.known, ignore)

@@ -85,7 +85,7 @@ class Settings:
         Raises:
             UsageError: an image-level prior of a model without image-level probabilities.
         """
-        return segmenter.refinement(self.image_prior, self.superpixels, self.crf)
+        return Refinement.of(segmenter.provenance, self.image_prior, self.superpixels, self.crf)
 
     def refuse_impossible(self, segmenter: Segmenter) -> None:
         """Before anything is read.

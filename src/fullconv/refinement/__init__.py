@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,18 @@ class Refinement:
     prior: ImageLevel | None = None
     superpixels: Superpixels | None = None
     crf: CRF | None = None
+
+    @classmethod
+    def of(
+        cls, provenance: Mapping[str, Any], image_prior: bool = False, superpixels: Superpixels | None = None,
+        crf: CRF | None = None,
+    ) -> Refinement:  # fmt: skip
+        """What is asked for, as a model of this provenance does it.
+
+        Raises:
+            UsageError: an image-level prior of a model without image-level probabilities.
+        """
+        return cls(ImageLevel.of(provenance) if image_prior else None, superpixels, crf)
 
     def __bool__(self) -> bool:
         return any(step is not None for step in (self.prior, self.superpixels, self.crf))
