@@ -26,7 +26,7 @@ def model_file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         path = path / (HUB if (path / HUB).is_file() and not (path / BEST).is_file() else BEST)
-    if path.suffix == ".pt2":
+    if path.suffix == ".pt2" and path.is_file():
         raise UsageError(f"{path}: a program for torch.export.load; give the .safetensors file that it was made from")
     if not path.is_file():
         raise UsageError(
