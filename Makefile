@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test explore test-minimum bench exports soak clean
+.PHONY: demo test explore test-minimum bench exports folder soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -33,6 +33,10 @@ bench: $(VENV)/.installed-bench
 # which networks pass the gate of which export, the table of docs/export.md: an hour
 exports: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/exports.py
+
+# what reading and writing a folder of 1,000 images adds to the network
+folder: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/folder.py
 
 # a raster of 60,000 x 60,000 pixels, killed and gone on with, in 2 GiB: hours
 soak: $(VENV)/.installed-dev
