@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 from typing import NamedTuple
 
 import timm
+import torch
+from torchvision.models import get_model_weights
 
 from fullconv.models.mask_rcnn import MASK_RCNN
 from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.models.variants import FOREIGN, MODELS
+from fullconv.models.vgg import NAME as VGG
+from fullconv.models.vgg import VGG16
 
 SHORT_LIST = (
     "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny",
@@ -31,6 +36,47 @@ class Weights(NamedTuple):
     commercial: bool
 
 
+class Measured(NamedTuple):
+    """Figures of a network on MobileNetV2 (SegNet: on VGG16), on two CPU cores; ``docs/networks.md`` says how they were
+    measured.
+
+    Attributes:
+        network: with what differs from its defaults.
+        parameters: in millions.
+        images_per_s: of a training step.
+        extra_mib: memory that a training step takes.
+        mean_iou: on CamVid's val split, after 5 epochs (SegNet: 2).
+    """
+
+    network: str
+    parameters: float
+    images_per_s: float
+    extra_mib: int
+    mean_iou: float
+
+
+def measured() -> list[Measured]:
+    """Every network that was measured."""
+    lines = (Path(__file__).parent / "tables" / "networks.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    return [Measured(name, float(size), float(speed), int(mib), float(score)) for name, size, speed, mib, score in rows]
+
+
+def num_parameters(name: str) -> int:
+    """Of an encoder, as networks take it, or of a whole trained network (``torchvision/NAME``, as it is published).
+
+    Nothing is loaded. 0 where timm cannot make an encoder of it.
+    """
+    if name.startswith("torchvision/"):
+        return int(get_model_weights(name.removeprefix("torchvision/")).DEFAULT.meta["num_params"])
+    with torch.device("meta"):
+        try:
+            network = VGG16() if name == VGG else timm.create_model(name, pretrained=False, features_only=True)
+        except (RuntimeError, AttributeError, AssertionError, ValueError):
+            return 0
+    return sum(value.numel() for value in network.parameters())
+
+
 def networks() -> list[str]:
     """The names that ``--model`` takes."""
     return [*MODELS, *FOREIGN]
@@ -43,7 +89,7 @@ def known_weights(pattern: str = "") -> list[Weights]:
     """
     rows = [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in torchvision_networks()]
     rows += [Weights(f"torchvision/{name}", "BSD-3-Clause", True) for name in MASK_RCNN]
-    rows.append(Weights("vgg16", "BSD-3-Clause", True))
+    rows.append(Weights(VGG, "BSD-3-Clause", True))
     for name in SHORT_LIST if not pattern else timm.list_models(pretrained=False):
         settings = timm.get_pretrained_cfg(name)
         if settings is not None and timm.is_model_pretrained(name):

@@ -8,6 +8,9 @@ from fullconv.bars import Bar
 from fullconv.cli.verbs.shared import app
 from fullconv.errors import UsageError
 
+MOST_SIZES = 20
+"""Rows whose size is found out, a fraction of a second each."""
+
 
 @app.command
 def info(model: Path, /) -> int:
@@ -29,7 +32,7 @@ def info(model: Path, /) -> int:
 
 @app.command
 def models(pattern: str = "", /) -> int:
-    """List networks, encoders and trained weights with their licences.
+    """List networks with their size, speed and score, and trained weights with their size and licence.
 
     Parameters
     ----------
@@ -37,12 +40,13 @@ def models(pattern: str = "", /) -> int:
         Part of a name, or a glob such as 'convnext*'; without it a short list is shown.
     """
     from fullconv.cli.tables import models_table
-    from fullconv.models.catalogue import known_weights, networks
+    from fullconv.models.catalogue import known_weights, measured, networks, num_parameters
 
     found = known_weights(pattern)
     if not found:
         raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
-    models_table(networks(), found)
+    sizes = {row.name: num_parameters(row.name) for row in found} if len(found) <= MOST_SIZES else {}
+    models_table(networks(), found, [] if pattern else measured(), sizes)
     return 0
 
 
