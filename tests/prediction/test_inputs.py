@@ -99,6 +99,6 @@ def test_heic_is_named_and_counted(tmp_path: Path) -> None:
     touched(tmp_path, "in/d.jpg")
     assert places(tmp_path, "in") == ["d"]
     assert left_out([tmp_path / "in"], tmp_path / "out") == [
-        "left out, not read: 2 HEIC images (a.HEIC, b.heif); save them as JPEG or PNG",
+        "left out, HEIC is not read: 2 of the files (a.HEIC, b.heif); save them as JPEG or PNG",
         "left out, not images: 1 of the files (c.txt)",
     ]

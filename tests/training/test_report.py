@@ -37,6 +37,23 @@ def test_the_bar_counts_validation_apart_from_steps() -> None:
     assert "left 1:27" in text  # nine steps of 3 s and a validation of 60 s
 
 
+def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    console = terminal()
+    reporter = Reporter(console)
+    reporter.start(steps=2, per_epoch=1, done=0)
+    for epoch in (1, 2):
+        reporter.step(epoch, "", 1.0)
+        now[0] += 30
+        reporter.validating(epoch, "", 8, 8)
+        now[0] += 20
+        if epoch == 1:
+            reporter.validated(50.0)
+    reporter.stop()
+    assert "left 0:20" in shown(console)
+
+
 def test_a_log_file_has_lines_alone() -> None:
     console = Console(file=io.StringIO(), width=80)
     reporter = Reporter(console)

@@ -125,7 +125,9 @@ def left_out(given: Iterable[str | os.PathLike[str]], out: Path) -> list[str]:
                 unread.append(name)
             elif suffix not in PREDICTED:
                 others.append(name)
-    notes = [f"left out, not read: {len(unread)} HEIC images ({first_few(sorted(unread))}); {HEIC}"] * bool(unread)
+    notes = [f"left out, HEIC is not read: {len(unread)} of the files ({first_few(sorted(unread))}); {HEIC}"] * bool(
+        unread
+    )
     notes += [f"left out, not images: {len(others)} of the files ({first_few(sorted(others))})"] * bool(others)
     return notes + [f"left out, in --out: {written} of the files, which are taken for results"] * bool(written)
 

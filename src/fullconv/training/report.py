@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -22,6 +23,9 @@ class Reporter:
         self.console = console
         self._bar: tuple[Bar, Pace] | None = None
         self._head = ""
+        self._seen = 0.0
+        self._share = 1.0
+        """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
 
     def say(self, line: str) -> None:
         if self.console is not None and line:
@@ -82,12 +86,16 @@ class Reporter:
         """Within a validation after ``done`` steps: its images so far."""
         if self._bar is not None:
             bar, pace = self._bar
-            bar(done, pace.steps, words=f"{words}, validating {images}/{of}", left=pace.left(done, images / of))
+            self._seen = time.monotonic()
+            left = pace.left(done, self._share * images / of)
+            bar(done, pace.steps, words=f"{words}, validating {images}/{of}", left=left)
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
         if self._bar is not None:
             self._bar[1].validated(seconds)
+            if self._seen and seconds:
+                self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen) / seconds))
 
     def stop(self) -> None:
         if self._bar is not None:
