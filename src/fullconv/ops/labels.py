@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
-from fullconv.ops.backend import backend_for
+from fullconv.ops import strips
+from fullconv.ops.backend import backend_for, backend_name
 from fullconv.ops.bilinear import full_window
-from fullconv.ops.reference import to_sums_dtype
-from fullconv.ops.strips import enlarged_strips
 
 
 @overload
@@ -84,14 +82,15 @@ def upsample_entropy(logits: Tensor, size: tuple[int, int], *, crop: Window | No
         ValueError: as :func:`upsample_argmax`.
     """
     _check(logits, size)
-    result = torch.zeros(logits.shape[0], *size, device=logits.device)
     if logits.shape[1] == 1:
-        return result
+        return torch.zeros(logits.shape[0], *size, device=logits.device)
+    window, exact = full_window(size, crop), logits.detach()
     with torch.autocast(logits.device.type, enabled=False):
-        for strip in enlarged_strips(to_sums_dtype(logits.detach()), size, full_window(size, crop), False):
-            entropy = torch.special.entr(strip.scores.softmax(1)).sum(1)
-            result[:, strip.rows] = (entropy / math.log(logits.shape[1])).clamp(0, 1).float()
-    return result
+        if backend_name(logits) == "cpu":
+            from fullconv.ops.cpu import run
+
+            return run.entropy(exact, (size[0], size[1]), window).clamp_(0, 1)
+        return strips.entropy(exact, (size[0], size[1]), window).clamp_(0, 1)
 
 
 def _check(logits: Tensor, size: tuple[int, int]) -> None:

@@ -8,6 +8,7 @@ rows and columns (looking for it would wait for the device), else only the place
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -22,7 +23,7 @@ from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
 
 STRIP_BYTES = 8 << 20
 
-__all__ = ["argmax", "confusion", "enlarged_strips", "softmax_sums"]
+__all__ = ["argmax", "confusion", "enlarged_strips", "entropy", "softmax_sums"]
 
 
 class Strip:
@@ -124,3 +125,11 @@ def argmax(
         if sure is not None:
             sure[:, strip.rows] = strip.scores.softmax(1).amax(1).float()
     return labels, sure
+
+
+def entropy(logits: Tensor, size: tuple[int, int], window: Window) -> Tensor:
+    """Of the softmax of the enlarged logits, over that of equally probable classes: float32 ``n H W``."""
+    result = torch.empty(logits.shape[0], *size, device=logits.device)
+    for strip in enlarged_strips(to_sums_dtype(logits), size, window, False):
+        result[:, strip.rows] = torch.special.entr(strip.scores.softmax(1)).sum(1) / math.log(logits.shape[1])
+    return result

@@ -86,7 +86,9 @@ class FromLabels:
             write_for_all(asked.polygons, [one.written for one in made], self.classes, self.out)
             smallest = f", none below {asked.min_area} pixels" if asked.min_area > 1 else ""
             hidden = "" if background is None else f", none of {self.classes.names[background]}"
-            said = f"{asked.polygons}, tolerance {asked.tolerance:g} pixels{smallest}{hidden}"
+            said = (
+                f"{asked.polygons}, tolerance {asked.tolerance:g} pixel{'s' * (asked.tolerance != 1)}{smallest}{hidden}"
+            )
             notes.append(f"{sum(one.polygons for one in made):,} polygons ({said})")
         return notes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -70,15 +71,30 @@ def argmax(
     """As :func:`fullconv.ops.reference.argmax`."""
     if _has_strange(logits):
         return strips.argmax(logits, size, window, align_corners, confidence)
+    labels, sure, _ = _argmax(logits, size, window, align_corners, confidence, False)
+    return labels, sure if confidence else None
+
+
+def entropy(logits: Tensor, size: tuple[int, int], window: Window) -> Tensor:
+    """As :func:`fullconv.ops.strips.entropy`."""
+    if _has_strange(logits):
+        return strips.entropy(logits, size, window)
+    return _argmax(logits, size, window, False, False, True)[2] / math.log2(logits.shape[1])
+
+
+def _argmax(
+    logits: Tensor, size: tuple[int, int], window: Window, align_corners: bool, confidence: bool, entropy: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     images, classes = logits.shape[:2]
     grid = _grid(logits, size, window, align_corners)
     labels = np.empty((images, *size), np.uint8 if classes <= 256 else np.int32)
-    sure = np.empty((images, *size) if confidence else (images, 0, 0), np.float32)
+    sure, bits = (np.empty((images, *size) if asked else (images, 0, 0), np.float32) for asked in (confidence, entropy))
     parts = _parts(images, grid)
     for first, scores in _as_float(logits):
         chosen = [part for part in parts if first <= part[0] < first + len(scores)]
-        run_all(argmax_task, [(scores[i - first], *grid, begin, end, labels[i], sure[i]) for i, begin, end in chosen])
-    return torch.from_numpy(labels), torch.from_numpy(sure) if confidence else None
+        tasks = [(scores[i - first], *grid, begin, end, labels[i], sure[i], bits[i]) for i, begin, end in chosen]
+        run_all(argmax_task, tasks)
+    return torch.from_numpy(labels), torch.from_numpy(sure), torch.from_numpy(bits)
 
 
 def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, list[int]]:
