@@ -73,7 +73,7 @@ def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.Capture
         ),
         (["predict", "MODEL", "MODEL", "--out", "OUT", "--device", "abacus"], 2, "not available"),
         (["info", "TEXT"], 2, "not a readable safetensors"),
-        (["nonsense"], 2, "there is no command nonsense; there are check, convert,"),
+        (["nonsense"], 2, "there is no command nonsense; there are check, "),
         (["trian", "shapes"], 2, "there is no command trian; did you mean train?"),
         (["-v"], 2, "fullconv --version says which version this is"),
         (["train", "shapes", "-v"], 2, "train has no option -v; all there is to say is said anyway"),
