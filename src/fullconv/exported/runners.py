@@ -29,14 +29,17 @@ class ExportedRunner:
         places: of the network.
         said: who computes, in what arithmetic and where.
         precision: that arithmetic.
+        source: the file, or its bytes; empty where nobody asks which model it is.
     """
 
     device = torch.device("cpu")
 
     def __init__(
-        self, run: Callable[[np.ndarray, tuple[str, ...]], list[np.ndarray]], places: Places, said: str, precision: str
-    ) -> None:
+        self, run: Callable[[np.ndarray, tuple[str, ...]], list[np.ndarray]], places: Places, said: str,
+        precision: str, source: Path | bytes = b"",
+    ) -> None:  # fmt: skip
         self.run = run
+        self.source = source
         self.places = places
         self.precision = precision
         self._said = said
@@ -113,7 +116,8 @@ def open_runner(
     except Exception as error:  # each library has kinds of its own
         where = model if isinstance(model, Path) else "the exported network"
         raise ModelFileError(f"{where}: {name} cannot read it ({' '.join(str(error).split())[-300:]})") from error
-    return ExportedRunner(run, places, *(part.replace("fp32", "int8") if int8 else part for part in (said, precision)))
+    said, precision = (part.replace("fp32", "int8") if int8 else part for part in (said, precision))
+    return ExportedRunner(run, places, said, precision, model)
 
 
 def _with_onnxruntime(model: Path | bytes, precision: str) -> tuple[Any, str]:

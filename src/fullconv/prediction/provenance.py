@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from fullconv.data.dataset import DatasetSpec
+from fullconv.exported.runners import ExportedRunner
 from fullconv.model_file import model_file
 from fullconv.pretrained import find_model
 from fullconv.runner import TorchRunner
@@ -59,9 +60,13 @@ def _parts(file: Path) -> Iterator[Path]:
 
 
 def model_digest(segmenter: Segmenter) -> str:
-    """Of everything that a model is; of an exported file, of what it says of itself."""
+    """Of everything that a model is, its weights too."""
     digest = hashlib.sha256(json.dumps(segmenter.header(), sort_keys=True, default=str).encode())
-    if isinstance(behind(segmenter.runner), TorchRunner):
+    runner = behind(segmenter.runner)
+    if isinstance(runner, ExportedRunner):
+        whole = _sha256(runner.source).encode() if isinstance(runner.source, Path) else runner.source
+        digest.update(whole)
+    elif isinstance(runner, TorchRunner):
         for name, value in segmenter.network.state_dict().items():
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
