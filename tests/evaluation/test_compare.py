@@ -29,7 +29,9 @@ def segmenter(seed: int, names: tuple[str, ...] | None = None) -> Segmenter:
 
 def test_differences_are_those_of_the_same_images() -> None:
     models = [segmenter(1), segmenter(2), segmenter(1)]
-    found = fullconv.compare(models, DATA, precision="fp32")
+    told: list[tuple[int, int]] = []
+    found = fullconv.compare(models, DATA, precision="fp32", progress=lambda *done: told.append(done))
+    assert told == [(number, 36) for number in range(1, 37)]
     alone = [fullconv.evaluate(model, DATA, detail=True) for model in models]
     assert [scores.mean_iou for scores in found.scores] == [scores.mean_iou for scores in alone]
     counts = [np.stack([image.counts for image in scores.detail.images]) for scores in alone]

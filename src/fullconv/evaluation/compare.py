@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def compare(
     models: Sequence[Segmenter | str | os.PathLike[str]],
     data: str | os.PathLike[str] | DatasetSpec,
     split: str = "val",
+    *,
+    progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Comparison:
     """Score models on the same images, and say which differences other images would show too.
@@ -66,6 +69,7 @@ def compare(
     Args:
         models: two or more, as for :func:`fullconv.evaluate`; the first is what others are compared with.
         data, split, **options: as for :func:`fullconv.evaluate`.
+        progress: called after each batch with the number of images done and of all, those of every model.
 
     Raises:
         UsageError: fewer than two models.
@@ -74,9 +78,18 @@ def compare(
     if len(models) < 2:
         raise UsageError(f"compare takes two models or more, found {len(models)}")
     spec = data if isinstance(data, DatasetSpec) else open_dataset(data)
-    found = [evaluate(model, spec, split, detail=True, **options) for model in models]
+    images = len(spec.split(split)) * len(models)
+    found: list[Scores] = []
+    for place, model in enumerate(models):
+        before = place * images // len(models)
+        told = None if progress is None else functools.partial(_tell, progress, before, images)
+        found.append(evaluate(model, spec, split, detail=True, progress=told, **options))
     first, *others = [_counts(scores, found[0].classes.names) for scores in found]
     return Comparison(_names(models), tuple(found), tuple(paired(first, other) for other in others))
+
+
+def _tell(progress: Callable[[int, int], None], before: int, images: int, done: int, _: int) -> None:
+    progress(before + done, images)
 
 
 def _counts(scores: Scores, names: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,207 @@
+"""``evaluate``, ``compare``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.bars import Bar
+from fullconv.cli.verbs.shared import app, as_json, computes_on
+from fullconv.errors import UsageError
+
+
+@app.command
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    split: str = "val",
+    restrict: bool = False,
+    scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
+    flip: bool = False,
+    image_prior: bool = False,
+    superpixels: bool = False,
+    crf: bool = False,
+    crf_with: str = "",
+    tile: int = 2048,
+    overlap: int | None = None,
+    json: Path | None = None,
+    pictures: Path | None = None,
+    report: Path | None = None,
+    per_image: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    runner: str = "auto",
+    workers: int | None = None,
+) -> int:
+    """Score MODEL on DATA at full image resolution: the masks that predict writes, against the truth.
+
+    Says which classes are taken for which, which images are worst, and for classes that fail why, and what to try.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder, or torchvision/NAME (downloaded once).
+    data
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+    split
+        The split to score.
+    restrict
+        Choose the class of each pixel among those that DATA labels. Without it a pixel predicted as another class is an
+        error, as it would be in a mask that predict writes; how many there are is said.
+    scales
+        Average the probabilities of each image at several scales of its sides: 0.5 0.75 1 1.25 1.5.
+    flip
+        Average with those of the mirrored image, at every scale.
+    image_prior
+        Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
+        This, --superpixels and --crf refine the label maps in this order; the loss stays the network's own.
+    superpixels
+        Let every superpixel have one class: needs the extra weak.
+    crf
+        Refine the label maps with a fully connected CRF.
+    crf_with
+        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+    tile
+        As for predict.
+    overlap
+        As for predict.
+    json
+        Also write the scores to this file.
+    pictures
+        A folder for confusion.png and worst.png: the worst images beside truth, prediction and errors.
+    report
+        An HTML page to write: scores with 95 % intervals, findings, confusion, calibration, boundaries, images.
+    per_image
+        A CSV table to write: mean IoU, pixel accuracy and confidence of each image.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    runner
+        Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    from fullconv.cli.report import evaluation_report
+    from fullconv.cli.tables import score_table
+    from fullconv.crf import CRF
+    from fullconv.evaluation.evaluate import evaluate as score
+    from fullconv.evaluation.pictures import CONFUSION, WORST
+    from fullconv.files import write_text
+    from fullconv.refinement import Superpixels
+    from fullconv.views import Views
+
+    crf_settings = CRF.parse(crf_with) if crf or crf_with else None
+    pieces = Superpixels() if superpixels else None
+    views = Views(tuple(scales or (1.0,)), flip)
+    with Bar("evaluate", device=computes_on(model, device)) as progress:
+        scores = score(
+            model,
+            data,
+            split,
+            restrict=restrict,
+            views=views,
+            image_prior=image_prior,
+            superpixels=pieces,
+            crf=crf_settings,
+            tile=tile,
+            overlap=overlap,
+            device=device,
+            precision=precision,
+            runner=runner,
+            workers=workers,
+            pictures=pictures,
+            report=report,
+            per_image=per_image,
+            progress=progress,
+        )
+    score_table(scores)
+    evaluation_report(scores)
+    for file in filter(None, (report, per_image)):
+        print(f"written: {file}")
+    if pictures is not None:
+        print(f"pictures: {', '.join(str(pictures / name) for name in (CONFUSION, WORST)[: 1 + bool(scores.worst)])}")
+    if json is not None:
+        asked = {
+            "model": str(model), "data": data, "split": split, "restrict": restrict,
+            "views": dataclasses.asdict(views), "image_prior": image_prior,
+            "superpixels": None if pieces is None else dataclasses.asdict(pieces),
+            "crf": None if crf_settings is None else dataclasses.asdict(crf_settings),
+        }  # fmt: skip
+        write_text(json, as_json({**scores.to_dict(), "confusion": scores.confusion, **asked}))
+    return 0
+
+
+@app.command
+def compare(
+    *models: Path,
+    data: str = "",
+    split: str = "val",
+    restrict: bool = False,
+    scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
+    flip: bool = False,
+    json: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    runner: str = "auto",
+    workers: int | None = None,
+) -> int:
+    """Score two or more models on the same images, and say whether the differences are real.
+
+    Images are drawn with replacement, the same for all models, 1,000 times: a difference is real where 0 lies outside
+    of its 95 % interval. That is about other images of this kind, not about another training of the same network.
+
+    Parameters
+    ----------
+    models
+        Model files or run folders; the first is what others are compared with.
+    data
+        As for evaluate; by default what the first one, a run folder, learned from.
+    split
+        The split to score.
+    restrict
+        As for evaluate.
+    scales
+        As for evaluate.
+    flip
+        As for evaluate.
+    json
+        Also write scores and differences to this file.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    runner
+        Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
+    workers
+        Reading processes; by default by the number of cores.
+    """
+    from fullconv.cli.tables import comparison_table
+    from fullconv.evaluation.compare import compare as compared
+    from fullconv.files import write_text
+    from fullconv.views import Views
+
+    views = Views(tuple(scales or (1.0,)), flip)
+    with Bar("compare", device=computes_on(models[0], device) if models else "") as progress:
+        found = compared(
+            models, data or _data_of(models), split, restrict=restrict, views=views, device=device,
+            precision=precision, runner=runner, workers=workers, progress=progress,
+        )  # fmt: skip
+    comparison_table(found)
+    if json is not None:
+        write_text(json, as_json({**found.to_dict(), "split": split}))
+    return 0
+
+
+def _data_of(models: tuple[Path, ...]) -> str:
+    from fullconv.training.resume import data_of
+    from fullconv.training.run import Run
+
+    if not models or not models[0].is_dir():
+        raise UsageError("only a run folder knows its data; give --data DATA")
+    return data_of(Run(models[0]))

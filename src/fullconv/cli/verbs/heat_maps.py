@@ -1,0 +1,101 @@
+"""``heatmap``."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.bars import Bar
+from fullconv.cli.verbs.shared import app, complain
+from fullconv.errors import DataError, UsageError
+
+
+@app.command
+def heatmap(
+    *images: str,
+    synset: list[str],
+    out: Path,
+    encoder: str = "resnet50",
+    encoder_weights: str = "imagenet",
+    head_weights: str = "",
+    sizes: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    combine: str = "geometric",
+    flip: bool = False,
+    threshold: float = 0.0,
+    device: str = "auto",
+    precision: str = "auto",
+) -> int:
+    """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
+
+    Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out, in colours that
+    stand for probabilities from 0 to 1; says how probable it is at most, and warns below 0.5.
+
+    Parameters
+    ----------
+    images
+        Image files, folders of them, or globs.
+    synset
+        A WordNet id (n02084071) or a word (dog); several are looked for together.
+    out
+        The folder for the maps.
+    encoder
+        A timm classifier, torchvision's as torchvision/NAME, or keras_resnet50.
+    encoder_weights
+        imagenet (downloaded once), none, or a file; for keras_resnet50 an .h5 file of Keras.
+    head_weights
+        An HDF5 file with datasets w and b for the last layer alone.
+    sizes
+        HEIGHTxWIDTH that the image is brought to, several; by default heights 400, 800 and 1600.
+    combine
+        How the maps are joined: geometric, arithmetic or max.
+    flip
+        Average with the maps of the mirrored image.
+    threshold
+        Above 0, also write STEM.labels.png: where the map reaches this share of its maximum.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    """
+    from fullconv.heatmapper import LIKELY, HeatMap, HeatMapper
+    from fullconv.models.synsets import find_synset
+    from fullconv.prediction.heat_maps import heatmap as find
+    from fullconv.prediction.heat_maps import parse_size
+    from fullconv.prediction.inputs import left_out
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs")
+    chosen = [parse_size(text) for text in sizes] if sizes else None
+    for name in synset:
+        find_synset(name)  # refuses an unknown one before weights are fetched
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        mapper = HeatMapper.load(
+            encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
+        )
+    for warning in caught:
+        if warning.category is UserWarning:
+            complain(f"warning: {warning.message}")
+    failed: list[DataError] = []
+
+    def unreadable(error: DataError) -> None:
+        failed.append(error)
+        complain(str(error))
+
+    def say(path: Path, map_: HeatMap) -> None:
+        print(f"{path.name}: {map_.summary()}")
+        if not map_.found:
+            complain(f"warning: {path}: no place reaches {LIKELY:g}, so all else together is more probable everywhere")
+
+    with Bar("heatmap", device=str(mapper.device)) as done:
+        found = find(
+            images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
+            threshold=threshold, unreadable=unreadable, progress=say, done=done,
+        )  # fmt: skip
+    print(f"{len(found)} heat maps in {out}")
+    for note in left_out(images, out):
+        print(f"  {note}")
+    return max((error.exit_code for error in failed), default=0)
