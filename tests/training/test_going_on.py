@@ -148,3 +148,28 @@ def test_a_run_resumes_on_its_own_data_only(tmp_path: Path) -> None:
     run.state.write_bytes(run.state.read_bytes()[:999])
     with pytest.raises(UsageError, match=r"state\.pt: damaged"):
         fullconv.train(DATA, run.path, resume=True, quiet=True)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopAtOnce(fit_module.InterruptRequest):
+        asked = property(lambda self: True, lambda self, value: None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "InterruptRequest", StopAtOnce)
+        with pytest.raises(Interrupted):
+            fullconv.train(DATA, tmp_path / "run", **SMALL)
+    run = fullconv.Run(tmp_path / "run")
+    before = run.state.read_bytes()
+    hold = "import fullconv, sys\nwith fullconv.Run(sys.argv[1]).taken():\n    print(1, flush=True)\n    input()"
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(run.path)], stdin=-1, stdout=-1, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "1\n"
+        with pytest.raises(UsageError, match="another process trains here"):
+            fullconv.train(DATA, resume=run.path)
+        assert run.state.read_bytes() == before
+    finally:
+        holder.kill()  # as the system kills it: the folder is free at once
+        holder.communicate()
+    assert fullconv.train(DATA, resume=run.path).scores
+    assert not (run.path / "resume" / "lock").exists()

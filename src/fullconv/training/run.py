@@ -10,8 +10,8 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from fullconv.errors import UsageError
@@ -121,6 +122,28 @@ class Run:
         self.write_environment(environment)
         if listing:
             write_text(self.path / "weights.txt", listing + "\n")
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """No other process trains here meanwhile; the system gives it free when this process ends, however it does.
+
+        Raises:
+            UsageError: another process trains here.
+        """
+        self.state.parent.mkdir(exist_ok=True)
+        lock = FileLock(self.state.parent / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise UsageError(
+                f"{self.path}: another process trains here; wait until it ends, or stop it, and go on then"
+            ) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # before it is free, so that nobody else's is removed
+                Path(lock.lock_file).unlink()
+            lock.release()
 
     def discard_unsaved(self) -> None:
         """Leave nothing behind of a run that failed before its first epoch was saved."""

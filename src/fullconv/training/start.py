@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,21 @@ def train(
     reporter.say(_batch_line(plan, ranks.count))
     run = ranks.prepare(lambda: (resumed or _new_run(out, plan)) if ranks.first else Run("."))
     run = Run(fabric.broadcast(run.path))
-    try:
-        fit(fabric, plan, run, reporter, saved)
-    except BaseException as error:
-        if ranks.first and not resume:
-            run.discard_unsaved()
-        _explain_batch_norm(error)
-        raise
+    with ExitStack() as held:
+
+        def take() -> bool:
+            if ranks.first:
+                held.enter_context(run.taken())
+            return True
+
+        ranks.prepare(take)
+        try:
+            fit(fabric, plan, run, reporter, saved)
+        except BaseException as error:
+            if ranks.first and not resume:
+                run.discard_unsaved()
+            _explain_batch_norm(error)
+            raise
     masks = "scored_against" not in plan.segmenter.provenance
     for line in (*plan.objective.summary(run.scores, run.best), *ending(run, plan.given, masks)):
         reporter.say(line)
