@@ -60,13 +60,12 @@ STUDIES = {
     "camvid": Study(
         None,
         ("--model", "fcn8s", "--model-args.streams", "[32,16,8,4]", "--model-args.head-channels", "64",
-         "--encoder", "mobilenetv2_100", "--crop", "352", "480", "--epochs", "20", "--batch-size", "8",
+         "--encoder", "mobilenetv2_100", "--crop", "192", "256", "--epochs", "16", "--batch-size", "8",
          "--rate", "2e-3", "--encoder-rate", "5e-4", "--weight-decay", "1e-2", "--ema", "0.99"),
         {
             "masks": ("--labels", "masks"),
             "scribbles": SCRIBBLES,
             "scribbles + CRF loss": (*SCRIBBLES, "--crf-loss", "0.1"),
-            "scribbles + CRF loss, near": (*SCRIBBLES, "--crf-loss", "0.3", "--crf-loss-deviations", "25", "10"),
             "points": ("--labels", "points"),
         },
     ),
@@ -195,7 +194,7 @@ def table(study: dict[str, Any]) -> str:
 def draw(results: dict[str, Any], path: Path) -> None:
     """Mean IoU against annotation minutes, a panel for each study."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(6.5 * len(results), 5), layout="constrained")
     for axes, (name, study) in zip(np.atleast_1d(figure.subplots(1, len(results))), results.items(), strict=True):
@@ -206,7 +205,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.axhline(study["constant_map"], color="grey", linestyle=":", label="one class everywhere")
         axes.set(xscale="log", xlabel="annotation of the train images, minutes", ylabel="mean IoU on val", ylim=(0, 1))
         axes.set_title(f"{name}: {study['train_images']} train images, same network and budget", fontsize="medium")
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda minutes, _: f"{minutes:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", loc="lower right")
     figure.savefig(path, dpi=110)
