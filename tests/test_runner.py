@@ -146,7 +146,8 @@ def test_masks_of_another_runner(make_folder: Callable[..., Path], tmp_path: Pat
 
 def test_what_needs_the_network_is_refused_without_one(tmp_path: Path) -> None:
     _, other, _ = pair()
-    assert repr(other) == "Segmenter(pooled on none: a, b, c and 3 more; numpy, fp32 on cpu)"
+    assert "network: pooled on none\n" in repr(other)
+    assert "computed by: numpy, fp32 on cpu" in repr(other)
     assert (other.precision, other.device.type, other.licence) == ("fp32", "cpu", "MIT")
     assert sees(other.preprocessing, other.runner).startswith("4 pixels around each")
     for attempt in (lambda: other.network, lambda: other.to("cpu"), lambda: other.save(tmp_path / "m.safetensors")):

@@ -35,17 +35,17 @@ def test_overlaps_that_leave_no_room_are_refused(overlap: Any) -> None:
         np.zeros((0, 5, 3), np.uint8),
         np.zeros((5, 0), np.uint8),
         np.zeros((3,), np.uint8),
-        np.zeros((1, 2, 3, 3), np.uint8),
+        np.zeros((1, 1, 2, 3, 3), np.uint8),
         np.zeros((4, 4, 3), bool),
         np.zeros((4, 4, 3), complex),
         np.array([["a"]]),
         None,
         Image.new("RGB", (0, 4)),
     ],
-    ids=["no rows", "no columns", "one axis", "four axes", "bool", "complex", "text", "None", "no columns, Pillow"],
+    ids=["no rows", "no columns", "one axis", "five axes", "bool", "complex", "text", "None", "no columns, Pillow"],
 )
 def test_images_that_hold_nothing_or_no_numbers_are_refused(image: Any) -> None:
-    with pytest.raises(UsageError, match=r"expected an array \[height, width, 3\] of numbers, found"):
+    with pytest.raises(UsageError, match=r"expected an (image: .*an )?array \[height, width, 3\].*found"):
         segmenter("fcn8s", "resnet10t", SHALLOW).predict(image)
 
 

@@ -138,3 +138,19 @@ def test_strided_depthwise_convolutions_are_among_them() -> None:
     assert any(isinstance(module, StridedDepthwise) for module in network.modules())
     with torch.inference_mode():
         assert not any(isinstance(module, StridedDepthwise) for module in folded(network, 3).modules())
+
+
+@torch.inference_mode()
+def test_what_torch_fx_traced_keeps_its_statistics() -> None:
+    """A copy of such a module is in training, whatever the module was."""
+    torch.manual_seed(0)
+    network = build_model("unet", 4, "mobilenetv2_050", encoder_args={"taps": "expansion"}).network.eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    quick = folded(network, 3)
+    assert any(isinstance(module, FoldedConvolution) for module in quick.modules())
+    assert not any(module.training for module in quick.modules())
+    image = noise(64, 96)
+    wanted, found = network(image), quick(image)
+    assert (wanted - found).abs().max() <= 1e-4 * wanted.abs().max()
+    for key, value in network.state_dict().items():
+        assert torch.equal(before[key], value), key

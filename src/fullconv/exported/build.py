@@ -49,7 +49,7 @@ def build(
     classes = len(header["classes"]["names"])
     model = network_graph(network, preprocessing.channels, places.multiple)
     graph = Graph()
-    to_input(graph, preprocessing, places.multiple, _INPUT)
+    to_input(graph, preprocessing, places.multiple, _INPUT, wider=bool(header.get("export", {}).get("int8")))
     before = len(graph.nodes)
     to_outputs(graph, places, preprocessing.resize, classes, scores, probabilities)
     inner = model.graph

@@ -15,8 +15,11 @@ from fullconv.exported.resize import brought_to
 from fullconv.spec import Preprocessing
 
 
-def to_input(graph: Graph, preprocessing: Preprocessing, multiple: int, called: str) -> None:
-    """``images`` uint8 ``n H W c`` -> the network's input, normalised and padded, under the name ``called``."""
+def to_input(graph: Graph, preprocessing: Preprocessing, multiple: int, called: str, wider: bool = False) -> None:
+    """``images`` uint8 ``n H W c`` -> the network's input, normalised and padded, under the name ``called``.
+
+    ``wider``: at least two multiples wide, since OpenVINO 2026 crashes in int8 on maps of a single place.
+    """
     mean, std = (np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
     factor = graph.constant((1 / (255 * std)).reshape(1, -1, 1, 1), np.float32)
     offset = graph.constant((-mean / std).reshape(1, -1, 1, 1), np.float32)
@@ -28,7 +31,11 @@ def to_input(graph: Graph, preprocessing: Preprocessing, multiple: int, called: 
         graph.op("Add", scaled, offset, called=called)
         return
     normalised = graph.op("Add", scaled, offset)
-    missing = [_up_to_multiple(graph, graph.size(planes, axis), multiple) for axis in (2, 3)]
+    height, width = (graph.size(planes, axis) for axis in (2, 3))
+    missing = [_up_to_multiple(graph, side, multiple) for side in (height, width)]
+    if wider:
+        least = graph.op("Sub", graph.whole(2 * multiple), width)
+        missing[1] = graph.op("Max", missing[1], least)
     none = graph.whole(0)
     graph.op("Pad", normalised, graph.vector(none, none, none, none, none, none, *missing), called=called)
 

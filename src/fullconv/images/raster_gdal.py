@@ -22,6 +22,9 @@ try:
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
     from rasterio.io import DatasetReader, MemoryFile
     from rasterio.windows import Window
+
+    # for good, since images are read and written in threads, whose warnings cannot be caught apart
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 except ImportError:  # the extra is not installed
     rasterio = None
 
@@ -53,8 +56,7 @@ class GdalReader:
         self._where = str(path)
         options: dict[str, Any] = {"overview_level": level - 1} if level else {}
         try:
-            with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.Env(GDAL_CACHEMAX=CACHE):
                 self._file = DatasetReader(str(path), driver=list(DRIVERS), sharing=False, **options)
                 self.info = self._info()
                 flags = [flag for band in self._file.mask_flag_enums for flag in band]

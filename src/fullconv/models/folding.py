@@ -52,9 +52,10 @@ def folded(network: SegmentationNetwork, channels: int) -> SegmentationNetwork:
     pixels = torch.randn(1, channels, side, side, generator=generator)
     pixels = pixels.to(next(network.parameters()).device).contiguous(memory_format=torch.channels_last)
     shared = {id(value): value for value in (*network.parameters(), *network.buffers())}
-    other = copy.deepcopy(network, shared)
+    other = copy.deepcopy(network, shared).eval()  # a copy of what torch.fx traced is in training again
     with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
-        wanted, chains = _followed(other, pixels)
+        wanted = network(pixels)
+        chains = _followed(other, pixels)
         if not chains:
             return network
         for chain in chains:
@@ -63,7 +64,7 @@ def folded(network: SegmentationNetwork, channels: int) -> SegmentationNetwork:
     same = wanted.shape == found.shape and bool(
         (wanted - found).abs().max() <= TOLERANCE * wanted.abs().max().clamp(min=1e-30)
     )
-    return other if same else network
+    return other.eval() if same else network
 
 
 class FoldedConvolution(nn.Module):
@@ -166,8 +167,8 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
         yield from _flat(value) if isinstance(value, (list, tuple)) else (value,)
 
 
-def _followed(network: nn.Module, pixels: Tensor) -> tuple[Tensor, list[_Chain]]:
-    """Logits, and which norm and activation alone take the result of which convolution."""
+def _followed(network: nn.Module, pixels: Tensor) -> list[_Chain]:
+    """Which norm and activation alone take the result of which convolution."""
     calls: list[_Call] = []
     takers = _Takers()
 
@@ -182,11 +183,11 @@ def _followed(network: nn.Module, pixels: Tensor) -> tuple[Tensor, list[_Chain]]
     handles = [module.register_forward_hook(hook(name)) for name, module in network.named_modules()]
     try:
         with takers:
-            logits: Tensor = network(pixels)
+            network(pixels)
     finally:
         for handle in handles:
             handle.remove()
-    return logits, _chains(calls, takers.count)
+    return _chains(calls, takers.count)
 
 
 def _chains(calls: list[_Call], takers: Counter[int]) -> list[_Chain]:

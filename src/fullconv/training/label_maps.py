@@ -233,10 +233,11 @@ class LabelMaps:
     def figures(self, row: Row) -> Figures:
         given = [(f"train {name.replace('_', ' ')}", row[f"train_{name}"]) for name in self.columns[len(self.terms) :]]
         labelled = not given or not math.isnan(row["train_mean_iou"])
+        scored = self.against.removeprefix("against ").partition(",")[0]
         found = [
             ("train loss", row["train_loss"]),
             ("val loss", row["val_loss"]),
-            ("mean IoU", row["mean_iou"]),
+            (f"mean IoU ({scored})" if scored else "mean IoU", row["mean_iou"]),
             *given,
             *([("train IoU", row["train_mean_iou"])] if labelled else []),
             ("pixel acc", row["pixel_accuracy"]),
