@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -109,3 +111,25 @@ def test_an_onnx_file_is_kept_from_a_runner_that_computes_it_otherwise(
     assert str(fullconv.load(tmp_path / "m.onnx").runner).startswith("onnxruntime")
     with pytest.raises(UsageError, match="runner openvino computes other labels of this file"):
         fullconv.load(tmp_path / "m.onnx", runner="openvino")
+
+
+def test_int8_of_the_smallest_images() -> None:
+    """In a process of its own: OpenVINO crashed on maps of one place."""
+    code = """
+import numpy as np, openvino
+from fullconv.exporting.artefact import graph_of
+from fullconv.exporting.quantise import quantised
+from tests.builders.models import make
+random = np.random.default_rng(0)
+images = [random.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3)]
+model = make(encoder="mobilenetv2_050")
+whole = quantised(graph_of(model, True, ""), images)
+part = openvino.compile_model(openvino.Model([whole.output("labels")], whole.get_parameters()), "CPU")
+for size in ((1, 1), (9, 1), (32, 32), (33, 20)):
+    found = part([random.integers(0, 256, (1, *size, 3), dtype=np.uint8)])[0]
+    assert found.shape == (1, *size), found.shape
+print("all")
+"""
+    pytest.importorskip("nncf")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("all\n"), (done.returncode, done.stderr[-2000:])

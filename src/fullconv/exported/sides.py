@@ -14,11 +14,14 @@ from fullconv.exported.graph import Graph
 from fullconv.exported.resize import brought_to
 from fullconv.spec import Preprocessing
 
+PLACES = 8
+"""Maps of four places crashed, of five and more did not."""
+
 
 def to_input(graph: Graph, preprocessing: Preprocessing, multiple: int, called: str, wider: bool = False) -> None:
     """``images`` uint8 ``n H W c`` -> the network's input, normalised and padded, under the name ``called``.
 
-    ``wider``: at least two multiples wide, since OpenVINO 2026 crashes in int8 on maps of a single place.
+    ``wider``: at least :data:`PLACES` multiples wide, since OpenVINO 2026 crashes in int8 on maps of a few places.
     """
     mean, std = (np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
     factor = graph.constant((1 / (255 * std)).reshape(1, -1, 1, 1), np.float32)
@@ -34,7 +37,7 @@ def to_input(graph: Graph, preprocessing: Preprocessing, multiple: int, called: 
     height, width = (graph.size(planes, axis) for axis in (2, 3))
     missing = [_up_to_multiple(graph, side, multiple) for side in (height, width)]
     if wider:
-        least = graph.op("Sub", graph.whole(2 * multiple), width)
+        least = graph.op("Sub", graph.whole(PLACES * multiple), width)
         missing[1] = graph.op("Max", missing[1], least)
     none = graph.whole(0)
     graph.op("Pad", normalised, graph.vector(none, none, none, none, none, none, *missing), called=called)
