@@ -22,9 +22,6 @@ try:
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
     from rasterio.io import DatasetReader, MemoryFile
     from rasterio.windows import Window
-
-    # for good, since images are read and written in threads, whose warnings cannot be caught apart
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 except ImportError:  # the extra is not installed
     rasterio = None
 
@@ -56,7 +53,8 @@ class GdalReader:
         self._where = str(path)
         options: dict[str, Any] = {"overview_level": level - 1} if level else {}
         try:
-            with rasterio.Env(GDAL_CACHEMAX=CACHE):
+            with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._file = DatasetReader(str(path), driver=list(DRIVERS), sharing=False, **options)
                 self.info = self._info()
                 flags = [flag for band in self._file.mask_flag_enums for flag in band]
@@ -82,7 +80,8 @@ class GdalReader:
         """As :meth:`fullconv.images.raster.RasterReader.read`."""
         window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         try:
-            with rasterio.Env(GDAL_CACHEMAX=CACHE):
+            with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 array = np.moveaxis(self._file.read(window=window), 0, 2)
                 valid = self._file.dataset_mask(window=window) > 0 if self._masked else None
         except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
