@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from fullconv.errors import DataError, UsageError
-from fullconv.images import raster_gdal, raster_open
+from fullconv.images import gdal, raster_open
 from fullconv.images.pixels import read_pixels
 from fullconv.images.raster import RasterReader, refuse_other_bands, window_pixels
 from fullconv.images.raster_open import open_raster
@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 150, 203
 BYTES = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), dtype=np.uint8)
 WINDOWS = [(0, 40, 0, WIDTH), (20, 90, 33, 77), (60, HEIGHT, 100, WIDTH), (0, HEIGHT, 0, WIDTH)]
 
-needs_gdal = pytest.mark.skipif(not raster_gdal.has_gdal(), reason="rasterio is not installed")
+needs_gdal = pytest.mark.skipif(not gdal.has_gdal(), reason="rasterio is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_tiff_of_every_layout(tmp_path: Path, raster_library: str, layout: dict[
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_pictures_of_every_mode(tmp_path: Path, mode: str, suffix: str) -> None:
-    if suffix != ".tif" and not raster_gdal.has_gdal():
+    if suffix != ".tif" and not gdal.has_gdal():
         pytest.skip("rasterio is not installed")
     rgba = BYTES.copy()
     rgba[..., 3] = 255
@@ -108,7 +108,7 @@ def test_pictures_of_every_mode(tmp_path: Path, mode: str, suffix: str) -> None:
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
 def test_turned_as_whole_images_are(tmp_path: Path, orientation: int, suffix: str) -> None:
-    if suffix == ".jpg" and not raster_gdal.has_gdal():
+    if suffix == ".jpg" and not gdal.has_gdal():
         pytest.skip("rasterio is not installed")
     path = tmp_path / f"a{suffix}"
     exif = Image.Exif()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fullconv.errors import FullconvError, UsageError
-from fullconv.images import raster_gdal, raster_write
+from fullconv.images import gdal, raster_write
 from fullconv.images.raster_place import Georeference, GeoTag
 from fullconv.images.raster_write import Look, MapWriter
 from fullconv.images.write import VOID_COLOUR
@@ -87,7 +87,7 @@ def test_what_other_programs_see(tmp_path: Path) -> None:
         assert sizes == [(50, 70), (25, 35), (13, 18), (7, 9)]
         assert np.array_equal(file.pages[2].asarray(), wanted[::4, ::4])
         assert file.pages.first.is_tiled
-    if not raster_gdal.has_gdal():
+    if not gdal.has_gdal():
         pytest.skip("rasterio is not installed")
     import rasterio
 
@@ -146,7 +146,7 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from fullconv.images import raster_write
+from fullconv.images import gdal, raster_write
 from fullconv.spec import ClassSet
 raster_write.TILE = 16
 wanted = np.load(sys.argv[2])

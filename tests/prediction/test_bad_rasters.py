@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from fullconv.cli.main import run
-from fullconv.images import raster_gdal
+from fullconv.images import gdal
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
 from tests.builders import models
@@ -72,7 +72,7 @@ def test_bad_rasters_are_one_line_and_leave_nothing(
     only_the_labels(tmp_path / "out")
 
 
-@pytest.mark.skipif(not raster_gdal.has_gdal(), reason="rasterio is not installed")
+@pytest.mark.skipif(not gdal.has_gdal(), reason="rasterio is not installed")
 def test_a_band_that_is_missing(tmp_path: Path, model: Segmenter, capsys: pytest.CaptureFixture[str]) -> None:
     import rasterio.shutil
 

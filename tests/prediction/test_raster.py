@@ -15,7 +15,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fullconv.images import raster_gdal, raster_write
+from fullconv.images import gdal, raster_write
 from fullconv.prediction import raster
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
@@ -190,7 +190,7 @@ def test_a_level_of_a_picture_that_lies_nowhere_lies_nowhere(
         assert np.array_equal(file.pages.first.asarray(), model.predict(PIXELS[::2, ::2]).labels)
 
 
-@pytest.mark.skipif(not raster_gdal.has_gdal(), reason="rasterio is not installed")
+@pytest.mark.skipif(not gdal.has_gdal(), reason="rasterio is not installed")
 @pytest.mark.parametrize("suffix", ["jp2", "vrt"])
 def test_other_formats_by_gdal(tmp_path: Path, model: Segmenter, suffix: str) -> None:
     import rasterio.shutil
@@ -209,7 +209,7 @@ def test_other_formats_by_gdal(tmp_path: Path, model: Segmenter, suffix: str) ->
         assert np.array_equal(file.read(1), model.predict(PIXELS, tile=128, overlap=64).labels)
 
 
-@pytest.mark.skipif(not raster_gdal.has_gdal(), reason="rasterio is not installed")
+@pytest.mark.skipif(not gdal.has_gdal(), reason="rasterio is not installed")
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_large_pictures_go_row_by_row(
     tmp_path: Path, model: Segmenter, monkeypatch: pytest.MonkeyPatch, suffix: str

@@ -7,13 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fullconv.images.raster_gdal import CACHE, has_gdal
-
-try:
-    import rasterio
-    from rasterio.warp import transform
-except ImportError:  # the extra is not installed
-    rasterio = None
+from fullconv.images.gdal import CACHE, has_gdal
 
 MERCATOR = 3857
 """EPSG's number of the web's maps, whose metres are larger the farther they lie from the equator."""
@@ -40,6 +34,8 @@ class MapPlace(NamedTuple):
 
     def degrees(self, pixels: np.ndarray) -> np.ndarray:
         """As :meth:`coordinates`, but longitude and latitude in WGS 84."""
+        from rasterio.warp import transform
+
         x, y = self.coordinates(pixels).T
         return np.stack(transform(self.crs, "EPSG:4326", x, y)[:2], 1)
 
@@ -59,6 +55,8 @@ def map_place(path: Path) -> MapPlace | None:
     """Where a TIFF file lies; None where it states no affine place, or the extra ``raster`` is not installed."""
     if not has_gdal():
         return None
+    import rasterio
+
     with rasterio.Env(GDAL_CACHEMAX=CACHE), rasterio.open(path, driver="GTiff") as file:
         if file.transform.is_identity:
             return None

@@ -9,34 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 import tifffile
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.windows import Window
 
 from fullconv.errors import DataError
+from fullconv.images.gdal import CACHE
 from fullconv.images.raster import Block, RasterInfo
 from fullconv.images.raster_place import Georeference, geo_tags
 
-try:
-    import rasterio
-    from rasterio._err import CPLE_BaseError
-    from rasterio.enums import ColorInterp, MaskFlags
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.io import DatasetReader, MemoryFile
-    from rasterio.windows import Window
-except ImportError:  # the extra is not installed
-    rasterio = None
-
 DRIVERS = ("GTiff", "JP2OpenJPEG", "VRT", "PNG", "JPEG")
 """Told by content; no driver that reads from elsewhere."""
-CACHE = 128
-"""MB of decoded blocks; GDAL's own default is a share of the machine's memory."""
 PLAIN = ("gray", "red", "green", "blue", "alpha", "palette", "undefined")
 """What bands may mean, as GDAL calls it, for 8 bits to be read as they are."""
 logging.getLogger("rasterio").addHandler(logging.NullHandler())  # our own line says it, once
-
-
-def has_gdal() -> bool:
-    """Whether the extra ``raster`` is installed."""
-    return rasterio is not None
 
 
 class GdalReader:

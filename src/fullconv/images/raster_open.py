@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fullconv.errors import DataError, UsageError
 from fullconv.images.files import stored_size
+from fullconv.images.gdal import has_gdal
 from fullconv.images.raster import RasterReader
-from fullconv.images.raster_gdal import GdalReader, has_gdal
 from fullconv.images.raster_rows import HeldRows, Turned
 from fullconv.images.raster_tiff import TiffReader
 from fullconv.images.tiff import is_tiff
+
+if TYPE_CHECKING:
+    from fullconv.images.raster_gdal import GdalReader
 
 GDAL_SUFFIXES = (".jp2", ".j2k", ".jpx", ".vrt")
 """Read by GDAL alone."""
@@ -37,13 +41,14 @@ def open_raster(path: Path, level: int = 0) -> RasterReader | None:
         raise DataError(f"{path}: no such file; check the name or the list that names it")
     if suffix in GDAL_SUFFIXES and not has_gdal():
         raise DataError(f"{path}: read by the package rasterio, which is missing; pip install 'fullconv[raster]'")
-    kind: type[GdalReader | TiffReader] = GdalReader
+    kind: type[GdalReader | TiffReader] = _gdal_reader() if has_gdal() else TiffReader
     turn = 1
     if is_tiff(path):
         first = TiffReader(path)
         first.close()
         turn = first.orientation
-        kind = GdalReader if has_gdal() and first.plain else TiffReader
+        if not first.plain:
+            kind = TiffReader
     elif suffix in BY_ROWS and has_gdal():
         turn = stored_size(path)[1]
     elif suffix not in GDAL_SUFFIXES:
@@ -64,6 +69,12 @@ def open_raster(path: Path, level: int = 0) -> RasterReader | None:
         reader.close()
         return None
     return _prepared(reader, turn)
+
+
+def _gdal_reader() -> type[GdalReader]:
+    from fullconv.images.raster_gdal import GdalReader  # see fullconv.images.gdal
+
+    return GdalReader
 
 
 def _prepared(reader: GdalReader | TiffReader, turn: int) -> RasterReader:
