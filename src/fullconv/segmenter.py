@@ -217,8 +217,7 @@ class Segmenter:
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
         refinement = Refinement.of(self.provenance, image_prior, superpixels, crf)
-        images, single = one_by_one(image)
-        asked = self.with_views(views or Views())
+        (images, single), asked = one_by_one(image), self.with_views(views or Views())
         results = [
             asked.predict_pixels(
                 read_given(one, self.preprocessing), tile=tile, overlap=overlap, exact=exact,

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from fullconv.evaluation.metrics import ConfusionMatrix, Scores
+from fullconv.evaluation.intervals import means
+from fullconv.evaluation.numbers import known_mean
+from fullconv.ops import confusion_counts
 from fullconv.ops.edges import edge_band, matched_contours
 from fullconv.spec import ClassSet
 
@@ -19,6 +21,15 @@ CONTOUR_SHARE = 0.0075
 """Of the image's diagonal: how far apart contours count as one; as in Csurka et al."""
 TRIMAP_WIDTHS = (1, 2, 4, 8, 16)
 """Pixels on either side of a true boundary."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """Labelled pixels near a true boundary: scores, and how many there are."""
+
+    pixel_accuracy: float
+    mean_iou: float
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -40,15 +51,15 @@ class BoundaryScores:
 
     iou: tuple[float, ...]
     f: tuple[float, ...]
-    trimap: dict[int, Scores]
+    trimap: dict[int, Near]
 
     @property
     def mean_iou(self) -> float:
-        return _mean(self.iou)
+        return known_mean(self.iou)
 
     @property
     def mean_f(self) -> float:
-        return _mean(self.f)
+        return known_mean(self.f)
 
 
 @dataclass
@@ -58,7 +69,7 @@ class BoundaryCounts:
     Attributes:
         overlap: int64 ``[classes, 3]``: boundary pixels in both, of the truth, of the prediction.
         f_sums, f_images: per class, the sum of F over images and how many have a contour of it.
-        trimap: counts by width.
+        trimap: int64 ``[classes, classes]`` by width, rows are the truth.
     """
 
     classes: ClassSet
@@ -66,13 +77,13 @@ class BoundaryCounts:
     overlap: np.ndarray = field(init=False)
     f_sums: np.ndarray = field(init=False)
     f_images: np.ndarray = field(init=False)
-    trimap: dict[int, ConfusionMatrix] = field(init=False)
+    trimap: dict[int, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
         self.overlap = np.zeros((len(self.classes), 3), np.int64)
         self.f_sums = np.zeros(len(self.classes))
         self.f_images = np.zeros(len(self.classes), np.int64)
-        self.trimap = {width: ConfusionMatrix(self.classes) for width in self.widths}
+        self.trimap = {width: np.zeros((len(self.classes), len(self.classes)), np.int64) for width in self.widths}
 
     def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Add the label maps ``[h, w]`` of one image."""
@@ -85,9 +96,10 @@ class BoundaryCounts:
             labels = (truth, truth, prediction)[column][where]
             self.overlap[:, column] += np.bincount(labels, minlength=len(self.classes))
         self._add_f(matched_contours(prediction, truth, len(self.classes), CONTOUR_SHARE * diagonal, ignore))
-        for width, matrix in self.trimap.items():
-            near = np.where(edge_band(truth, width), truth, ignore)
-            matrix.update(torch.from_numpy(prediction), torch.from_numpy(near))
+        found = torch.from_numpy(prediction)
+        for width, counts in self.trimap.items():
+            near = torch.from_numpy(np.where(edge_band(truth, width), truth, ignore))
+            counts += confusion_counts(found, near, len(self.classes), ignore).numpy()
 
     def _add_f(self, contours: np.ndarray) -> None:
         found, found_right, true, true_found = contours.T
@@ -102,10 +114,10 @@ class BoundaryCounts:
         either = true + found - both
         iou = np.where(either > 0, both / np.maximum(either, 1), np.nan)
         f = np.where(self.f_images > 0, self.f_sums / np.maximum(self.f_images, 1), np.nan)
-        trimap = {width: matrix.scores() for width, matrix in self.trimap.items()}
+        trimap = {width: _near(counts) for width, counts in self.trimap.items()}
         return BoundaryScores(tuple(iou.tolist()), tuple(f.tolist()), trimap)
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+def _near(counts: np.ndarray) -> Near:
+    found = means(np.stack((counts.diagonal(), counts.sum(1), counts.sum(0))))
+    return Near(float(found["pixel_accuracy"]), float(found["mean_iou"]), int(counts.sum()))

@@ -15,7 +15,8 @@ from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.evaluation.intervals import Difference, paired
-from fullconv.evaluation.metrics import Scores, number
+from fullconv.evaluation.metrics import Scores
+from fullconv.evaluation.numbers import number
 from fullconv.formats.open import open_dataset
 from fullconv.segmenter import Segmenter
 

@@ -13,7 +13,7 @@ from fullconv.data import Batch
 from fullconv.evaluation.boundary import BoundaryCounts, BoundaryScores
 from fullconv.evaluation.calibration import Reliability
 from fullconv.evaluation.intervals import bootstrap, means
-from fullconv.evaluation.metrics import ConfusionMatrix, number
+from fullconv.evaluation.numbers import number
 from fullconv.spec import ClassSet
 
 Key = tuple[int, str]
@@ -95,7 +95,7 @@ class DetailCounts:
         self._most = np.zeros((len(classes), len(classes)), np.int64)
         self._where: dict[tuple[int, int], Key] = {}
 
-    def __call__(self, batch: Batch, labels: Tensor, images: Sequence[ConfusionMatrix], sure: Tensor) -> None:
+    def __call__(self, batch: Batch, labels: Tensor, images: Sequence[Tensor], sure: Tensor) -> None:
         """A batch, its label maps and their probabilities ``[n, height, width]``, the counts of each image."""
         found, chances, truths = labels.cpu().numpy(), sure.float().cpu().numpy(), batch.labels.numpy()
         keys = zip(batch.sources, batch.ids, strict=True)
@@ -103,7 +103,7 @@ class DetailCounts:
             known = truth != self.classes.ignore_index
             self.boundary.update(predicted, truth)
             self.reliability.update(chance[known], (predicted == truth)[known])
-            table = image.counts.cpu().numpy()
+            table = image.cpu().numpy()
             self.images.append(
                 ImageDetail(key, np.stack((table.diagonal(), table.sum(1), table.sum(0))), float(chance.mean()))
             )

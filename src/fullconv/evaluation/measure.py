@@ -85,7 +85,7 @@ def measure(
     tile: int = TILE,
     overlap: int | None = None,
     watch: Callable[[Batch, torch.Tensor, list[ConfusionMatrix], float], None] | None = None,
-    watch_confidence: Callable[[Batch, torch.Tensor, list[ConfusionMatrix], torch.Tensor], None] | None = None,
+    watch_confidence: Callable[[Batch, torch.Tensor, list[torch.Tensor], torch.Tensor], None] | None = None,
 ) -> Measured:
     """Counts and summed loss over ``batches`` of ``spec``; ``progress`` may raise to stop early.
 
@@ -132,7 +132,7 @@ def measure(
         if watch is not None:
             watch(batch, labels, images, stride)
         if watch_confidence is not None and sure is not None:
-            watch_confidence(batch, labels, images, sure)
+            watch_confidence(batch, labels, [image.counts for image in images], sure)
         for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
             matrix.merge(image)
             result.by_image[source, name] = image.mean_iou()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,12 @@ from torch import Tensor
 
 from fullconv import draw
 from fullconv.errors import first_few
+from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.findings import Finding, by_advice
+from fullconv.evaluation.numbers import number
 from fullconv.html.notebook import card, class_table, lines
 from fullconv.ops import confusion_counts
 from fullconv.spec import ClassSet
-
-if TYPE_CHECKING:
-    from fullconv.evaluation.detail import Detail
 
 LOWEST = 3
 """So many classes and findings are named in a line of text."""
@@ -267,8 +266,3 @@ class ConfusionMatrix:
 
 def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
-
-
-def number(value: float) -> float | None:
-    """JSON has no nan."""
-    return None if math.isnan(value) else value

@@ -12,6 +12,7 @@ import numpy as np
 from fullconv import draw
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.metrics import Scores
+from fullconv.evaluation.numbers import known_mean
 from fullconv.html.charts import bar, reliability
 from fullconv.html.inline import data_uri, document
 
@@ -97,7 +98,7 @@ def _findings(scores: Scores) -> str:
 def _means(scores: Scores, detail: Detail) -> str:
     rows = []
     for name, (words, definition) in DEFINITIONS.items():
-        value = _mean(scores.dice) if name == "mean_dice" else getattr(scores, name)
+        value = known_mean(scores.dice) if name == "mean_dice" else getattr(scores, name)
         rows.append([words, _number(value), _interval(detail.intervals[name]), definition])
     ece = _number(detail.reliability.expected_error)
     rows += [
@@ -146,7 +147,7 @@ def _boundaries(detail: Detail) -> str:
             f"{width} pixel{'s' * (width > 1)}",
             _number(near.pixel_accuracy),
             _number(near.mean_iou),
-            f"{sum(near.pixels):,}",
+            f"{near.pixels:,}",
         ]
         for width, near in detail.boundary.trimap.items()
     ]
@@ -198,8 +199,3 @@ def _number(value: float) -> str:
 
 def _interval(bounds: tuple[float, float]) -> str:
     return "" if math.isnan(bounds[0]) else f"({bounds[0]:.3f} to {bounds[1]:.3f})"
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

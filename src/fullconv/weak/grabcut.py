@@ -35,7 +35,7 @@ SMALLEST = 4
 
 @dataclass
 class Cuts:
-    """What became of boxes, counted.
+    """How boxes were cut, counted.
 
     Attributes:
         boxes: of a class.
