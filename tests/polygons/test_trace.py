@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import shapely
@@ -110,3 +114,16 @@ def test_noise_of_many_pieces() -> None:
     labels = np.random.default_rng(0).integers(0, 4, (400, 400), np.int32)
     merged = without_small(labels, 20, 9)
     assert min(np.bincount(connected(merged == value)[0].ravel())[1:].min() for value in np.unique(merged)) >= 20
+
+
+def test_threads_let_no_warning_out() -> None:
+    """rasterio sets Python's filters of warnings inside a call; two threads that do so let its warnings out."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(8) as pool:
+            warnings.simplefilter("always")
+            list(pool.map(lambda i: trace(np.eye(4, dtype=np.int32), CLASSES, 0), range(4000)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert not [str(warning.message) for warning in caught]

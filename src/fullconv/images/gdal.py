@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+
 from fullconv.libraries import installed
 
 CACHE = 128
@@ -11,3 +16,20 @@ CACHE = 128
 def has_gdal() -> bool:
     """Whether the extra ``raster`` is installed."""
     return installed("rasterio")
+
+
+_WARNINGS = threading.Lock()
+
+
+@contextlib.contextmanager
+def without_georeference() -> Iterator[None]:
+    """Keep GDAL quiet about pictures that lie nowhere on earth.
+
+    One thread at a time: Python's filters of warnings belong to the process, and two threads that set them back in
+    turn (rasterio does so inside some of its calls too) let warnings out.
+    """
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fullconv.images.gdal import CACHE, has_gdal
+from fullconv.images.gdal import CACHE, has_gdal, without_georeference
 
 MERCATOR = 3857
 """EPSG's number of the web's maps, whose metres are larger the farther they lie from the equator."""
@@ -57,7 +57,7 @@ def map_place(path: Path) -> MapPlace | None:
         return None
     import rasterio
 
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), rasterio.open(path, driver="GTiff") as file:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE), without_georeference(), rasterio.open(path, driver="GTiff") as file:
         if file.transform.is_identity:
             return None
         a, b, c, d, e, f = tuple(file.transform)[:6]

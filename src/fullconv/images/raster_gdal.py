@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import rasterio
 import tifffile
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
 from fullconv.errors import DataError
-from fullconv.images.gdal import CACHE
+from fullconv.images.gdal import CACHE, without_georeference
 from fullconv.images.raster import Block, RasterInfo
 from fullconv.images.raster_place import Georeference, geo_tags
 
@@ -43,8 +42,7 @@ class GdalReader:
         self._where = str(path)
         options: dict[str, Any] = {"overview_level": level - 1} if level else {}
         try:
-            with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.Env(GDAL_CACHEMAX=CACHE), without_georeference():
                 self._file = DatasetReader(str(path), driver=list(DRIVERS), sharing=False, **options)
                 self.info = self._info()
                 flags = [flag for band in self._file.mask_flag_enums for flag in band]
@@ -70,8 +68,7 @@ class GdalReader:
         """As :meth:`fullconv.images.raster.RasterReader.read`."""
         window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         try:
-            with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.Env(GDAL_CACHEMAX=CACHE), without_georeference():
                 array = np.moveaxis(self._file.read(window=window), 0, 2)
                 valid = self._file.dataset_mask(window=window) > 0 if self._masked else None
         except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fullconv.errors import UsageError
+from fullconv.images.gdal import without_georeference
 from fullconv.libraries import library
 from fullconv.polygons.merge import without_small
 from fullconv.spec import ClassSet
@@ -83,7 +84,8 @@ def check(tolerance: float, min_area: int) -> None:
 def _exact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Polygons along the pixels' edges, and the id of each; all have a corner wherever three pieces meet."""
     shapely, features = library("shapely", FOR), library("rasterio.features", FOR)
-    found = list(features.shapes(ids, connectivity=4))
+    with without_georeference():
+        found = list(features.shapes(ids, connectivity=4))
     corners = [np.array(ring) for shape, _ in found for ring in shape["coordinates"]]
     owners = np.repeat(np.arange(len(found)), [len(shape["coordinates"]) for shape, _ in found])
     places = np.repeat(np.arange(len(corners)), [len(ring) for ring in corners])
