@@ -32,7 +32,7 @@ FUNCTIONS = {
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
     "models": fullconv.known_weights, "predict": fullconv.predict,
     "pseudo-label": fullconv.pseudo_label, "recipes": fullconv.recipes, "sweep": fullconv.sweep,
-    "synsets": fullconv.synsets, "train": fullconv.train,
+    "serve": fullconv.serve, "synsets": fullconv.synsets, "train": fullconv.train,
 }  # fmt: skip
 FOR_THE_SHELL = {
     "config": "options",  # one flag per field of TrainConfig

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fullconv.pretrained import load
     from fullconv.refinement import Superpixels
     from fullconv.segmenter import Segmenter
+    from fullconv.serving.serve import serve
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, train
     from fullconv.training.recipes import recipes
@@ -74,6 +75,7 @@ _HOMES = {
     "predict": "fullconv.prediction.files",
     "pseudo_label": "fullconv.prediction.pseudo_label",
     "recipes": "fullconv.training.recipes",
+    "serve": "fullconv.serving.serve",
     "sweep": "fullconv.training.sweep",
     "synsets": "fullconv.models.synsets",
     "train": "fullconv.training",
@@ -110,6 +112,7 @@ __all__ = [
     "predict",
     "pseudo_label",
     "recipes",
+    "serve",
     "sweep",
     "synsets",
     "train",

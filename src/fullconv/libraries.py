@@ -20,6 +20,10 @@ EXTRAS = {
     "shapely": ("shapely", "polygons"),
     "rasterio": ("rasterio", "polygons"),
     "pyogrio": ("pyogrio", "polygons"),
+    "fastapi": ("fastapi", "serve"),
+    "uvicorn": ("uvicorn", "serve"),
+    "prometheus_client": ("prometheus_client", "serve"),
+    "python_multipart": ("python-multipart", "serve"),
 }
 """Of a module: the package that it comes in, and the extra of ours that brings it."""
 

@@ -84,7 +84,7 @@ def _coordinates(labels: LabelFile, on_earth: bool, which: str) -> tuple[str, ..
 def write_for_all(kind: str, written: Sequence[Written], classes: ClassSet, out: Path) -> None:
     """Write what belongs to all images."""
     if kind == "coco":
-        write_text(out / ALL_IMAGES, json.dumps(_numbered(written, classes)))
+        write_text(out / ALL_IMAGES, json.dumps(numbered(written, classes)))
     elif kind == "labelme":
         write_text(out / "labels.txt", "".join(f"{name}\n" for name in contents.labelme_names(classes)))
     elif kind == "yolo":
@@ -92,13 +92,14 @@ def write_for_all(kind: str, written: Sequence[Written], classes: ClassSet, out:
         write_text(out / "data.yaml", yaml.safe_dump({"names": names}, sort_keys=False, allow_unicode=True))
 
 
-def _numbered(written: Sequence[Written], classes: ClassSet) -> Entry:
+def numbered(written: Sequence[Written], classes: ClassSet) -> Entry:
+    """COCO's JSON of all images."""
     images, annotations = list[Entry](), list[Entry]()
     for number, (image, entries) in enumerate((one.coco for one in written if one.coco is not None), 1):
         images.append({"id": number, **image})
         annotations += [{"image_id": number, **entry} for entry in entries]
-    numbered = [{"id": number, **entry} for number, entry in enumerate(annotations, 1)]
-    return {"images": images, "annotations": numbered, "categories": contents.categories(classes)}
+    annotations = [{"id": number, **entry} for number, entry in enumerate(annotations, 1)]
+    return {"images": images, "annotations": annotations, "categories": contents.categories(classes)}
 
 
 def refuse_to_replace_annotations(asked: Settings, images: Sequence[Input], out: Path) -> None:

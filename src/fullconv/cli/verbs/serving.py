@@ -1,0 +1,65 @@
+"""``serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fullconv.cli.verbs.shared import app
+
+
+@app.command
+def serve(
+    *models: str,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    device: str = "auto",
+    precision: str = "auto",
+    runner: str = "auto",
+    api_key_file: Path | None = None,
+    cors: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    megabytes: float = 32,
+    megapixels: float = 40,
+    queue: int = 64,
+    timeout: float = 60,
+) -> int:
+    """Answer requests for MODELS over HTTP, with a page at / for people, until Ctrl-C.
+
+    Stopping finishes what was accepted. A model whose file changes is loaded again; until then the old one answers.
+
+    Parameters
+    ----------
+    models
+        Model files, run folders or torchvision/NAME; NAME=MODEL says what clients call it.
+    host
+        Where to listen; by default only this machine can ask. 0.0.0.0 is every network: set a key then.
+    port
+        0 is any free one.
+    device
+        auto, cpu, cuda, ...
+    precision
+        auto, bf16, fp16 (CUDA) or fp32.
+    runner
+        Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
+    api_key_file
+        A file with a word that clients have to send; else the environment variable FULLCONV_API_KEY.
+    cors
+        Other sites whose pages may ask: https://example.org.
+    megabytes
+        Of a request, at most.
+    megapixels
+        Of an image, at most, as its header says.
+    queue
+        Requests at once; further ones are told when to come again.
+    timeout
+        Seconds until an answer.
+    """
+    import fullconv
+
+    fullconv.serve(
+        models, host=host, port=port, device=device, precision=precision, runner=runner, api_key_file=api_key_file,
+        cors=cors or (), megabytes=megabytes, megapixels=megapixels, queue=queue, timeout=timeout,
+    )  # fmt: skip
+    return 0

@@ -1,0 +1,77 @@
+"""All doors of a server as one ASGI application."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from fullconv.serving import segment
+from fullconv.serving.asking import Server
+from fullconv.serving.guard import Allowed, Guard, failed
+from fullconv.serving.problems import Problem
+
+
+def application(server: Server, allowed: Allowed, *, watch: bool = True) -> ASGIApp:
+    """The application; when it ends, what was accepted is finished first.
+
+    Args:
+        watch: load models again whose files change.
+    """
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        stop = threading.Event()
+        watcher = threading.Thread(target=server.models.watch, args=(stop,), name="fullconv-watch", daemon=True)
+        if watch:
+            watcher.start()
+        yield
+        stop.set()
+        server.queue.stop()
+
+    app = FastAPI(
+        title="fullconv", version=version("fullconv"), description="Semantic segmentation over HTTP.",
+        lifespan=life, docs_url=None, redoc_url=None, openapi_url="/openapi.json",
+    )  # fmt: skip
+    app.include_router(segment.router(server))
+    app.add_exception_handler(Exception, _failed)  # which is logged by the guard
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    return Guard(_with_cors(app, tuple(allowed.origins)), allowed, server.metrics)
+
+
+def _with_cors(app: FastAPI, origins: Sequence[str]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("Authorization", "X-API-Key")
+    )
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return failed(request.url.path)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request.url.path)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Problem(error.status_code, str(error.detail), dict(error.headers or {})).response(request.url.path)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:])[:60]
+    return Problem(422, f"{where}: {first['msg']}, found {str(first['input'])[:60]!r}").response(request.url.path)

@@ -1,0 +1,156 @@
+"""The models of a server, by name; each is loaded again when its file changes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fullconv.errors import UsageError, first_few
+from fullconv.model_file import BEST, HUB, model_file
+from fullconv.pretrained import find_model, load
+from fullconv.segmenter import Segmenter
+from fullconv.serving.metrics import Metrics
+from fullconv.serving.problems import Problem
+
+EVERY = 2.0
+"""Seconds between two looks at the files."""
+VERSION = 12
+"""Digits of a version: the beginning of the SHA-256 of the model's file."""
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model as it was when a request was accepted."""
+
+    name: str
+    segmenter: Segmenter
+    version: str
+
+
+class Models:
+    """Models by name.
+
+    Args:
+        given: files, run folders or ``torchvision/NAME``, or ``NAME=`` one of them.
+        open_model: loads one (:func:`fullconv.load`).
+        metrics: where loads are counted.
+        say: takes a line for who runs the server.
+
+    Raises:
+        UsageError: two of one name; a model that cannot be loaded, here and in :func:`fullconv.load`.
+    """
+
+    def __init__(
+        self,
+        given: Iterable[str],
+        open_model: Callable[[Path], Segmenter] = load,
+        metrics: Metrics | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._open, self._metrics, self._say = open_model, metrics or Metrics(), say
+        self.files: dict[str, Path] = {}
+        for one in given:
+            name, path = _named(one)
+            if name in self.files:
+                raise UsageError(f"{path}: another model is called {name} too; give NAME={path}")
+            self.files[name] = find_model(path)
+        if not self.files:
+            raise UsageError("no model given; name at least one model file or run folder")
+        self._served: dict[str, Served] = {}
+        self._stamps: dict[str, Stamp] = {}
+        self.faults: dict[str, str] = {}
+        for name, file in self.files.items():
+            self._stamps[name] = stamp(file)
+            self._served[name] = self._load(name)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.files)
+
+    def get(self, name: str = "") -> Served:
+        """The model of a name, or the first.
+
+        Raises:
+            Problem: 404, there is none.
+        """
+        found = self._served.get(name or self.names[0])
+        if found is None:
+            raise Problem(404, f"no model is called {name[:60]!r}; there are {first_few(self.names, 10)}")
+        return found
+
+    def refresh(self) -> None:
+        """Load what has changed; where that fails the model stays as it was, and ``faults`` says why."""
+        for name in self.files:
+            try:
+                now = stamp(self.files[name])
+            except (OSError, UsageError) as error:
+                self._fault(name, str(error))
+                continue
+            if now == self._stamps[name]:
+                continue
+            self._stamps[name] = now  # before it is read: what is written meanwhile is seen the next time
+            try:
+                served = self._load(name)
+            except Exception as error:  # whatever a broken file makes of the libraries that read it
+                self._fault(name, str(error))
+                self._metrics.loads.labels(name, "refused").inc()
+                continue
+            before, self._served[name] = self._served[name], served
+            self.faults.pop(name, None)
+            self._say(f"{name}: loaded again, version {served.version} after {before.version}")
+
+    def watch(self, stop: threading.Event, every: float = EVERY) -> None:
+        """Refresh until ``stop``."""
+        while not stop.wait(every):
+            self.refresh()
+
+    def _load(self, name: str) -> Served:
+        file = self.files[name]
+        segmenter, version = self._open(file), version_of(file)
+        self._metrics.loads.labels(name, "loaded").inc()
+        return Served(name, segmenter, version)
+
+    def _fault(self, name: str, why: str) -> None:
+        line = " ".join(why.split())[:500]
+        if self.faults.get(name) != line:
+            self.faults[name] = line
+            self._say(f"{name}: version {self._served[name].version} stays, the file cannot be used: {line}")
+
+
+def _named(given: str) -> tuple[str, str]:
+    """``NAME=PATH``, or a path and what to call it: its folder where its own name says nothing."""
+    name, equals, path = given.partition("=")
+    if equals and name and "/" not in name and not Path(given).exists():
+        return name, path
+    file = Path(given)
+    return (file.resolve().parent.name if file.name in (BEST, HUB) else file.stem or file.resolve().name), given
+
+
+def _files(file: Path) -> list[Path]:
+    """The model file, and what OpenVINO keeps beside it."""
+    found = model_file(file)
+    beside = found.with_suffix(".bin")
+    return [found, beside] if found.suffix == ".xml" and beside.is_file() else [found]
+
+
+def stamp(file: Path) -> Stamp:
+    """Something that changes with a model's files.
+
+    Raises:
+        OSError, UsageError: they are not there.
+    """
+    return tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in (path.stat() for path in _files(file)))
+
+
+def version_of(file: Path) -> str:
+    """Of a model's content."""
+    digest = hashlib.sha256()
+    for path in _files(file):
+        with path.open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:VERSION]

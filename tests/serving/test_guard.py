@@ -1,0 +1,60 @@
+"""Who may ask, and what every answer says."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from fullconv.serving.asking import Server
+from fullconv.serving.guard import LOOPBACK, Allowed
+from tests.builders.models import picture
+from tests.builders.serving import Client, client_of, png
+
+IMAGE = png(picture(9, 9))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": "Bearer wrong"}, 401),
+        ({"authorization": "Basic !!"}, 401),
+        ({"x-api-key": "sécret"}, 401),
+        ({"authorization": "Bearer secret"}, 200),
+        ({"x-api-key": "secret"}, 200),
+        ({"authorization": "Basic " + base64.b64encode(b"anyone:secret").decode()}, 200),
+    ],
+)
+def test_a_key_is_asked_for(running: Server, headers: dict[str, str], status: int) -> None:
+    client = client_of(running, Allowed(key="secret"))
+    assert client.post("/v1/segment", IMAGE, headers).status == status
+    assert client.get("/healthz").status == 200
+
+
+def test_names_and_sites_that_are_not_ours(running: Server) -> None:
+    client = client_of(running, Allowed(hosts=LOOPBACK))
+    for host in ("localhost:8000", "127.0.0.1:8000", "[::1]:80", "LOCALHOST"):
+        assert client.get("/v1/models", {"host": host}).status == 200, host
+    for host in ("evil.example", "localhost.evil.example", "", "[::1"):
+        assert client.get("/v1/models", {"host": host}).status == 400, host
+    own, foreign = {"host": "localhost:8000", "origin": "http://localhost:8000"}, {"origin": "https://evil.example"}
+    assert client.post("/v1/segment", IMAGE, own).status == 200
+    assert client.post("/v1/segment", IMAGE, foreign).status == 403
+    assert client.post("/v1/segment", IMAGE, {"origin": "null"}).status == 403
+
+
+def test_no_cors_unless_told(running: Server, client: Client) -> None:
+    assert "access-control-allow-origin" not in client.get("/v1/models").headers
+    told = client_of(running, Allowed(origins=("https://example.org",)))
+    reply = told.post("/v1/segment", IMAGE, {"origin": "https://example.org"})
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, "https://example.org")
+    assert told.post("/v1/segment", IMAGE, {"origin": "https://other.example"}).status == 403
+
+
+def test_every_answer_forbids_other_hosts(client: Client) -> None:
+    for reply in (client.get("/v1/models"), client.get("/nowhere"), client.post("/v1/segment")):
+        policy = reply.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "http" not in policy
+        assert reply.headers["x-content-type-options"] == "nosniff"

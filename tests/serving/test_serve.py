@@ -1,0 +1,86 @@
+"""The command itself: what it refuses, and a real server that is stopped while it works."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+import fullconv
+from fullconv.cli.main import run
+from fullconv.errors import UsageError
+from fullconv.serving import queue, serve
+from fullconv.serving.guard import Allowed
+from tests.builders.commands import complaint
+from tests.builders.models import picture
+from tests.builders.serving import application, png, server
+
+
+def test_what_cannot_be_served_is_refused_in_one_line(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        assert run(["serve", str(file), "--port", taken]) == 2
+        assert f"--port {taken}: cannot listen there" in complaint(capsys)
+    assert run(["serve", "--port", "0"]) == 2
+    assert "no model given" in complaint(capsys)
+    assert run(["serve", "nowhere.safetensors", "--port", "0"]) == 2
+    assert "no such model" in complaint(capsys)
+    (tmp_path / "foreign.safetensors").write_bytes(b"8" * 100)
+    assert run(["serve", str(tmp_path / "foreign.safetensors"), "--port", "0"]) == 2
+    assert "not a readable safetensors file" in complaint(capsys)
+    assert run(["serve", str(file), "--port", "99999"]) == 2
+    assert "0 (any free one) to 65535, found 99999" in complaint(capsys)
+    assert run(["serve", str(file), "--port", "0", "--queue", "0"]) == 2
+    assert "--queue" in complaint(capsys)
+    assert run(["serve", str(file), "--port", "0", "--cors", "example.org"]) == 2
+    assert "https://example.org" in complaint(capsys)
+    (tmp_path / "empty").touch()
+    assert run(["serve", str(file), "--port", "0", "--api-key-file", str(tmp_path / "empty")]) == 2
+    assert "long random word" in complaint(capsys)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(UsageError, match=r"pip install 'fullconv\[serve\]'"):
+        fullconv.serve("any.safetensors")
+
+
+def test_a_server_that_is_stopped_answers_what_it_accepted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, real = threading.Event(), threading.Event(), queue.predict_together
+
+    def held(*given: object) -> object:
+        begun.set()
+        assert go.wait(60)
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(queue, "predict_together", held)
+    found = server([file])
+    bound = serve.listening("127.0.0.1", 0)
+    listening = serve.uvicorn_server(application(found, Allowed()))
+    thread = threading.Thread(target=serve.run, args=(listening, bound))
+    thread.start()
+    host, port = bound.getsockname()
+    assert serve.address(bound) == f"http://127.0.0.1:{port}/"
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    connection.request("POST", "/v1/segment", png(picture(9, 12)))
+    assert begun.wait(60)
+    listening.should_exit = True
+    go.set()
+    reply = connection.getresponse()
+    assert reply.status == 200
+    assert json.loads(reply.read())["width"] == 12
+    connection.close()
+    thread.join(60)
+    assert not thread.is_alive()
+    bound.close()
+    assert found.queue.stopping
