@@ -25,7 +25,7 @@ from fullconv.imported import from_elsewhere
 from fullconv.models import build_model
 from fullconv.models.classifier import build_classifier
 from fullconv.models.smp_network import SMP
-from fullconv.models.timm_encoder import TIMM
+from fullconv.models.timm_facts import TIMM
 from fullconv.models.variants import MODELS, model_arguments
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing

@@ -214,7 +214,7 @@ def test_vgg16_same_lies_on_the_image_grid() -> None:
     [
         (("fcn9s", 4), "no model is called 'fcn9s'"),
         (("fcn8s", 4, "resnet35"), "did you mean"),
-        (("fcn8s", 4, "vit_tiny_patch16_224"), "not 8; choose another"),
+        (("fcn8s", 4, "levit_128"), "not 8; choose another"),
         (("fcn8s", 4, "resnet18", "none", 3, {"nonsense": 1}), "encoder_args"),
         (("fcn8s", 4, "vgg16", "none", 3, {"nonsense": 1}), "encoder_args"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"nonsense": 1}), "model_args"),
@@ -224,7 +224,7 @@ def test_vgg16_same_lies_on_the_image_grid() -> None:
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"upscore": "magic"}), "upscore"),
         (("fcn8s", 4, "resnet18", "none", 3, {}, {"head_channels": -3}), "head_channels"),
         (("fcn8s", 4, "vgg16", "none", 3, {"padding": "papr"}), "same or paper"),
-        (("fcn8s", 4, "swin_tiny_patch4_window7_224"), "images of any size"),
+        (("fcn8s", 4, "cait_xxs24_224"), "images of any size"),
     ],
 )
 def test_build_model_refuses(arguments: tuple, words: str) -> None:

@@ -52,7 +52,7 @@ def build_model(
         encoder_weights: ``imagenet`` (downloaded once by timm or torchvision), ``none``, or a file. A file may
             name its architecture arguments, mean and std in its metadata; they are used.
         in_channels: channels of the image.
-        encoder_args: for timm's network (:data:`fullconv.models.timm_encoder.TIMM`), or for
+        encoder_args: for timm's network (:data:`fullconv.models.timm_facts.TIMM`), or for
             :class:`fullconv.models.vgg.VGG16`.
         model_args: for the network's class, for example :class:`fullconv.models.fcn.FCN`.
 

@@ -18,7 +18,7 @@ from fullconv.models.arguments import check_arguments, check_network
 from fullconv.models.convolutionalize import convolutionalize
 from fullconv.models.keras_h5 import read_arrays
 from fullconv.models.start import Start, stated_arguments
-from fullconv.models.timm_encoder import TIMM
+from fullconv.models.timm_facts import TIMM
 from fullconv.models.weights import read_weights, timm_metadata, transplant
 
 TORCHVISION = "torchvision/"
@@ -43,7 +43,7 @@ def build_classifier(
             an ``.h5`` file that Keras wrote, with or without the last layer, or what ``fullconv import`` made of it.
         head_weights: an HDF5 file with datasets ``w`` ``[features, classes]`` and ``b`` ``[classes]`` for the last
             layer alone, as Keras users keep them.
-        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.timm_encoder.TIMM`).
+        encoder_args: those of timm's arguments that mean architecture (:data:`fullconv.models.timm_facts.TIMM`).
 
     Raises:
         UsageError: no such classifier, weights that cannot be had, or a head that cannot be made convolutional.

@@ -46,6 +46,7 @@ class Encoder(nn.Module):
         coordinates: ``{stride: CoordinateMap}``, where the places of each tap look in the image.
         size_multiple: images are padded to a multiple of this on the right and at the bottom
             (1 when the encoder pads for itself).
+        sees_everything: every place depends on all of the image, by attention.
 
     ``forward(pixels)`` takes normalised ``n c H W`` and returns ``{stride: features n c h w}``.
     """
@@ -53,6 +54,12 @@ class Encoder(nn.Module):
     channels: dict[int, int]
     coordinates: dict[int, CoordinateMap]
     size_multiple: int
+    sees_everything = False
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The part that trained weights are of: what ``encoder_rate`` is the rate of, and what can be frozen."""
+        return self
 
     @classmethod
     @abstractmethod

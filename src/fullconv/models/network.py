@@ -41,6 +41,13 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.class_axes: dict[str, tuple[int, ...]] = {}
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The part of the encoder that trained weights are of (:attr:`Encoder.backbone`)."""
+        found = getattr(self.encoder, "backbone", self.encoder)
+        assert isinstance(found, nn.Module)
+        return found
+
     def declare_classes(self, *layers: str, reads: bool = False, writes: bool = True) -> None:
         """Say that the channels that convolutions write, or read, are the classes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -10,46 +11,28 @@ import timm
 import torch
 from timm.models import create_feature_extractor
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
+from timm.models.hiera import Hiera
 from torch import Tensor, nn
 
-from fullconv.errors import ModelFileError, UsageError
+from fullconv.errors import UsageError
 from fullconv.geometry import same_map
-from fullconv.models import download
-from fullconv.models.arguments import Flag, Numbers, Word, check_arguments, check_network, named
+from fullconv.models.arguments import check_arguments, check_network
 from fullconv.models.encoder import Encoder, Needs, TrainedWeights
-from fullconv.models.weights import TransplantReport, transplant
-
-TIMM: dict[str, Any] = {
-    **named(Numbers, """
-        attn_drop_rate base_dim base_dims base_width bn_eps bn_momentum block_reduce_first bottle_ratio bottleneck_ratio
-        cardinality ch_div channel_multiplier channels crop_size deepen_factor depth depth_mult depth_multiplier depths
-        dim dims downsample_kernel_size drop_block_rate drop_block_size drop_path_rate drop_rate embed_dim embed_dims
-        expand_ratio expansion_ratio first_stride focal_levels focal_windows growth_rate head_dim img_size init_values
-        kernel_size kernel_sizes layer_scale_init_value layers levels ls_init_value mlp_ratio mlp_ratios norm_eps
-        num_blocks num_heads num_init_features num_reg_tokens output_stride patch_drop_rate patch_size pos_drop_rate
-        proj_drop_rate qk_dim reg_tokens sr_ratios stages stem_chs stem_kernel_size stem_size stem_stride stem_width
-        widen_factor width width_factor width_mult widths window_ratio window_size window_sizes
-    """),
-    **named(Flag, """
-        always_partition aa_stem_only attn_mlp avg_down bn_tf class_token conv_bias conv_mlp downsample_block
-        dynamic_img_pad dynamic_img_size final_norm fix_init fix_stem fused_conv input_3x3 memory_efficient
-        no_embed_class pre_norm qk_norm qkv_bias replace_stem_pool scale_mlp se_from_exp small_kernels stem_bias
-        stem_norm strict_img_size use_grn use_layer_scale use_pos_embed zero_init_last
-    """),
-    **named(Word, """
-        aa_layer act_layer attn_layer attn_type downsample global_pool norm_layer pad_type pool_type pos_embed se_layer
-        stem_type
-    """),
-}  # fmt: skip
-"""Arguments of timm's networks. ``pretrained``, ``checkpoint_path`` and their like are not among them; nor are those
-that fullconv sets (``num_classes``, ``in_chans``, ``features_only``, ``out_indices``)."""
+from fullconv.models.hiera import hiera_maps
+from fullconv.models.plain_vit import PlainViT, is_plain
+from fullconv.models.timm_facts import TIMM, fill, timm_trained
+from fullconv.models.weights import TransplantReport
 
 ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
 """What our encoders of timm take."""
 
 
 class TimmEncoder(Encoder):
-    """A timm network tapped at ``strides``.
+    """A timm network with a map for each of its strides, tapped at ``strides``; :meth:`make` gives a
+    :class:`PlainViT` where it has one stride alone.
+
+    Transformers and the like (Swin, MaxViT, Hiera, MambaOut) are padded as others are, MaxViT to whole windows at each
+    of its strides; what lies in the padding attends and is attended to. Maps ``n h w c`` are turned.
 
     The taps are taken to lie on the image's grid (place ``i`` of stride ``s`` covers pixels ``[i s, (i + 1) s)``),
     as every segmentation library does; with padded strided convolutions the true centres differ from that by less
@@ -88,21 +71,32 @@ class TimmEncoder(Encoder):
         else:
             self.body, self.channels = _features(name, self.strides, in_channels, args)
         self.coordinates = {stride: same_map(stride) for stride in self.strides}
-        self.size_multiple = max(self.strides)
+        windows = _windows(self.body)
+        self.size_multiple = math.lcm(max(self.strides), windows)
+        self.sees_everything = windows > 1 or isinstance(getattr(self.body, "model", None), Hiera)
+        self._stages: list[int] = list(getattr(self.body, "out_indices", ()))  # type: ignore[arg-type]
+        self._turned = str(getattr(self.body, "output_fmt", "")).endswith("NHWC")
 
     @classmethod
     def arguments(cls) -> dict[str, Any]:
         return ENCODER
 
     @classmethod
-    def make(cls, name: str, needs: Needs, in_channels: int, args: Mapping[str, Any]) -> TimmEncoder:
+    def make(cls, name: str, needs: Needs, in_channels: int, args: Mapping[str, Any]) -> Encoder:
+        if _has_one_stride(name, args):
+            return PlainViT.make(name, needs, in_channels, check_arguments(TIMM, args, f"encoder {name}: encoder_args"))
         asked = {} if needs.output_stride is None else {"output_stride": needs.output_stride}
         return cls(name, needs.strides, in_channels, {**args, **asked})
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
-        found: Any = self.body(pixels)
+        network: Any = getattr(self.body, "model", None)
+        found: Any = (
+            hiera_maps(network, pixels, self.body.out_indices) if isinstance(network, Hiera) else self.body(pixels)
+        )
         if isinstance(found, dict):
             return {stride: found[str(stride)] for stride in self.strides}
+        if self._turned:
+            found = [place.permute(0, 3, 1, 2) for place in found]
         return dict(zip(self.strides, found, strict=True))
 
     def load(self, state: Mapping[str, Tensor], origin: str) -> TransplantReport:
@@ -111,28 +105,10 @@ class TimmEncoder(Encoder):
         Raises:
             ModelFileError: more than a tenth of the encoder's values have no counterpart in ``state``.
         """
-        normal = {_flat(name): name for name in state}
-        rename = {normal[_flat(name)]: name for name in self.state_dict() if _flat(name) in normal}
-        report = transplant(state, self, rename)
-        sizes = {name: value.numel() for name, value in self.state_dict().items()}
-        if sum(sizes[name] for name in report.left) > 0.1 * sum(sizes.values()):
-            name, why = next(iter(report.left.items()))
-            raise ModelFileError(
-                f"{origin}: does not fit this encoder: {len(report.left)} of {len(sizes)} tensors have no "
-                f"counterpart ({name}: {why}); give the weights of the same timm architecture"
-            )
-        return report
+        return fill(self, state, origin)
 
     def imagenet(self) -> TrainedWeights:
-        state = download.timm_weights(self.name)
-        settings = timm.get_pretrained_cfg(self.name)
-        assert settings is not None  # they were found
-        return TrainedWeights(state, tuple(settings.mean), tuple(settings.std), settings.license or "")
-
-
-def _flat(name: str) -> str:
-    """One spelling for the names of a classifier and of timm's feature wrappers (``stages.0`` and ``stages_0``)."""
-    return name.removeprefix("body.").removeprefix("model.").replace(".", "_")
+        return timm_trained(self.name)
 
 
 def _features(name: str, wanted: list[int], in_channels: int, args: dict[str, Any]) -> tuple[nn.Module, dict[int, int]]:
@@ -140,9 +116,7 @@ def _features(name: str, wanted: list[int], in_channels: int, args: dict[str, An
     reductions = _reductions(name, args)
     _refuse_missing(name, wanted, reductions)
     indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in wanted]
-    body: Any = timm.create_model(
-        name, pretrained=False, features_only=True, out_indices=indices, in_chans=in_channels, **args
-    )
+    body: Any = _with_features(name, args, out_indices=indices, in_chans=in_channels)
     return body, dict(zip(wanted, body.feature_info.channels(), strict=True))
 
 
@@ -185,15 +159,39 @@ def _refuse_missing(name: str, wanted: list[int], there: list[int]) -> None:
         )
 
 
+def _has_one_stride(name: str, args: Mapping[str, Any]) -> bool:
+    known = timm.is_model(check_network(name)) and "taps" not in args
+    return known and is_plain(_reductions(name, check_arguments(ENCODER, args, f"encoder {name}: encoder_args")))
+
+
 def _reductions(name: str, args: dict[str, Any]) -> list[int]:
     try:
         try:
             with torch.device("meta"):
-                body: Any = timm.create_model(name, pretrained=False, features_only=True, **args)
+                body: Any = _with_features(name, args)
         except NotImplementedError:  # an operation that PyTorch has no shapes for: RegNet's in 2.11
-            body = timm.create_model(name, pretrained=False, features_only=True, **args)
+            body = _with_features(name, args)
     except (RuntimeError, AttributeError, NotImplementedError) as error:
-        raise UsageError(f"encoder {name} gives no feature maps ({error}); choose a convolutional one") from error
+        raise UsageError(f"encoder {name} gives no feature maps ({error}); choose another") from error
     except Exception as error:  # on values that make no sense together timm raises almost anything
         raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
     return list(body.feature_info.reduction())
+
+
+def _with_features(name: str, args: Mapping[str, Any], **more: Any) -> Any:
+    """timm's network with its features, for images of any size where it has the choice (Swin)."""
+    try:
+        return timm.create_model(
+            name, pretrained=False, features_only=True, **{"strict_img_size": False, **args, **more}
+        )  # fmt: skip
+    except TypeError:
+        return timm.create_model(name, pretrained=False, features_only=True, **args, **more)
+
+
+def _windows(body: nn.Module) -> int:
+    """Images are whole windows at each stride where a network (MaxViT) divides its maps into such.
+
+    Its first windows are at stride 4, its last ones, of the same size, at 32.
+    """
+    sizes = {tuple(getattr(module, "partition_size", (1, 1))) for module in body.modules()}
+    return math.lcm(*(side * 32 if side > 1 else 1 for size in sizes for side in size))

@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
         description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn; "
         "or of regions: maskrcnn, rcnn, sds",
     )
-    encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features")
+    encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features (transformers too)")
     encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
     encoder_args: dict[str, Any] = Field(
         {}, description="architecture arguments of the encoder: of timm's network, or of VGG16"

@@ -62,7 +62,7 @@ class Learner:
         config = self.plan.config
         self.network.train()
         if config.encoder_rate == 0:  # frozen: its norms keep their statistics too
-            self.network.encoder.eval()
+            self.network.backbone.eval()
         set_rate(self.optimizer, self.rate_factor(step))
         judged = self.guard.judges(step)
         if judged:

@@ -37,14 +37,17 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Groups for encoder and head, each with and without weight decay (biases and norms have none).
+    """Groups for the encoder (as far as trained weights go) and the layers over it, each with and without weight decay
+    (biases and norms have none).
 
     Each group keeps its full rate under ``"full_rate"``.
     """
     encoder_rate = config.rate if config.encoder_rate is None else config.encoder_rate
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        in_encoder = name.startswith("encoder.")
+    backbone = network.backbone if isinstance(network, SegmentationNetwork) else nn.Module()
+    encoder = {id(parameter) for parameter in backbone.parameters()}
+    for parameter in network.parameters():
+        in_encoder = id(parameter) in encoder
         if not parameter.requires_grad:
             continue
         if in_encoder and encoder_rate == 0:

@@ -95,7 +95,7 @@ def make_plan(
             f"{spec.root}: not the data of this run (other classes, names, order or range of values); give the same"
         )
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
-        segmenter.network.encoder.requires_grad_(False)
+        segmenter.network.backbone.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
