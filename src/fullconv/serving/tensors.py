@@ -68,8 +68,7 @@ def _tensor(given: dict[str, Any], binary: bytes, limits: Limits) -> np.ndarray:
     kind, shape = given.get("datatype"), given.get("shape")
     if not isinstance(kind, str) or kind not in TYPES:
         raise Problem(400, f"{IMAGES}: datatype is one of {', '.join(TYPES)}, found {str(kind)[:40]!r}")
-    whole = isinstance(shape, list) and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape)
-    if not whole or len(shape) != 4:
+    if not isinstance(shape, list) or len(shape) != 4 or not all(type(n) is int and n > 0 for n in shape):
         raise Problem(400, f"{IMAGES}: shape is [n, height, width, channels], found {str(shape)[:60]}")
     if math.prod(shape[:3]) > limits.pixels or shape[3] > 256 or shape[0] > limits.queue:
         raise Problem(413, f"{IMAGES}: {shape} is more than {limits.megapixels:g} megapixels or {limits.queue} images")
