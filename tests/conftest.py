@@ -68,7 +68,8 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture(params=["gdal", "tifffile"])
 def raster_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each of the libraries that read rasters by window, alone."""
-    from fullconv.images import gdal, raster_open
+    from fullconv import gdal
+    from fullconv.images import raster_open
 
     if request.param == "gdal" and not gdal.has_gdal():
         pytest.skip("rasterio is not installed")

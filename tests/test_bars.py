@@ -124,3 +124,21 @@ def test_a_kernel_without_machine_code_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 def test_time_in_words() -> None:
     assert [clock(seconds) for seconds in (0.4, 5, 65, 3599, 3725)] == ["0:00", "0:05", "1:05", "59:59", "1:02:05"]
+
+
+def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
+    console = terminal(80)
+    with Bar("export", device="cpu", console=console) as bar:
+        assert bar._live is not None
+        bar.stage("tracing the network", 0, None)
+        late[0] += 60
+        bar._live.refresh()
+        for done in (0, 5, 10):
+            bar.stage("gate, openvino", done, 20)
+            bar._live.refresh()
+            late[0] += 5
+    drawn = lines(console)
+    assert max(map(len, drawn)) <= 80
+    assert any(re.match(r"export: tracing the network ━+ 1:00, ", line) for line in drawn)
+    assert any(re.search(r"gate, openvino ━.* 10/20, 1 images/s, 1:10, left 0:10", line) for line in drawn)
+    assert re.fullmatch(r"export: 1:15, peak memory [\d.]+ [MG]iB, cpu", drawn[-1])

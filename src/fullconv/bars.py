@@ -43,10 +43,11 @@ class Bar:
         self.what, self.unit, self.device, self.each = what, unit, device, each
         self._first = self._done = first
         self._summary = summary
-        self._console = console or Console(stderr=True, emoji=False)
+        self._console = console or Console(file=sys.stderr, emoji=False)  # as it is now: some redirect it
         self._live: Progress | None = None
         self._parts: dict[str, TaskID] = {}
         self._task = TaskID(0)
+        self._stage = ""
 
     def __enter__(self) -> Bar:
         self._started = time.monotonic()
@@ -93,6 +94,17 @@ class Bar:
         if self._live is not None:
             self._live.update(self._task, completed=done, total=total, description=words or self.what, left=left)
 
+    def stage(self, words: str, done: int, total: int | None) -> None:
+        """Of several things one after the other this one; ``total`` is None where its parts are not counted."""
+        if self._live is None:
+            return
+        words = f"{self.what}: {words}"
+        if words != self._stage:
+            self._stage = words
+            self._live.remove_task(self._task)
+            self._task = self._add(words, total, 0, self.unit, self.each, since=time.monotonic() - self._started)
+        self._live.update(self._task, completed=done, total=total)
+
     def rows(self, path: Path, done: int, total: int) -> None:
         """Of one large image so many pixels are done: a second line, until it is whole."""
         if self._live is None:
@@ -101,10 +113,15 @@ class Bar:
             self._parts[path.name] = self._add(path.name, total, done, PIXELS, 1)
         self._live.update(self._parts[path.name], completed=done, visible=done < total)
 
-    def _add(self, words: str, total: int | None, first: int, unit: str, each: int) -> TaskID:
+    def _add(self, words: str, total: int | None, first: int, unit: str, each: int, since: float = 0.0) -> TaskID:
+        """A line of its own.
+
+        Args:
+            since: the seconds after which it began.
+        """
         assert self._live is not None
         fields: dict[str, Any] = {"first": first, "unit": unit, "each": each, "left": None, "device": self.device}
-        return self._live.add_task(words, total=total, completed=first, **fields)
+        return self._live.add_task(words, total=total, completed=first, since=since, **fields)
 
 
 class _Figures(ProgressColumn):
@@ -122,7 +139,7 @@ class _Figures(ProgressColumn):
         said = [
             count,
             rate,
-            clock(task.elapsed or 0),
+            clock(task.fields["since"] + (task.elapsed or 0)),
             f"left {clock(left)}" if left is not None else "",
             memory,
             device,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
 import yaml
 
+import fullconv
 from fullconv.cli.main import run
+from fullconv.spec import ClassSet, Preprocessing
 from tests.builders.folders import Make
 
 
@@ -19,3 +24,17 @@ def test_names_are_printed_as_they_are(make_folder: Make, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "b:x:" in said
     assert ":x:1.png" in said
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_info_says_what_predict_will_do(
+    bf16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    built = fullconv.build_model("fcn32s", 2, "mobilenetv2_050")
+    fullconv.Segmenter(built, ClassSet(("a", "b")), Preprocessing()).save(tmp_path / "m.safetensors")
+    assert run(["info", str(tmp_path / "m.safetensors")]) == 0
+    expected = str(fullconv.load(tmp_path / "m.safetensors").runner)
+    assert expected.startswith("bf16" if bf16 else "fp32")
+    assert f"computed on this machine by {expected}" in capsys.readouterr().out

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import fullconv
 from fullconv.cli.main import run
+from fullconv.cli.tables import comparison_table
 from fullconv.errors import UsageError
+from fullconv.evaluation.compare import Comparison
 from fullconv.evaluation.intervals import bootstrap, paired
 from fullconv.formats.open import open_dataset
 from fullconv.segmenter import Segmenter
@@ -62,12 +66,32 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     command = ["compare", str(tmp_path / "run1"), str(tmp_path / "run2"), "--precision", "fp32"]
     assert run([*command, "--json", str(tmp_path / "c.json")]) == 0
     out = capsys.readouterr().out
-    assert "run2 - run1: mean IoU " in out
+    assert "run2 - run1:\n  mean IoU " in out
     kept = json.loads((tmp_path / "c.json").read_text())
     assert [model["name"] for model in kept["models"]] == ["run1", "run2"]
     difference = kept["differences_from_the_first"][0]["mean_iou"]
     assert difference["value"] == pytest.approx(kept["models"][1]["mean_iou"] - kept["models"][0]["mean_iou"])
     assert f"{difference['value']:+.4f}" in out
+
+
+@pytest.mark.parametrize(("better", "said"), [(40, "p < 0.002: real"), (0, "p = 1.000: not shown by these images")])
+def test_lines_break_between_words_and_p_has_a_smallest_step(better: int, said: str) -> None:
+    counts = np.full((12, 3, 2), 100)
+    counts[:, 0] = 50
+    others = counts.copy()
+    others[:, 0] += better  # in every image
+    (different,) = [paired(counts, others)]
+    assert different["mean_iou"].p_in_words() == said.partition(":")[0]
+    scores = fullconv.evaluate(segmenter(1), "shapes:height=32,width=32,train=1,val=2", detail=True)
+    text = io.StringIO()
+    names = ("camvid-scribbles-1", "camvid-scribbles---CRF-loss-1")
+    comparison_table(Comparison(names, (scores, scores), (different,)), Console(file=text, width=80, emoji=False))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    first, second = lines[-2:]
+    assert first == "camvid-scribbles---CRF-loss-1 - camvid-scribbles-1:"
+    assert second.startswith("  mean IoU ")
+    assert second.endswith(said)
 
 
 def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

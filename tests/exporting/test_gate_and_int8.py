@@ -64,7 +64,18 @@ def test_int8_says_so_and_keeps_the_mean_iou(tmp_path: Path, monkeypatch: pytest
     no_cost(monkeypatch)
     model = tiny(stride=1)
     data = labelled_by(model, tmp_path / "data")
-    report = fullconv.export(model, "openvino", tmp_path / "m.xml", int8=True, calibrate=data)
+    told: list[tuple[str, int, int | None]] = []
+    report = fullconv.export(
+        model, "openvino", tmp_path / "m.xml", int8=True, calibrate=data, progress=lambda *at: told.append(at)
+    )
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == [
+        "reading the model", "tracing the network", "reading to calibrate", "quantising by 4 images", "gate, openvino",
+        "mean IoU, PyTorch", "mean IoU, openvino", "time and memory, PyTorch", "time and memory, openvino",
+    ]  # fmt: skip
+    assert [done for stage, *done in told if stage.startswith("gate")] == [
+        *([done, 5] for done in range(6)), *([done, 2] for done in range(3)),
+    ]  # fmt: skip
+    assert ("mean IoU, openvino", 2, 2) in told
     loaded = fullconv.load(tmp_path / "m.xml")
     assert loaded.precision == "int8"
     assert str(loaded.runner).endswith("int8 on cpu")

@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from fullconv import gdal
 from fullconv.errors import DataError, UsageError
-from fullconv.images import gdal, raster_open
+from fullconv.images import raster_open
 from fullconv.images.pixels import read_pixels
 from fullconv.images.raster import RasterReader, refuse_other_bands, window_pixels
 from fullconv.images.raster_open import open_raster

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fullconv import gdal
 from fullconv.errors import FullconvError, UsageError
-from fullconv.images import gdal, raster_write
+from fullconv.images import raster_write
 from fullconv.images.raster_place import Georeference, GeoTag
 from fullconv.images.raster_write import Look, MapWriter
 from fullconv.images.write import VOID_COLOUR
@@ -146,7 +147,8 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from fullconv.images import gdal, raster_write
+from fullconv import gdal
+from fullconv.images import raster_write
 from fullconv.spec import ClassSet
 raster_write.TILE = 16
 wanted = np.load(sys.argv[2])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from fullconv import gdal
 from fullconv.cli.main import run
-from fullconv.images import gdal
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
 from tests.builders import models

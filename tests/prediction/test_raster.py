@@ -15,7 +15,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fullconv.images import gdal, raster_write
+from fullconv import gdal
+from fullconv.images import raster_write
 from fullconv.prediction import raster
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter

@@ -9,6 +9,7 @@ from typing import Any
 
 from fullconv.errors import UsageError
 from fullconv.exported.header import SUFFIXES, read_exported_header
+from fullconv.exported.runners import ExportedRunner
 from fullconv.facts import sees
 from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
@@ -17,7 +18,7 @@ from fullconv.pretrained import find_model, load
 
 def info(model: str | os.PathLike[str]) -> dict[str, Any]:
     """What a model is: its header (network, classes, preprocessing, provenance, licence), ``file``, ``sees``
-    and who computes it (``runner``).
+    and who computes it on this machine for ``predict`` and ``evaluate``, where nothing else is asked for (``runner``).
 
     Args:
         model: a model file, a run folder, or ``torchvision/NAME`` (downloaded once).
@@ -29,10 +30,13 @@ def info(model: str | os.PathLike[str]) -> dict[str, Any]:
     file = model_file(found)
     segmenter = load(file, "cpu", "fp32")
     header = read_exported_header(file) if file.suffix in SUFFIXES else read_header(found)
+    seen = sees(segmenter.preprocessing, segmenter.runner)  # by trying, in fp32
+    if not isinstance(segmenter.runner, ExportedRunner):
+        segmenter.to()
     return {
         **header,
         "file": str(file),
-        "sees": sees(segmenter.preprocessing, segmenter.runner),
+        "sees": seen,
         "runner": str(segmenter.runner),
     }
 

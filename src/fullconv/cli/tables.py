@@ -67,8 +67,8 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
     for name, differences in zip(names[1:], comparison.differences, strict=True):
         iou = differences["mean_iou"]
         interval = f"mean IoU {iou.value:+.4f} ({iou.low:+.4f} to {iou.high:+.4f})"
-        words = f"p = {iou.p:.3f}: {'real' if iou.real else 'not shown by these images'}"
-        console.print(f"{name} - {names[0]}: {interval}, {words}", highlight=False, markup=False)
+        words = f"{iou.p_in_words()}: {'real' if iou.real else 'not shown by these images'}"
+        console.print(f"{name} - {names[0]}:\n  {interval}, {words}", highlight=False, markup=False, soft_wrap=True)
     for note in dict.fromkeys(note for one in scores for note in one.notes):
         console.print(note, highlight=False, markup=False)
 

@@ -44,7 +44,7 @@ class Comparison:
                 {
                     name: {
                         "value": number(one.value), "low": number(one.low), "high": number(one.high), "p": one.p,
-                        "real": one.real,
+                        "draws": one.draws, "real": one.real,
                     }
                     for name, one in differences.items()
                 }

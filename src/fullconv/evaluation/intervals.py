@@ -62,13 +62,20 @@ class Difference:
         value: the second's minus the first's.
         low, high: its 95 % interval.
         p: how often a difference as large comes about by the choice of images alone, were there none: twice the
-            smaller share of draws on either side of 0, 1 at most.
+            smaller share of draws on either side of 0, 1 at most. So it is a multiple of ``2 / draws``, and 0 says only
+            that it is smaller than that.
+        draws: of images, in which both have the score.
     """
 
     value: float
     low: float
     high: float
     p: float
+    draws: int = SAMPLES
+
+    def p_in_words(self) -> str:
+        """``p = 0.110``, or ``p < 0.002`` where no draw lies on the other side of 0."""
+        return f"p = {self.p:.3f}" if self.p else f"p < {2 / self.draws:.1g}"
 
     @property
     def real(self) -> bool:
@@ -96,7 +103,7 @@ def paired(first: np.ndarray, second: np.ndarray, samples: int = SAMPLES, seed: 
         change = change[~np.isnan(change)]
         sides = [np.mean(change <= 0), np.mean(change >= 0)] if len(change) else [1, 1]
         value = float(whole[1][name] - whole[0][name])
-        found[name] = Difference(value, *_interval(change), min(1.0, 2 * float(min(sides))))
+        found[name] = Difference(value, *_interval(change), min(1.0, 2 * float(min(sides))), len(change))
     return found
 
 

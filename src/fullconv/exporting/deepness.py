@@ -14,6 +14,7 @@ from fullconv.exported.runners import ExportedRunner
 from fullconv.exporting.artefact import graph_of
 from fullconv.exporting.gate import generated_images, pass_gate
 from fullconv.exporting.report import ExportReport
+from fullconv.exporting.stages import Told, counted, silent
 from fullconv.exporting.write import write_onnx
 from fullconv.libraries import library
 from fullconv.segmenter import Segmenter
@@ -30,8 +31,9 @@ FAR = 1 << 16
 
 
 def write_for_deepness(
-    segmenter: Segmenter, out: Path, report: ExportReport, tile: int, resolution: float | None
-) -> None:
+    segmenter: Segmenter, out: Path, report: ExportReport, tile: int, resolution: float | None,
+    told: Told = silent,
+) -> None:  # fmt: skip
     """The file, after the gate.
 
     Args:
@@ -44,7 +46,7 @@ def write_for_deepness(
     """
     _refuse(segmenter, tile, resolution)
     overlap = segmenter.tiling((FAR, FAR), tile).overlap
-    built = graph_of(segmenter, False, NAME, probabilities=True)
+    built = graph_of(segmenter, False, NAME, told, probabilities=True)
     _take_tiles(built, segmenter.preprocessing.channels, tile)
     said = {
         "model_type": "Segmentor", "class_names": dict(enumerate(segmenter.classes.names)),
@@ -58,7 +60,8 @@ def write_for_deepness(
     with write_onnx(built, out) as file:
         ours = segmenter.torch_runner
         runner = _as_the_plugin(file, Places.of(ours.network, ours.context))
-        images = generated_images(ours.preprocessing.channels, ((tile, tile), (tile, tile)))
+        sizes = ((tile, tile), (tile, tile))
+        images = counted(told, "gate, onnxruntime", generated_images(ours.preprocessing.channels, sizes), len(sizes))
         report.compared[str(runner)] = pass_gate(segmenter, runner, images, batch_of=(tile, tile))
     if resolution is None:
         report.notes.append("resolution: not stated (--resolution); set the cm per pixel of training in the plugin")

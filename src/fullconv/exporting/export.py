@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from fullconv.data import DatasetSpec
@@ -12,6 +13,7 @@ from fullconv.evaluation.matching import with_classes_of
 from fullconv.exporting import deepness, hub, model_api, triton
 from fullconv.exporting.artefact import Asked, write_artefact
 from fullconv.exporting.report import ExportReport
+from fullconv.exporting.stages import silent
 from fullconv.exporting.targets import ONNX, OPENVINO, SUFFIXES, refuse_full, refuse_target
 from fullconv.formats.open import open_dataset
 from fullconv.pretrained import load
@@ -36,6 +38,7 @@ def export(
     consumer: str = "",
     tile: int = 512,
     resolution: float | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
 ) -> ExportReport:
     """Write a network as a file for other programs: uint8 images ``n height width channels`` in, labels out.
 
@@ -59,6 +62,8 @@ def export(
             or ``hub``. ``predict`` does not read files of the first two.
         tile: for ``deepness``: the side of the tiles that it cuts.
         resolution: for ``deepness``: centimetres of ground a pixel in training.
+        progress: called with what it is at in words, how many images of that are done, and of how many (None where it
+            counts none).
 
     Raises:
         UsageError: wrong arguments, or a library that is not installed.
@@ -74,6 +79,7 @@ def export(
         raise UsageError(f"--for {consumer} settles the outputs, in fp32; leave the other options to a plain export")
     if consumer != deepness.NAME and (tile != 512 or resolution is not None):
         raise UsageError("--tile and --resolution are of --for deepness")
+    progress("reading the model", 0, None)
     segmenter = in_fp32(model if isinstance(model, Segmenter) else load(model, "cpu", "fp32"))
     weights = sum(value.nbytes for value in segmenter.network.state_dict().values())
     refuse_full(out, weights * (2 if consumer == hub.NAME and to else 1))
@@ -81,11 +87,11 @@ def export(
     shown, spec = (None if data is None else with_classes_of(segmenter, data) for data in given)
     report = ExportReport(out)
     runners = triton.RUNNERS if consumer == triton.NAME else ()
-    asked = Asked(scores, probabilities, spec or shown, split, shown, runners)
+    asked = Asked(scores, probabilities, spec or shown, split, shown, runners, progress)
     if consumer == model_api.NAME:
-        model_api.write_for_model_api(segmenter, out, report)
+        model_api.write_for_model_api(segmenter, out, report, progress)
     elif consumer == deepness.NAME:
-        deepness.write_for_deepness(segmenter, out, report, tile, resolution)
+        deepness.write_for_deepness(segmenter, out, report, tile, resolution, progress)
     elif consumer == triton.NAME:
         triton.write_for_triton(segmenter, out, asked, report)
     elif consumer == hub.NAME:

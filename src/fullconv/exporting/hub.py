@@ -11,8 +11,9 @@ from fullconv.exported.geometry import Places
 from fullconv.exported.runners import ExportedRunner
 from fullconv.exporting.artefact import Asked, write_artefact
 from fullconv.exporting.card import card_of, licence_note
-from fullconv.exporting.gate import generated_images, pass_gate
+from fullconv.exporting.gate import SIZES, generated_images, pass_gate
 from fullconv.exporting.report import ExportReport
+from fullconv.exporting.stages import counted
 from fullconv.exporting.targets import SUFFIXES
 from fullconv.files import new_folder
 from fullconv.model_file import HUB
@@ -33,7 +34,7 @@ def write_for_hub(segmenter: Segmenter, to: str, out: Path, asked: Asked, report
     with new_folder(out) as folder:
         segmenter.save(folder / HUB)
         reread = _reread(segmenter, folder / HUB)
-        images = generated_images(segmenter.preprocessing.channels)
+        images = counted(asked.told, "gate, torch", generated_images(segmenter.preprocessing.channels), len(SIZES))
         report.compared[str(reread)] = pass_gate(segmenter, reread, images)
         if to:
             write_artefact(segmenter, to, folder / f"model{SUFFIXES[to]}", asked, report)

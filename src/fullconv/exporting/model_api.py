@@ -11,8 +11,9 @@ from fullconv.errors import UsageError, first_few
 from fullconv.exported.geometry import LABELS, SCORES, Places
 from fullconv.exported.runners import ExportedRunner, open_runner
 from fullconv.exporting.artefact import graph_of
-from fullconv.exporting.gate import generated_images, pass_gate
+from fullconv.exporting.gate import SIZES, generated_images, pass_gate
 from fullconv.exporting.report import ExportReport
+from fullconv.exporting.stages import Told, counted, silent
 from fullconv.exporting.write import write_openvino
 from fullconv.libraries import library
 from fullconv.segmenter import Segmenter
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 NAME = "model-api"
 
 
-def write_for_model_api(segmenter: Segmenter, out: Path, report: ExportReport) -> None:
+def write_for_model_api(segmenter: Segmenter, out: Path, report: ExportReport, told: Told = silent) -> None:
     """The pair of files, after the gate.
 
     Raises:
         UsageError: names that its list cannot hold apart.
         GateError: other labels; nothing is written.
     """
-    built = graph_of(segmenter, False, NAME, scores=True)
+    built = graph_of(segmenter, False, NAME, told, scores=True)
     with write_openvino(built, out, _with_scores_alone(built, segmenter.classes)) as file:
         ours = segmenter.torch_runner
         runner = _by_scores(file, Places.of(ours.network, ours.context))
-        report.compared[str(runner)] = pass_gate(segmenter, runner, generated_images(ours.preprocessing.channels))
+        images = counted(told, "gate, openvino", generated_images(ours.preprocessing.channels), len(SIZES))
+        report.compared[str(runner)] = pass_gate(segmenter, runner, images)
 
 
 def _with_scores_alone(model: onnx.ModelProto, classes: ClassSet) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fullconv.images.gdal import CACHE, has_gdal, without_georeference
+from fullconv.gdal import CACHE, has_gdal, without_georeference
 
 MERCATOR = 3857
 """EPSG's number of the web's maps, whose metres are larger the farther they lie from the equator."""

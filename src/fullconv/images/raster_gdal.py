@@ -17,7 +17,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
 from fullconv.errors import DataError
-from fullconv.images.gdal import CACHE, without_georeference
+from fullconv.gdal import CACHE, without_georeference
 from fullconv.images.raster import Block, RasterInfo
 from fullconv.images.raster_place import Georeference, geo_tags
 

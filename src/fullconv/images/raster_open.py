@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fullconv.errors import DataError, UsageError
+from fullconv.gdal import has_gdal
 from fullconv.images.files import stored_size
-from fullconv.images.gdal import has_gdal
 from fullconv.images.raster import RasterReader
 from fullconv.images.raster_rows import HeldRows, Turned
 from fullconv.images.raster_tiff import TiffReader
@@ -72,7 +72,7 @@ def open_raster(path: Path, level: int = 0) -> RasterReader | None:
 
 
 def _gdal_reader() -> type[GdalReader]:
-    from fullconv.images.raster_gdal import GdalReader  # see fullconv.images.gdal
+    from fullconv.images.raster_gdal import GdalReader  # see fullconv.gdal
 
     return GdalReader
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fullconv.errors import UsageError
-from fullconv.images.gdal import without_georeference
+from fullconv.gdal import without_georeference
 from fullconv.libraries import library
 from fullconv.polygons.merge import without_small
 from fullconv.spec import ClassSet

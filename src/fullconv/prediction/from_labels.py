@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fullconv.files import write_text
-from fullconv.images.gdal import has_gdal
+from fullconv.gdal import has_gdal
 from fullconv.images.map_place import MapPlace
 from fullconv.polygons.areas import Area, areas, areas_csv, counts
 from fullconv.polygons.trace import ClassPolygon, trace

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullconv.bars import Bar
 from fullconv.cli.verbs.shared import app
 
 
@@ -65,10 +66,11 @@ def export(
     """
     import fullconv
 
-    report = fullconv.export(
-        model, to, out, scores=scores, probabilities=probabilities, check=check or None, split=split, int8=int8,
-        calibrate=calibrate or None, consumer=consumer, tile=tile, resolution=resolution,
-    )  # fmt: skip
+    with Bar("export", device="cpu") as bar:
+        report = fullconv.export(
+            model, to, out, scores=scores, probabilities=probabilities, check=check or None, split=split, int8=int8,
+            calibrate=calibrate or None, consumer=consumer, tile=tile, resolution=resolution, progress=bar.stage,
+        )  # fmt: skip
     for line in report.lines():
         print(line)
     return 0

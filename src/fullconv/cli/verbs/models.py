@@ -26,7 +26,7 @@ def info(model: Path, /) -> int:
 
     said = fullconv.info(model)
     info_table(Path(said["file"]), said)
-    print(f"sees {said['sees']}\ncomputed by {said['runner']}")
+    print(f"sees {said['sees']}\ncomputed on this machine by {said['runner']}")
     return 0
 
 
