@@ -59,6 +59,17 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 @contextlib.contextmanager
+def computing_threads(count: int | None) -> Iterator[None]:
+    """Within it PyTorch and our kernels compute with so many threads (None: as they are); then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def tuned_convolutions(on: bool) -> Iterator[None]:
     """Within it cuDNN times its algorithms for each new shape and keeps the fastest (or does not); then as before."""
     before = torch.backends.cudnn.benchmark

@@ -23,6 +23,11 @@ def usable_cores(system: Path = SYSTEM) -> int:
     return max(1, min([count or 1, *(math.ceil(share) for share in _shares(system))]))
 
 
+def busy() -> float:
+    """Processes that want a core, on average of the last minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def default_workers(workers: int | None) -> int:
     """One reading process per core that this process may use beyond the first, at most 8."""
     if workers is not None:

@@ -42,3 +42,11 @@ def test_a_sheet_shows_the_fixed_images_and_the_worst_and_best_of_val(
     assert {name for name, row in rows.items() if row.note == "best"} == set(order[-2:])
     for name, row in rows.items():
         assert row.scores[0] == pytest.approx(scores[name])
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_no_image_is_shown_twice(count: int) -> None:
+    items = fullconv.open_dataset(f"shapes:train=1,val={count}").split("val")
+    shown = [item.id for item in pictures.sheet_items(items)]
+    assert len(set(shown)) == len(shown) == min(count, 4)
+    assert shown == sorted(shown)

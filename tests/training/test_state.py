@@ -58,13 +58,13 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"version": 2}, "expected the state of a run of version 1, found version 2"),
-        ({"version": None}, "expected the state of a run of version 1, found no version"),
+        ({"version": 1}, "expected the state of a run of version 2, found version 1"),
+        ({"version": None}, "expected the state of a run of version 2, found no version"),
         ({"objective": ...}, "objective missing"),
         ({"header": ..., "data": ...}, "header, data missing"),
         ({"teacher": {}}, "teacher unknown to this fullconv"),
         ({"network": [1]}, "network of a wrong type"),
-        ({"progress": {"step": 3}}, r"progress\.history, progress\.loss_sum, progress\.loss_steps and 1 more missing"),
+        ({"progress": {"step": 3}}, r"progress\.history, progress\.loss_sum, progress\.loss_steps and 3 more missing"),
         ({"progress": {**vars(Progress()), "pace": 1.0}}, r"progress\.pace unknown"),
     ],
 )
@@ -93,7 +93,7 @@ def test_code_in_a_state_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "sprung",)
 
     run = saved(tmp_path)
-    torch.save({"version": 1, "network": Trap()}, run.state)
+    torch.save({"version": 2, "network": Trap()}, run.state)
     with pytest.raises(UsageError, match="damaged"):
         Checkpoint.read(run)
     assert not (tmp_path / "sprung").exists()

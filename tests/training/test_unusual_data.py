@@ -61,7 +61,7 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
     run = fullconv.train(root, tmp_path / "run", **{**options, "crop": (32, 32), "filter_small": True})
     said = capsys.readouterr().out
     assert "read 3 of 5 train images and 2 of 3 val images: filter_small leaves out those smaller than 32x32" in said
-    assert "batch 2, 2 steps an epoch; its last batch is filled up with 1 image of its first" in said
+    assert "batch 2, 2 steps an epoch; the last batch of a pass is filled up with 1 image of its first" in said
     assert run.scores["images"] == 2
     assert run.segmenter().provenance["train_images"] == 3
     fullconv.train(root, tmp_path / "padded", **{**options, "crop": (32, 32)})

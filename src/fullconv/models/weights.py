@@ -179,6 +179,24 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def stated_architecture(path: str | Path) -> str:
+    """The network that a weights file says it is of; empty where it says none.
+
+    Raises:
+        ModelFileError: a safetensors file that cannot be read.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return ""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return str(timm_metadata(dict(file.metadata() or {})).get("architecture", ""))
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
+        ) from error
+
+
 def timm_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a weights file says of its architecture under the key ``timm``: architecture, args, mean, std, licence."""
     try:

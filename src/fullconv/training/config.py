@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,7 +106,16 @@ class TrainConfig(BaseModel):
     )
 
     # the optimisation
-    epochs: int = Field(30, ge=1, description="passes over the training data")
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="time of the whole run; whatever is not given is chosen from the data and the machine, and said. "
+        "By default 30, where neither epochs nor a recipe are given",
+    )
+    epochs: int = Field(30, ge=1, description="passes over the training data, unless epoch_steps says otherwise")
+    epoch_steps: int | None = Field(
+        None, ge=1, description="steps of an epoch, each of which ends with a validation; by default one pass"
+    )
     batch_size: int = Field(
         8, ge=1, description="images per step, over all devices together: each of 2 takes half of them"
     )
@@ -145,6 +154,9 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
         description="auto (bf16 where the processor or GPU computes in it, fp16 on older GPUs), bf16, fp16 or fp32",
+    )
+    threads: int | None = Field(
+        None, ge=1, description="computing threads of a process, by default one per core; 1 where others use the cores"
     )
     workers: int | None = Field(None, ge=0, description="reading processes; by default by the number of cores")
     sync_batch_norm: bool = Field(
@@ -251,11 +263,13 @@ class TrainConfig(BaseModel):
         except ValidationError as error:
             raise UsageError(explain(error, f"recipe {recipe}" if recipe else "the options")) from error
 
-    def save(self, path: Path) -> None:
-        """Write as YAML, with every option's meaning as a comment."""
-        lines = []
+    def save(self, path: Path, reasons: Mapping[str, str] | None = None) -> None:
+        """Write as YAML, with every option's meaning as a comment, and why it was chosen where it was."""
+        lines, reasons = [], reasons or {}
         for name, value in self.model_dump(mode="json").items():
             lines.append(f"# {type(self).model_fields[name].description}")
+            if name in reasons:
+                lines.append(f"# chosen: {reasons[name]}")
             text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
             lines.append(f"{name}: {text.removesuffix(chr(10)).removesuffix('...').rstrip()}")
         write_text(path, "\n".join(lines) + "\n")

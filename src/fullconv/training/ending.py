@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 
+from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run
 
 
@@ -24,3 +26,15 @@ def ending(run: Run, data: str, masks: bool = True) -> list[str]:
     model, data = shlex.quote(str(run.path)), shlex.quote(data)
     first = f"evaluate {model} {data}" if masks else f"pseudo-label {model} {data} --out labelled"
     return [*lines, "next:", f"  fullconv {first}", f"  fullconv predict {model} PHOTOS --out masks --overlay"]
+
+
+def what_is_left(run: Run, config: TrainConfig, precision: str, history: Sequence[Mapping[str, float]]) -> str:
+    """What a run that went wrong has kept, and what to try."""
+    advice = [f"a smaller --rate (it was {config.rate:g})"]
+    advice += ["--clip-norm 1"] * (not config.clip_norm)
+    advice += ["--precision fp32"] * (precision != "fp32")
+    tried = ", ".join(advice[:-1]) + " or " * (len(advice) > 1) + advice[-1]
+    if not history:
+        return f"no epoch was finished, nothing is kept; try {tried}"
+    kept = f"{run.path} keeps its models up to epoch {history[-1]['epoch']}"
+    return f"{kept}; go on from them with --init-from {run.path} and {tried}"

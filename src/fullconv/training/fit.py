@@ -22,6 +22,7 @@ from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.machine import default_workers
 from fullconv.ops.checks import waits
+from fullconv.training.ending import what_is_left
 from fullconv.training.events import Events
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, TooLateError
 from fullconv.training.interrupt import InterruptRequest
@@ -51,9 +52,11 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
     learner = Learner(fabric, ranks, plan)
     plan.objective.start(ranks, run)
     with InterruptRequest() as interrupt, tuned_convolutions(ranks.device.type == "cuda"):
+        interrupt.say = reporter.say
         loop = Loop(plan, run, reporter, ranks, learner, interrupt)
         loop.restore(saved)
         if saved is not None:
+            loop.began -= saved.progress.spent
             reporter.say(f"resuming {run.path} at step {loop.progress.step} of {plan.total_steps}")
         reporter.start(
             plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size
@@ -78,6 +81,8 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.events = Events(self.run.path / "tensorboard")
+        self.began = self.plan.began
+        """When the run began, as if it had never been interrupted."""
 
     def restore(self, saved: Checkpoint | None) -> None:
         """Take up a saved state; without one, stand before the first step."""
@@ -85,6 +90,10 @@ class Loop:
         if saved is not None:
             self.progress = saved.progress
             self.learner.restore(saved)
+            self.plan.timetable.restore(saved.progress.timetable)
+        whole = self.progress.step % self.plan.steps_per_epoch == 0
+        self.epoch_began = time.monotonic() if whole else None
+        """When the present epoch began; None: in another process."""
         self.plan.objective.restore(saved.objective if saved is not None else {})
         wide = torch.float32 if self.ranks.device.type == "mps" else torch.float64
         self.loss_sum = torch.tensor(self.progress.loss_sum, dtype=wide, device=self.ranks.device)
@@ -114,7 +123,7 @@ class Loop:
             self.finish_epoch()
         started = time.monotonic()
         for batch in self.batches():
-            if self.stops_early():
+            if progress.step >= plan.total_steps or self.stops_early():
                 break
             read = self.learner.guard.judges(progress.step) or (progress.step + 1) % CHECK_EVERY == 0
             loss = self.step(batch.to(self.ranks.device))
@@ -132,6 +141,7 @@ class Loop:
             ends = progress.step % plan.steps_per_epoch == 0
             if ends:
                 self.finish_epoch()
+                self.replan()
                 self.save()
                 started = time.monotonic()
                 self.reporter.validated(started - now)
@@ -141,14 +151,16 @@ class Loop:
     def where(self) -> str:
         """The epoch of the last step, and the last loss that was read."""
         epoch = 1 + (self.progress.step - 1) // self.plan.steps_per_epoch
-        return f"epoch {epoch}/{self.plan.config.epochs}{self.shown}"
+        return f"epoch {epoch}/{self.plan.timetable.epochs}{self.shown}"
 
     def batches(self) -> Iterator[Batch]:
         """Of every step that is left, read ahead; read anew from each epoch on that has other items."""
         plan, step = self.plan, self.progress.step
         while step < plan.total_steps:
             items, until = plan.objective.items(step // plan.steps_per_epoch, self.learner.watched)
-            stop = min(until * plan.steps_per_epoch, plan.total_steps)
+            stop = until * plan.steps_per_epoch
+            if plan.timetable.seconds is None:
+                stop = min(stop, plan.total_steps)
             yield from _batches(plan, self.ranks, items, step, stop)
             step = stop
 
@@ -226,11 +238,25 @@ class Loop:
             with replacing(run.best) as temporary:
                 shutil.copyfile(run.last, temporary)
             run.write_scores({**validation.report, "epoch": row["epoch"], "split": "val"})
-        self.reporter.epoch(row, objective.figures(row), self.plan.config.epochs, best)
+        self.reporter.epoch(row, objective.figures(row), self.plan.timetable.epochs, best)
         if note := self.events.write(row):
             self.reporter.say(note)
         run.write_log(history)
         objective.draw(history, watched)
+
+    def replan(self) -> None:
+        """As many epochs more as there is time for, where the run has a budget; by the first rank's clock."""
+        plan, now = self.plan, time.monotonic()
+        began, self.epoch_began = self.epoch_began, now
+        if plan.timetable.seconds is None or began is None:  # a part of this epoch was in another process
+            return
+        spent, seconds = self.ranks.gather((now - self.began, now - began))[0]
+        done = self.progress.step // plan.steps_per_epoch
+        if plan.timetable.replan(done, spent, seconds):
+            epochs = plan.timetable.epochs
+            self.reporter.replanned(plan.total_steps, f"time for {epochs} epochs, since one takes {seconds:.0f} s")
+            if self.ranks.first:
+                plan.config.model_copy(update={"epochs": epochs}).save(self.run.config, plan.reasons)
 
     # -- leaving -------------------------------------------------------------------------------------------------
 
@@ -238,6 +264,7 @@ class Loop:
         """The whole state, to go on from."""
         self.learner.guard.check()
         self.progress.loss_sum = self.loss_sum.item()
+        self.progress.spent, self.progress.timetable = time.monotonic() - self.began, self.plan.timetable.state()
         gathered = self.plan.objective.state()
         self.saved_at = time.monotonic()
         if self.ranks.first:
@@ -256,15 +283,7 @@ class Loop:
 
     def what_is_left(self) -> str:
         """What a run that went wrong has kept, and what to try."""
-        config = self.plan.config
-        advice = [f"a smaller --rate (it was {config.rate:g})"]
-        advice += ["--clip-norm 1"] * (not config.clip_norm)
-        advice += ["--precision fp32"] * (self.plan.segmenter.precision != "fp32")
-        tried = ", ".join(advice[:-1]) + " or " * (len(advice) > 1) + advice[-1]
-        if not self.progress.history:
-            return f"no epoch was finished, nothing is kept; try {tried}"
-        kept = f"{self.run.path} keeps its models up to epoch {self.progress.history[-1]['epoch']}"
-        return f"{kept}; go on from them with --init-from {self.run.path} and {tried}"
+        return what_is_left(self.run, self.plan.config, self.plan.segmenter.precision, self.progress.history)
 
 
 def _batches(plan: Plan, ranks: Ranks, items: Sequence[Item], start: int, stop: int) -> Iterator[Batch]:

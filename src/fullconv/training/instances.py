@@ -21,7 +21,7 @@ from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.label_maps import LabelMaps
-from fullconv.training.objective import Row, Validation
+from fullconv.training.objective import NO_EPOCH, Row, Validation
 from fullconv.training.report import Figures
 
 MODEL = "maskrcnn"
@@ -122,7 +122,7 @@ class ObjectMasks(LabelMaps):
         return {"losses": self.ranks.sum(self.sums.clone()).cpu()}
 
     def items(self, epoch: int, segmenter: Segmenter) -> tuple[Sequence[Item], int]:
-        return self.packed, self.config.epochs
+        return self.packed, NO_EPOCH
 
     def forward(self, network: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The losses one by one, in the order of :data:`LOSSES`, and their sum."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 
 class InterruptRequest:
-    """While active, the first SIGINT or SIGTERM only sets ``asked``; a second one acts as usual."""
+    """While active, the first SIGINT or SIGTERM only sets ``asked``, and says so; a second one acts as usual.
+
+    Attributes:
+        say: tells the user a line.
+    """
+
+    say: Callable[[str], None] | None = None
 
     def __init__(self) -> None:
         self.asked = False
@@ -27,6 +34,8 @@ class InterruptRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         self._restore()
+        if self.say is not None:
+            self.say("stopping after this step, to save the run; Ctrl-C again stops at once")
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

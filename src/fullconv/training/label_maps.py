@@ -26,7 +26,7 @@ from fullconv.runner import normalise
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.loss import training_loss
-from fullconv.training.objective import Row, Validation
+from fullconv.training.objective import NO_EPOCH, Row, Validation
 from fullconv.training.pictures import contact_sheet
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Figures
@@ -79,6 +79,7 @@ class LabelMaps:
         self.columns = [term.name for term in terms] + [name for term in self.measuring for name in term.figures]
         """What the terms show of an epoch."""
         self.against = "" if against == "masks" else f"against {against}, not masks"
+        self.knows_epochs = bool(config.crf_loss) or relabel is not None
         self.score = "epoch" if against == "tags" else "mean_iou"
         self.score_in_words = "epoch" if against == "tags" else f"val mean IoU {self.against}".strip()
 
@@ -144,7 +145,7 @@ class LabelMaps:
         return gathered
 
     def items(self, epoch: int, segmenter: Segmenter) -> tuple[Sequence[Item], int]:
-        return self.relabel.items(epoch, segmenter) if self.relabel else (self.train_items, self.config.epochs)
+        return self.relabel.items(epoch, segmenter) if self.relabel else (self.train_items, NO_EPOCH)
 
     def forward(self, network: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         logits = network(normalise(batch.pixels, self.segmenter.preprocessing))

@@ -51,7 +51,8 @@ class Learner:
 
     def rate_factor(self, step: int) -> float:
         """The share of the full rate at a step."""
-        return rate_factor(self.plan.config, step, self.plan.total_steps, self.plan.steps_per_epoch)
+        timetable = self.plan.timetable
+        return rate_factor(self.plan.config, timetable.place(step), timetable.planned, timetable.per_epoch)
 
     def step(self, step: int, batch: Batch) -> Tensor:
         """One step of the optimiser, the ``step``-th from 0; the loss, the mean over the ranks, on the device.

@@ -19,6 +19,8 @@ from fullconv.training.ranks import Ranks
 from fullconv.training.report import Figures
 from fullconv.training.run import Run
 
+NO_EPOCH = 10**6
+"""An epoch that no run has."""
 Row = Mapping[str, float]
 """An epoch's figures by name, a row of ``log.csv``; whole numbers are ints, unknown ones nan."""
 
@@ -47,10 +49,13 @@ class Objective(Protocol):
     Attributes:
         score: the column whose highest value makes the best epoch; nan is below every number.
         score_in_words: as messages call it, such as "val mean IoU".
+        knows_epochs: whether it has phases that were laid out over the epochs of the options, so that a run whose time
+            is limited keeps their number.
     """
 
     score: str
     score_in_words: str
+    knows_epochs: bool
 
     def opening(self) -> list[str]:
         """What a user should know of it before the first step, in lines."""
@@ -78,7 +83,8 @@ class Objective(Protocol):
                 what was made has to be kept in the run folder.
 
         Returns:
-            As many items as in the plan, in a fixed order, and the first epoch that needs others.
+            As many items as in the plan, in a fixed order, and the first epoch that needs others
+            (:data:`NO_EPOCH`: none does).
         """
         ...
 

@@ -112,10 +112,15 @@ def make_objective(
     """
     if config.model == MODEL:
         return ObjectMasks(config, spec, train_items, val_items, segmenter)
-    terms = _terms(config, supervision, segmenter, steps_per_epoch(len(train_items), config.batch_size))
+    terms = _terms(config, supervision, segmenter, epoch_steps(config, len(train_items)))
     relabel = _relabel(config, supervision, spec, train_items, say)
     against = supervision.against
     return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel, against)
+
+
+def epoch_steps(config: TrainConfig, images: int) -> int:
+    """Steps of an epoch: as the options say, by default one pass over so many images."""
+    return config.epoch_steps or steps_per_epoch(images, config.batch_size)
 
 
 def _terms(config: TrainConfig, supervision: Supervision, segmenter: Segmenter, steps: int) -> list[Term]:

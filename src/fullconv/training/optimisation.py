@@ -13,7 +13,7 @@ from fullconv.training.config import TrainConfig
 WARM_SHARE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4 / 25
 
 
-def rate_factor(config: TrainConfig, step: int, total: int, steps_per_epoch: int) -> float:
+def rate_factor(config: TrainConfig, step: float, total: int, steps_per_epoch: int) -> float:
     """The share of the full rate at a step.
 
     ``one-cycle`` is PyTorch's ``OneCycleLR`` with its defaults (cosine up from 1/25 over 30 % of the steps, cosine

@@ -35,7 +35,8 @@ def contact_sheet(
     """
     fixed = sheet_items(items)
     notes = extremes(scores)
-    more = [item for item in items if (item.source, item.id) in notes and item not in fixed]
+    by_name = {(item.source, item.id): item for item in items}
+    more = [by_name[name] for name in notes if name in by_name and by_name[name] not in fixed]
     rows = []
     for item in (*fixed, *more):
         sample = read_sample(spec, item)
@@ -45,7 +46,7 @@ def contact_sheet(
 
 
 def extremes(scores: Mapping[tuple[int, str], float]) -> dict[tuple[int, str], str]:
-    """Which images have the lowest and the highest scores; none where there are few."""
+    """Which images have the lowest and the highest scores, the worst of all first; none where there are few."""
     known = sorted((score, image) for image, score in scores.items() if not math.isnan(score))
     if len(known) < 2 * EXTREMES:
         return {}
@@ -66,4 +67,5 @@ def sheet_row(
 
 def sheet_items(items: Sequence[Item]) -> list[Item]:
     """The few that are drawn, spread over all."""
-    return [items[i * len(items) // SHEET_SAMPLES] for i in range(min(SHEET_SAMPLES, len(items)))]
+    count = min(SHEET_SAMPLES, len(items))
+    return [items[i * len(items) // count] for i in range(count)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -14,7 +15,6 @@ from fullconv.checking.findings import CheckReport
 from fullconv.checking.remembered import check_once
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.cache import decoded
-from fullconv.data.loader import steps_per_epoch
 from fullconv.device import choose_precision
 from fullconv.errors import UsageError
 from fullconv.files import cache_folder
@@ -25,11 +25,14 @@ from fullconv.training.config import TrainConfig
 from fullconv.training.crops import choose_crop, large_enough, padded_line
 from fullconv.training.first_weights import new_segmenter
 from fullconv.training.objective import Objective
-from fullconv.training.objectives import idle, make_objective, refuse
+from fullconv.training.objectives import epoch_steps, idle, make_objective, refuse
 from fullconv.training.report import Reporter
 from fullconv.training.resume import typed
 from fullconv.training.state import Checkpoint, fingerprint
+from fullconv.training.timetable import Timetable
 from fullconv.weak import Supervision, labelled_pixels, supervise
+
+Choose = Callable[[TrainConfig, DatasetSpec, Callable[[str], None]], tuple[TrainConfig, dict[str, str]]]
 
 
 @dataclass
@@ -43,6 +46,9 @@ class Plan:
         objective: what it learns.
         listing: which parameters were loaded, reshaped or missing in the weights it starts from.
         given: how the data was named; empty where it was made in Python.
+        reasons: of the options that were chosen (:mod:`fullconv.training.choosing`).
+        began: when the run was started, by the monotonic clock.
+        timetable: how many epochs there are.
     """
 
     config: TrainConfig
@@ -54,14 +60,22 @@ class Plan:
     objective: Objective
     listing: str = ""
     given: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        config, fixed = self.config, self.objective.knows_epochs
+        seconds = None if config.minutes is None or fixed else 60 * config.minutes
+        self.timetable = Timetable(epoch_steps(config, len(self.train_items)), config.epochs, seconds)
 
     @property
     def steps_per_epoch(self) -> int:
-        return steps_per_epoch(len(self.train_items), self.config.batch_size)
+        return self.timetable.per_epoch
 
     @property
     def total_steps(self) -> int:
-        return self.config.epochs * self.steps_per_epoch
+        """As is known now (:class:`fullconv.training.timetable.Timetable`)."""
+        return self.timetable.steps
 
 
 def make_plan(
@@ -70,11 +84,15 @@ def make_plan(
     device: torch.device,
     reporter: Reporter,
     saved: Checkpoint | None = None,
+    choose: Choose | None = None,
+    began: float | None = None,
 ) -> Plan:
     """Open and check the data, build the network: everything that can be refused before a run folder exists.
 
     Args:
         saved: of the run that is resumed: its network and arithmetic are taken, and its data asked for.
+        choose: fills in options that were not given, from the data; None: all stand.
+        began: when the run was started, by the monotonic clock.
 
     Raises:
         UsageError, DataError: what is wrong with the options or the data.
@@ -86,6 +104,9 @@ def make_plan(
     refuse(config, supervision)
     report = checked(found, config, reporter)
     spec = supervision.spec
+    reasons: dict[str, str] = {}
+    if choose is not None:
+        config, reasons = choose(config, spec, reporter.say)
     segmenter, listing = _segmenter(config, spec, device, reporter, saved)
     spec = as_read(config, spec, segmenter, reporter)
     crop = choose_crop(config, spec, report)
@@ -110,7 +131,10 @@ def make_plan(
     )
     for line in objective.opening():
         reporter.say(line)
-    return Plan(config, spec, train_items, val_items, crop, segmenter, objective, listing, typed(data))
+    began = time.monotonic() if began is None else began
+    return Plan(
+        config, spec, train_items, val_items, crop, segmenter, objective, listing, typed(data), reasons, began
+    )  # fmt: skip
 
 
 def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:

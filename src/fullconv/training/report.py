@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 
@@ -28,8 +29,14 @@ class Reporter:
         """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
 
     def say(self, line: str) -> None:
-        if self.console is not None and line:
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if self.console is None or not line:
+            return
+        if self.console.is_terminal:  # which would break within words
+            indent = " " * (len(line) - len(line.lstrip()) + 2)
+            line = textwrap.fill(
+                line, self.console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def epoch(self, row: Mapping[str, float], figures: Figures, epochs: int, best: bool) -> None:
         """One line with as many figures as it has room for: on a terminal a row of a table, in a log with their names.
@@ -96,6 +103,12 @@ class Reporter:
             self._bar[1].validated(seconds)
             if self._seen and seconds:
                 self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen) / seconds))
+
+    def replanned(self, steps: int, line: str) -> None:
+        """The run has another number of steps now."""
+        self.say(line)
+        if self._bar is not None:
+            self._bar[1].steps = steps
 
     def stop(self) -> None:
         if self._bar is not None:

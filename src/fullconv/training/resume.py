@@ -14,7 +14,7 @@ from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run, existing_run
 from fullconv.training.state import Checkpoint
 
-FREE_ON_RESUME = ("workers", "cache", "accelerator", "devices", "nodes", "strategy")
+FREE_ON_RESUME = ("threads", "workers", "cache", "accelerator", "devices", "nodes", "strategy")
 """Options of the machine, which may change."""
 
 

@@ -102,13 +102,20 @@ class Run:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def begin(self, config: TrainConfig, environment: Mapping[str, Any], listing: str = "") -> None:
+    def begin(
+        self,
+        config: TrainConfig,
+        environment: Mapping[str, Any],
+        listing: str = "",
+        reasons: Mapping[str, str] | None = None,
+    ) -> None:
         """Make the folder with what is known before the first step.
 
         Args:
             config: the options.
             environment: what :meth:`write_environment` adds.
             listing: the parameters loaded, reshaped and missing, from the weights it starts from.
+            reasons: of the options that were chosen.
 
         Raises:
             UsageError: another run has just made it.
@@ -118,7 +125,7 @@ class Run:
             self.config.touch(exist_ok=False)  # claims the folder, should another run have chosen it as well
         except FileExistsError as error:
             raise UsageError(f"{self.path}: another run has just taken this folder; start again") from error
-        config.save(self.config)
+        config.save(self.config, reasons)
         self.write_environment(environment)
         if listing:
             write_text(self.path / "weights.txt", listing + "\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import torch
 from rich.console import Console
 
 from fullconv.data import DatasetSpec
+from fullconv.device import computing_threads
 from fullconv.errors import UsageError
 from fullconv.processes import refuse_unguarded
 from fullconv.regions.options import NAMES as REGION_MODELS
+from fullconv.training.choosing import choose, with_budget
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
 from fullconv.training.ending import ending
@@ -57,14 +61,16 @@ def train(
         Interrupted: after Ctrl-C, with a checkpoint saved.
     """
     refuse_unguarded()
-    resumed, saved, taken = None, None, ""
+    began = time.monotonic()
+    resumed, saved, taken, asked = None, None, "", False
     if resume:
         resumed, config, saved = resume_run(_run_to_resume(resume, out), recipe, options)
         data = data_of(resumed) if data is None else data
     elif data is None:
         raise UsageError("no data given; name a folder of images and masks, an archive of one, or shapes")
     else:
-        config, taken = as_started(TrainConfig.load(recipe, options))
+        config, asked = with_budget(TrainConfig.load(recipe, options), recipe, options)
+        config, taken = as_started(config)
         new_run_path(out, "")  # refuses a folder that exists before anything is read
     if config.model in REGION_MODELS:
         if resumed is not None:
@@ -78,8 +84,14 @@ def train(
     torch.manual_seed(config.seed)
     reporter.say(taken)
 
+    def choosing(
+        config: TrainConfig, spec: DatasetSpec, say: Callable[[str], None]
+    ) -> tuple[TrainConfig, dict[str, str]]:
+        return ranks.gather(choose(config, spec, ranks.device, say, began, asked))[0]
+
     def prepare() -> Plan:
-        plan = make_plan(config, data, ranks.device, reporter, saved)
+        chooses = choosing if config.minutes is not None and resumed is None else None
+        plan = make_plan(config, data, ranks.device, reporter, saved, chooses, began)
         check_memory(plan.segmenter, plan.crop, -(-config.batch_size // ranks.count), ranks.device)
         return plan
 
@@ -88,6 +100,7 @@ def train(
     run = ranks.prepare(lambda: (resumed or _new_run(out, plan)) if ranks.first else Run("."))
     run = Run(fabric.broadcast(run.path))
     with ExitStack() as held:
+        held.enter_context(computing_threads(plan.config.threads))
 
         def take() -> bool:
             if ranks.first:
@@ -127,7 +140,7 @@ def _new_run(out: str | os.PathLike[str] | None, plan: Plan) -> Run:
     """The folder of a new run, with its options and surroundings in it."""
     run = Run(new_run_path(out, f"{plan.spec.name}-{plan.config.model}"))
     environment = {"data": str(plan.spec.root), "given": kept_name(plan.given), "precision": plan.segmenter.precision}
-    run.begin(plan.config, environment, plan.listing)
+    run.begin(plan.config, environment, plan.listing, plan.reasons)
     return run
 
 
@@ -146,6 +159,10 @@ def _batch_line(plan: Plan, ranks: int) -> str:
     size, images, steps = plan.config.batch_size, len(plan.train_items), plan.steps_per_epoch
     each = f"{size // ranks}" if size % ranks == 0 else f"{size // ranks} or {size // ranks + 1}"
     shared = f"batch {size} = {each} per device x {ranks}" if ranks > 1 else f"batch {size}"
-    again = steps * size - images
+    pass_steps = -(-images // size)
+    again = pass_steps * size - images
     line = f"{shared}, {steps} steps an epoch"
-    return f"{line}; its last batch is filled up with {again} image{'s' * (again > 1)} of its first" if again else line
+    if steps != pass_steps:
+        line = f"{shared}, {steps} steps an epoch, {pass_steps} a pass over the images"
+    filled = f"the last batch of a pass is filled up with {again} image{'s' * (again > 1)} of its first"
+    return f"{line}; {filled}" if again else line

@@ -17,7 +17,7 @@ from fullconv.errors import UsageError, first_few
 from fullconv.files import replacing
 from fullconv.training.run import Run
 
-VERSION = 1
+VERSION = 2
 """Of the file; raised whenever a field changes its meaning, comes or goes."""
 
 
@@ -31,6 +31,8 @@ class Progress:
         loss_sum: of the epoch's steps, as it was when the state was saved or the epoch ended.
         loss_steps: how many they are.
         seconds: that they took.
+        spent: seconds of the whole run, when the state was saved.
+        timetable: as :meth:`fullconv.training.timetable.Timetable.state` gave it then.
     """
 
     step: int = 0
@@ -38,6 +40,8 @@ class Progress:
     loss_sum: float = 0.0
     loss_steps: int = 0
     seconds: float = 0.0
+    spent: float = 0.0
+    timetable: tuple[int, int, float] = (0, 0, 0.0)
 
     def add(self) -> None:
         """Count a step; its loss is summed on the device."""

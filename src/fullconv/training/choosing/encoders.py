@@ -1,0 +1,52 @@
+"""Which encoders come into question, the fastest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fullconv.models.weights import stated_architecture
+from fullconv.training.choosing.rules import Choice
+from fullconv.training.config import TrainConfig
+
+LADDER = ("mobilenetv2_100", "resnet34", "resnet50")
+"""From the fastest on; each takes some two to four times the arithmetic of the one before."""
+TRAINED_RATE, TRAINED_ENCODER_RATE, RANDOM_RATE = 2e-3, 5e-4, 2e-3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An encoder, and what follows from its weights.
+
+    Attributes:
+        choices: of options that were not given.
+    """
+
+    encoder: str
+    choices: dict[str, Choice] = field(default_factory=dict)
+
+
+def candidates(config: TrainConfig) -> list[Candidate]:
+    """The encoder that was given or that the weights are of; else the ladder, from random weights its first two.
+
+    Raises:
+        ModelFileError: a weights file that cannot be read.
+    """
+    given = config.model_fields_set
+    trained = config.encoder_weights != "none" or bool(config.init_from)
+    choices: dict[str, Choice] = {}
+    if "rate" not in given:
+        choices["rate"] = Choice(
+            TRAINED_RATE if trained else RANDOM_RATE, "of the layers over the encoder, at its peak"
+        )
+        if trained and "encoder_rate" not in given:
+            choices["encoder_rate"] = Choice(TRAINED_ENCODER_RATE, "less, since its weights are trained")
+    if "encoder" in given or config.init_from:
+        return [Candidate(config.encoder, choices)]
+    if config.encoder_weights not in ("none", "imagenet"):
+        name = stated_architecture(config.encoder_weights) or config.encoder
+        return [Candidate(name, choices | {"encoder": Choice(name, "the network that the weights are of")})]
+    names = LADDER if trained else LADDER[:2]
+    why = "the fastest", *("there is time for more than the fastest",) * (len(names) - 1)
+    return [
+        Candidate(name, choices | {"encoder": Choice(name, reason)}) for name, reason in zip(names, why, strict=True)
+    ]

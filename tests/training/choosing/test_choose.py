@@ -1,0 +1,197 @@
+"""What is chosen where nothing was given: from the data, and from what a step costs on the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fullconv
+from fullconv.errors import UsageError
+from fullconv.training.choosing import budget, rules
+from fullconv.training.choosing.budget import choose, with_budget
+from fullconv.training.choosing.encoders import candidates
+from fullconv.training.choosing.facts import DataFacts, _widths, look
+from fullconv.training.choosing.measure import Cost, cost
+from fullconv.training.config import TrainConfig
+
+CPU = torch.device("cpu")
+FACTS = DataFacts(367, 101, Counter({(360, 480): 367}), 0.005, {"Sky": 64, "Pole": 4}, {"Sky": 0.9, "Pole": 0.1})
+SPEC = fullconv.open_dataset("shapes:train=4,val=2")
+FACTORS = {"mobilenetv2_100": 1.0, "resnet34": 3.0, "resnet50": 5.0}
+
+
+def chosen(
+    monkeypatch: pytest.MonkeyPatch, facts: DataFacts, per_pixel: float, asked: bool = True, **given: object
+) -> tuple[TrainConfig, dict[str, str], list[str]]:
+    """With steps that take so many seconds a pixel on the fastest encoder."""
+
+    def priced(config: TrainConfig, classes: int, channels: int, size: tuple[int, int], device: object) -> Cost:
+        crop = config.crop or size
+        times = per_pixel * FACTORS[config.encoder]
+        return Cost(times * config.batch_size * crop[0] * crop[1], times * size[0] * size[1] / 3)
+
+    monkeypatch.setattr(budget, "cost", priced)
+    monkeypatch.setattr(budget, "look", lambda spec, train, val: facts)
+    said: list[str] = []
+    config = TrainConfig(**{"minutes": 30, **given})
+    found, reasons = choose(config, SPEC, CPU, said.append, time.monotonic(), asked)
+    return found, reasons, said
+
+
+def test_thin_classes_are_enlarged_where_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, reasons, said = chosen(monkeypatch, FACTS, 0.65 / (8 * 352 * 480))
+    assert config.resize == (540, 720)
+    assert config.crop == (352, 480)
+    assert "Pole is under 4 pixels across" in reasons["resize"]
+    assert config.encoder == "mobilenetv2_100"
+    steps = config.epochs * (config.epoch_steps or 46)
+    assert 1500 < steps < 2700
+    assert all(f"  {name} " in "\n".join(said) for name in reasons)
+
+
+def test_images_are_made_smaller_where_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, _, _ = chosen(monkeypatch, FACTS, 4 * 0.65 / (8 * 352 * 480), minutes=15)
+    assert config.resize is None or config.resize < (540, 720)
+    assert config.crop is not None
+    assert config.crop[0] * config.crop[1] < 352 * 480
+    assert config.epochs * (config.epoch_steps or 46) >= 0.8 * 25 * 46
+
+
+def test_a_larger_encoder_where_there_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, reasons, _ = chosen(monkeypatch, FACTS, 0.05 / (8 * 352 * 480), encoder_weights="imagenet")
+    assert config.encoder == "resnet50"
+    assert "more than the fastest" in reasons["encoder"]
+    assert config.encoder_rate == 5e-4
+
+
+def test_what_is_given_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "encoder": "resnet34", "crop": (64, 96), "batch_size": 3, "flip": False, "rate": 1e-4, "ema": 0.0,
+        "model_args": {"streams": [32]}, "weight_decay": 0.0, "epoch_steps": 5,
+    }  # fmt: skip
+    config, reasons, _ = chosen(monkeypatch, FACTS, 1e-6, **given)
+    assert set(reasons) == {"epochs"}
+    for name, value in given.items():
+        assert getattr(config, name) == value
+
+
+def test_a_run_that_nobody_gave_a_time_ends_when_it_has_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = dataclasses.replace(FACTS, train=40, val=10)
+    whole, _, _ = chosen(monkeypatch, small, 1e-7)
+    config, reasons, _ = chosen(monkeypatch, small, 1e-7, asked=False)
+    assert config.epochs * (config.epoch_steps or 7) <= 3000 < whole.epochs * (whole.epoch_steps or 7)
+    assert config.minutes is not None
+    assert config.minutes < 30
+    assert "--minutes 30 takes all" in reasons["minutes"]
+
+
+def test_images_of_many_sizes_are_not_distorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = dataclasses.replace(FACTS, sizes=Counter({(375, 500): 5, (500, 375): 4, (333, 500): 2}))
+    config, _, _ = chosen(monkeypatch, many, 1e-6)
+    assert config.resize is None
+
+
+def test_a_class_that_is_a_side_is_not_mirrored() -> None:
+    assert not rules.flip(("background", "left lung", "right lung")).value
+    assert not rules.flip(("kidney_left",)).value
+    assert rules.flip(("copyright", "leftover", "road")).value
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([rules.CPU_CROP, rules.GPU_CROP]))
+def test_crops_are_multiples_of_32_and_no_larger_than_allowed(height: int, width: int, most: int) -> None:
+    sides = rules.crop((height, width), most)
+    assert not sides[0] % 32
+    assert not sides[1] % 32
+    assert sides[0] * sides[1] <= most
+    if height * width <= most / 2:
+        assert sides[0] >= height
+        assert sides[1] >= width
+
+
+def test_widths_are_those_of_strips() -> None:
+    labels = np.zeros((40, 40), np.uint8)
+    labels[:, 10:13] = 1  # 3 pixels wide
+    labels[5:25, 20:38] = 2  # 18
+    labels[30, 30] = 3
+    item = next(iter(SPEC.split("train")))
+
+    class Labels:
+        def label_map(self, classes: int, ignore: int) -> np.ndarray:
+            return labels
+
+    class Image:
+        def read(self, *args: object) -> tuple[np.ndarray, None]:
+            return np.zeros((40, 40, 3), np.uint8), None
+
+    spec = dataclasses.replace(SPEC, classes=fullconv.ClassSet(("a", "b", "c", "d")))
+    facts = look(spec, [dataclasses.replace(item, image=Image(), annotation=Labels())], [])
+    assert facts.widths == {"a": facts.widths["a"], "b": 4, "c": 24}
+    assert facts.thinnest == ("b", 4)
+    assert facts.size == (40, 40)
+    assert sum(facts.shares.values()) == pytest.approx(1)
+
+
+def test_classes_that_are_hardly_seen_have_no_width() -> None:
+    assert _widths(("a", "b"), np.array([49, 50]), np.zeros((9, 2), int)) == {"b": 64}
+
+
+def test_a_step_is_measured() -> None:
+    config = TrainConfig(encoder="resnet10t", batch_size=2, crop=(64, 64))
+    found = cost(config, 3, 3, (64, 96), CPU)
+    assert found is not None
+    assert found.step > 0 < found.label
+    huge = config.model_copy(update={"crop": (32_000, 32_000), "batch_size": 64})
+    assert cost(huge, 3, 3, (64, 96), CPU) is None
+
+
+def test_who_has_a_budget() -> None:
+    def limit(recipe: str | None = None, **options: object) -> tuple[float | None, bool]:
+        config, asked = with_budget(TrainConfig(**options), recipe, options)
+        return config.minutes, asked
+
+    assert limit() == (30, False)
+    assert limit(minutes=5) == (5, True)
+    assert limit(epochs=3) == (None, False)
+    assert limit("recipe") == (None, False)
+    assert limit(model="maskrcnn") == (None, False)
+    with pytest.raises(UsageError, match="give one of them"):
+        limit(epochs=3, minutes=5)
+    with pytest.raises(UsageError, match="label maps, found --model sds"):
+        limit(model="sds", minutes=5)
+
+
+def test_encoders_that_come_into_question(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    assert [one.encoder for one in candidates(TrainConfig())] == ["mobilenetv2_100", "resnet34"]
+    assert [one.encoder for one in candidates(TrainConfig(encoder="vgg16"))] == ["vgg16"]
+    file = tmp_path / "w.safetensors"
+    save_file({"x": torch.zeros(1)}, file, {"timm": '{"architecture": "efficientnet_lite0"}'})
+    (only,) = candidates(TrainConfig(encoder_weights=str(file)))
+    assert only.encoder == "efficientnet_lite0"
+    assert only.choices["encoder_rate"].value == 5e-4
+
+
+def test_a_run_chooses_says_and_keeps_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "ENOUGH_PASSES", 1)
+    monkeypatch.setattr(budget, "ENOUGH_STEPS", 2)
+    data = "shapes:height=48,width=48,train=6,val=2"
+    run = fullconv.train(data, tmp_path / "run", encoder="resnet10t", workers=0)
+    said, kept = capsys.readouterr().out, run.config.read_text()
+    assert " minutes on " in said
+    assert "  minutes 0." in said
+    assert "# chosen: 6 train images: several steps a pass\nbatch_size: 2\n" in kept
+    assert run.scores["epoch"] >= 1
+    again = TrainConfig.load(run.config, {})
+    assert again.epochs >= 1
+    assert with_budget(again, run.config, {})[0].minutes is None
