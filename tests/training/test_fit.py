@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert set(rows[0]) == {
         "epoch", "train_loss", "train_pixel_accuracy", "train_mean_accuracy", "train_mean_iou",
-        "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "rate", "seconds",
+        "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "mean_iou_of_val", "fw_iou", "rate", "seconds",
         *(f"iou/{name}" for name in run.segmenter().classes.names),
     }  # fmt: skip
     assert yaml.safe_load(run.config.read_text())["encoder"] == "resnet10t"
@@ -54,6 +55,27 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
     assert again.mean_iou == pytest.approx(run.scores["mean_iou"])
     leftovers = list(run.path.rglob(".*"))
     assert leftovers == []
+
+
+def test_epochs_are_compared_over_the_classes_that_val_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = fullconv.open_dataset(DATA)
+    classes = dataclasses.replace(spec.classes, names=(*spec.classes.names, "never"), palette=())
+    run = fullconv.train(
+        dataclasses.replace(spec, classes=classes), tmp_path / "run", **{**SMALL, "epochs": 2, "quiet": False}
+    )
+    with (run.path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    here = np.unique(np.concatenate([read_sample(spec, item).labels.ravel() for item in spec.split("val")]))
+    absent = [name for i, name in enumerate(spec.classes.names) if i not in here]
+    for row in rows:
+        shown = [float(row[f"iou/{name}"]) for name in spec.classes.names if name not in absent]
+        assert float(row["mean_iou_of_val"]) == pytest.approx(sum(shown) / len(shown), abs=1e-5)
+    best = max(rows, key=lambda row: float(row["mean_iou_of_val"]))
+    assert run.scores["epoch"] == int(best["epoch"])
+    said = f"val does not show {', '.join([*absent, 'never'])}: the best epoch goes by the others"
+    assert said in capsys.readouterr().out
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:

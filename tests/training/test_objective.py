@@ -37,6 +37,7 @@ class ImageTags:
 
     score = "tag_accuracy"
     score_in_words = "share of right tags"
+    knows_epochs = False
 
     def __init__(
         self,

@@ -33,6 +33,9 @@ from fullconv.training.report import Figures
 from fullconv.training.run import Run
 from fullconv.training.terms import Measuring, Relabel, Term
 
+OF_VAL = "mean_iou_of_val"
+"""The column that the best epoch goes by: the mean IoU over the classes that val shows."""
+
 
 class LabelMaps:
     """Cross-entropy, focal loss, OHEM or Dice over the labelled pixels; the best epoch has the highest val mean IoU.
@@ -80,7 +83,8 @@ class LabelMaps:
         """What the terms show of an epoch."""
         self.against = "" if against == "masks" else f"against {against}, not masks"
         self.knows_epochs = bool(config.crf_loss) or relabel is not None
-        self.score = "epoch" if against == "tags" else "mean_iou"
+        self.score = "epoch" if against == "tags" else OF_VAL
+        self.not_in_val: list[str] = []
         self.score_in_words = "epoch" if against == "tags" else f"val mean IoU {self.against}".strip()
 
     @staticmethod
@@ -215,11 +219,23 @@ class LabelMaps:
             "pixel_accuracy": scores.pixel_accuracy,
             "mean_accuracy": scores.mean_accuracy,
             "mean_iou": scores.mean_iou,
+            OF_VAL: self._of_val(scores.iou, result.matrix.counts),
             "fw_iou": scores.fw_iou,
             **{draw.IOU + name: iou for name, iou in zip(scores.classes.names, scores.iou, strict=True)},
         }
         self.by_image = result.by_image
         return Validation(columns, scores.to_dict())
+
+    def _of_val(self, iou: Sequence[float], counts: Tensor) -> float:
+        """The mean over the classes that val shows, the same ones in every epoch; nan without any.
+
+        The mean IoU counts a class that val does not show as 0 in epochs that predict it somewhere, and leaves it out
+        in others: epochs compared by it would be compared over different classes.
+        """
+        shown = (counts.sum(1) > 0).tolist()
+        self.not_in_val = [name for name, here in zip(self.spec.classes.names, shown, strict=True) if not here]
+        known = [value for value, here in zip(iou, shown, strict=True) if here]
+        return sum(known) / len(known) if known else math.nan
 
     def _add_over_ranks(self, result: Measured) -> None:
         numbers = [result.loss_sum, result.loss_pixels, result.images]
@@ -261,5 +277,8 @@ class LabelMaps:
         against = f" {self.against}" if self.against else ""
         absent = scores["absent"]
         over = f" over {len(scores['classes']) - len(absent)} classes, without {first_few(absent)}" if absent else ""
-        notes = [f"  {note}" for note in scores.get("notes", ()) if note != f"scored {self.against}"]
+        by = [f"  val does not show {first_few(self.not_in_val)}: the best epoch goes by the others"]
+        notes = by * bool(self.not_in_val) + [
+            f"  {note}" for note in scores.get("notes", ()) if note != f"scored {self.against}"
+        ]
         return [f"best mean IoU{against} {scores['mean_iou']:.4f}{over} at epoch {epoch}: {model}", *notes]
