@@ -31,8 +31,8 @@ FUNCTIONS = {
     "export": fullconv.export,
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
     "models": fullconv.known_weights, "predict": fullconv.predict,
-    "pseudo-label": fullconv.pseudo_label, "recipes": fullconv.recipes, "sweep": fullconv.sweep,
-    "serve": fullconv.serve, "synsets": fullconv.synsets, "train": fullconv.train,
+    "pseudo-label": fullconv.pseudo_label, "recipes": fullconv.recipes, "review": fullconv.review,
+    "serve": fullconv.serve, "sweep": fullconv.sweep, "synsets": fullconv.synsets, "train": fullconv.train,
 }  # fmt: skip
 FOR_THE_SHELL = {
     "config": "options",  # one flag per field of TrainConfig

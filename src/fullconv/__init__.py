@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fullconv.prediction.pseudo_label import pseudo_label
     from fullconv.pretrained import load
     from fullconv.refinement import Superpixels
+    from fullconv.reviewing.review import review
     from fullconv.segmenter import Segmenter
     from fullconv.serving.serve import serve
     from fullconv.spec import ClassSet, Preprocessing
@@ -75,6 +76,7 @@ _HOMES = {
     "predict": "fullconv.prediction.files",
     "pseudo_label": "fullconv.prediction.pseudo_label",
     "recipes": "fullconv.training.recipes",
+    "review": "fullconv.reviewing.review",
     "serve": "fullconv.serving.serve",
     "sweep": "fullconv.training.sweep",
     "synsets": "fullconv.models.synsets",
@@ -112,6 +114,7 @@ __all__ = [
     "predict",
     "pseudo_label",
     "recipes",
+    "review",
     "serve",
     "sweep",
     "synsets",

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from fullconv.cli.synonyms import unknown_option
 from fullconv.cli.typed import as_meant
-from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, serving, training
+from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
 from fullconv.cli.verbs.shared import app, complain
 from fullconv.errors import FullconvError, UsageError
 from fullconv.training.config import explain
 from fullconv.training.option_names import near_options
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
-VERBS = (training, prediction, heat_maps, evaluation, export, serving, data, models)
+VERBS = (training, prediction, heat_maps, evaluation, review, export, serving, data, models)
 
 
 def main() -> None:

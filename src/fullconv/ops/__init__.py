@@ -4,7 +4,7 @@ from fullconv.ops.bilinear import bilinear_kernel, upsample
 from fullconv.ops.counts import add_counts, confusion_counts, evaluate_counts
 from fullconv.ops.crf_loss import dense_crf_loss
 from fullconv.ops.labels import upsample_argmax, upsample_entropy
-from fullconv.ops.loss import label_weight, upsample_cross_entropy, upsample_focal, upsample_ohem
+from fullconv.ops.loss import label_weight, pixel_cross_entropy, upsample_cross_entropy, upsample_focal, upsample_ohem
 from fullconv.ops.overlap import upsample_dice
 from fullconv.ops.pooling import place_weights, pool_log_sum_exp
 
@@ -15,6 +15,7 @@ __all__ = [
     "dense_crf_loss",
     "evaluate_counts",
     "label_weight",
+    "pixel_cross_entropy",
     "place_weights",
     "pool_log_sum_exp",
     "upsample",

@@ -106,9 +106,9 @@ def upsample_ohem(
     if not 0 < keep <= 1:
         raise ValueError(f"keep must lie between 0 and 1, found {keep}")
     window = checked(logits, labels, weight, crop)
-    terms = SoftmaxTerms(window, align_corners, ignore_index, weight, 0.0, 0.0, gradient=False, pixel_losses=True)
-    losses = backend_for(logits).softmax_sums(logits.detach(), labels, terms).pixel_losses
-    assert losses is not None  # they were asked for
+    losses = _pixel_losses(logits, labels, SoftmaxTerms(
+        window, align_corners, ignore_index, weight, 0.0, 0.0, gradient=False, pixel_losses=True
+    ))  # fmt: skip
     labels = widened(labels)
     counted = (labels != ignore_index).flatten()
     order = torch.where(counted, losses.flatten(), -1).sort(descending=True, stable=True).indices
@@ -120,6 +120,26 @@ def upsample_ohem(
     return upsample_cross_entropy(
         logits, hardest, ignore_index=ignore_index, weight=weight, align_corners=align_corners, crop=crop
     )
+
+
+@torch.no_grad()
+def pixel_cross_entropy(
+    logits: Tensor, labels: Tensor, *, ignore_index: int = 255, align_corners: bool = False, crop: Window | None = None
+) -> Tensor:
+    """The cross-entropy of every pixel, ``-log`` of the probability of its label: ``n H W``, 0 where ignored.
+
+    Arguments and errors as :func:`upsample_cross_entropy`; it has no gradient.
+    """
+    window = checked(logits, labels, None, crop)
+    terms = SoftmaxTerms(window, align_corners, ignore_index, None, 0.0, 0.0, gradient=False, pixel_losses=True)
+    with torch.autocast(logits.device.type, enabled=False):
+        return _pixel_losses(logits, labels, terms)
+
+
+def _pixel_losses(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Tensor:
+    losses = backend_for(logits).softmax_sums(logits.detach(), labels, terms).pixel_losses
+    assert losses is not None  # they were asked for
+    return losses
 
 
 def label_weight(labels: Tensor, ignore_index: int = 255, weight: Tensor | None = None) -> Tensor:

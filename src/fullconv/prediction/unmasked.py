@@ -32,14 +32,15 @@ class Task(NamedTuple):
     masked: bool
 
 
-def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
-    """The data with the model's classes, and the images beside them that have no mask.
+def open_or_images(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
+    """The data as they are, and the images beside them that have no mask; a folder that holds nothing but images is a
+    data set of the model's classes without an item.
 
     Raises:
-        UsageError, DataError: it cannot be opened, or the classes are not the model's.
+        UsageError, DataError: it cannot be opened.
     """
     try:
-        spec, bare = open_partly_masked(data)
+        return open_partly_masked(data)
     except NotRecognisedError:
         assert not isinstance(data, DatasetSpec)
         root = Path(data).expanduser()
@@ -51,6 +52,17 @@ def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> 
             root.name, root, "images", (reason,), segmenter.classes, MaskEncoding(), {"train": ()},
             segmenter.preprocessing.channels, values=values,
         )  # fmt: skip
+        return spec, bare
+
+
+def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
+    """The data with the model's classes, and the images beside them that have no mask.
+
+    Raises:
+        UsageError, DataError: it cannot be opened, or the classes are not the model's.
+    """
+    spec, bare = open_or_images(segmenter, data)
+    if spec.layout == "images":
         return spec, bare
     matched = with_classes_of(segmenter, spec)
     theirs = {name.casefold() for name in spec.classes.names}
@@ -83,7 +95,7 @@ def tasks_of(spec: DatasetSpec, bare: Sequence[Path], labels: Labels, out: Path,
             seen = see(item, split)
             known = seen.item.annotation if seen is not None else None
             tasks.append(Task("train", item, known if isinstance(known, Supervised) else None, False))
-    tasks += [Task("train", _bare_item(path, spec.root), None, False) for path in bare]
+    tasks += [Task("train", bare_item(path, spec.root), None, False) for path in bare]
     if not any(not task.masked for task in tasks):
         raise DataError(
             f"{spec.root}: all {len(tasks)} images have a mask already, nothing is left to label; --labels boxes (or "
@@ -118,7 +130,7 @@ def refuse_partly_labelled(spec: DatasetSpec, tasks: Sequence[Task]) -> None:
             )
 
 
-def _bare_item(path: Path, root: Path) -> Item:
+def bare_item(path: Path, root: Path) -> Item:
     """An image file without an annotation."""
     name = path.relative_to(root).with_suffix("").as_posix() if path.is_relative_to(root) else path.stem
     nothing = Annotations(str(path), (0, 0), (), has_label_map=False)

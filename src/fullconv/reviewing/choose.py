@@ -1,0 +1,103 @@
+"""What to label next: images that leave the model undecided and differ from each other and from what has a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fullconv.ops import place_weights
+from fullconv.parts import Part
+
+CELLS = 2
+"""The image is described by a grid of so many cells a side, beside as a whole."""
+BLOCK = 4096
+"""Images whose distances are taken at a time."""
+
+
+class Choice(NamedTuple):
+    """An image to label.
+
+    Attributes:
+        image: its number.
+        score: ``entropy * distance``, by which it was chosen.
+        entropy: of the prediction, mean over the image, 0 (sure) to 1.
+        distance: to what has a mask and to what was chosen before; 1 where there is neither.
+    """
+
+    image: int
+    score: float
+    entropy: float
+    distance: float
+
+
+def described(parts: Iterable[Part], size: tuple[int, int]) -> Tensor:
+    """What images show: the mean probability of each class, in all of an image and in each cell of a grid of it.
+
+    Args:
+        parts: the coarse logits of images of one size, whose places are averaged by how many pixels each stands for.
+        size: their ``(height, width)``.
+
+    Returns:
+        float32 ``n, classes * (1 + CELLS^2)`` on the CPU.
+    """
+    boxes = torch.tensor(_cells(size))
+    total: Tensor | None = None
+    for part in parts:
+        likely = part.logits.float().softmax(1)
+        rows, columns = ((boxes[:, :2], part.rows), (boxes[:, 2:], part.columns))
+        inside = torch.cat([side.clamp(at.start, at.stop) - at.start for side, at in (rows, columns)], 1)
+        shape = (likely.shape[2], likely.shape[3])
+        weights = place_weights(shape, part.size, part.window, inside.to(likely.device), likely)
+        sums = torch.einsum("nchw,khw->nkc", likely, weights).cpu()
+        total = sums if total is None else total + sums
+    assert total is not None  # an image has a part
+    pixels = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
+    return (total / pixels.clamp(min=1)[:, None]).flatten(1)
+
+
+def _cells(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """The whole, and the cells: first row, the one behind the last, first column, the one behind the last."""
+    (rows, columns) = ([side * k // CELLS for k in range(CELLS + 1)] for side in size)
+    cells = [(*pair, *other) for pair in pairwise(rows) for other in pairwise(columns)]
+    return [(0, size[0], 0, size[1]), *cells]
+
+
+def chosen(entropy: np.ndarray, features: np.ndarray, labelled: np.ndarray, budget: int) -> list[Choice]:
+    """Greedily the image of the largest ``entropy * distance``, until there are ``budget``.
+
+    The distance (Euclidean) is that to the nearest image that has a mask or was chosen: the k-center greedy of Sener &
+    Savarese, "Active learning for convolutional neural networks: a core-set approach", arXiv:1708.00489, weighed by how
+    undecided the model is.
+
+    Args:
+        entropy: of each image without a mask, ``[n]``.
+        features: of them, ``[n, d]``.
+        labelled: of images that have a mask, ``[m, d]``.
+        budget: how many to choose.
+    """
+    nearest = np.full(len(features), np.inf)
+    for start in range(0, len(labelled), BLOCK):
+        nearest = np.minimum(nearest, _distances(features, labelled[start : start + BLOCK]).min(1))
+    left, found = np.ones(len(features), bool), list[Choice]()
+    for _ in range(min(budget, len(features))):
+        distance = np.where(np.isinf(nearest), 1.0, nearest)
+        score = np.where(left, entropy * distance, -1.0)
+        best = int(score.argmax())
+        found.append(Choice(best, float(score[best]), float(entropy[best]), float(distance[best])))
+        left[best] = False
+        nearest = np.minimum(nearest, _distances(features, features[best : best + 1])[:, 0])
+    return found
+
+
+def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Euclidean, ``[n, m]``, a few rows at a time."""
+    rows: Sequence[np.ndarray] = [
+        (block**2).sum(1)[:, None] - 2 * block @ second.T + (second**2).sum(1)
+        for block in (first[start : start + BLOCK] for start in range(0, len(first), BLOCK))
+    ]
+    return np.asarray(np.sqrt(np.maximum(np.concatenate(rows), 0)))
