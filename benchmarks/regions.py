@@ -50,12 +50,13 @@ def main() -> None:
     shapes.add_argument("weights", type=Path)
     shapes.add_argument("out", type=Path)
     shapes.add_argument("--data", default=DATA)
+    shapes.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.verb == "time":
         time_one(np.asarray(Image.open(options.image).convert("RGB").resize((500, 375))), options.weights)
     else:
-        compare(options.weights, options.out, options.data)
+        compare(options.weights, options.out, options.data, options.only)
 
 
 def time_one(image: np.ndarray, weights: Path) -> None:
@@ -88,9 +89,10 @@ def report(what: str, call: Callable[[], object]) -> None:
     print(f"{what}: {np.median(wall):.2f} s, {np.median(processor):.2f} s of a processor", flush=True)
 
 
-def compare(weights: Path, out: Path, data: str) -> None:
+def compare(weights: Path, out: Path, data: str, only: list[str]) -> None:
     spec = fullconv.open_dataset(data)
-    for name, options in MODELS.items():
+    for name in only:
+        options = MODELS[name]
         folder = out / name.replace(" ", "_").replace(",", "")
         before = time.process_time()
         run = fullconv.train(
