@@ -109,8 +109,8 @@ class TrainConfig(BaseModel):
     minutes: float | None = Field(
         None,
         gt=0,
-        description="time of the whole run; whatever is not given is chosen from the data and the machine, and said. "
-        "By default 30, where neither epochs nor a recipe are given",
+        description="time of the whole run, which its number of epochs follows; by default 30, where neither epochs "
+        "nor a recipe are given",
     )
     epochs: int = Field(30, ge=1, description="passes over the training data, unless epoch_steps says otherwise")
     epoch_steps: int | None = Field(

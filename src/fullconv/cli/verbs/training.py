@@ -14,7 +14,8 @@ from fullconv.cli.verbs.shared import app
 from fullconv.training.config import TrainConfig
 
 TRAIN = (
-    "fullconv train my_data --encoder-weights imagenet",
+    "fullconv train my_data",
+    "fullconv train my_data --minutes 10 --encoder-weights imagenet",
     "fullconv train my_data --epochs 60 --rate 5e-4 --out runs/longer",
     "fullconv train camvid --recipe camvid_fcn8s_mobilenetv2",
     "fullconv train --resume runs/longer",
@@ -38,6 +39,9 @@ def train(
     config: Annotated[TrainConfig | None, OPTIONS] = None,
 ) -> int:
     """Train a network on DATA.
+
+    With neither --epochs nor --recipe what is not given is chosen from the data and this machine, for --minutes; the
+    defaults below are those of other runs.
 
     Parameters
     ----------
