@@ -115,3 +115,9 @@ def test_a_study_goes_on_with_the_same_options_only(tmp_path: Path, make_folder:
     command = ["sweep", data, "--over", "seed=1", "--out", str(tmp_path / "s"), *SMALL]
     assert run([*command, "--rate", "1e-4"]) == 0
     assert run(command) == 1  # without --rate the default is meant, and the finished run had another
+
+
+def test_a_sweep_over_time_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="sweep compares runs of equal epochs"):
+        module.sweep("shapes:train=2,val=1", "rate=0.1,0.2", tmp_path / "out", minutes=1)
+    assert not (tmp_path / "out").exists()

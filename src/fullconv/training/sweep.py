@@ -112,6 +112,8 @@ def sweep(
     out = Path(out)
     runs = [Run(out / _folder(option, value)) for value in values]
     configs = [_with(base, option, value) for value in values]
+    if any(config["minutes"] is not None for config in configs):
+        raise UsageError("sweep compares runs of equal epochs, and --minutes may end each at another; give --epochs")
     for config in configs:
         if config["model"] in REGION_MODELS:
             raise UsageError(f"sweep compares epochs, which {config['model']} has none of; train each by itself")
