@@ -31,7 +31,7 @@ SLOW = 0.2
 """How much the last batch counts in the mean time of an image."""
 
 
-@dataclass
+@dataclass(eq=False)  # a job is only itself, whatever it holds
 class Job:
     """One image of a request.
 
@@ -129,11 +129,15 @@ class Queue:
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
                 if not self._waiting:
                     return
-                jobs = self._taken()
-            if not jobs:
+                first = self._waiting.popleft()
+            start, jobs = time.monotonic(), [first]
+            if not first.future.set_running_or_notify_cancel():
                 continue
-            start = time.monotonic()
+            if start > first.until:  # only now, when nobody can cancel it meanwhile
+                _tell(first, TimeoutError())
+                continue
             try:
+                self._join(jobs)
                 self._compute(jobs)
             except BaseException as error:  # every client is told, and the thread goes on
                 for job in jobs:
@@ -143,22 +147,18 @@ class Queue:
             each = spent / len(jobs)
             self.seconds = each if not self.seconds else (1 - SLOW) * self.seconds + SLOW * each
 
-    def _taken(self) -> list[Job]:
-        """The first that somebody waits for, and those behind it that may go with it."""
-        first = self._waiting.popleft()
-        if time.monotonic() > first.until or not first.future.set_running_or_notify_cancel():
-            _tell(first, TimeoutError())
-            return []
+    def _join(self, jobs: list[Job]) -> None:
+        """Add those behind the first that may go with it."""
+        first = jobs[0]
         most = batch_size(first.served.segmenter, first.asked, first.size) if self.batching else 1
-        jobs = [first]
-        for job in list(self._waiting) if most > 1 else ():
-            if len(jobs) == most:
-                break
-            if job.goes_with(first):
-                self._waiting.remove(job)
-                if job.future.set_running_or_notify_cancel():
-                    jobs.append(job)
-        return jobs
+        with self._changed:
+            for job in list(self._waiting) if most > 1 else ():
+                if len(jobs) == most:
+                    break
+                if job.goes_with(first):
+                    self._waiting.remove(job)
+                    if job.future.set_running_or_notify_cancel():
+                        jobs.append(job)
 
     def _compute(self, jobs: list[Job]) -> None:
         read = list[tuple[Job, np.ndarray]]()

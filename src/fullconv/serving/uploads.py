@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 from fastapi import Request
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart.exceptions import FormParserError, MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from fullconv.errors import DataError
@@ -62,8 +62,9 @@ async def image_of(request: Request, limits: Limits) -> tuple[bytes, tuple[int, 
             422, a header that cannot be read.
     """
     content = await body_of(request, limits)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
-        content = await _of_form(request, content)
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() == "multipart/form-data":
+        content = _of_form(kind, content)
     # beside the event loop: Pillow decodes a PNG to see what is said behind its pixels
     return content, await asyncio.to_thread(size_of, content, limits)
 
@@ -79,27 +80,42 @@ def size_of(content: bytes, limits: Limits) -> tuple[int, int]:
     if not is_image(content):
         raise Problem(415, f"not an image that is taken; send {NAMES}")
     try:
-        return image_size(EncodedFile(content, "the image"), limits.pixels)
+        height, width = image_size(EncodedFile(content, "the image"), limits.pixels)
     except DataError as error:
         raise Problem(413 if "more than the limit" in str(error) else 422, str(error)) from error
     except Exception as error:  # whatever a broken header makes of the libraries that read it
         raise Problem(422, f"the image: its header cannot be read ({type(error).__name__}: {error})") from error
+    if min(height, width) < 1:
+        raise Problem(422, f"the image: its header says {width}x{height} pixels; copy or save it again")
+    return height, width
 
 
-async def _of_form(request: Request, content: bytes) -> bytes:
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield content
-        yield b""
+def _of_form(content_type: str, content: bytes) -> bytes:
+    """The one file of a form, in memory: what is refused leaves nothing open.
+
+    Raises:
+        Problem: 400, no form, or not one file.
+    """
+    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    parts = list[tuple[bytearray, bytearray]]()  # headers and content
+
+    def begin() -> None:
+        if len(parts) == 1:
+            raise MultipartParseError("more than one part")
+        parts.append((bytearray(), bytearray()))
+
+    def head(data: bytes, start: int, end: int) -> None:
+        parts[-1][0].extend(data[start:end])
+
+    def body(data: bytes, start: int, end: int) -> None:
+        parts[-1][1].extend(data[start:end])
 
     try:
-        form = await MultiPartParser(request.headers, once(), max_files=1, max_fields=0).parse()
-    except (MultiPartException, KeyError, ValueError, AttributeError) as error:
-        why = getattr(error, "message", "") or type(error).__name__
-        raise Problem(400, f"a form of one file is expected and options in the address, found: {why}") from error
-    for value in form.values():
-        if not isinstance(value, str):
-            try:
-                return await value.read()
-            finally:
-                await form.close()
-    raise Problem(400, "a form without a file; send the image as a file, for example curl -F image=@photo.jpg")
+        parser = MultipartParser(boundary, {"on_part_begin": begin, "on_header_value": head, "on_part_data": body})
+        parser.write(content)
+        parser.finalize()
+    except FormParserError as error:
+        raise Problem(400, f"a form of one file is expected, and options in the address; found: {error}") from error
+    if not parts or b"filename" not in parts[0][0]:
+        raise Problem(400, "a form without a file; send the image as a file, for example curl -F image=@photo.jpg")
+    return bytes(parts[0][1])
