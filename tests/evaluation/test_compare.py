@@ -72,6 +72,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     difference = kept["differences_from_the_first"][0]["mean_iou"]
     assert difference["value"] == pytest.approx(kept["models"][1]["mean_iou"] - kept["models"][0]["mean_iou"])
     assert f"{difference['value']:+.4f}" in out
+    assert run(["evaluate", str(tmp_path / "run1"), "--precision", "fp32", "--json", str(tmp_path / "e.json")]) == 0
+    assert json.loads((tmp_path / "e.json").read_text())["mean_iou"] == kept["models"][0]["mean_iou"]
 
 
 @pytest.mark.parametrize(("better", "said"), [(40, "p < 0.002: real"), (0, "p = 1.000: not shown by these images")])
@@ -99,4 +101,6 @@ def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[s
         fullconv.compare([segmenter(1)], DATA)
     segmenter(1).save(tmp_path / "m.safetensors")
     assert run(["compare", str(tmp_path / "m.safetensors"), str(tmp_path / "m.safetensors")]) == 2
-    assert "only a run folder knows its data; give --data DATA" in capsys.readouterr().err
+    assert "only a run folder knows its data; give it: --data DATA" in capsys.readouterr().err
+    assert run(["evaluate", str(tmp_path / "m.safetensors")]) == 2
+    assert "only a run folder knows its data; give it: fullconv evaluate MODEL DATA" in capsys.readouterr().err

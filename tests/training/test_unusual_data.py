@@ -79,7 +79,7 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"crop": (200000, 200000)}, UsageError, "needs about .* GiB.*smaller"),
+        ({"resize": (60000, 60000)}, UsageError, "needs about .* GiB.*smaller"),
         ({"class_weights": [1.0]}, UsageError, "expected 5 numbers"),
         ({"strategy": "fsdp"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'fsdp'"),
         ({"strategy": "ddp_spawn"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'ddp_spawn'"),
@@ -121,4 +121,11 @@ def test_more_processes_than_images_of_a_step_are_refused_before_they_start(tmp_
         fullconv.train(
             "shapes:train=4,val=2", tmp_path / "run", accelerator="cpu", devices="5", batch_size=2, quiet=True
         )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_crop_of_nearly_nothing_but_padding_is_refused(tmp_path: Path) -> None:
+    small = {"encoder": "resnet10t", "epochs": 1, "workers": 0, "quiet": True}
+    with pytest.raises(UsageError, match="--crop 4000 16: the largest image is 40x40, so nearly all of each crop"):
+        fullconv.train("shapes:height=40,width=40,train=2,val=1", tmp_path / "run", crop=(4000, 16), **small)
     assert not (tmp_path / "run").exists()

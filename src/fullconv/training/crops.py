@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from fullconv.checking.findings import CheckReport
 from fullconv.data import DatasetSpec, Item
-from fullconv.errors import DataError
+from fullconv.errors import DataError, UsageError
 from fullconv.geometry import round_up
 from fullconv.training.config import TrainConfig
 
 LARGEST_DEFAULT_CROP = 512
 """Pixels a side."""
+MOSTLY_PADDING = 16
+"""A crop of more than so many times the pixels of the largest image is refused."""
 ASKED = 200
 """Images whose sizes are asked for, where no check of the data has read them all."""
 
@@ -20,15 +22,31 @@ ASKED = 200
 def choose_crop(config: TrainConfig, spec: DatasetSpec, report: CheckReport | None) -> tuple[int, int]:
     """``(height, width)``: the option; else the resize size; else the most common image size, its sides rounded to
     multiples of 32, at most 512.
+
+    Raises:
+        UsageError: the crop is far larger than any image.
     """
+    sizes = report.sizes if report else Counter(item.image.size() for item in spec.split("train")[:ASKED])
     if given := config.crop or config.resize:
+        if config.crop and not config.resize and not config.filter_small:
+            _refuse_padding(config.crop, sizes)
         return given
-    if report:
-        height, width = report.sizes.most_common(1)[0][0]
-    else:
-        sizes = Counter(item.image.size() for item in spec.split("train")[:ASKED])
-        height, width = sizes.most_common(1)[0][0]
+    height, width = sizes.most_common(1)[0][0]
     return min(round_up(height, 32), LARGEST_DEFAULT_CROP), min(round_up(width, 32), LARGEST_DEFAULT_CROP)
+
+
+def _refuse_padding(crop: tuple[int, int], sizes: Counter[tuple[int, int]]) -> None:
+    """Refuse a crop far larger than every image: a slip of the keyboard, which would fill the memory.
+
+    Raises:
+        UsageError: it is one.
+    """
+    largest = max(sizes, key=lambda size: size[0] * size[1], default=crop)
+    if crop[0] * crop[1] > MOSTLY_PADDING * largest[0] * largest[1]:
+        raise UsageError(
+            f"--crop {crop[0]} {crop[1]}: the largest image is {largest[0]}x{largest[1]}, so nearly all of each crop "
+            "would be padding; give a smaller one"
+        )
 
 
 def padded_line(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:

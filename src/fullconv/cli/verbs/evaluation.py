@@ -16,7 +16,7 @@ from fullconv.errors import UsageError
 @app.command
 def evaluate(
     model: Path,
-    data: str,
+    data: str = "",
     /,
     *,
     split: str = "val",
@@ -47,7 +47,8 @@ def evaluate(
     model
         A model file, a run folder, or torchvision/NAME (downloaded once).
     data
-        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes.
+        A folder of images and masks, an archive of one, several joined as A+B, an address of shards, or shapes; by
+        default what MODEL, a run folder, learned from.
     split
         The split to score.
     restrict
@@ -99,6 +100,7 @@ def evaluate(
     crf_settings = CRF.parse(crf_with) if crf or crf_with else None
     pieces = Superpixels() if superpixels else None
     views = Views(tuple(scales or (1.0,)), flip)
+    data = data or _data_of((model,), "fullconv evaluate MODEL DATA")
     with Bar("evaluate", device=computes_on(model, device)) as progress:
         scores = score(
             model,
@@ -189,7 +191,7 @@ def compare(
     views = Views(tuple(scales or (1.0,)), flip)
     with Bar("compare", device=computes_on(models[0], device) if models else "") as progress:
         found = compared(
-            models, data or _data_of(models), split, restrict=restrict, views=views, device=device,
+            models, data or _data_of(models, "--data DATA"), split, restrict=restrict, views=views, device=device,
             precision=precision, runner=runner, workers=workers, progress=progress,
         )  # fmt: skip
     comparison_table(found)
@@ -198,10 +200,15 @@ def compare(
     return 0
 
 
-def _data_of(models: tuple[Path, ...]) -> str:
+def _data_of(models: tuple[Path, ...], how: str) -> str:
+    """What the first model, a run folder, learned from.
+
+    Raises:
+        UsageError: it is none; ``how`` data is given then.
+    """
     from fullconv.training.resume import data_of
     from fullconv.training.run import Run
 
     if not models or not models[0].is_dir():
-        raise UsageError("only a run folder knows its data; give --data DATA")
+        raise UsageError(f"only a run folder knows its data; give it: {how}")
     return data_of(Run(models[0]))
