@@ -23,4 +23,5 @@ VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
     ("dilated", "resnet10t", {}),
     ("hypercolumn", "resnet10t", {"column_channels": 8, "hidden": 16}),
     ("maskrcnn", "resnet10t", {"pyramid_channels": 16, "head_channels": 16}),
+    ("eomt", "test_vit", {"queries": 6}),
 ]

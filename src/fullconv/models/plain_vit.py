@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from fullconv.errors import UsageError
 from fullconv.geometry import same_map
+from fullconv.models.arguments import check_arguments
 from fullconv.models.encoder import Encoder, Needs, TrainedWeights
-from fullconv.models.timm_facts import TIMM, fill, timm_trained
+from fullconv.models.timm_facts import TIMM, fill, reductions, timm_trained
 from fullconv.models.weights import TransplantReport
+
+EXAMPLES = "vit_small_patch16_224 or vit_small_patch14_reg4_dinov2"
 
 
 class PlainViT(Encoder):
@@ -69,7 +72,23 @@ class PlainViT(Encoder):
 
     @classmethod
     def make(cls, name: str, needs: Needs, in_channels: int, args: Mapping[str, Any]) -> PlainViT:
+        args = check_arguments(TIMM, args, f"encoder {name}: encoder_args")
+        if not timm.is_model(name) or not is_plain(reductions(name, args)):
+            raise UsageError(
+                f"encoder {name} is no plain vision transformer of timm; use one, for example {EXAMPLES}"
+            )  # fmt: skip
         return cls(name, needs.strides, in_channels, args)
+
+    @property
+    def prefix(self) -> int:
+        """How many tokens lie before those of the places: class and registers."""
+        return int(self.body.num_prefix_tokens)
+
+    def tokens(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What enters the first block of a ViT or an EVA, ``n tokens c``, and its rotary positions if it has such."""
+        found: Any = self.body._pos_embed(self.body.patch_embed(pixels))
+        tokens, rope = found if isinstance(found, tuple) else (found, None)
+        return self.body.norm_pre(tokens), rope
 
     def last_map(self, pixels: Tensor) -> Tensor:
         """The tokens of the image after the last block and its norm, ``n c h w``."""
@@ -102,9 +121,9 @@ class PlainViT(Encoder):
         return timm_trained(self.name)
 
 
-def is_plain(reductions: Iterable[int]) -> bool:
+def is_plain(strides: Iterable[int]) -> bool:
     """Whether a network's features all have one stride."""
-    return len(set(reductions)) == 1
+    return len(set(strides)) == 1
 
 
 def _body(name: str, in_channels: int, args: dict[str, Any]) -> tuple[Any, int, int]:

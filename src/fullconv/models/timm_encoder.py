@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import timm
-import torch
 from timm.models import create_feature_extractor
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from timm.models.hiera import Hiera
@@ -20,7 +19,7 @@ from fullconv.models.arguments import check_arguments, check_network
 from fullconv.models.encoder import Encoder, Needs, TrainedWeights
 from fullconv.models.hiera import hiera_maps
 from fullconv.models.plain_vit import PlainViT, is_plain
-from fullconv.models.timm_facts import TIMM, fill, timm_trained
+from fullconv.models.timm_facts import TIMM, fill, reductions, timm_trained, with_features
 from fullconv.models.weights import TransplantReport
 
 ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
@@ -74,7 +73,7 @@ class TimmEncoder(Encoder):
         windows = _windows(self.body)
         self.size_multiple = math.lcm(max(self.strides), windows)
         self.sees_everything = windows > 1 or isinstance(getattr(self.body, "model", None), Hiera)
-        self._stages: list[int] = list(getattr(self.body, "out_indices", ()))  # type: ignore[arg-type]
+        self._stages: list[int] = list(getattr(self.body, "out_indices", ()))
         self._turned = str(getattr(self.body, "output_fmt", "")).endswith("NHWC")
 
     @classmethod
@@ -84,15 +83,13 @@ class TimmEncoder(Encoder):
     @classmethod
     def make(cls, name: str, needs: Needs, in_channels: int, args: Mapping[str, Any]) -> Encoder:
         if _has_one_stride(name, args):
-            return PlainViT.make(name, needs, in_channels, check_arguments(TIMM, args, f"encoder {name}: encoder_args"))
+            return PlainViT.make(name, needs, in_channels, args)
         asked = {} if needs.output_stride is None else {"output_stride": needs.output_stride}
         return cls(name, needs.strides, in_channels, {**args, **asked})
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
         network: Any = getattr(self.body, "model", None)
-        found: Any = (
-            hiera_maps(network, pixels, self.body.out_indices) if isinstance(network, Hiera) else self.body(pixels)
-        )
+        found: Any = hiera_maps(network, pixels, self._stages) if isinstance(network, Hiera) else self.body(pixels)
         if isinstance(found, dict):
             return {stride: found[str(stride)] for stride in self.strides}
         if self._turned:
@@ -113,10 +110,10 @@ class TimmEncoder(Encoder):
 
 def _features(name: str, wanted: list[int], in_channels: int, args: dict[str, Any]) -> tuple[nn.Module, dict[int, int]]:
     """The network that gives the deepest result of each stride, and their channels."""
-    reductions = _reductions(name, args)
-    _refuse_missing(name, wanted, reductions)
-    indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in wanted]
-    body: Any = _with_features(name, args, out_indices=indices, in_chans=in_channels)
+    strides = reductions(name, args)
+    _refuse_missing(name, wanted, strides)
+    indices = [len(strides) - 1 - strides[::-1].index(stride) for stride in wanted]
+    body: Any = with_features(name, args, out_indices=indices, in_chans=in_channels)
     return body, dict(zip(wanted, body.feature_info.channels(), strict=True))
 
 
@@ -161,31 +158,7 @@ def _refuse_missing(name: str, wanted: list[int], there: list[int]) -> None:
 
 def _has_one_stride(name: str, args: Mapping[str, Any]) -> bool:
     known = timm.is_model(check_network(name)) and "taps" not in args
-    return known and is_plain(_reductions(name, check_arguments(ENCODER, args, f"encoder {name}: encoder_args")))
-
-
-def _reductions(name: str, args: dict[str, Any]) -> list[int]:
-    try:
-        try:
-            with torch.device("meta"):
-                body: Any = _with_features(name, args)
-        except NotImplementedError:  # an operation that PyTorch has no shapes for: RegNet's in 2.11
-            body = _with_features(name, args)
-    except (RuntimeError, AttributeError, NotImplementedError) as error:
-        raise UsageError(f"encoder {name} gives no feature maps ({error}); choose another") from error
-    except Exception as error:  # on values that make no sense together timm raises almost anything
-        raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
-    return list(body.feature_info.reduction())
-
-
-def _with_features(name: str, args: Mapping[str, Any], **more: Any) -> Any:
-    """timm's network with its features, for images of any size where it has the choice (Swin)."""
-    try:
-        return timm.create_model(
-            name, pretrained=False, features_only=True, **{"strict_img_size": False, **args, **more}
-        )  # fmt: skip
-    except TypeError:
-        return timm.create_model(name, pretrained=False, features_only=True, **args, **more)
+    return known and is_plain(reductions(name, check_arguments(ENCODER, args, f"encoder {name}: encoder_args")))
 
 
 def _windows(body: nn.Module) -> int:

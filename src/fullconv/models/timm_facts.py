@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
-from fullconv.errors import ModelFileError
+from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import download
 from fullconv.models.arguments import Flag, Numbers, Word, named
 from fullconv.models.encoder import TrainedWeights
@@ -74,3 +75,32 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> Transp
 def _flat(name: str) -> str:
     """One spelling for the names of a classifier and of timm's feature wrappers (``stages.0`` and ``stages_0``)."""
     return name.removeprefix("body.").removeprefix("model.").replace(".", "_")
+
+
+def reductions(name: str, args: dict[str, Any]) -> list[int]:
+    """The strides of a network's features.
+
+    Raises:
+        UsageError: it has none, or does not take the arguments.
+    """
+    try:
+        try:
+            with torch.device("meta"):
+                body: Any = with_features(name, args)
+        except NotImplementedError:  # an operation that PyTorch has no shapes for: RegNet's in 2.11
+            body = with_features(name, args)
+    except (RuntimeError, AttributeError, NotImplementedError) as error:
+        raise UsageError(f"encoder {name} gives no feature maps ({error}); choose another") from error
+    except Exception as error:  # on values that make no sense together timm raises almost anything
+        raise UsageError(f"encoder {name} does not take these encoder_args: {args} ({error})") from error
+    return list(body.feature_info.reduction())
+
+
+def with_features(name: str, args: Mapping[str, Any], **more: Any) -> Any:
+    """timm's network with its features, for images of any size where it has the choice (Swin)."""
+    try:
+        return timm.create_model(
+            name, pretrained=False, features_only=True, **{"strict_img_size": False, **args, **more}
+        )  # fmt: skip
+    except TypeError:
+        return timm.create_model(name, pretrained=False, features_only=True, **args, **more)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from fullconv.errors import UsageError
 from fullconv.models.deeplab import DeepLab, Dilated
 from fullconv.models.encoder import Encoder
+from fullconv.models.eomt import EoMT
 from fullconv.models.fcn import FCN
 from fullconv.models.fpn import FPN
 from fullconv.models.hypercolumn import Hypercolumn
@@ -66,6 +67,7 @@ MODELS: dict[str, Variant] = {
     "dilated": Variant(Dilated),
     "hypercolumn": Variant(Hypercolumn),
     "maskrcnn": Variant(MaskRCNN),
+    "eomt": Variant(EoMT),
 }  # fmt: skip
 """Our own networks."""
 

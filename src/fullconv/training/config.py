@@ -25,7 +25,7 @@ class TrainConfig(BaseModel):
     # the network
     model: str = Field(
         "fcn8s",
-        description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn; "
+        description="network: fcn32s, fcn16s, fcn8s, fcn4s, unet, fpn, segnet, deeplab, dilated, hypercolumn, eomt; "
         "or of regions: maskrcnn, rcnn, sds",
     )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features (transformers too)")

@@ -15,6 +15,8 @@ from fullconv.training.crf_term import CrfTerm
 from fullconv.training.instances import MODEL, ObjectMasks
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.objective import Objective
+from fullconv.training.query_masks import MODEL as QUERIES
+from fullconv.training.query_masks import QueryMasks
 from fullconv.training.simple_does_it import SimpleDoesIt
 from fullconv.training.tag_term import tag_term
 from fullconv.training.terms import Relabel, Term
@@ -64,25 +66,30 @@ def refuse(config: TrainConfig, supervision: Supervision) -> None:
         _refuse_less(config, supervision)
         ObjectMasks.refuse(config, supervision.spec)
         return
+    if config.model == QUERIES:
+        _refuse_less(config, supervision)
+        QueryMasks.refuse(config, supervision.spec)
+        return
     LabelMaps.refuse(config, supervision.spec)
     if supervision.count("boxes") and config.box_labels in ("grabcut", "boxsup"):
         refuse_without_libraries(config.box_labels)
 
 
 def _refuse_less(config: TrainConfig, supervision: Supervision) -> None:
-    """Refuse what is less than masks for a network that learns objects.
+    """Refuse what is less than masks for a network that learns masks.
 
     Raises:
         UsageError: it is asked for.
         DataError: images have nothing else.
     """
+    what = "the masks of objects" if config.model == MODEL else "masks"
     if config.labels not in ("masks", "auto"):
-        raise UsageError(f"--model {MODEL} learns from the masks of objects, found --labels {config.labels}")
+        raise UsageError(f"--model {config.model} learns from {what}, found --labels {config.labels}")
     counts = Counter(kind for kind in supervision.kinds.values() if kind != "masks")
     if counts:
         found = ", ".join(f"{kind} of {count} images" for kind, count in counts.items())
         raise DataError(
-            f"{supervision.spec.root}: found {found}; --model {MODEL} learns from the masks of objects: annotate "
+            f"{supervision.spec.root}: found {found}; --model {config.model} learns from {what}: annotate "
             "outlines, or choose another network"
         )
 
@@ -112,7 +119,10 @@ def make_objective(
     """
     if config.model == MODEL:
         return ObjectMasks(config, spec, train_items, val_items, segmenter)
-    terms = _terms(config, supervision, segmenter, epoch_steps(config, len(train_items)))
+    steps = epoch_steps(config, len(train_items))
+    if config.model == QUERIES:
+        return QueryMasks(config, spec, train_items, val_items, segmenter, steps)
+    terms = _terms(config, supervision, segmenter, steps)
     relabel = _relabel(config, supervision, spec, train_items, say)
     against = supervision.against
     return LabelMaps(config, spec, train_items, val_items, segmenter, class_weights, terms, relabel, against)
