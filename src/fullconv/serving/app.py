@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -13,16 +13,26 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from fullconv.serving import inference, page, segment
+from fullconv.serving import inference, label_studio, page, segment
 from fullconv.serving.asking import Server
+from fullconv.serving.fetching import Fetcher
 from fullconv.serving.guard import Allowed, Guard, failed
 from fullconv.serving.problems import Problem
 
 
-def application(server: Server, allowed: Allowed, *, watch: bool = True) -> ASGIApp:
+def application(
+    server: Server,
+    allowed: Allowed,
+    fetcher: Fetcher | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    watch: bool = True,
+) -> ASGIApp:
     """The application; when it ends, what was accepted is finished first.
 
     Args:
+        fetcher: fetches Label Studio's images; None: its doors are shut.
+        say: takes lines for who runs the server.
         watch: load models again whose files change.
     """
 
@@ -42,6 +52,8 @@ def application(server: Server, allowed: Allowed, *, watch: bool = True) -> ASGI
     )  # fmt: skip
     for door in (segment, inference, page):
         app.include_router(door.router(server))
+    if fetcher is not None:
+        app.include_router(label_studio.router(server, fetcher, say))
     app.add_exception_handler(Exception, _failed)  # which is logged by the guard
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)

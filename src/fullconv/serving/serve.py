@@ -30,6 +30,7 @@ def serve(
     runner: str = "auto",
     api_key_file: str | os.PathLike[str] | None = None,
     cors: Sequence[str] = (),
+    label_studio: Sequence[str] = (),
     megabytes: float = 32,
     megapixels: float = 40,
     queue: int = 64,
@@ -45,6 +46,8 @@ def serve(
         device, precision, runner: as for :func:`fullconv.load`.
         api_key_file: a file that holds what clients have to know; else the environment variable ``FULLCONV_API_KEY``.
         cors: other sites whose pages may ask, ``https://example.org``.
+        label_studio: be a backend of the Label Studio at these addresses, ``http://localhost:8080``, from which alone
+            images are fetched.
         megabytes, megapixels, queue, timeout: as :class:`fullconv.serving.limits.Limits` has them.
         batching: put images of one size that wait together through the network together.
         say: takes lines for who runs it.
@@ -57,6 +60,7 @@ def serve(
     from fullconv.pretrained import load
     from fullconv.serving.app import application
     from fullconv.serving.asking import Server
+    from fullconv.serving.fetching import Fetcher
     from fullconv.serving.guard import LOOPBACK, Allowed
     from fullconv.serving.limits import Limits
     from fullconv.serving.metrics import Metrics
@@ -67,6 +71,7 @@ def serve(
     for origin in cors:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
             raise UsageError(f"--cors {origin}: give a site as https://example.org, without a path")
+    fetcher = Fetcher(label_studio, limits) if label_studio else None
     given = [models] if isinstance(models, (str, os.PathLike)) else models
     with listening(host, port) as bound:
         loaded = Models(
@@ -80,7 +85,7 @@ def serve(
             classes = f"{len(served.segmenter.classes)} classes, {served.segmenter.runner}"
             say(f"{name}: version {served.version}, {classes}")
         say(f"serving at {address(bound)} (stop with Ctrl-C){_warning(own, key)}")
-        run(uvicorn_server(application(server, allowed)), bound)
+        run(uvicorn_server(application(server, allowed, fetcher, say=say)), bound)
 
 
 def _key(file: str | os.PathLike[str] | None) -> str:

@@ -20,6 +20,7 @@ def serve(
     runner: str = "auto",
     api_key_file: Path | None = None,
     cors: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    label_studio: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     megabytes: float = 32,
     megapixels: float = 40,
     queue: int = 64,
@@ -47,6 +48,9 @@ def serve(
         A file with a word that clients have to send; else the environment variable FULLCONV_API_KEY.
     cors
         Other sites whose pages may ask: https://example.org.
+    label_studio
+        Be a machine learning backend of the Label Studio at this address (http://localhost:8080); images are fetched
+        from there and from further addresses given here, and from nowhere else.
     megabytes
         Of a request, at most.
     megapixels
@@ -60,6 +64,7 @@ def serve(
 
     fullconv.serve(
         models, host=host, port=port, device=device, precision=precision, runner=runner, api_key_file=api_key_file,
-        cors=cors or (), megabytes=megabytes, megapixels=megapixels, queue=queue, timeout=timeout,
+        cors=cors or (), label_studio=label_studio or (), megabytes=megabytes, megapixels=megapixels, queue=queue,
+        timeout=timeout,
     )  # fmt: skip
     return 0

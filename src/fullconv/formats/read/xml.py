@@ -32,3 +32,17 @@ def parse_xml(path: Path, tool: str) -> ET.Element:
         raise DataError(f"{path}: not readable XML ({error}); export it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); add it, or take it off the list") from error
+
+
+def parse_xml_text(text: str, where: str) -> ET.Element:
+    """The root of XML that another program sent.
+
+    Raises:
+        DataError: no XML, or one with a document type.
+    """
+    try:
+        return ET.fromstring(text, ET.XMLParser(target=_Builder()))
+    except DataError as error:
+        raise DataError(f"{where}: {error}; refused") from None
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise DataError(f"{where}: not readable XML ({error})") from error
