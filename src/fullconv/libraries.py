@@ -24,6 +24,9 @@ EXTRAS = {
     "uvicorn": ("uvicorn", "serve"),
     "prometheus_client": ("prometheus_client", "serve"),
     "python_multipart": ("python-multipart", "serve"),
+    "mlflow": ("mlflow", "mlflow"),
+    "wandb": ("wandb", "wandb"),
+    "trackio": ("trackio", "trackio"),
 }
 """Of a module: the package that it comes in, and the extra of ours that brings it."""
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 import fullconv
 from fullconv.cli.main import app
+from fullconv.data import Shapes
 from fullconv.errors import UsageError
 from fullconv.evaluation.findings import Finding
 from fullconv.evaluation.metrics import Scores
@@ -94,6 +96,59 @@ def test_swapped(data: Path) -> None:
     kinds = found(data, change=lambda truth: truth[:, [2, 1, 0, 3, 4]])
     assert set(kinds) == {("swapped", "ground")}
     assert kinds["swapped", "ground"].text.startswith("ground and pole are swapped: 100% and 100% of their pixels")
+
+
+def test_classes_in_another_order(data: Path) -> None:
+    """Round a circle, and one further each, as where ids begin with 1 in one of two data sets."""
+    kinds = found(data, change=lambda truth: truth[:, [2, 0, 1, 3, 4]])  # what was 0 is scored as 1, ...
+    assert set(kinds) == {("swapped", "ground")}
+    assert kinds["swapped", "ground"].classes == ("ground", "block", "pole")
+    assert kinds["swapped", "ground"].text == (
+        "classes are in another order: most pixels are predicted ground as block (100%), block as pole (100%), pole as "
+        "ground (100%)"
+    )
+    kinds = found(data, change=lambda truth: truth[:, [4, 0, 1, 2, 3]])
+    assert kinds["swapped", "ground"].classes == ("ground", "block", "pole", "speck", "ghost")
+    assert "swapped" not in {kind for kind, _ in found(data, change=lambda truth: merged(truth, 1, 0))}
+
+
+def test_void_too_large(tmp_path: Path) -> None:
+    labels = scenes()
+    for ids in labels:
+        ids[ids == 0] = 255
+    folder = shown(tmp_path, NAMES, labels)
+    (folder / "dataset.yaml").write_text((folder / "dataset.yaml").read_text() + "ignore: [255]\n")
+    assert found(folder) == {}  # 45 %
+    for ids in labels:
+        ids[40:] = 255
+    kinds = {finding.kind: finding for finding in scores(shown(tmp_path, NAMES, labels)).findings}
+    void = sum(int((ids == 255).sum()) for ids in labels) / sum(ids.size for ids in labels)
+    assert kinds["void"].text.startswith(f"void is {void:.0%} of all pixels: no score counts")
+    assert "take its value out of ignore" in kinds["void"].advice
+
+
+def round_things() -> list[np.ndarray]:
+    return [Shapes(height=SIZE, width=SIZE).draw(index)[1] for index in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("down", "right", "words"),
+    [(1, 0, "1 pixel up"), (0, -1, "1 pixel to the right"), (-2, 2, "2 pixels down and 2 pixels to the left")],
+)
+def test_shifted_masks(down: int, right: int, words: str, tmp_path: Path) -> None:
+    """Masks moved beside what the images show; the finding says how to move them back."""
+    folder = shown(tmp_path, NAMES, round_things())
+    for file in (folder / "masks").iterdir():
+        Image.fromarray(np.roll(np.asarray(Image.open(file)), (down, right), (0, 1))).save(file)
+    for stride in (1, 4):
+        kinds = {finding.kind: finding for finding in scores(folder, stride).findings}
+        assert f"masks fit the predictions better {words}: " in kinds["shifted"].text, stride
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8, 16])
+def test_a_coarse_grid_shifts_no_mask(stride: int, tmp_path: Path) -> None:
+    kinds = {finding.kind for finding in scores(shown(tmp_path, NAMES, round_things()), stride).findings}
+    assert "shifted" not in kinds
 
 
 def test_one_class_alone(data: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 import fullconv
 from fullconv import Views
@@ -58,6 +59,11 @@ def test_detail_is_that_of_single_predictions(segmenter: Segmenter, tmp_path: Pa
     with (tmp_path / "a.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == [item.id for item in DATA.split("val")]
+    unsure = [float(row["uncertainty"]) for row in rows]
+    assert unsure == pytest.approx([1 - image.confidence for image in detail.images], abs=1e-6)
+    wrong = [1 - float(row["pixel_accuracy"]) for row in rows]
+    assert detail.uncertainty_tells_error == pytest.approx(spearmanr(unsure, wrong).statistic)
+    assert f"rank correlation {detail.uncertainty_tells_error:.2f}" in detail.uncertainty_in_words()
     assert float(rows[0]["mean_iou"]) == pytest.approx(detail.images[0].mean_iou, abs=1e-6)
 
 
@@ -90,7 +96,17 @@ def test_the_page_needs_no_other_file_and_shows_everything(segmenter: Segmenter,
     assert "&lt;first&gt; on shapes" in text
     assert "rate: 0.001" in text
     assert not re.search(r'(src|href)="(?!data:)', text)
-    for heading in ("Scores", "Classes", "Confusion", "Calibration", "Near boundaries", "Worst images", "Best images"):
+    assert text.count("<circle") >= 9  # a dot for each image
+    for heading in (
+        "Scores",
+        "Classes",
+        "Confusion",
+        "Calibration",
+        "Uncertainty of images",
+        "Near boundaries",
+        "Worst images",
+        "Best images",
+    ):
         assert f"<h2>{heading}</h2>" in text
     kept = json.loads((tmp_path / "s.json").read_text())
     assert f"{kept['mean_iou']:.4f}" in text

@@ -205,18 +205,18 @@ def test_a_folder_for_the_hub(
 def test_the_licence_of_a_card(licence: str, data: str, stated: str, name: str | None) -> None:
     from huggingface_hub import ModelCard
 
-    from fullconv.exporting.card import card_of, licence_note
+    from fullconv.model_card import card_of, licence_note
 
     model = tiny()
     model.licence = licence
     model.provenance = {"data_licence": data} if data else {}
-    text = card_of(model, "street", [])
+    text = card_of(model.header(), "street", [])
     assert yaml.safe_load(text.split("---\n")[1])["license"] == stated
     card = ModelCard(text)
     assert card.data.license == stated
     assert card.data.license_name == name
     assert f"- of the data: {data or 'not stated'}" in card.text
-    assert bool(licence_note(model)) == (stated in ("unknown", "other"))
+    assert bool(licence_note(model.header())) == (stated in ("unknown", "other"))
 
 
 @pytest.mark.parametrize(

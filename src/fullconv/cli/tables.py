@@ -45,13 +45,16 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
     )
     if scores.masks:
         console.print(str(scores.masks), highlight=False)
+    if scores.road:
+        console.print(str(scores.road), highlight=False, soft_wrap=True)
     if scores.absent:
         console.print(
             f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}",
             highlight=False,
             markup=False,
         )
-    for note in scores.notes:
+    said = [scores.detail.uncertainty_in_words()] if scores.detail else []
+    for note in (*said, *scores.notes):
         console.print(note, highlight=False, markup=False)
 
 

@@ -1,4 +1,6 @@
-"""What an evaluation looks at beside its counts: where each class is, how thin it is, and the worst images."""
+"""What an evaluation looks at beside its counts: where each class is, how thin, whether masks are moved, and
+the worst images.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from fullconv.data import Batch
 from fullconv.evaluation.metrics import ConfusionMatrix
+from fullconv.evaluation.shifts import Shift, best_shift, shift_errors
 from fullconv.evaluation.thin import thin_counts
 from fullconv.spec import ClassSet
 
@@ -42,17 +45,25 @@ class Closer:
         self.thin = torch.zeros(len(classes), dtype=torch.int64)
         self.presence = torch.zeros(len(classes), dtype=torch.int64)
         self.worst: list[Worst] = []
+        self._shifts: list[Tensor] = []
         self._strides = Counter[int]()
 
     @property
     def stride(self) -> int:
         return self._strides.most_common(1)[0][0] if self._strides else 1
 
+    @property
+    def shift(self) -> Shift | None:
+        """By which the masks fit better."""
+        return best_shift(torch.cat(self._shifts)) if self._shifts else None
+
     def __call__(self, batch: Batch, labels: Tensor, images: list[ConfusionMatrix], stride: float) -> None:
         """A batch with its label maps ``[n, height, width]``, the counts of each image, and the stride there."""
         side = max(1, round(stride))
         self._strides[side] += len(batch.ids)
-        self.thin += thin_counts(batch.labels.to(labels.device), side, len(self.classes))
+        truth = batch.labels.to(labels.device)
+        self.thin += thin_counts(truth, side, len(self.classes))
+        self._shifts.append(shift_errors(labels, truth, self.classes.ignore_index).cpu())
         for source, name, image, guess in zip(batch.sources, batch.ids, images, labels, strict=True):
             self.presence += (image.counts.sum(1) > 0).cpu()
             score = image.mean_iou()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,13 @@ from fullconv.evaluation.boundary import BoundaryCounts, BoundaryScores
 from fullconv.evaluation.calibration import Reliability
 from fullconv.evaluation.intervals import bootstrap, means
 from fullconv.evaluation.numbers import number
+from fullconv.evaluation.ranks import rank_correlation
 from fullconv.spec import ClassSet
 
 Key = tuple[int, str]
 """Data set (of a mixture) and id of an image."""
+TELLS = 0.5
+"""From this rank correlation on, uncertainty is said to tell which images are worse: a rule of thumb."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class ImageDetail:
     key: Key
     counts: np.ndarray
     confidence: float
+
+    @property
+    def uncertainty(self) -> float:
+        """The mean over all pixels of 1 minus the probability of the winning class."""
+        return 1 - self.confidence
 
     @property
     def pixels(self) -> int:
@@ -66,6 +75,20 @@ class Detail:
     images: Sequence[ImageDetail]
     examples: Mapping[tuple[int, int], Key]
 
+    @property
+    def uncertainty_tells_error(self) -> float:
+        """Spearman's rank correlation of the images' uncertainty with their share of wrong pixels; nan of too few."""
+        errors = [1 - image.pixel_accuracy for image in self.images]
+        return rank_correlation([image.uncertainty for image in self.images], errors)
+
+    def uncertainty_in_words(self) -> str:
+        """What that correlation means for whoever ranks images by uncertainty."""
+        value = self.uncertainty_tells_error
+        if math.isnan(value):
+            return "whether uncertain images are the worse ones cannot be said of these images"
+        means = "tells which images are worse" if value >= TELLS else "says little of which images are worse"
+        return f"an image's uncertainty {means}: rank correlation {value:.2f} with its share of wrong pixels"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, but for the images; nan becomes null."""
         near = {
@@ -81,6 +104,7 @@ class Detail:
             "trimap": near,
             "expected_calibration_error": number(self.reliability.expected_error),
             "reliability": self.reliability.curve(),
+            "uncertainty_error_rank_correlation": number(self.uncertainty_tells_error),
         }
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import Tensor
 
 from fullconv.crf import CRF
-from fullconv.data import DatasetSpec, EvalData, Item
+from fullconv.data import Batch, DatasetSpec, EvalData, Item
 from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.instances import count_without_instances
 from fullconv.data.loader import EvalBatches
 from fullconv.evaluation.closer import Closer
 from fullconv.evaluation.detail import DetailCounts
-from fullconv.evaluation.findings import Counts, findings
+from fullconv.evaluation.findings import Counts, Finding, findings
+from fullconv.evaluation.log_findings import log_beside, log_findings
 from fullconv.evaluation.mask_ap import judged, mask_ap
 from fullconv.evaluation.matching import other_range, with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.evaluation.metrics import ImageScore, Scores
 from fullconv.evaluation.pictures import refuse_file, write_pictures
 from fullconv.evaluation.report import Again, origin_of, refuse_folders, write_images, write_report
+from fullconv.evaluation.road import RoadCounts, road_counts
 from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
@@ -102,9 +106,16 @@ def evaluate(
     scoring = InstanceSegmenter(segmenter) if finding and not views else segmenter
     closer, items = Closer(spec.classes), spec.split(split)
     details = DetailCounts(spec.classes) if detail or report is not None or per_image is not None else None
+    road = road_counts(spec)
+    notes += [road] if isinstance(road, str) else []
+    sure = _each(watch for watch in (details, road) if isinstance(watch, (DetailCounts, RoadCounts)))
     told = None if progress is None else lambda done: progress(done, len(items))
-    measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, details)
-    scores = _looked_at(measured.scores(), closer, items)
+    measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, sure)
+    log = [] if isinstance(model, Segmenter) else log_beside(model)
+    of_training = log_findings(log, less="labels" in segmenter.provenance)
+    scores = _looked_at(measured.scores(), closer, items, measured.void, of_training)
+    if isinstance(road, RoadCounts):
+        scores = dataclasses.replace(scores, road=road.scores())
     if isinstance(scoring, InstanceSegmenter):
         bare = count_without_instances(items)
         notes.append(_no_mask_ap(bare, len(items)) if bare else "")
@@ -127,6 +138,19 @@ def evaluate(
     return scores
 
 
+def _each(
+    watching: Iterable[DetailCounts | RoadCounts],
+) -> Callable[[Batch, Tensor, list[Tensor], Tensor], None] | None:
+    """All of them at once; None without any, which spares the work that they need."""
+    every = list(watching)
+
+    def tell(batch: Batch, labels: Tensor, images: list[Tensor], sure: Tensor) -> None:
+        for watch in every:
+            watch(batch, labels, images, sure)
+
+    return tell if every else None
+
+
 def _no_mask_ap(bare: int, images: int) -> str:
     return (
         f"no mask AP: {bare} of {images} images have masks of classes, which do not say where one object ends and the "
@@ -134,16 +158,18 @@ def _no_mask_ap(bare: int, images: int) -> str:
     )
 
 
-def _looked_at(scores: Scores, closer: Closer, items: Sequence[Item]) -> Scores:
-    """Scores with the worst images and with what goes wrong."""
+def _looked_at(
+    scores: Scores, closer: Closer, items: Sequence[Item], void: int, of_training: Sequence[Finding]
+) -> Scores:
+    """Scores with the worst images and with what goes wrong, in the training first."""
     where = {(item.source, item.id): str(item.image.where) for item in items}
     worst = tuple(ImageScore(entry.key[1], where[entry.key], entry.mean_iou) for entry in closer.worst)
     names = scores.classes.names
     counts = Counts(
         names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
-        scores.images, closer.thin.tolist(), closer.stride,
+        scores.images, closer.thin.tolist(), closer.stride, void, closer.shift,
     )  # fmt: skip
-    return dataclasses.replace(scores, worst=worst, findings=tuple(findings(counts)))
+    return dataclasses.replace(scores, worst=worst, findings=(*of_training, *findings(counts)))
 
 
 def _without_masks(items: Sequence[Item]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from fullconv.evaluation.shifts import Shift
 
 FAILS = 0.5
 """A class whose IoU is below fails, and its causes are looked for."""
@@ -13,6 +16,10 @@ THIN = 0.5
 """A class is thin if at least this share of its pixels lies in parts narrower than the network's grid."""
 RARE = 0.01
 """A class is rare below this share of the labelled pixels."""
+MOSTLY_VOID = 0.5
+"""Void is too large above this share of all pixels."""
+SWAPPED = 0.5
+"""Classes are swapped if more than this share of each is predicted as the next."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Counts:
         images: how many there are.
         thin: pixels in parts narrower than ``stride``.
         stride: pixels of the image between two places of the network's coarse logits.
+        void: pixels that the truth leaves unlabelled.
+        shift: of the masks, that fits the predictions better.
     """
 
     names: Sequence[str]
@@ -36,6 +45,8 @@ class Counts:
     images: int
     thin: Sequence[int]
     stride: int
+    void: int = 0
+    shift: Shift | None = None
 
     def truth(self, index: int) -> int:
         return sum(self.confusion[index])
@@ -58,9 +69,10 @@ class Finding:
     """One thing that goes wrong.
 
     Attributes:
-        kind: ``one-class``, ``swapped``, ``never-predicted``, ``thin``, ``rare``, ``confused``, ``too-often`` or
-            ``not-in-truth``.
-        classes: that it is about; of ``confused`` and ``swapped`` the other class is the second.
+        kind: ``void``, ``shifted``, ``one-class``, ``swapped``, ``never-predicted``, ``thin``, ``rare``, ``confused``,
+            ``too-often`` or ``not-in-truth``; of a run's log ``rate`` or ``gap``.
+        classes: that it is about; of ``confused`` the other class is the second, of ``swapped`` each is predicted as
+            the next.
         text: what was found.
         advice: what to try.
     """
@@ -77,9 +89,10 @@ class Finding:
 def findings(counts: Counts) -> list[Finding]:
     """What goes wrong, the whole model first, then class by class, the worst first; empty where nothing does."""
     present = [index for index, known in enumerate(counts.known) if known and counts.truth(index)]
+    found = [finding for finding in (_void(counts), _shifted(counts)) if finding is not None]
     if lone := _one_class(counts, present):
-        return [lone]
-    found = list(_swapped(counts, present))
+        return [*found, lone]
+    found += _swapped(counts, present)
     settled = {name for finding in found for name in finding.classes}
     for index in sorted(present, key=counts.iou):
         if counts.iou(index) < FAILS and counts.names[index] not in settled:
@@ -95,6 +108,14 @@ def by_advice(found: Iterable[Finding]) -> list[tuple[list[str], str]]:
     return [(together, advice) for advice, together in texts.items()]
 
 
+def told(found: Sequence[Mapping[str, Any]], most: int) -> list[str]:
+    """The first of what was found, as :meth:`Finding.to_dict` gives it, in lines."""
+    shown = [Finding(one["kind"], tuple(one["classes"]), one["text"], one["advice"]) for one in found[:most]]
+    lines = [line for texts, advice in by_advice(shown) for line in (*texts, f"  try: {advice}")]
+    more = len(found) - most
+    return [*lines, f"and {more} findings more: fullconv evaluate says them"] if more > 0 else lines
+
+
 def _one_class(counts: Counts, present: Sequence[int]) -> Finding | None:
     predicted = [index for index in range(len(counts.names)) if counts.predicted(index)]
     if len(predicted) != 1 or len(present) < 2:
@@ -107,24 +128,72 @@ def _one_class(counts: Counts, present: Sequence[int]) -> Finding | None:
     )  # fmt: skip
 
 
+def _void(counts: Counts) -> Finding | None:
+    share = counts.void / max(1, counts.void + counts.total)
+    if share <= MOSTLY_VOID:
+        return None
+    return Finding(
+        "void", (),
+        f"void is {share:.0%} of all pixels: no score counts what is predicted there, and training learns nothing of "
+        "such pixels",
+        "if they are a class (the background), name it under classes in dataset.yaml and take its value out of "
+        "ignore; fullconv check DATA shows what is ignored",
+    )  # fmt: skip
+
+
+def _shifted(counts: Counts) -> Finding | None:
+    shift = counts.shift
+    if shift is None:
+        return None
+    return Finding(
+        "shifted", (),
+        f"masks fit the predictions better {shift}: {shift.gained:.0%} fewer wrong pixels, and in {shift.agree:.0%} of "
+        "the images where it matters",
+        "lay a mask over its image (--pictures FOLDER): if it lies beside what it outlines, move the masks, or see "
+        "whether both were resized, cropped and turned alike",
+    )  # fmt: skip
+
+
 def _swapped(counts: Counts, present: Sequence[int]) -> list[Finding]:
-    """Pairs of which most pixels of each are predicted as the other."""
-    found = []
-    for a in present:
-        for b in present:
-            first, second = counts.confusion[a][b] / counts.truth(a), counts.confusion[b][a] / counts.truth(b)
-            if a < b and min(first, second) > 0.5:
-                names = counts.names[a], counts.names[b]
-                found.append(
-                    Finding(
-                        "swapped", names,
-                        f"{names[0]} and {names[1]} are swapped: {first:.0%} and {second:.0%} of their pixels are "
-                        "predicted as the other",
-                        "compare the order of the classes: fullconv info MODEL, fullconv check DATA, and 'classes' in "
-                        "dataset.yaml",
-                    )
-                )  # fmt: skip
+    """Classes of which most pixels are predicted as the next, round a circle or to a class that the truth has not."""
+    taken_for = {}
+    for index in present:
+        other = _most_taken_for(counts, index) if len(counts.names) > 1 else index
+        if counts.confusion[index][other] / counts.truth(index) > SWAPPED:
+            taken_for[index] = other
+    ends = {index for index in present if index not in taken_for}
+    found, seen = [], set[int]()
+    for start in [*(set(taken_for) - set(taken_for.values())), *taken_for]:  # what begins a line, then circles
+        line = [start]
+        while (following := taken_for.get(line[-1])) is not None and following not in line:
+            line.append(following)
+        if seen & set(line) or len(line) < 2 or line[-1] in ends:
+            continue
+        circle = line[-1] in taken_for
+        if circle and taken_for[line[-1]] != line[0]:
+            continue
+        seen |= set(line)
+        if circle or len(line) > 2:
+            found.append(_in_another_order(counts, line, circle))
     return found
+
+
+def _in_another_order(counts: Counts, line: Sequence[int], circle: bool) -> Finding:
+    names = tuple(counts.names[index] for index in line)
+    steps = list(zip(line, [*line[1:], line[0]], strict=True))[: len(line) if circle else -1]
+    shares = [counts.confusion[a][b] / counts.truth(a) for a, b in steps]
+    if len(line) == 2:
+        text = (
+            f"{names[0]} and {names[1]} are swapped: {shares[0]:.0%} and {shares[1]:.0%} of their pixels are "
+            "predicted as the other"
+        )
+    else:
+        told = [f"{counts.names[a]} as {counts.names[b]} ({n:.0%})" for (a, b), n in zip(steps, shares, strict=True)]
+        text = f"classes are in another order: most pixels are predicted {', '.join(told)}"
+    return Finding(
+        "swapped", names, text,
+        "compare the order of the classes: fullconv info MODEL, fullconv check DATA, and 'classes' in dataset.yaml",
+    )  # fmt: skip
 
 
 def _never_predicted(counts: Counts, index: int) -> Finding | None:

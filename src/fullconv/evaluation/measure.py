@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 from fullconv.data import Batch, DatasetSpec
 from fullconv.errors import NotFiniteError, first_few
+from fullconv.evaluation.findings import Counts, findings
+from fullconv.evaluation.intervals import bootstrap, means
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
+from fullconv.evaluation.numbers import number
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.parts import Part, refined, sound
@@ -31,7 +36,9 @@ class Measured:
         labelled: whether any part of the data labels the class; None: all of them, in every image.
         restricted: whether each image was asked about its own data set's classes only.
         seams: the segmenter's note on tiles, where there were any.
-        by_image: the mean IoU in each image, by data set (of a mixture) and id; nan where it has no labelled pixel.
+        by_image: int64 ``[3, classes]`` of each image, by data set (of a mixture) and id: pixels labelled rightly, of
+            the truth, predicted.
+        void: pixels without a label.
     """
 
     matrix: ConfusionMatrix
@@ -42,7 +49,19 @@ class Measured:
     loss_pixels: int = 0
     images: int = 0
     seams: str = ""
-    by_image: dict[tuple[int, str], float] = field(default_factory=dict)
+    by_image: dict[tuple[int, str], torch.Tensor] = field(default_factory=dict)
+    void: int = 0
+
+    def image_scores(self) -> dict[tuple[int, str], float]:
+        """The mean IoU in each image; nan where it has no labelled pixel."""
+        return {key: float(means(counts.numpy())["mean_iou"]) for key, counts in self.by_image.items()}
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Of each mean score, 95 % by the bootstrap over images; nothing counts of unlabelled classes."""
+        counts = torch.stack(list(self.by_image.values())).numpy()
+        if self.labelled is not None:
+            counts[:, 2, ~np.any(self.labelled, axis=0)] = 0
+        return bootstrap(counts)
 
     def scores(self) -> Scores:
         """Of what was counted; without a labelled pixel every one of them, the loss too, is nan."""
@@ -52,6 +71,20 @@ class Measured:
         return self.matrix.scores(
             loss, self.images, known, outside=outside, notes=(*self._notes(outside), *filter(None, [self.seams]))
         )
+
+    def report(self, notes: Sequence[str] = ()) -> dict[str, Any]:
+        """What a run keeps of its validation: scores, their intervals, and what goes wrong as far as counts say it."""
+        scores = self.scores()
+        scores = dataclasses.replace(scores, notes=(*scores.notes, *notes))
+        names = scores.classes.names
+        shown = torch.stack([counts[1] > 0 for counts in self.by_image.values()]).sum(0).tolist()
+        counts = Counts(
+            names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
+            [0] * len(names), 1, self.void,
+        )  # fmt: skip
+        scores = dataclasses.replace(scores, findings=tuple(findings(counts)))
+        bounds = {name: [number(low), number(high)] for name, (low, high) in self.intervals().items()}
+        return {**scores.to_dict(), "intervals": bounds}
 
     def _notes(self, outside: tuple[int, ...]) -> tuple[str, ...]:
         """How classes that the data do not label were treated; nothing where all are labelled everywhere."""
@@ -135,7 +168,9 @@ def measure(
             watch_confidence(batch, labels, [image.counts for image in images], sure)
         for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
             matrix.merge(image)
-            result.by_image[source, name] = image.mean_iou()
+            counts = image.counts
+            result.by_image[source, name] = torch.stack((counts.diagonal(), counts.sum(1), counts.sum(0))).cpu()
+        result.void += int((batch.labels == spec.classes.ignore_index).sum())
         result.images += len(batch.ids)
         if progress is not None:
             progress(result.images)

@@ -16,6 +16,7 @@ from fullconv.errors import first_few
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.findings import Finding, by_advice
 from fullconv.evaluation.numbers import number
+from fullconv.evaluation.road import RoadScores
 from fullconv.html.notebook import card, class_table, lines
 from fullconv.ops import confusion_counts
 from fullconv.spec import ClassSet
@@ -95,6 +96,7 @@ class Scores:
         notes: lines on how the scores came about, for whoever compares them.
         masks: of the objects, where the model finds such and the data know theirs.
         worst: the images of the lowest mean IoU, the lowest first, at most five; none of training's own validation.
+        road: MaxF and average precision, of KITTI Road.
         detail: boundaries, calibration, intervals and every image, where a report was asked for.
         findings: what goes wrong, with what to try (:mod:`fullconv.evaluation.findings`); as ``worst``.
 
@@ -119,6 +121,7 @@ class Scores:
     worst: tuple[ImageScore, ...] = ()
     findings: tuple[Finding, ...] = ()
     detail: Detail | None = None
+    road: RoadScores | None = None
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
@@ -192,6 +195,7 @@ class Scores:
             "notes": list(self.notes),
             **({"detail": self.detail.to_dict()} if self.detail else {}),
             **({"masks": self.masks.to_dict()} if self.masks else {}),
+            **({"kitti_road": self.road.to_dict()} if self.road else {}),
             "classes": [
                 {
                     "name": name, "iou": number(iou), "accuracy": number(accuracy), "precision": number(precision),

@@ -13,7 +13,8 @@ from fullconv import draw
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.metrics import Scores
 from fullconv.evaluation.numbers import known_mean
-from fullconv.html.charts import bar, reliability
+from fullconv.evaluation.road import OTHERWISE, RoadScores
+from fullconv.html.charts import bar, reliability, scatter
 from fullconv.html.inline import data_uri, document
 
 DEFINITIONS = {
@@ -70,7 +71,8 @@ def report_page(scores: Scores, detail: Detail, pictures: Pictures, origin: Orig
         f"{origin.title}: fullconv evaluate",
         [
             _head(scores, detail, pictures, origin), _findings(scores), _means(scores, detail),
-            _classes(scores, detail), _confusion(scores, pictures), _calibration(detail), _boundaries(detail),
+            _classes(scores, detail), _confusion(scores, pictures), _calibration(detail),
+            _uncertainty(detail), _boundaries(detail),
             *(_images(name, rows, scores) for name, rows in (
                 ("Worst images", pictures.worst), ("Images in the middle", pictures.median),
                 ("Best images", pictures.best),
@@ -106,9 +108,22 @@ def _means(scores: Scores, detail: Detail) -> str:
         ["mean boundary F", _number(detail.boundary.mean_f), "", "of contours within 0.75 % of the diagonal"],
         ["calibration error (ECE)", ece, "", "sum of n_b / n |accuracy - confidence|"],
         ["cross-entropy", _number(scores.loss), "", "mean over labelled pixels"],
+        *_road(scores.road),
     ]  # fmt: skip
     table = _table(("score", "value", "95 %", "definition"), [[escape(cell) for cell in row] for row in rows])
     return _section("Scores", f'<div class="wide words">{table}</div><p class="soft">{escape(HOW)}</p>')
+
+
+def _road(road: RoadScores | None) -> list[list[str]]:
+    if road is None:
+        return []
+    where = f"of {road.kind}, at the threshold of MaxF"
+    return [
+        [f"KITTI Road MaxF ({road.kind})", _number(road.max_f), "", f"largest F1 over 256 thresholds, {OTHERWISE}"],
+        ["average precision", _number(road.average_precision), "", "mean of the best precisions at recall 0, 0.1, ..."],
+        ["precision, recall", f"{_number(road.precision)}, {_number(road.recall)}", "", where],
+        ["FPR, FNR", f"{_number(road.false_positive_rate)}, {_number(road.false_negative_rate)}", "", where],
+    ]  # fmt: skip
 
 
 def _classes(scores: Scores, detail: Detail) -> str:
@@ -141,6 +156,16 @@ def _calibration(detail: Detail) -> str:
     return _section("Calibration", f'{reliability(curve)}<p class="soft">{escape(words)}</p>') if curve else ""
 
 
+def _uncertainty(detail: Detail) -> str:
+    points = [(image.uncertainty, 1 - image.pixel_accuracy, image.key[1]) for image in detail.images if image.pixels]
+    words = (
+        f"Each dot is an image: uncertainty is the mean over its pixels of 1 minus the probability of the class, error "
+        f"the share of its labelled pixels that are wrong. {detail.uncertainty_in_words().capitalize()}."
+    )
+    drawn = scatter(points, "uncertainty", "error")
+    return _section("Uncertainty of images", f'{drawn}<p class="soft">{escape(words)}</p>') if points else ""
+
+
 def _boundaries(detail: Detail) -> str:
     rows = [
         [
@@ -153,10 +178,6 @@ def _boundaries(detail: Detail) -> str:
     ]
     table = _table(("of a true boundary within", "pixel accuracy", "mean IoU", "labelled pixels"), rows)
     return _section("Near boundaries", table)
-
-
-def _pixels(number: int) -> str:
-    return f"{number} pixel" if number == 1 else f"{number} pixels"
 
 
 def _images(name: str, rows: Sequence[draw.Row], scores: Scores) -> str:

@@ -27,7 +27,7 @@ from fullconv.segmenter import Segmenter
 
 SHOWN = 3
 """Images in the middle, and of the best."""
-COLUMNS = ("image", "file", "mean_iou", "pixel_accuracy", "confidence", "labelled_pixels")
+COLUMNS = ("image", "file", "mean_iou", "pixel_accuracy", "confidence", "uncertainty", "labelled_pixels")
 RUN_FILES, CURVES = ("config.yaml", "environment.json"), "curves.png"
 
 
@@ -104,7 +104,7 @@ def write_images(path: str | os.PathLike[str], scores: Scores, items: Sequence[I
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     for image in scores.detail.images:
-        values = (image.mean_iou, image.pixel_accuracy, image.confidence)
+        values = (image.mean_iou, image.pixel_accuracy, image.confidence, image.uncertainty)
         shown = ("" if math.isnan(value) else f"{value:.6f}" for value in values)
         table.writerow((image.key[1], files[image.key], *shown, image.pixels))
     write_text(Path(path), text.getvalue())

@@ -10,12 +10,12 @@ import numpy as np
 from fullconv.exported.geometry import Places
 from fullconv.exported.runners import ExportedRunner
 from fullconv.exporting.artefact import Asked, write_artefact
-from fullconv.exporting.card import card_of, licence_note
 from fullconv.exporting.gate import SIZES, generated_images, pass_gate
 from fullconv.exporting.report import ExportReport
 from fullconv.exporting.stages import counted
 from fullconv.exporting.targets import SUFFIXES
 from fullconv.files import new_folder
+from fullconv.model_card import FILE, card_of, licence_note
 from fullconv.model_file import HUB
 from fullconv.segmenter import Segmenter
 
@@ -40,8 +40,8 @@ def write_for_hub(segmenter: Segmenter, to: str, out: Path, asked: Asked, report
             write_artefact(segmenter, to, folder / f"model{SUFFIXES[to]}", asked, report)
         (folder / "config.json").write_text(_config(segmenter), encoding="utf-8")
         files = sorted(file.name for file in folder.iterdir())
-        (folder / "README.md").write_text(card_of(segmenter, out.name, files), encoding="utf-8")
-    report.notes += licence_note(segmenter)
+        (folder / FILE).write_text(card_of(segmenter.header(), out.name, files), encoding="utf-8")
+    report.notes += licence_note(segmenter.header())
 
 
 def _config(segmenter: Segmenter) -> str:

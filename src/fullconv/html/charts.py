@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 INK, LINE, SOFT, BAR, GAP = "#1d2430", "#e1e5eb", "#667080", "#2f6fb0", "#e0912f"
 
@@ -46,6 +47,46 @@ def reliability(points: Sequence[tuple[float, float, int]]) -> str:
     )
     width, height = edge + side + 12, side + 54
     return f'<svg viewBox="0 0 {width} {height}" style="max-width: 420px" font-size="12">{"".join(drawn)}</svg>'
+
+
+def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) -> str:
+    """A dot for each point, named where the pointer rests on it; both axes begin at 0.
+
+    Args:
+        points: where each is, 0 or more, and its name.
+        across, up: what the axes are.
+    """
+    side, edge = 320, 52
+    most = max((right for right, _, _ in points), default=0) or 1, max((high for _, high, _ in points), default=0) or 1
+
+    def x(value: float) -> float:
+        return edge + value / most[0] * side
+
+    def y(value: float) -> float:
+        return 12 + (1 - value / most[1]) * side
+
+    drawn = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        column, row = x(share * most[0]), y(share * most[1])
+        drawn.append(f'<line x1="{column}" x2="{column}" y1="{y(0)}" y2="12" stroke="{LINE}"/>')
+        drawn.append(f'<line x1="{edge}" x2="{edge + side}" y1="{row}" y2="{row}" stroke="{LINE}"/>')
+        values = share * most[0], share * most[1]
+        drawn.append(
+            f'<text x="{column}" y="{y(0) + 16}" text-anchor="middle" fill="{SOFT}">{values[0]:.2g}</text>'
+            f'<text x="{edge - 6}" y="{row + 4}" text-anchor="end" fill="{SOFT}">{values[1]:.2g}</text>'
+        )
+    for right, high, name in points:
+        drawn.append(
+            f'<circle cx="{x(right):.1f}" cy="{y(high):.1f}" r="4" fill="{BAR}" fill-opacity="0.6">'
+            f"<title>{escape(name)}: {across} {right:.3f}, {up} {high:.3f}</title></circle>"
+        )
+    middle, level = edge + side / 2, 12 + side / 2
+    drawn.append(
+        f'<text x="{middle}" y="{y(0) + 34}" text-anchor="middle" fill="{INK}">{across}</text>'
+        f'<text x="12" y="{level}" text-anchor="middle" fill="{INK}" transform="rotate(-90 12 {level})">{up}</text>'
+    )
+    box = f'viewBox="0 0 {edge + side + 12} {side + 54}"'
+    return f'<svg {box} style="max-width: 420px" font-size="12">{"".join(drawn)}</svg>'
 
 
 def bar(share: float, colour: str = BAR) -> str:

@@ -16,6 +16,12 @@ from fullconv.files import read_value, read_yaml, write_text
 from fullconv.training.option_names import near_options, synonyms_of
 from fullconv.training.recipes import find_recipe
 
+MACHINE = ("threads", "workers", "cache", "accelerator", "devices", "nodes", "strategy", "track")
+"""Options that say where a run goes, and nothing of what comes out of it."""
+
+TRACKED = ("tensorboard", "mlflow", "wandb", "trackio")
+"""Programs that compare runs (:mod:`fullconv.training.trackers`)."""
+
 
 class TrainConfig(BaseModel):
     """Options of a training run. Lengths are pixels, ``(height, width)``; rates are per step unless said."""
@@ -162,6 +168,11 @@ class TrainConfig(BaseModel):
     sync_batch_norm: bool = Field(
         False, description="batch norm's statistics over the whole batch, not each device's part of it"
     )
+    track: str = Field(
+        "tensorboard",
+        description="who is told the figures of every epoch beside log.csv: tensorboard, mlflow, wandb, trackio (each "
+        "an extra), several joined by commas, or none",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order and the augmentation")
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
         "auto", description="auto, cpu, gpu (or cuda), or mps"
@@ -206,6 +217,18 @@ class TrainConfig(BaseModel):
             raise ValueError("expected at least 1; GPU number 0 alone is written 0, with a comma: '0,'")
         return value
 
+    @field_validator("track")
+    @classmethod
+    def _trackers_exist(cls, value: str) -> str:
+        if value != "none" and (unknown := [name for name in value.split(",") if name not in TRACKED]):
+            raise ValueError(f"expected none, or {', '.join(TRACKED)}, joined by commas; there is no {unknown[0]!r}")
+        return value
+
+    @property
+    def tracked(self) -> list[str]:
+        """Who is told the figures of every epoch."""
+        return [] if self.track == "none" else list(dict.fromkeys(self.track.split(",")))
+
     @field_validator("class_weights", mode="before")
     @classmethod
     def _weights_as_text(cls, value: Any) -> Any:
@@ -247,6 +270,22 @@ class TrainConfig(BaseModel):
         parts += ["weighted by class"] * (self.class_weights != "none")
         parts += [f"label smoothing {self.label_smoothing:g}"] * (self.label_smoothing > 0)
         return ", ".join(part for part in parts if part)
+
+    def changed(self) -> dict[str, Any]:
+        """Options that differ from the defaults, but for those of the machine and its arithmetic.
+
+        Of paths their last part, so that a model which is shared says nothing of the machine.
+        """
+        usual = type(self)().model_dump(mode="json")
+        values = {
+            name: value
+            for name, value in self.model_dump(mode="json").items()
+            if value != usual[name] and name not in (*MACHINE, "precision")
+        }
+        for name in ("init_from", "encoder_weights"):
+            if name in values:
+                values[name] = Path(values[name]).name
+        return values
 
     @classmethod
     def load(cls, recipe: str | os.PathLike[str] | None, given: dict[str, Any]) -> TrainConfig:

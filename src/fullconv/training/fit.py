@@ -23,7 +23,6 @@ from fullconv.files import replacing
 from fullconv.machine import default_workers
 from fullconv.ops.checks import waits
 from fullconv.training.ending import what_is_left
-from fullconv.training.events import Events
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.learner import BadStepError, Learner
@@ -34,6 +33,7 @@ from fullconv.training.report import Reporter
 from fullconv.training.resume import go_on
 from fullconv.training.run import Run
 from fullconv.training.state import Checkpoint, Progress
+from fullconv.training.trackers import Tracking
 
 SAVE_SECONDS = 600
 """So often the state is saved within an epoch too: what a crash, or a fault seen late, can cost."""
@@ -65,7 +65,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
             loop.go()
         finally:
             reporter.stop()
-            loop.events.close()
+            loop.tracking.close()
 
 
 @dataclass
@@ -80,7 +80,8 @@ class Loop:
     interrupt: InterruptRequest
 
     def __post_init__(self) -> None:
-        self.events = Events(self.run.path / "tensorboard")
+        config = self.plan.config
+        self.tracking = Tracking(config.tracked, self.run.path, config.model_dump(mode="json"))
         self.began = self.plan.began
         """When the run began, as if it had never been interrupted."""
 
@@ -231,7 +232,7 @@ class Loop:
         run, history, objective = self.run, self.progress.history, self.plan.objective
         row, watched = history[-1], self.learner.watched
         scores = {k: None if math.isnan(v) else v for k, v in row.items() if k not in ("epoch", "rate")}
-        watched.provenance |= {"epoch": row["epoch"], "scores": scores}
+        watched.provenance |= {"epoch": row["epoch"], "scores": scores, **validation.kept}
         watched.save(run.last)
         best = self.progress.is_best(objective.score)
         if best:
@@ -239,7 +240,7 @@ class Loop:
                 shutil.copyfile(run.last, temporary)
             run.write_scores({**validation.report, "epoch": row["epoch"], "split": "val"})
         self.reporter.epoch(row, objective.figures(row), self.plan.timetable.epochs, best)
-        if note := self.events.write(row):
+        for note in self.tracking.write(row):
             self.reporter.say(note)
         run.write_log(history)
         objective.draw(history, watched)

@@ -149,7 +149,7 @@ class ObjectMasks(LabelMaps):
         every = [one for share in self.ranks.gather(mine) for one in share]
         scores = mask_ap(every, self.spec.classes)
         columns = {**pixels.columns, "mask_ap": scores.ap, "mask_ap50": scores.ap50}
-        return Validation(columns, {**pixels.report, "masks": scores.to_dict()})
+        return Validation(columns, {**pixels.report, "masks": scores.to_dict()}, pixels.kept)
 
     def figures(self, row: Row) -> Figures:
         found = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from fullconv.data import Batch, DatasetSpec, EvalData, Item
 from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.loader import EvalBatches
 from fullconv.errors import NotFiniteError, UsageError, first_few
+from fullconv.evaluation.findings import told
 from fullconv.evaluation.measure import Measured, batch_size, measure
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.geometry import Window
@@ -35,6 +35,8 @@ from fullconv.training.terms import Measuring, Relabel, Term
 
 OF_VAL = "mean_iou_of_val"
 """The column that the best epoch goes by: the mean IoU over the classes that val shows."""
+MOST_FINDINGS = 4
+"""So many are said at the end of a run; evaluate says them all."""
 
 
 class LabelMaps:
@@ -212,8 +214,6 @@ class LabelMaps:
         if self.ranks.count > 1:
             self._add_over_ranks(result)
         scores = result.scores()
-        if self.against:
-            scores = dataclasses.replace(scores, notes=(*scores.notes, f"scored {self.against}"))
         columns = {
             "val_loss": scores.loss,
             "pixel_accuracy": scores.pixel_accuracy,
@@ -223,8 +223,9 @@ class LabelMaps:
             "fw_iou": scores.fw_iou,
             **{draw.IOU + name: iou for name, iou in zip(scores.classes.names, scores.iou, strict=True)},
         }
-        self.by_image = result.by_image
-        return Validation(columns, scores.to_dict())
+        self.by_image = result.image_scores()
+        report = result.report([f"scored {self.against}"] if self.against else [])
+        return Validation(columns, report, {"intervals": report["intervals"]})
 
     def _of_val(self, iou: Sequence[float], counts: Tensor) -> float:
         """The mean over the classes that val shows, the same ones in every epoch; nan without any.
@@ -238,14 +239,18 @@ class LabelMaps:
         return sum(known) / len(known) if known else math.nan
 
     def _add_over_ranks(self, result: Measured) -> None:
-        numbers = [result.loss_sum, result.loss_pixels, result.images]
-        loss, pixels, images = self.ranks.sum(torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device))
+        numbers = [result.loss_sum, result.loss_pixels, result.images, result.void]
+        loss, pixels, images, void = self.ranks.sum(
+            torch.tensor(numbers, dtype=torch.float64, device=self.ranks.device)
+        )
         result.matrix.counts = self.ranks.sum(result.matrix.counts.clone())
         result.outside = self.ranks.sum(result.outside.clone())
         result.loss_sum, result.loss_pixels, result.images = float(loss), int(pixels), int(images)
+        result.void = int(void)
         names = [(item.source, item.id) for item in self.val_items]
-        own = torch.tensor([result.by_image.get(name, 0.0) for name in names], device=self.ranks.device)
-        result.by_image = dict(zip(names, self.ranks.sum(own).tolist(), strict=True))
+        none = torch.zeros(3, len(self.spec.classes), dtype=torch.int64)
+        own = torch.stack([result.by_image.get(name, none) for name in names]).to(self.ranks.device)
+        result.by_image = dict(zip(names, self.ranks.sum(own).cpu(), strict=True))
 
     def figures(self, row: Row) -> Figures:
         given = [(f"train {name.replace('_', ' ')}", row[f"train_{name}"]) for name in self.columns[len(self.terms) :]]
@@ -281,4 +286,5 @@ class LabelMaps:
         notes = by * bool(self.not_in_val) + [
             f"  {note}" for note in scores.get("notes", ()) if note != f"scored {self.against}"
         ]
+        notes += told(scores.get("findings", ()), MOST_FINDINGS)
         return [f"best mean IoU{against} {scores['mean_iou']:.4f}{over} at epoch {epoch}: {model}", *notes]

@@ -7,7 +7,7 @@ objective (or a subclass of :class:`fullconv.training.label_maps.LabelMaps` that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,10 +32,12 @@ class Validation:
     Attributes:
         columns: its part of the epoch's :data:`Row`, in the order of ``log.csv``, :attr:`Objective.score` among them.
         report: what ``scores.json`` says of it, JSON-ready.
+        kept: what the model file says of it beside the columns, JSON-ready.
     """
 
     columns: Row
     report: Mapping[str, object]
+    kept: Mapping[str, object] = field(default_factory=dict)
 
 
 class Objective(Protocol):

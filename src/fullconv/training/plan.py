@@ -118,6 +118,7 @@ def make_plan(
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.backbone.requires_grad_(False)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
+    segmenter.provenance |= {"options": config.changed()}
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
     segmenter.provenance |= {"labels": supervision.counts()} if supervision.less else {}

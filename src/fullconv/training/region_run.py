@@ -11,6 +11,7 @@ from fullconv.device import choose_device, choose_precision
 from fullconv.errors import UsageError, first_few
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.machine import default_workers
+from fullconv.model_card import SCORES
 from fullconv.model_file import read_header
 from fullconv.regions.fit import fit_regions
 from fullconv.regions.options import RegionOptions
@@ -74,13 +75,20 @@ def train_regions(
         reporter.say(note)
     batches = EvalBatches(EvalData(spec, val), batch_size(segmenter.device), default_workers(config.workers))
     measured = measure(segmenter, spec, batches)
+    report = measured.report()
+    segmenter.provenance |= {
+        "options": config.changed(),
+        "scores": {name: report[name] for name in SCORES},
+        "intervals": report["intervals"],
+    }
     run = Run(new_run_path(out, f"{spec.name}-{config.model}"))
     environment = {"data": str(spec.root), "given": kept_name(typed(data)), "precision": segmenter.precision}
     run.begin(config, environment, "\n".join(built.listing))
     segmenter.save(run.best)
     scores = measured.scores()
-    run.write_scores(scores.to_dict())
-    run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.by_image))
+    run.write_scores(report)
+    run.write_card()
+    run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.image_scores()))
     run.point_latest()
     reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
     for line in ending(run, typed(data)):

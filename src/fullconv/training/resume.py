@@ -10,12 +10,9 @@ from typing import Any
 
 from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
-from fullconv.training.config import TrainConfig
+from fullconv.training.config import MACHINE, TrainConfig
 from fullconv.training.run import Run, existing_run
 from fullconv.training.state import Checkpoint
-
-FREE_ON_RESUME = ("threads", "workers", "cache", "accelerator", "devices", "nodes", "strategy")
-"""Options of the machine, which may change."""
 
 
 def typed(data: str | os.PathLike[str] | DatasetSpec) -> str:
@@ -32,13 +29,16 @@ def kept_name(data: str) -> str:
     return str(Path(data).expanduser().absolute())
 
 
-def data_of(run: Run) -> str:
+def data_of(run: Run, command: str = "") -> str:
     """The name of the data that a run learns from, as it was kept.
+
+    Args:
+        command: which names the data; by default the one that resumes the run.
 
     Raises:
         UsageError: the run does not know it, or nothing is there any more.
     """
-    ask = f"give it: fullconv train DATA --resume {shlex.quote(str(run.path))}"
+    ask = f"give it: {command or f'fullconv train DATA --resume {shlex.quote(str(run.path))}'}"
     try:
         kept = json.loads(run.environment.read_text(encoding="utf-8")).get("given", "")
     except (OSError, ValueError, AttributeError):
@@ -81,10 +81,10 @@ def _config(run: Run, recipe: str | os.PathLike[str] | None, options: dict[str, 
     saved = TrainConfig.load(run.config, {})
     asked = TrainConfig.load(recipe, options)
     for name in asked.model_fields_set:
-        if name not in FREE_ON_RESUME and getattr(asked, name) != getattr(saved, name):
+        if name not in MACHINE and getattr(asked, name) != getattr(saved, name):
             raise UsageError(
                 f"--resume: {name} was {getattr(saved, name)!r} in {run.path}, found {getattr(asked, name)!r}; "
                 "leave it out, or start a new run with --init-from"
             )
-    changed = {name: getattr(asked, name) for name in asked.model_fields_set if name in FREE_ON_RESUME}
+    changed = {name: getattr(asked, name) for name in asked.model_fields_set if name in MACHINE}
     return saved.model_copy(update=changed)

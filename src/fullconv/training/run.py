@@ -27,6 +27,9 @@ from fullconv.facts import in_lines
 from fullconv.files import read_yaml, replacing, write_text
 from fullconv.html.notebook import card, picture
 from fullconv.machine import usable_cores
+from fullconv.model_card import FILE as CARD
+from fullconv.model_card import card_of
+from fullconv.model_file import read_header
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
@@ -36,7 +39,8 @@ class Run:
     """A run folder.
 
     ``config.yaml``, ``environment.json``, ``log.csv``, ``best.safetensors``, ``last.safetensors``,
-    ``resume/state.pt``, ``pictures/epoch_001.png``, ..., ``curves.png``, ``scores.json``, ``tensorboard/``.
+    ``resume/state.pt``, ``pictures/epoch_001.png``, ..., ``curves.png``, ``scores.json``, ``tensorboard/``,
+    ``README.md``, the model card.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -159,22 +163,10 @@ class Run:
 
     def write_environment(self, extra: Mapping[str, Any]) -> None:
         """What it ran on and how it was started."""
-        packages = {}
-        for name in ("fullconv", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "safetensors"):
-            try:
-                packages[name] = version(name)
-            except PackageNotFoundError:
-                continue
         content = {
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "usable_cores": usable_cores(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-            "packages": packages,
+            **surroundings(),
             **extra,
         }
         write_text(self.environment, json.dumps(content, indent=2) + "\n")
@@ -191,6 +183,11 @@ class Run:
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
         write_text(self.path / "scores.json", json.dumps(scores, indent=2) + "\n")
+
+    def write_card(self) -> None:
+        """``README.md``: what the best model is, how good, and under which terms."""
+        files = sorted(path.name for path in self.path.iterdir() if path.is_file() and path.name != CARD)
+        write_text(self.path / CARD, card_of(read_header(self.best), self.path.resolve().name, files))
 
     def write_picture(self, name: str, picture: np.ndarray) -> None:
         with replacing(self.path / name) as temporary:
@@ -241,6 +238,26 @@ def existing_run(out: str | os.PathLike[str] | None) -> Run:
     if not run.config.stat().st_size:  # killed between taking the folder and writing there
         raise UsageError(f"{run.path}: no run to resume (config.yaml is empty); remove the folder and start again")
     return run
+
+
+def surroundings() -> dict[str, Any]:
+    """Of the machine and its programs, JSON-ready."""
+    packages = {}
+    for name in ("fullconv", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "safetensors"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "packages": packages,
+    }
 
 
 def _processor() -> str:

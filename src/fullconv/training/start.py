@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,6 +16,8 @@ from rich.console import Console
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
 from fullconv.errors import UsageError
+from fullconv.evaluation.findings import told
+from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.processes import refuse_unguarded
 from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.training.choosing import choose, with_budget
@@ -27,9 +30,11 @@ from fullconv.training.memory import check_memory, freed_memory_kept
 from fullconv.training.plan import Plan, make_plan
 from fullconv.training.ranks import Ranks
 from fullconv.training.region_run import train_regions
+from fullconv.training.repeat import differences, run_of
 from fullconv.training.report import Reporter
 from fullconv.training.resume import data_of, kept_name, resume_run
 from fullconv.training.run import Run, new_run_path
+from fullconv.training.trackers import refuse_missing
 
 
 @freed_memory_kept()
@@ -38,6 +43,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     *,
     recipe: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] = False,
     quiet: bool = False,
     **options: Any,
@@ -48,6 +54,8 @@ def train(
         data: whatever :func:`fullconv.open_dataset` takes; a run that is resumed knows its own.
         out: the run folder; by default ``runs/<data>-<model>-<n>``.
         recipe: a YAML file of options, or the name of one that comes with fullconv (:func:`fullconv.recipes`).
+        config: ``config.yaml`` of a run, or its folder: the run is repeated, with its data and options, on the same
+            machine's CPU to the last bit. Options that are given override its own.
         resume: continue this run where it stopped; True: the run ``out``, by default ``runs/latest``.
         quiet: print nothing.
         **options: fields of :class:`TrainConfig`; they override the recipe.
@@ -62,27 +70,39 @@ def train(
     """
     refuse_unguarded()
     began = time.monotonic()
-    resumed, saved, taken, asked = None, None, "", False
+    resumed, saved, again, taken, asked = None, None, None, "", False
     if resume:
-        resumed, config, saved = resume_run(_run_to_resume(resume, out), recipe, options)
+        if config is not None:
+            raise UsageError("config begins a run anew and resume goes on with one; give one of them")
+        resumed, chosen, saved = resume_run(_run_to_resume(resume, out), recipe, options)
         data = data_of(resumed) if data is None else data
+    elif config is not None:
+        if recipe is not None:
+            raise UsageError("config and recipe are both files of all options; give one of them")
+        again = run_of(config)
+        data = data_of(again, f"fullconv train DATA --config {shlex.quote(str(config))}") if data is None else data
+        chosen, _ = with_budget(TrainConfig.load(again.config, options), again.config, options)
+        chosen, taken = as_started(chosen)
     elif data is None:
         raise UsageError("no data given; name a folder of images and masks, an archive of one, or shapes")
     else:
-        config, asked = with_budget(TrainConfig.load(recipe, options), recipe, options)
-        config, taken = as_started(config)
+        chosen, asked = with_budget(TrainConfig.load(recipe, options), recipe, options)
+        chosen, taken = as_started(chosen)
+    if resumed is None:
         new_run_path(out, "")  # refuses a folder that exists before anything is read
-    if config.model in REGION_MODELS:
+    refuse_missing(chosen.tracked)
+    if chosen.model in REGION_MODELS:
         if resumed is not None:
-            raise UsageError(f"{resumed.path}: {config.model} is trained in one pass; there is nothing to resume")
+            raise UsageError(f"{resumed.path}: {chosen.model} is trained in one pass; there is nothing to resume")
         reporter = Reporter(None if quiet else Console(emoji=False))
         reporter.say(taken)
-        return train_regions(config, data, out, reporter)
-    fabric = launch(config)
+        return train_regions(chosen, data, out, reporter)
+    fabric = launch(chosen)
     ranks = Ranks(fabric)
     reporter = Reporter(Console(emoji=False) if ranks.first and not quiet else None)
-    torch.manual_seed(config.seed)
-    reporter.say(taken)
+    torch.manual_seed(chosen.seed)
+    for line in (taken, *(differences(again, ranks.device) if again is not None else [])):
+        reporter.say(line)
 
     def choosing(
         config: TrainConfig, spec: DatasetSpec, say: Callable[[str], None]
@@ -90,9 +110,9 @@ def train(
         return ranks.gather(choose(config, spec, ranks.device, say, began, asked))[0]
 
     def prepare() -> Plan:
-        chooses = choosing if config.minutes is not None and resumed is None else None
-        plan = make_plan(config, data, ranks.device, reporter, saved, chooses, began)
-        check_memory(plan.segmenter, plan.crop, -(-config.batch_size // ranks.count), ranks.device)
+        chooses = choosing if chosen.minutes is not None and resumed is None else None
+        plan = make_plan(chosen, data, ranks.device, reporter, saved, chooses, began)
+        check_memory(plan.segmenter, plan.crop, -(-chosen.batch_size // ranks.count), ranks.device)
         return plan
 
     plan = ranks.prepare(prepare)
@@ -115,8 +135,12 @@ def train(
                 run.discard_unsaved()
             _explain_batch_norm(error)
             raise
+    if ranks.first:
+        run.write_card()
     masks = "scored_against" not in plan.segmenter.provenance
-    for line in (*plan.objective.summary(run.scores, run.best), *ending(run, plan.given, masks)):
+    less = "labels" in plan.segmenter.provenance
+    wrong = told([one.to_dict() for one in log_findings(read_log(run.path / "log.csv"), less)], most=2)
+    for line in (*plan.objective.summary(run.scores, run.best), *wrong, *ending(run, plan.given, masks)):
         reporter.say(line)
     return run
 

@@ -21,7 +21,7 @@ def test_flags_become_values() -> None:
 
     words = ["--model-args.head-channels", "8", "--encoder-args.pad-type", "same", "--class-weights", "1,2,0.5"]
     _, bound, _ = app.parse_args(["train", "shapes", *words, "--crop", "32", "64", "--no-flip"])
-    assert bound.arguments["config"].model_dump(exclude_unset=True) == {
+    assert bound.arguments["options"].model_dump(exclude_unset=True) == {
         "model_args": {"head_channels": 8}, "encoder_args": {"pad_type": "same"}, "class_weights": [1.0, 2.0, 0.5],
         "crop": (32, 64), "flip": False,
     }  # fmt: skip

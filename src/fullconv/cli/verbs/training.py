@@ -19,6 +19,7 @@ TRAIN = (
     "fullconv train my_data --epochs 60 --rate 5e-4 --out runs/longer",
     "fullconv train camvid --recipe camvid_fcn8s_mobilenetv2",
     "fullconv train --resume runs/longer",
+    "fullconv train --config runs/longer/config.yaml --out runs/again",
 )
 SWEEP = (
     "fullconv sweep my_data --over rate=0.002,0.001,0.0005 --out study",
@@ -35,8 +36,9 @@ def train(
     *,
     out: Path | None = None,
     recipe: Path | None = None,
+    config: Path | None = None,
     resume: Path | None = None,
-    config: Annotated[TrainConfig | None, OPTIONS] = None,
+    options: Annotated[TrainConfig | None, OPTIONS] = None,
 ) -> int:
     """Train a network on DATA.
 
@@ -52,16 +54,18 @@ def train(
         The run folder; by default runs/DATA-MODEL-N. It is never overwritten.
     recipe
         A YAML file of the options below, or the name of one that fullconv recipes lists; flags override it.
+    config
+        The config.yaml of a run: repeat it, with its own data; on the same machine's CPU the same to the last bit.
     resume
         Continue this run where it stopped, with its own data and options; alone: the run --out, by default runs/latest.
-    config
+    options
         Training options.
     """
     import fullconv
 
-    given = config.model_dump(exclude_unset=True) if config else {}
+    given = options.model_dump(exclude_unset=True) if options else {}
     run = True if resume == Path(LATEST) else resume or False
-    fullconv.train(data or None, out, recipe=recipe, resume=run, **given)
+    fullconv.train(data or None, out, recipe=recipe, config=config, resume=run, **given)
     return 0
 
 

@@ -1,0 +1,97 @@
+"""The log of a training run -> what went wrong in it, in words, with what to try."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fullconv.evaluation.findings import Finding
+
+Row = Mapping[str, float]
+"""An epoch's figures by name, as in ``log.csv``."""
+GAP = 0.15
+"""The mean IoU of train may be so much above that of val."""
+ROSE = 1.5
+"""A loss has risen if it ends at so many times its lowest."""
+SWING, TURNS = 1.3, 2
+"""A loss swings if it goes up or down by this factor in an epoch; so many turns between both are too many."""
+SMALLER_RATE = "a --rate ten times smaller, or --clip-norm 1; --schedule one-cycle warms up and decays"
+
+
+def log_findings(rows: Sequence[Row], less: bool = False) -> list[Finding]:
+    """What the epochs of a run show; empty where nothing does. The limits are rules of thumb.
+
+    Args:
+        less: the run learns from less than masks, so that the scores of train and val are not of one kind.
+    """
+    if not rows:
+        return []
+    found = [_diverged(rows)] if less else [_diverged(rows) or _unsteady(rows), _gap(rows[-1])]
+    return [finding for finding in found if finding is not None]
+
+
+def read_log(path: Path) -> list[Row]:
+    """``log.csv``; empty where there is none, or it is none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+
+
+def log_beside(model: str | os.PathLike[str]) -> list[Row]:
+    """The log of a run folder, or of the one that a model file lies in."""
+    folder = Path(model).parent if Path(model).is_file() else Path(model)
+    return read_log(folder / "log.csv")
+
+
+def _diverged(rows: Sequence[Row]) -> Finding | None:
+    """The train loss ends far above its lowest, and the val loss too, or above that of guessing.
+
+    The train loss alone may rise for another reason: new labels, or a loss that is added.
+    """
+    train, val = _losses(rows, "train_loss"), _losses(rows, "val_loss")
+    guessing = math.log(max(2, sum(name.startswith("iou/") for name in rows[0])))
+    if not (train[-1] >= ROSE * min(train) and (val[-1] >= ROSE * min(val) or val[-1] > guessing)):
+        return None
+    return _rate(f"the train loss ended at {train[-1]:.3g}, its lowest was {min(train):.3g}: training diverged")
+
+
+def _unsteady(rows: Sequence[Row]) -> Finding | None:
+    turns = _turns(_losses(rows, "val_loss"))
+    if turns < TURNS:
+        return None
+    return _rate(f"the val loss went up and down by more than {SWING - 1:.0%} an epoch, and turned {turns} times")
+
+
+def _losses(rows: Sequence[Row], name: str) -> list[float]:
+    return [row.get(name, math.nan) for row in rows]
+
+
+def _rate(words: str) -> Finding:
+    return Finding("rate", (), f"the rate was too high: {words}", SMALLER_RATE)
+
+
+def _turns(losses: Sequence[float]) -> int:
+    """How often a loss that swings turns from up to down or back."""
+    ways = []
+    for before, after in itertools.pairwise(losses):
+        if after >= SWING * before or before >= SWING * after:
+            ways.append(after > before)
+    return sum(a != b for a, b in itertools.pairwise(ways))
+
+
+def _gap(last: Row) -> Finding | None:
+    train, val = (last.get(name, math.nan) for name in ("train_mean_iou", "mean_iou"))
+    if not train - val >= GAP:
+        return None
+    return Finding(
+        "gap", (),
+        f"train and val are apart: mean IoU {train:.2f} on training crops, {val:.2f} on val after the last epoch",
+        "more images, or more variation of those there are: a wider --scale, more --colour, --flip; --encoder-weights "
+        "imagenet; a larger --weight-decay. If val shows other scenes than train, split anew",
+    )  # fmt: skip
