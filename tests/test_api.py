@@ -27,7 +27,8 @@ from tests.builders.models import make
 
 FUNCTIONS = {
     "check": fullconv.check, "compare": fullconv.compare,
-    "convert": fullconv.convert, "demo": fullconv.demo, "evaluate": fullconv.evaluate,
+    "convert": fullconv.convert, "cvat-function": fullconv.cvat_function, "demo": fullconv.demo,
+    "evaluate": fullconv.evaluate,
     "export": fullconv.export,
     "heatmap": fullconv.heatmap, "import": fullconv.import_model, "info": fullconv.info,
     "models": fullconv.known_weights, "predict": fullconv.predict,

@@ -20,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "be
 MODULES = sorted(SOURCE.rglob("*.py"))
 FOLDERS = ("src/", "docs/", "tests/", "benchmarks/", "examples/", "recipes/", ".ci/")
 GIVEN = {"--help", "--version", "--install-completion"}
-OTHERS = ("pytest", "pip ", "nsys", "gpu.sh", "python benchmarks/")
+OTHERS = ("cvat-cli", "nuctl", "docker", "curl ", "pytest", "pip ", "nsys", "gpu.sh", "python benchmarks/")
 """Programs whose flags are not ours."""
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fullconv.refinement import Superpixels
     from fullconv.reviewing.review import review
     from fullconv.segmenter import Segmenter
+    from fullconv.serving.cvat_function import cvat_function
     from fullconv.serving.serve import serve
     from fullconv.spec import ClassSet, Preprocessing
     from fullconv.training import Run, TrainConfig, train
@@ -62,6 +63,7 @@ _HOMES = {
     "check": "fullconv.checking.check",
     "compare": "fullconv.evaluation.compare",
     "convert": "fullconv.formats.convert",
+    "cvat_function": "fullconv.serving.cvat_function",
     "demo": "fullconv.cli.demo",
     "dense_crf": "fullconv.crf",
     "evaluate": "fullconv.evaluation.evaluate",
@@ -100,6 +102,7 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "cvat_function",
     "demo",
     "dense_crf",
     "evaluate",

@@ -20,6 +20,7 @@ EXTRAS = {
     "shapely": ("shapely", "polygons"),
     "rasterio": ("rasterio", "polygons"),
     "pyogrio": ("pyogrio", "polygons"),
+    "cvat_sdk": ("cvat-sdk", "cvat"),
     "fastapi": ("fastapi", "serve"),
     "uvicorn": ("uvicorn", "serve"),
     "prometheus_client": ("prometheus_client", "serve"),

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fullconv.errors import UsageError, first_few
-from fullconv.model_file import BEST, HUB, model_file
 from fullconv.pretrained import find_model, load
 from fullconv.segmenter import Segmenter
 from fullconv.serving.metrics import Metrics
 from fullconv.serving.problems import Problem
+from fullconv.serving.sources import Stamp, named, stamp, version_of
 
 EVERY = 2.0
 """Seconds between two looks at the files."""
-VERSION = 12
-"""Digits of a version: the beginning of the SHA-256 of the model's file."""
-Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Models:
         self._open, self._metrics, self._say = open_model, metrics or Metrics(), say
         self.files: dict[str, Path] = {}
         for one in given:
-            name, path = _named(one)
+            name, path = named(one)
             if name in self.files:
                 raise UsageError(f"{path}: another model is called {name} too; give NAME={path}")
             self.files[name] = find_model(path)
@@ -119,38 +115,3 @@ class Models:
         if self.faults.get(name) != line:
             self.faults[name] = line
             self._say(f"{name}: version {self._served[name].version} stays, the file cannot be used: {line}")
-
-
-def _named(given: str) -> tuple[str, str]:
-    """``NAME=PATH``, or a path and what to call it: its folder where its own name says nothing."""
-    name, equals, path = given.partition("=")
-    if equals and name and "/" not in name and not Path(given).exists():
-        return name, path
-    file = Path(given)
-    return (file.resolve().parent.name if file.name in (BEST, HUB) else file.stem or file.resolve().name), given
-
-
-def _files(file: Path) -> list[Path]:
-    """The model file, and what OpenVINO keeps beside it."""
-    found = model_file(file)
-    beside = found.with_suffix(".bin")
-    return [found, beside] if found.suffix == ".xml" and beside.is_file() else [found]
-
-
-def stamp(file: Path) -> Stamp:
-    """Something that changes with a model's files.
-
-    Raises:
-        OSError, UsageError: they are not there.
-    """
-    return tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in (path.stat() for path in _files(file)))
-
-
-def version_of(file: Path) -> str:
-    """Of a model's content."""
-    digest = hashlib.sha256()
-    for path in _files(file):
-        with path.open("rb") as content:
-            while block := content.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:VERSION]

@@ -1,4 +1,4 @@
-"""``serve``."""
+"""``serve``, ``cvat-function``."""
 
 from __future__ import annotations
 
@@ -67,4 +67,26 @@ def serve(
         cors=cors or (), label_studio=label_studio or (), megabytes=megabytes, megapixels=megapixels, queue=queue,
         timeout=timeout,
     )  # fmt: skip
+    return 0
+
+
+@app.command
+def cvat_function(model: str, out: Path, /) -> int:
+    """Write what CVAT needs to pre-label by MODEL into the new folder OUT.
+
+    OUT/function.py is for cvat-cli task auto-annotate TASK --function-file, OUT/nuclio for nuctl deploy on CVAT's
+    server.
+
+    Parameters
+    ----------
+    model
+        A model file, a run folder or torchvision/NAME; NAME=MODEL says what CVAT shows.
+    out
+        The folder to make.
+    """
+    import fullconv
+
+    folder = fullconv.cvat_function(model, out)
+    print(f"{folder / 'function.py'}: cvat-cli task auto-annotate TASK --function-file {folder / 'function.py'}")
+    print(f"{folder / 'nuclio'}: nuctl deploy --project-name cvat --path {folder / 'nuclio'} --platform local")
     return 0
