@@ -28,7 +28,7 @@ def test_options_come_in_groups(
     parts = dict(part.split("─", 1) for part in said.split("╭─ ")[1:])
     assert list(parts) == ["Arguments ", "Most used ", *(f"{title} " for title in SECTIONS)]
     found = {title: re.findall(r"^│[ *]+(--[a-z-]+)", text, re.MULTILINE) for title, text in parts.items()}
-    assert len(found["Most used "]) == (10 if verb == "train" else 11)
+    assert len(found["Most used "]) == 10
     assert "--rate" in found["Most used "]
     assert "--init-from" in found["Network "]
     assert "--momentum" in found["Optimisation "]

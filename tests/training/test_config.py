@@ -27,7 +27,10 @@ def test_saved_options_are_a_recipe(tmp_path: Path) -> None:
     config = TrainConfig(crop=(3, 4), class_weights=[1.0, 2.0], model_args={"streams": [32]}, encoder_rate=0.0)
     config.save(tmp_path / "c.yaml")
     assert TrainConfig.load(tmp_path / "c.yaml", {}) == config
-    assert "# passes over the training data\nepochs: 30" in (tmp_path / "c.yaml").read_text()
+    assert (
+        "# passes over the training data, unless epoch_steps says otherwise\nepochs: 30"
+        in (tmp_path / "c.yaml").read_text()
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

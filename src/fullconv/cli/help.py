@@ -6,7 +6,7 @@ from typing import Any
 
 from fullconv.training.config import SECTIONS, TrainConfig
 
-MOST_USED = ("model", "encoder", "encoder_weights", "minutes", "epochs", "batch_size", "rate")
+MOST_USED = ("model", "encoder", "encoder_weights", "minutes", "epochs", "rate")
 """Shown first, beside the options of the verb itself."""
 
 

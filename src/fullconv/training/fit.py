@@ -52,7 +52,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
     learner = Learner(fabric, ranks, plan)
     plan.objective.start(ranks, run)
     with InterruptRequest() as interrupt, tuned_convolutions(ranks.device.type == "cuda"):
-        interrupt.say = reporter.say
+        interrupt.says = ranks.first
         loop = Loop(plan, run, reporter, ranks, learner, interrupt)
         loop.restore(saved)
         if saved is not None:
@@ -257,7 +257,7 @@ class Loop:
             epochs = plan.timetable.epochs
             self.reporter.replanned(plan.total_steps, f"time for {epochs} epochs, since one takes {seconds:.0f} s")
             if self.ranks.first:
-                plan.config.model_copy(update={"epochs": epochs}).save(self.run.config, plan.reasons)
+                self.run.change_epochs(epochs)
 
     # -- leaving -------------------------------------------------------------------------------------------------
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 
 class InterruptRequest:
-    """While active, the first SIGINT or SIGTERM only sets ``asked``, and says so; a second one acts as usual.
+    """While active, the first SIGINT or SIGTERM only sets ``asked``; a second one acts as usual.
 
     Attributes:
-        say: tells the user a line.
+        says: whether it tells the user at once; a step may take long.
     """
 
-    say: Callable[[str], None] | None = None
+    says = False
 
     def __init__(self) -> None:
         self.asked = False
@@ -34,8 +35,9 @@ class InterruptRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         self._restore()
-        if self.say is not None:
-            self.say("stopping after this step, to save the run; Ctrl-C again stops at once")
+        if self.says:
+            with suppress(OSError):  # no stream of Python's, which may be within a write
+                os.write(2, b"\nstopping after this step, to save the run; Ctrl-C again stops at once\n")
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

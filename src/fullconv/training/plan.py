@@ -6,7 +6,7 @@ import dataclasses
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,8 +31,6 @@ from fullconv.training.resume import typed
 from fullconv.training.state import Checkpoint, fingerprint
 from fullconv.training.timetable import Timetable
 from fullconv.weak import Supervision, labelled_pixels, supervise
-
-Choose = Callable[[TrainConfig, DatasetSpec, Callable[[str], None]], tuple[TrainConfig, dict[str, str]]]
 
 
 @dataclass
@@ -78,35 +76,56 @@ class Plan:
         return self.timetable.steps
 
 
-def make_plan(
-    config: TrainConfig,
-    data: str | os.PathLike[str] | DatasetSpec,
-    device: torch.device,
-    reporter: Reporter,
-    saved: Checkpoint | None = None,
-    choose: Choose | None = None,
-    began: float | None = None,
-) -> Plan:
-    """Open and check the data, build the network: everything that can be refused before a run folder exists.
+@dataclass(frozen=True)
+class Ground:
+    """The data of a run, before anything is decided on them.
 
-    Args:
-        saved: of the run that is resumed: its network and arithmetic are taken, and its data asked for.
-        choose: fills in options that were not given, from the data; None: all stand.
-        began: when the run was started, by the monotonic clock.
+    Attributes:
+        supervision: the data, and what each image teaches with.
+        report: what the check found, where there was one.
+        given: how the data was named; empty where it was made in Python.
+    """
+
+    supervision: Supervision
+    report: CheckReport | None
+    given: str
+
+
+def open_data(config: TrainConfig, data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> Ground:
+    """Open and check the data, and say what was found.
 
     Raises:
-        UsageError, DataError: what is wrong with the options or the data.
+        UsageError, DataError: what is wrong with them, or with options that they do not go with.
     """
     found = opened(data, reporter)
     supervision = supervise(found, config.labels)
     for line in (*supervision.lines, *(fault.line for fault in supervision.faults), *idle(config, supervision)):
         reporter.say(line)
     refuse(config, supervision)
-    report = checked(found, config, reporter)
+    return Ground(supervision, checked(found, config, reporter), typed(data))
+
+
+def make_plan(
+    config: TrainConfig,
+    ground: Ground,
+    device: torch.device,
+    reporter: Reporter,
+    saved: Checkpoint | None = None,
+    reasons: Mapping[str, str] | None = None,
+    began: float | None = None,
+) -> Plan:
+    """Build the network: with :func:`open_data` everything that can be refused before a run folder exists.
+
+    Args:
+        saved: of the run that is resumed: its network and arithmetic are taken, and its data asked for.
+        reasons: of the options that were chosen.
+        began: when the run was started, by the monotonic clock.
+
+    Raises:
+        UsageError, DataError: what is wrong with the options or the data.
+    """
+    supervision, report = ground.supervision, ground.report
     spec = supervision.spec
-    reasons: dict[str, str] = {}
-    if choose is not None:
-        config, reasons = choose(config, spec, reporter.say)
     segmenter, listing = _segmenter(config, spec, device, reporter, saved)
     spec = as_read(config, spec, segmenter, reporter)
     crop = choose_crop(config, spec, report)
@@ -134,7 +153,7 @@ def make_plan(
         reporter.say(line)
     began = time.monotonic() if began is None else began
     return Plan(
-        config, spec, train_items, val_items, crop, segmenter, objective, listing, typed(data), reasons, began
+        config, spec, train_items, val_items, crop, segmenter, objective, listing, ground.given, reasons or {}, began
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -133,6 +134,11 @@ class Run:
         self.write_environment(environment)
         if listing:
             write_text(self.path / "weights.txt", listing + "\n")
+
+    def change_epochs(self, epochs: int) -> None:
+        """Say in ``config.yaml`` how many there are by now; everything else in it stays."""
+        kept = self.config.read_text(encoding="utf-8")
+        write_text(self.config, re.sub(r"^epochs: .*$", f"epochs: {epochs}", kept, flags=re.MULTILINE))
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,14 @@ from fullconv.evaluation.findings import told
 from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.processes import refuse_unguarded
 from fullconv.regions.options import NAMES as REGION_MODELS
-from fullconv.training.choosing import choose, with_budget
+from fullconv.training.choosing import choose, with_budget, within_time
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
 from fullconv.training.ending import ending
 from fullconv.training.first_weights import as_started
 from fullconv.training.fit import fit
 from fullconv.training.memory import check_memory, freed_memory_kept
-from fullconv.training.plan import Plan, make_plan
+from fullconv.training.plan import Plan, make_plan, open_data
 from fullconv.training.ranks import Ranks
 from fullconv.training.region_run import train_regions
 from fullconv.training.repeat import differences, run_of
@@ -103,15 +102,23 @@ def train(
     torch.manual_seed(chosen.seed)
     for line in (taken, *(differences(again, ranks.device) if again is not None else [])):
         reporter.say(line)
+    ground = ranks.prepare(lambda: open_data(chosen, data, reporter))
+    reasons: dict[str, str] = {}
+    if resumed is None:
+        chosen = within_time(chosen, ground.supervision, asked)
+    if resumed is None and chosen.minutes is not None:
+        known = chosen
 
-    def choosing(
-        config: TrainConfig, spec: DatasetSpec, say: Callable[[str], None]
-    ) -> tuple[TrainConfig, dict[str, str]]:
-        return ranks.gather(choose(config, spec, ranks.device, say, began, asked))[0]
+        def choosing() -> tuple[TrainConfig, dict[str, str]]:
+            if not ranks.first:
+                return known, {}
+            spec, report = ground.supervision.spec, ground.report
+            return choose(known, spec, report, ranks.device, reporter.say, began, asked, ranks.count)
+
+        chosen, reasons = fabric.broadcast(ranks.prepare(choosing))
 
     def prepare() -> Plan:
-        chooses = choosing if chosen.minutes is not None and resumed is None else None
-        plan = make_plan(chosen, data, ranks.device, reporter, saved, chooses, began)
+        plan = make_plan(chosen, ground, ranks.device, reporter, saved, reasons, began)
         check_memory(plan.segmenter, plan.crop, -(-chosen.batch_size // ranks.count), ranks.device)
         return plan
 

@@ -41,7 +41,7 @@ class Progress:
     loss_steps: int = 0
     seconds: float = 0.0
     spent: float = 0.0
-    timetable: tuple[int, int, float] = (0, 0, 0.0)
+    timetable: tuple[int, int, int, float] = (0, 0, 0, 0.0)
 
     def add(self) -> None:
         """Count a step; its loss is summed on the device."""

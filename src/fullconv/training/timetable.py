@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 TOLERANCE = 0.05
 """Share of the epochs that are left by which their number may be off before it is changed."""
+FEW = 4
+"""With more epochs left than these the first one, in which processes start and kernels compile, is not gone by."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Timetable:
             epoch_seconds: how long an epoch takes, with its validation.
         """
         left = self.epochs - done
-        if self.seconds is None or left == 0:
+        if self.seconds is None or left == 0 or (done == 1 and left > FEW):
             return False
         possible = max(0, math.floor((self.seconds - spent) / max(epoch_seconds, 1e-9) + TOLERANCE))
         if abs(possible - left) <= TOLERANCE * left:
@@ -66,10 +68,10 @@ class Timetable:
 
     # -- what is saved -------------------------------------------------------------------------------------------
 
-    def state(self) -> tuple[int, int, float]:
-        """The epochs, and the bend's step and place."""
-        return self.epochs, *self.bend
+    def state(self) -> tuple[int, int, int, float]:
+        """The epochs, the planned steps, and the bend's step and place."""
+        return self.epochs, self.planned, *self.bend
 
-    def restore(self, state: tuple[int, int, float]) -> None:
-        """Go on from what :meth:`state` gave."""
-        self.epochs, self.bend = state[0], (state[1], state[2])
+    def restore(self, state: tuple[int, int, int, float]) -> None:
+        """Go on from what :meth:`state` gave, whatever number of epochs the options say by now."""
+        self.epochs, self.planned, self.bend = state[0], state[1], (state[2], state[3])

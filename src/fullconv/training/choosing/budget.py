@@ -4,62 +4,46 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from fullconv.checking.findings import CheckReport
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
 from fullconv.errors import UsageError
 from fullconv.machine import busy, usable_cores
-from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.training.choosing import rules
 from fullconv.training.choosing.encoders import Candidate, candidates
 from fullconv.training.choosing.facts import DataFacts, look
+from fullconv.training.choosing.limits import MINUTES
 from fullconv.training.choosing.measure import Cost, cost
-from fullconv.training.choosing.rules import Choice
+from fullconv.training.choosing.rules import Choice, Size
 from fullconv.training.config import TrainConfig
-from fullconv.training.instances import MODEL as MASK_RCNN
 
-MINUTES = 30.0
-"""The time of a run that says neither minutes nor epochs nor a recipe."""
 ENOUGH_PASSES, ENOUGH_STEPS = 100, 3000
 """A run that did not ask for its minutes ends after so many, whichever is more: what comes then gains little."""
 WANTED_PASSES, WANTED_STEPS = 25, 1500
-"""What a run should have time for, whichever is less; else images are made smaller."""
-PLENTY = 3
-"""A larger encoder is taken where the time is enough for so many times what is wanted."""
+"""What a run should have time for, whichever is less; else crops are made smaller."""
+FOR_A_LARGER_ENCODER = 3
+"""One is taken where there is time for so many times what is wanted."""
 VALIDATING = 0.15
 """Share of the time that validations may take."""
-MOST_EPOCHS, FEWEST_EPOCHS = 100, 4
+MOST_EPOCHS, FEWEST_EPOCHS = 100, 10
 RESERVE = 0.97
-"""Share of the time that is planned; files, pictures and the start take the rest."""
-
-
-def with_budget(config: TrainConfig, recipe: object, options: Mapping[str, Any]) -> tuple[TrainConfig, bool]:
-    """The options with the time of the run, where it has one; and whether somebody asked for it.
-
-    Raises:
-        UsageError: both a time and a number of epochs are given, or a time for what learns otherwise.
-    """
-    asked = config.minutes is not None
-    if "epochs" in options and "minutes" in options and asked:
-        raise UsageError("--epochs and --minutes both say how long a run is; give one of them")
-    plain = config.model not in (*REGION_MODELS, MASK_RCNN)
-    if asked and not plain:
-        raise UsageError(f"--minutes is for networks of label maps, found --model {config.model}; give --epochs")
-    if "epochs" in config.model_fields_set and not ("minutes" in options and asked):
-        return config.model_copy(update={"minutes": None}), False
-    if asked or not plain or recipe is not None:
-        return config, asked
-    return config.model_copy(update={"minutes": MINUTES}), False
+"""Share of the time that is planned; files, pictures and the end take the rest."""
 
 
 @dataclass
 class Plan:
-    """A size of images and a network, with what they cost: one of those that are looked at."""
+    """A size of images and a network, with what they cost: one of those that are looked at.
+
+    Attributes:
+        seconds: that are left for training.
+        choices: of the options, so far.
+    """
 
     config: TrainConfig
     facts: DataFacts
@@ -76,6 +60,7 @@ class Plan:
 
     @property
     def validation(self) -> float:
+        """Seconds of one."""
         return self.facts.val * (self.cost.label + self.facts.read_seconds / (2 if self.on_cpu else 4))
 
     @property
@@ -85,28 +70,64 @@ class Plan:
 
     @property
     def one_pass(self) -> int:
+        """Steps of a pass over the train images."""
         return -(-self.facts.train // self.config.batch_size)
 
     @property
-    def wealth(self) -> float:
+    def times_wanted(self) -> float:
         """The steps that there is time for, as a multiple of what is wanted."""
         return self.steps / min(WANTED_PASSES * self.one_pass, WANTED_STEPS)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a choice is made for.
+
+    Attributes:
+        base: what was given, and what follows from the data alone.
+        given: names of the options that were given.
+        share: of a batch that one device computes.
+        began: when the run began, by the monotonic clock.
+    """
+
+    base: TrainConfig
+    given: frozenset[str]
+    choices: dict[str, Choice]
+    facts: DataFacts
+    spec: DatasetSpec
+    device: torch.device
+    share: int
+    began: float
+
+    def cost(self, config: TrainConfig, size: tuple[int, int]) -> Cost | None:
+        """Of a step of one device's share of a batch."""
+        batch = -(-config.batch_size // self.share)
+        part = config.model_copy(update={"batch_size": batch})
+        return cost(part, len(self.spec.classes), self.spec.channels, size, self.device)
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.began
 
 
 def choose(
     config: TrainConfig,
     spec: DatasetSpec,
+    report: CheckReport | None,
     device: torch.device,
     say: Callable[[str], None],
     began: float,
     asked: bool,
+    devices: int = 1,
 ) -> tuple[TrainConfig, dict[str, str]]:
     """Fill in what was not given.
 
     Args:
         config: with ``minutes``; what was set in it is kept.
+        report: of the check, which knows the size of every image.
         began: when the run began, by the monotonic clock: reading and measuring belong to its time.
         asked: whether somebody asked for these minutes; else a run that needs less ends earlier.
+        devices: that share a batch.
 
     Returns:
         All options, and of those that were chosen the reasons.
@@ -118,75 +139,81 @@ def choose(
     assert config.minutes is not None
     say("looking at the data and timing steps on this machine, to choose what was not given")
     facts = look(spec, spec.split("train"), spec.split("val"))
-    choices = _plain(config, spec, facts)
+    if report is not None and report.sizes:
+        facts = replace(facts, sizes=report.sizes)
+    choices = _plain(config, spec, facts, devices)
     base = config.model_copy(update={name: choice.value for name, choice in choices.items()})
-    found = _affordable(base, choices, facts, spec, device, began)
-    found = _alone(found, spec, device)
-    choices = found.choices | _length(found, asked)
+    setting = Setting(base, frozenset(config.model_fields_set), choices, facts, spec, device, devices, began)
+    found = _alone(_affordable(setting), setting)
+    choices = found.choices | _length(found, setting, asked)
     chosen = found.config.model_copy(update={name: choice.value for name, choice in choices.items()})
-    where = f"{usable_cores()} cores" if device.type == "cpu" else device.type
+    where = f"{usable_cores()} cores" if device.type == "cpu" else f"{devices} x {device.type}"
     say(f"chosen for {chosen.minutes:g} minutes on {where}; what is given is kept:")
-    reasons = {name: choice.reason for name, choice in choices.items()}
     for name, choice in choices.items():
         say(f"  {name} {_shown(choice.value)}: {choice.reason}")
-    return chosen, reasons
+    return chosen, {name: choice.reason for name, choice in choices.items()}
 
 
-def _plain(config: TrainConfig, spec: DatasetSpec, facts: DataFacts) -> dict[str, Choice]:
+def _plain(config: TrainConfig, spec: DatasetSpec, facts: DataFacts, devices: int) -> dict[str, Choice]:
     """What follows from the data alone."""
     given = config.model_fields_set
     choices: dict[str, Choice] = {}
     if "model" not in given and "model_args" not in given:
         choices["model_args"] = rules.streams(facts)
-    choices["batch_size"] = rules.batch_size(facts)
+    choices["batch_size"] = rules.batch_size(facts, devices)
     choices["flip"] = rules.flip(spec.classes.names)
-    choices["weight_decay"] = Choice(1e-2, "decoupled from the rate by adamw; more than the default, for longer runs")
-    if config.optimizer != "adamw":
-        del choices["weight_decay"]
+    if config.optimizer == "adamw":
+        choices["weight_decay"] = Choice(1e-2, "decoupled from the rate by adamw; more than the default")
     return {name: choice for name, choice in choices.items() if name not in given}
 
 
-def _affordable(
-    base: TrainConfig, choices: dict[str, Choice], facts: DataFacts, spec: DatasetSpec, device: torch.device,
-    began: float,
-) -> Plan:  # fmt: skip
-    """The largest images that the fastest encoder has time for; then a larger encoder where there is plenty of it.
+def _affordable(setting: Setting) -> Plan:
+    """The largest size that the fastest encoder has time for; then a larger encoder where there is plenty of it.
 
     Raises:
         UsageError: not even the smallest fits.
     """
-
-    def tried(candidate: Candidate, scale: Choice) -> Plan | None:
-        return _tried(base, choices, candidate, scale, facts, spec, device, began)
-
-    fastest, *larger = candidates(base)
-    scales = _scales(base, facts)
-    taken = scales[0]
-    best = tried(fastest, taken)
-    while (best is None or best.wealth < 1) and taken is not scales[-1]:
-        most = taken.value * (0.7 if best is None else best.wealth**0.5)  # time goes with the pixels
-        taken = next((scale for scale in scales if scale.value <= most), scales[-1])
-        best = tried(fastest, taken)
+    fastest, *larger = candidates(setting.base, setting.given)
+    sizes = rules.sizes(setting.facts, setting.device.type == "cpu", setting.given)
+    taken = sizes[0]
+    best = _tried(setting, fastest, taken)
+    while (best is None or best.times_wanted < 1) and taken is not sizes[-1]:
+        most = taken.crop[0] * taken.crop[1] * (0.5 if best is None else best.times_wanted)
+        taken = next((size for size in sizes if size.crop[0] * size.crop[1] <= most), sizes[-1])
+        best = _tried(setting, fastest, taken)
     if best is None:
         raise UsageError("no step fits into the memory that is free; give a smaller --crop or --batch-size")
     for candidate in larger:
-        if best.wealth < PLENTY:
+        if best.times_wanted < FOR_A_LARGER_ENCODER:
             break
-        plan = tried(candidate, taken)
-        if plan is None or plan.wealth < 1:
+        plan = _tried(setting, candidate, taken)
+        if plan is None or plan.times_wanted < 1:
             break
         best = plan
     return best
 
 
-def _alone(plan: Plan, spec: DatasetSpec, device: torch.device) -> Plan:
+def _tried(setting: Setting, candidate: Candidate, size: Size) -> Plan | None:
+    """What a network on images of a size costs; None where it does not fit into memory."""
+    base, given = setting.base, setting.given
+    made = {**setting.choices, **candidate.choices}
+    made |= {name: choice for name, choice in size.choices().items() if name not in given}
+    config = base.model_copy(update={name: choice.value for name, choice in made.items()})
+    found = setting.cost(config, config.resize or setting.facts.size)
+    if found is None:
+        return None
+    whole = RESERVE * 60 * (base.minutes or MINUTES)
+    seconds = max(whole - setting.elapsed, 0.1 * whole)
+    return Plan(config, setting.facts, found, seconds, setting.device.type == "cpu", made)
+
+
+def _alone(plan: Plan, setting: Setting) -> Plan:
     """The same with one thread, where others use the cores so much that it is faster: threads wait for each other."""
     load, cores = busy(), usable_cores()
-    if device.type != "cpu" or cores == 1 or load <= cores or "threads" in plan.config.model_fields_set:
+    if setting.device.type != "cpu" or cores == 1 or load <= cores or "threads" in setting.given:
         return plan
-    size = plan.config.resize or plan.facts.size
     with computing_threads(1):
-        alone = cost(plan.config, len(spec.classes), spec.channels, size, device)
+        alone = setting.cost(plan.config, plan.config.resize or plan.facts.size)
     if alone is None or alone.step >= plan.cost.step:
         return plan
     why = f"others use the cores (load {load:.0f}): a step takes {alone.step:.2g} s, by {cores} {plan.cost.step:.2g} s"
@@ -194,73 +221,36 @@ def _alone(plan: Plan, spec: DatasetSpec, device: torch.device) -> Plan:
     return replace(plan, config=plan.config.model_copy(update={"threads": 1}), cost=alone, choices=choices)
 
 
-def _scales(base: TrainConfig, facts: DataFacts) -> list[Choice]:
-    """By how much images are enlarged or made smaller, what is wanted first, then ever smaller."""
-    given = base.model_fields_set
-    if "resize" in given or "crop" in given:
-        return [Choice(1.0, "")]
-    wanted, least = rules.factor(facts), rules.SMALLEST / min(facts.size)
-    smaller = [factor for factor in rules.FACTORS if least <= factor < wanted.value]
-    return [wanted, *(Choice(factor, "smaller, so that the time is enough") for factor in smaller)]
-
-
-def _tried(
-    base: TrainConfig, choices: dict[str, Choice], candidate: Candidate, scale: Choice, facts: DataFacts,
-    spec: DatasetSpec, device: torch.device, began: float,
-) -> Plan | None:  # fmt: skip
-    """What a network on images of a size costs; None where it does not fit into memory."""
-    given = base.model_fields_set - choices.keys()
-    made = {**choices, **candidate.choices}
-    size = facts.size
-    if base.resize:
-        size = base.resize
-    elif facts.is_one_size and scale.value != 1:
-        size = (round(size[0] * scale.value), round(size[1] * scale.value))
-        made["resize"] = Choice(size, scale.reason)
-        if scale.value > 1 and "scale" not in given:
-            made["scale"] = Choice((0.5, 1.6), "zoom down to half, since images are enlarged")
-    if "crop" not in given:
-        most = rules.CPU_CROP if device.type == "cpu" else rules.GPU_CROP
-        if not facts.is_one_size and scale.value < 1:
-            most = round(most * scale.value**2)
-        made["crop"] = Choice(rules.crop(size, most), f"of the shape of the images, at most {most:,} pixels")
-    config = base.model_copy(update={name: choice.value for name, choice in made.items()})
-    found = cost(config, len(spec.classes), spec.channels, size, device)
-    if found is None:
-        return None
-    whole = RESERVE * 60 * (base.minutes or MINUTES)
-    seconds = max(whole - (time.monotonic() - began), 0.1 * whole)
-    return Plan(config, facts, found, seconds, device.type == "cpu", made)
-
-
-def _length(plan: Plan, asked: bool) -> dict[str, Choice]:
+def _length(plan: Plan, setting: Setting, asked: bool) -> dict[str, Choice]:
     """Epochs, their steps, and what follows from how many there are.
 
     Raises:
         UsageError: there is no time for one.
     """
-    given, one_pass = plan.config.model_fields_set - plan.choices.keys(), plan.one_pass
-    steps, minutes = plan.steps, plan.config.minutes
-    made: dict[str, Choice] = {}
+    steps, one_pass, made = plan.steps, plan.one_pass, dict[str, Choice]()
     enough = max(ENOUGH_PASSES * one_pass, ENOUGH_STEPS)
     if not asked and steps > enough:
         steps = enough
-        minutes = math.ceil(10 * (steps * plan.step / (1 - VALIDATING) / RESERVE) / 60) / 10
-        made["minutes"] = Choice(minutes, f"{steps // one_pass} passes are enough; --minutes {MINUTES:g} takes all")
+        needed = steps * plan.step / (1 - VALIDATING) / RESERVE + setting.elapsed
+        made["minutes"] = Choice(
+            math.ceil(needed / 6) / 10, f"{steps // one_pass} passes are enough; --minutes {MINUTES:g} takes all"
+        )
     if steps < 1:
-        raise UsageError(f"--minutes {minutes:g}: a step takes {plan.step:.1f} s and there is no time left; give more")
+        raise UsageError(
+            f"--minutes {plan.config.minutes:g}: a step takes {plan.step:.1f} s and there is no time left; give more"
+        )
     least = max(math.ceil(plan.validation / plan.step * (1 - VALIDATING) / VALIDATING), math.ceil(steps / MOST_EPOCHS))
     length = max(1, min(max(one_pass, least), steps // FEWEST_EPOCHS))
-    if "epoch_steps" in given:
+    if "epoch_steps" in setting.given:
         length = plan.config.epoch_steps or one_pass
     elif length != one_pass:
         why = "so that validations take a small part of the time" if length > one_pass else "a pass takes too long"
         made["epoch_steps"] = Choice(length, f"{length / one_pass:.2g} passes: {why}")
-    enough_time = int(plan.seconds / (length * plan.step + plan.validation))
-    epochs = max(1, steps // length if "minutes" in made else enough_time)
+    possible = int(plan.seconds / (length * plan.step + plan.validation))
+    epochs = max(1, steps // length if "minutes" in made else possible)
     measured = f"a step takes {plan.step:.2g} s here, a validation {plan.validation:.2g} s"
     made["epochs"] = Choice(epochs, f"{measured}; it follows the clock as the run goes")
-    if "ema" not in given:
+    if "ema" not in setting.given:
         made["ema"] = rules.ema(epochs * length)
     return made
 

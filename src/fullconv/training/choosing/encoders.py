@@ -10,7 +10,8 @@ from fullconv.training.config import TrainConfig
 
 LADDER = ("mobilenetv2_100", "resnet34", "resnet50")
 """From the fastest on; each takes some two to four times the arithmetic of the one before."""
-TRAINED_RATE, TRAINED_ENCODER_RATE, RANDOM_RATE = 2e-3, 5e-4, 2e-3
+RATE, TRAINED_ENCODER_RATE = 2e-3, 5e-4
+"""Of adamw and adam."""
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,24 @@ class Candidate:
     choices: dict[str, Choice] = field(default_factory=dict)
 
 
-def candidates(config: TrainConfig) -> list[Candidate]:
+def candidates(config: TrainConfig, given: frozenset[str]) -> list[Candidate]:
     """The encoder that was given or that the weights are of; else the ladder, from random weights its first two.
 
     Raises:
         ModelFileError: a weights file that cannot be read.
     """
-    given = config.model_fields_set
     trained = config.encoder_weights != "none" or bool(config.init_from)
     choices: dict[str, Choice] = {}
-    if "rate" not in given:
-        choices["rate"] = Choice(
-            TRAINED_RATE if trained else RANDOM_RATE, "of the layers over the encoder, at its peak"
-        )
+    if "rate" not in given and config.optimizer != "sgd":
+        choices["rate"] = Choice(RATE, "of the layers over the encoder")
         if trained and "encoder_rate" not in given:
             choices["encoder_rate"] = Choice(TRAINED_ENCODER_RATE, "less, since its weights are trained")
     if "encoder" in given or config.init_from:
         return [Candidate(config.encoder, choices)]
     if config.encoder_weights not in ("none", "imagenet"):
-        name = stated_architecture(config.encoder_weights) or config.encoder
+        name = stated_architecture(config.encoder_weights)
+        if not name:  # the file does not say; the default is tried
+            return [Candidate(config.encoder, choices)]
         return [Candidate(name, choices | {"encoder": Choice(name, "the network that the weights are of")})]
     names = LADDER if trained else LADDER[:2]
     why = "the fastest", *("there is time for more than the fastest",) * (len(names) - 1)

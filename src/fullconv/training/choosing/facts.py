@@ -32,7 +32,6 @@ class DataFacts:
         read_seconds: to read one, with its labels, by one process.
         widths: of each class, the smallest of :data:`SIDES` for which at least half of its pixels lie in parts narrower
             than that; 64 where there is none. Classes that are hardly seen are left out.
-        shares: of the labelled pixels, by class.
     """
 
     train: int
@@ -40,7 +39,6 @@ class DataFacts:
     sizes: Counter[tuple[int, int]]
     read_seconds: float
     widths: dict[str, int]
-    shares: dict[str, float]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,10 +77,7 @@ def look(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -> DataF
         thin += np.stack([thin_counts(labels, side, len(names)).numpy() for side in SIDES])
         if time.monotonic() > until:
             break
-    return DataFacts(
-        len(train), len(val), sizes, float(np.median(seconds)), _widths(names, pixels, thin),
-        {name: float(share) for name, share in zip(names, pixels / max(int(pixels.sum()), 1), strict=True)},
-    )  # fmt: skip
+    return DataFacts(len(train), len(val), sizes, float(np.median(seconds)), _widths(names, pixels, thin))
 
 
 def _widths(names: Sequence[str], pixels: np.ndarray, thin: np.ndarray) -> dict[str, int]:

@@ -73,7 +73,7 @@ def _step(
     average = MovingAverage(network, network, config.ema) if config.ema else None
     pixels = torch.randn(config.batch_size, channels, *crop, device=device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(classes, (config.batch_size, *crop), dtype=torch.uint8, device=device)
+    labels = torch.randint(classes, (config.batch_size, *crop), dtype=torch.int32, device=device)
     seconds = []
     network.train()
     for number in range(WARM + TIMED):
@@ -81,7 +81,7 @@ def _step(
         with autocast(device, precision):
             logits = network(pixels)
         window = network.window(logits.shape[-2:], crop)
-        loss = upsample_cross_entropy(logits, labels, crop=window, ignore_index=255)
+        loss = upsample_cross_entropy(logits, labels, crop=window, ignore_index=classes)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

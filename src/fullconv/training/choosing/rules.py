@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fullconv.training.choosing.facts import DataFacts
@@ -17,47 +18,72 @@ class Choice(NamedTuple):
 
 CPU_CROP, GPU_CROP = 352 * 480, 512 * 512
 """Pixels of a crop, at most."""
+SMALLER = (1.0, 0.7, 0.5, 0.35, 0.25)
+"""Shares of them that are tried, where the time is not enough; from the half on images are not enlarged."""
 WANTED_WIDTH = 6
 """Pixels that the thinnest class should have across, for a network whose finest stream has a stride of 4."""
-LARGEST = 1.5
-"""Images are enlarged by no more than that."""
-FACTORS = (1.5, 1.25, 1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25)
-"""Scales of the images that are tried, from the largest."""
-SMALLEST = 128
-"""Pixels of the shorter side below which images are not made smaller."""
+ENLARGED = (1.25, 1.5)
+"""By how much images are enlarged, where they are."""
 FEW = 48
 """Train images below which batches are small, so that a pass has several steps."""
 SIDES = re.compile(r"(?:^|[\W_])(left|right)(?:$|[\W_])")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of images and crops.
+
+    Attributes:
+        resize: ``(height, width)`` that images are brought to; None: they stay.
+        crop: ``(height, width)``.
+    """
+
+    resize: tuple[int, int] | None
+    crop: tuple[int, int]
+    why_resize: str
+    why_crop: str
+
+    def choices(self) -> dict[str, Choice]:
+        """Of options."""
+        made = {"crop": Choice(self.crop, self.why_crop)}
+        if self.resize is not None:
+            made["resize"] = Choice(self.resize, self.why_resize)
+            made["scale"] = Choice((0.5, 1.6), "zoom down to half, since images are enlarged")
+        return made
 
 
 def streams(facts: DataFacts) -> Choice:
     """Score layers down to stride 4."""
     name, width = facts.thinnest
     why = f"{name} is under {width} pixels across" if width <= 16 else "outlines gain by it"
-    return Choice(
-        {"streams": [32, 16, 8, 4], "head_channels": 64},
-        f"down to stride 4, since {why}",
-    )
+    return Choice({"streams": [32, 16, 8, 4], "head_channels": 64}, f"down to stride 4, since {why}")
 
 
-def factor(facts: DataFacts) -> Choice:
-    """By how much images are enlarged before anything else."""
+def sizes(facts: DataFacts, on_cpu: bool, given: frozenset[str]) -> list[Size]:
+    """What is wanted first, then what costs ever less."""
     name, width = facts.thinnest
-    if not facts.is_one_size:
-        return Choice(1.0, f"images have {len(facts.sizes)} sizes, and one size would distort them")
-    wanted = min(WANTED_WIDTH / width, LARGEST)
-    found = next((step for step in reversed(FACTORS) if step >= max(wanted, 1.0)), LARGEST)
-    if found == 1:
-        return Choice(1.0, "no class is so thin that enlarging would help")
-    return Choice(found, f"{name} is under {width} pixels across: images are enlarged {found:g} times")
+    factor = next((step for step in ENLARGED if step >= WANTED_WIDTH / width), ENLARGED[-1])
+    enlarges = facts.is_one_size and width < WANTED_WIDTH and not {"resize", "crop"} & given
+    most = CPU_CROP if on_cpu else GPU_CROP
+    found: list[Size] = []
+    for share in SMALLER:
+        height, side = facts.size
+        resize = None
+        if enlarges and share > 0.5:
+            height, side = resize = round(height * factor), round(side * factor)
+        cut = crop((height, side), round(most * share))
+        why = f"of the images' shape, at most {round(most * share):,} pixels" + ", for time" * (share < 1)
+        size = Size(resize, cut, f"{name} is under {width} pixels across: {factor:g} times as large", why)
+        if not found or cut[0] * cut[1] < found[-1].crop[0] * found[-1].crop[1]:
+            found.append(size)
+    return found[:1] if {"resize", "crop"} & given else found
 
 
-def batch_size(facts: DataFacts) -> Choice:
-    """Of 8, of small data fewer."""
-    if facts.train >= FEW:
-        return Choice(8, "the usual")
-    size = max(2, min(8, facts.train // 6))
-    return Choice(size, f"{facts.train} train images: several steps a pass")
+def batch_size(facts: DataFacts, devices: int = 1) -> Choice:
+    """Of 8, of small data fewer; at least one a device."""
+    size = 8 if facts.train >= FEW else max(2, min(8, facts.train // 6))
+    why = "the usual" if facts.train >= FEW else f"{facts.train} train images: several steps a pass"
+    return Choice(max(size, devices), why if size >= devices else "one a device")
 
 
 def crop(size: tuple[int, int], most: int) -> tuple[int, int]:
