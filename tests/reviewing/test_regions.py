@@ -12,7 +12,7 @@ from scipy import ndimage
 from fullconv.geometry import Window
 from fullconv.ops import pixel_cross_entropy, upsample
 from fullconv.parts import Part
-from fullconv.reviewing.choose import chosen, described
+from fullconv.reviewing.choose import RAREST, chosen, described
 from fullconv.reviewing.doubt import BINS, LEAST, PRIOR, Doubts, Seen
 from fullconv.reviewing.regions import MOST, SIZE, Regions, judged, rim_of
 
@@ -121,6 +121,8 @@ def test_images_are_chosen_as_by_a_loop(labelled: int) -> None:
     random = np.random.default_rng(3)
     entropy, features, known = random.random(20), random.random((20, 4)), random.random((labelled, 4))
     found = chosen(entropy, features, known, 8)
+    usual = np.concatenate([features, known]).mean(0) + RAREST
+    features, known = features / usual, known / usual
     centres, left = list(known), list(range(20))
     for one in found:
         away = {i: min((math.dist(features[i], centre) for centre in centres), default=1.0) for i in left}
@@ -130,7 +132,7 @@ def test_images_are_chosen_as_by_a_loop(labelled: int) -> None:
         centres.append(features[best])
         left.remove(best)
     assert len(found) == 8
-    assert len(chosen(entropy, features, known, 50)) == 20
+    assert len(chosen(entropy, features, known, 50)) == 20  # there are no more
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -15,6 +15,8 @@ from fullconv.parts import Part
 
 CELLS = 2
 """The image is described by a grid of so many cells a side, beside as a whole."""
+RAREST = 1e-3
+"""A class of a smaller mean share counts as if it had this."""
 BLOCK = 4096
 """Images whose distances are taken at a time."""
 
@@ -70,6 +72,9 @@ def _cells(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
 def chosen(entropy: np.ndarray, features: np.ndarray, labelled: np.ndarray, budget: int) -> list[Choice]:
     """Greedily the image of the largest ``entropy * distance``, until there are ``budget``.
 
+    Each feature is divided by its mean over all images first, so that a class that is rare makes as much of a
+    difference as one that is everywhere.
+
     The distance (Euclidean) is that to the nearest image that has a mask or was chosen: the k-center greedy of Sener &
     Savarese, "Active learning for convolutional neural networks: a core-set approach", arXiv:1708.00489, weighed by how
     undecided the model is.
@@ -80,6 +85,9 @@ def chosen(entropy: np.ndarray, features: np.ndarray, labelled: np.ndarray, budg
         labelled: of images that have a mask, ``[m, d]``.
         budget: how many to choose.
     """
+    labelled = labelled.reshape(-1, features.shape[1])  # none has no width
+    usual = np.concatenate([features, labelled]).mean(0)
+    features, labelled = features / (usual + RAREST), labelled / (usual + RAREST)
     nearest = np.full(len(features), np.inf)
     for start in range(0, len(labelled), BLOCK):
         nearest = np.minimum(nearest, _distances(features, labelled[start : start + BLOCK]).min(1))

@@ -13,6 +13,7 @@ from fullconv.html.inline import data_uri
 from fullconv.label_map import Prediction
 from fullconv.reviewing.doubt import Doubt
 from fullconv.reviewing.regions import numbered
+from fullconv.spec import ClassSet
 
 SIDE = 300
 """Pixels of a picture's longer side."""
@@ -36,12 +37,12 @@ def place_pictures(spec: DatasetSpec, sample: Sample, predicted: np.ndarray, dou
     return [data_uri(picture) for picture in (_boxed(image, doubt), *close)]
 
 
-def next_pictures(prediction: Prediction) -> list[str]:
-    """The image, its prediction, and where the model is undecided."""
+def next_pictures(prediction: Prediction, classes: ClassSet) -> list[str]:
+    """The image, its prediction in the colours of ``classes``, and where the model is undecided."""
     assert prediction.entropy is not None
     image = _small(as_rgb(prediction.image))
     size = (image.shape[1], image.shape[0])
-    labelled = _small(overlay(as_rgb(prediction.image), prediction.labels, prediction.classes, OPACITY))
+    labelled = _small(overlay(as_rgb(prediction.image), prediction.labels, classes, OPACITY))
     doubt = np.asarray(Image.fromarray(prediction.entropy).resize(size, Image.Resampling.BOX))
     return [data_uri(picture) for picture in (image, labelled, heat_colours(doubt))]
 

@@ -219,8 +219,9 @@ def _of_places(
 
 def _of_images(segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item]) -> list[list[str]]:
     return [
-        next_pictures(segmenter.predict_pixels(pixels_of(segmenter, spec, item), entropy=True, name=item.id))
+        next_pictures(segmenter.predict_pixels(pixels, entropy=True, name=item.id), spec.classes)
         for item in items
+        for pixels in [pixels_of(segmenter, spec, item)]
     ]
 
 
