@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fullconv.cli.main import app, run
-from fullconv.training.config import SECTIONS, TrainConfig
-from fullconv.training.option_names import SYNONYMS
+from fullconv.training.config import TrainConfig
+from fullconv.training.option_names import SECTIONS, SYNONYMS
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fullconv.training.config import SECTIONS, TrainConfig
+from fullconv.training.config import TrainConfig
+from fullconv.training.option_names import SECTIONS
 
 MOST_USED = ("model", "encoder", "encoder_weights", "minutes", "epochs", "rate")
 """Shown first, beside the options of the verb itself."""

@@ -13,8 +13,8 @@ from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
 from fullconv.cli.verbs.shared import app, complain
 from fullconv.errors import FullconvError, UsageError
-from fullconv.training.config import explain
-from fullconv.training.option_names import near_options
+from fullconv.training.config import TrainConfig
+from fullconv.training.option_names import explain, near_options
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
 VERBS = (training, prediction, heat_maps, evaluation, review, export, serving, data, models)
@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
         code = app(as_meant(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         if isinstance(error.__cause__, ValidationError):
-            complain(explain(error.__cause__, "the options"))
+            complain(explain(error.__cause__, "the options", TrainConfig.model_fields))
             return UsageError.exit_code
         complain(_explained(error, arguments))
         return UsageError.exit_code

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fullconv.errors import UsageError, first_few
-from fullconv.files import read_value, read_yaml, write_text
-from fullconv.training.option_names import near_options, synonyms_of
+from fullconv.errors import UsageError
+from fullconv.files import read_yaml, write_text
+from fullconv.training import option_values
+from fullconv.training.option_names import explain
 from fullconv.training.recipes import find_recipe
 
 MACHINE = ("threads", "workers", "cache", "accelerator", "devices", "nodes", "strategy", "track")
 """Options that say where a run goes, and nothing of what comes out of it."""
-
-TRACKED = ("tensorboard", "mlflow", "wandb", "trackio")
-"""Programs that compare runs (:mod:`fullconv.training.trackers`)."""
 
 
 class TrainConfig(BaseModel):
@@ -183,65 +180,12 @@ class TrainConfig(BaseModel):
         "auto", description="auto (ddp for several devices), ddp, or ddp_find_unused_parameters_true"
     )
 
-    @field_validator("encoder_args", "model_args", mode="before")
-    @classmethod
-    def _flags_as_values(cls, value: Any) -> Any:
-        """From the command line (``--model-args.head-channels 8``) names come with hyphens and values as text."""
-        if not isinstance(value, dict):
-            return value
-        return {
-            str(name).replace("-", "_"): read_value(entry) if isinstance(entry, str) else entry
-            for name, entry in value.items()
-        }
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _other_name(cls, value: Any) -> Any:
-        return "cross-entropy" if value == "nll" else value
-
-    @field_validator("devices", mode="before")
-    @classmethod
-    def _devices_as_number(cls, value: Any) -> Any:
-        """``devices: 2`` in a recipe, ``devices=2`` in Python."""
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            value = ",".join(map(str, value))
-        return str(value) if isinstance(value, int) else value
-
-    @field_validator("devices")
-    @classmethod
-    def _devices_exist_in_words(cls, value: str) -> str:
-        numbers = value.removesuffix(",").split(",")
-        if value not in ("auto", "-1") and not all(number.strip().isdigit() for number in numbers):
-            raise ValueError("expected auto, a number of devices such as 2, or which GPUs such as 0,1")
-        if value == "0":
-            raise ValueError("expected at least 1; GPU number 0 alone is written 0, with a comma: '0,'")
-        return value
-
-    @field_validator("track")
-    @classmethod
-    def _trackers_exist(cls, value: str) -> str:
-        if value != "none" and (unknown := [name for name in value.split(",") if name not in TRACKED]):
-            raise ValueError(f"expected none, or {', '.join(TRACKED)}, joined by commas; there is no {unknown[0]!r}")
-        return value
-
-    @property
-    def tracked(self) -> list[str]:
-        """Who is told the figures of every epoch."""
-        return [] if self.track == "none" else list(dict.fromkeys(self.track.split(",")))
-
-    @field_validator("class_weights", mode="before")
-    @classmethod
-    def _weights_as_text(cls, value: Any) -> Any:
-        """``--class-weights 1,2,0.5``."""
-        value = value.split(",") if isinstance(value, str) and "," in value else value
-        if isinstance(value, (list, tuple)):
-            try:
-                value = [float(entry) for entry in value]
-            except (TypeError, ValueError):
-                raise ValueError("expected one number per class, 0 or more") from None
-            if not all(map(math.isfinite, value)):
-                raise ValueError("expected one finite number per class, 0 or more")
-        return value
+    _flags = field_validator("encoder_args", "model_args", mode="before")(option_values.flags_as_values)
+    _loss = field_validator("loss", mode="before")(option_values.loss_of_one_name)
+    _devices = field_validator("devices", mode="before")(option_values.devices_as_text)
+    _devices_exist = field_validator("devices")(option_values.devices_in_words)
+    _trackers = field_validator("track")(option_values.known_trackers)
+    _class_weights = field_validator("class_weights", mode="before")(option_values.weights_as_numbers)
 
     @model_validator(mode="after")
     def _sensible(self) -> TrainConfig:
@@ -262,6 +206,11 @@ class TrainConfig(BaseModel):
         if isinstance(self.class_weights, list) and (min(self.class_weights) < 0 or max(self.class_weights) == 0):
             raise ValueError(f"class_weights must be 0 or more and not all 0, found {self.class_weights}")
         return self
+
+    @property
+    def tracked(self) -> list[str]:
+        """Who is told the figures of every epoch."""
+        return [] if self.track == "none" else list(dict.fromkeys(self.track.split(",")))
 
     @property
     def loss_in_words(self) -> str:
@@ -300,7 +249,9 @@ class TrainConfig(BaseModel):
         try:
             return cls(**{**values, **given})
         except ValidationError as error:
-            raise UsageError(explain(error, f"recipe {recipe}" if recipe else "the options")) from error
+            raise UsageError(
+                explain(error, f"recipe {recipe}" if recipe else "the options", cls.model_fields)
+            ) from error
 
     def save(self, path: Path, reasons: Mapping[str, str] | None = None) -> None:
         """Write as YAML, with every option's meaning as a comment, and why it was chosen where it was."""
@@ -312,26 +263,3 @@ class TrainConfig(BaseModel):
             text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
             lines.append(f"{name}: {text.removesuffix(chr(10)).removesuffix('...').rstrip()}")
         write_text(path, "\n".join(lines) + "\n")
-
-
-SECTIONS = {
-    "Network": "model",
-    "Data": "crop",
-    "Learning from less": "labels",
-    "Optimisation": "epochs",
-    "Machine": "precision",
-}
-"""What options are about: a title, and the first of them; the next title ends it."""
-
-
-def explain(error: ValidationError, where: str) -> str:
-    """The first fault in one line, an unknown option with the nearest names."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        meant = [option for option in synonyms_of(name.casefold()) if option in TrainConfig.model_fields]
-        near = meant or near_options(name, TrainConfig.model_fields)
-        hint = f"did you mean {first_few(near)}?" if near else "fullconv train --help lists them"
-        return f"{where}: there is no option {name!r}; {hint}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {name + ': ' if name else ''}{message}" + (f" (found {first['input']!r})" if name else "")

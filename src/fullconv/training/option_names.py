@@ -1,9 +1,22 @@
-"""What other programs call our options."""
+"""What options are called: by us, by other programs, and in messages."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+from pydantic import ValidationError
+
+from fullconv.errors import first_few
+
+SECTIONS = {
+    "Network": "model",
+    "Data": "crop",
+    "Learning from less": "labels",
+    "Optimisation": "minutes",
+    "Machine": "precision",
+}
+"""What options are about: a title, and the first of them; the next title ends it."""
 
 SYNONYMS = {
     "rate": "lr lr0 learning_rate learningrate base_lr",
@@ -12,6 +25,10 @@ SYNONYMS = {
     "crop": "imgsz img_size image_size size crop_size patch_size",
     "tile": "imgsz img_size size tile_size window",
     "epochs": "epoch e ep n_epochs num_epochs max_epochs iterations",
+    "minutes": "time max_time time_limit budget hours",
+    "epoch_steps": "steps_per_epoch val_interval val_every",
+    "threads": "num_threads cpus cores nthreads",
+    "track": "logger log tracker wandb mlflow tensorboard",
     "model": "arch architecture network net",
     "encoder": "backbone arch architecture",
     "encoder_weights": "pretrained weights backbone_weights",
@@ -22,7 +39,7 @@ SYNONYMS = {
     "device": "accelerator gpu cuda",
     "accelerator": "device gpu cuda",
     "devices": "device gpus ngpu num_gpus gpu_ids",
-    "workers": "num_workers nw j threads n_jobs",
+    "workers": "num_workers nw j n_jobs",
     "optimizer": "optim optimiser opt",
     "schedule": "scheduler lr_scheduler lr_schedule",
     "weight_decay": "wd decay l2",
@@ -56,3 +73,16 @@ def synonyms_of(name: str) -> list[str]:
 def near_options(name: str, options: Iterable[str]) -> list[str]:
     """Those that are spelled nearly so."""
     return difflib.get_close_matches(name, list(options), 3, cutoff=0.6)
+
+
+def explain(error: ValidationError, where: str, options: Collection[str]) -> str:
+    """The first fault in one line, an unknown option with the nearest names of ``options``."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        meant = [option for option in synonyms_of(name.casefold()) if option in options]
+        near = meant or near_options(name, options)
+        hint = f"did you mean {first_few(near)}?" if near else "fullconv train --help lists them"
+        return f"{where}: there is no option {name!r}; {hint}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {name + ': ' if name else ''}{message}" + (f" (found {first['input']!r})" if name else "")
