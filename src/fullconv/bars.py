@@ -81,7 +81,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """A line above the bar, or in the log."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=not self._console.is_terminal)
 
     def __call__(self, done: int, total: int, *, words: str = "", left: float | None = None) -> None:
         """So many are done of so many.

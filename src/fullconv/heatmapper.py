@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from fullconv import draw
@@ -32,7 +34,7 @@ LIKELY = 0.5
 """Below this probability the classifier finds all else together more probable; a map that stays below is warned of."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeatMap:
     """How probable some synsets are, place by place.
 
@@ -82,6 +84,16 @@ class HeatMap:
         words = " or ".join(synset.words.split(",")[0] for synset in self.synsets)
         share = f"{(self.combined >= LIKELY).mean():.1%} of the picture at {LIKELY:g} or more"
         return f"{words}: at most {self.highest:.3f}; " + (share if self.found else "probably not there")
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"HeatMap({width}x{height}, {self.summary()})"
+
+    def _repr_png_(self) -> bytes:
+        """The overlay, which notebooks show."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.overlay()).save(buffer, format="PNG")
+        return buffer.getvalue()
 
     def picture(self, height: int = 300) -> draw.Picture:
         """The image, the map of each size and the combined one, side by side, in the colours of 0 to 1."""

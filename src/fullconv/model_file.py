@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fullconv.errors import ModelFileError, UsageError
+from fullconv.errors import ModelFileError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.text import parse_json
 
@@ -28,6 +28,9 @@ def model_file(path: str | Path) -> Path:
         path = path / (HUB if (path / HUB).is_file() and not (path / BEST).is_file() else BEST)
     if path.suffix == ".pt2" and path.is_file():
         raise UsageError(f"{path}: a program for torch.export.load; give the .safetensors file that it was made from")
+    if not path.is_file() and path.name == BEST and (runs := sorted(path.parent.glob(f"*/{BEST}"))):
+        names = first_few([str(run.parent) for run in runs])
+        raise UsageError(f"{path.parent}: holds runs, and is none itself; give one of {names}")
     if not path.is_file():
         raise UsageError(
             f"{path}: no such model; give a .safetensors file that fullconv saved, a run folder, or an exported "

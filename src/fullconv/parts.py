@@ -86,6 +86,15 @@ def sound(parts: Callable[[], Iterator[Part]], runner: Runner, names: Sequence[s
         yield part
 
 
+def counted(parts: Iterable[Part], pixels: int, progress: Callable[[int, int], None]) -> Iterator[Part]:
+    """The parts of an image, telling after each how many of its ``pixels`` they cover so far, and of how many."""
+    covered = 0
+    for part in parts:
+        yield part
+        covered += part.size[0] * part.size[1]
+        progress(covered, pixels)
+
+
 def resized_part(runner: Runner, pixels: Tensor, size: tuple[int, int]) -> Part:
     """Raw images ``n c H W`` brought to one size: their logits as one part of the images as they were."""
     height, width = pixels.shape[-2:]

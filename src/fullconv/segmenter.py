@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, overload
@@ -23,7 +23,7 @@ from fullconv.model_file import FORMAT_VERSION, model_file, write_model
 from fullconv.models.build import BuiltModel
 from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
-from fullconv.parts import Part, Wanted, image_maps, resized_part, sound
+from fullconv.parts import Part, Wanted, counted, image_maps, resized_part, sound
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
@@ -241,15 +241,19 @@ class Segmenter:
         entropy: bool = False,
         refinement: Refinement | None = None,
         name: str = "",
+        progress: Callable[[int, int], None] | None = None,
     ) -> Prediction:
         """As :meth:`predict`, of what the network sees: a sample's image, uint8 ``[height, width, channels]``.
 
-        ``name`` is what errors and the prediction call it.
+        ``name`` is what errors and the prediction call it; ``progress`` is called after each tile with how many of the
+        pixels are computed, and of how many.
         """
         pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         note = self.seam_note((pixels.shape[0], pixels.shape[1]), tile, overlap, exact)
         parts = sound(lambda: self.parts(batch, tile, overlap, exact), self.runner, [name or IMAGE])
+        if progress is not None:
+            parts = counted(parts, pixels.shape[0] * pixels.shape[1], progress)
         wanted = Wanted(probabilities, confidence, entropy)
         maps = image_maps(parts, batch, len(self.classes), wanted, refinement)
         return Prediction(*maps[:2], self.classes, pixels, note, name, *maps[2:])

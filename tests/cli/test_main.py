@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 
 import fullconv
 from fullconv.cli.main import run
+from fullconv.cli.verbs.shared import say
 from tests.builders.commands import TINY, complaint
 from tests.builders.folders import Make
 
@@ -127,3 +129,17 @@ def test_real_images_of_every_folder(shared: Path, model: Path, tmp_path: Path) 
     ]
     assert run(["predict", str(model), *images, "--out", str(tmp_path / "m")]) == 0
     assert len(list((tmp_path / "m").rglob("*.png"))) == 5
+
+
+def test_lines_break_between_words_at_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "  fix: give it the bands that it was trained on, see fullconv train --help and /a/path-that/is/long.png"
+    monkeypatch.setenv("COLUMNS", "40")
+    log, screen = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    for stream in (log, screen):
+        say(line, stream)
+    assert log.getvalue() == f"{line}\n"
+    shown = screen.getvalue().splitlines()
+    assert max(map(len, shown)) <= 40
+    assert " ".join(shown).split() == line.split()
+    assert [len(one) - len(one.lstrip()) for one in shown] == [2, 4, 4]

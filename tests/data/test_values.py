@@ -19,6 +19,8 @@ from fullconv.errors import DataError
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
+from fullconv.images.raster import refuse_other_bands
+from fullconv.images.raster_tiff import TiffReader
 from fullconv.spec import Values
 from tests.builders.bands import MASK, Draw, folder, levels, nodata_and_inf, reflectance, said, write
 from tests.builders.models import make
@@ -196,6 +198,51 @@ def test_names_of_bands_that_cannot_be(tmp_path: Path, line: str, words: str) ->
     (root / "dataset.yaml").write_text(f"channels: 3\n{line}\n")
     with pytest.raises(DataError, match=re.escape(words)):
         open_dataset(root)
+
+
+def ome(root: Path, *names: list[str] | None, description: str = "channels: 4") -> Path:
+    """Images of four channels, one page each; image ``k`` calls them ``names[k % len(names)]``."""
+    folder(root, reflectance)
+    for k, path in enumerate(sorted((root / "images").iterdir())):
+        array = np.random.default_rng(k).integers(200, 4000, (4, 32, 32)).astype(np.uint16)
+        called = names[k % len(names)]
+        metadata: dict[str, object] = (
+            {"axes": "CYX"} if called is None else {"axes": "CYX", "Channel": {"Name": called}}
+        )
+        tifffile.imwrite(path, array, photometric="minisblack", ome=True, metadata=metadata)
+    (root / "dataset.yaml").write_text(description + "\n")
+    return root
+
+
+def test_bands_are_called_as_ome_metadata_say(tmp_path: Path) -> None:
+    names = ["DAPI", "GFP", "Cy5", "TRITC"]
+    spec = open_dataset(ome(tmp_path / "a", names))
+    assert spec.values is not None
+    assert spec.values.bands == tuple(names)
+    assert "bands are called as the files' own OME metadata say\nbands: DAPI, GFP, Cy5, TRITC" in said(spec)
+    path = tmp_path / "a" / "images" / "0.tif"
+    reader = TiffReader(path)
+    assert reader.info.bands == tuple(names)
+    refuse_other_bands(reader.info, 4, spec.values)
+    with pytest.raises(DataError, match="calls its bands DAPI, GFP, Cy5, TRITC, the model takes GFP, DAPI, Cy5, TRITC"):
+        refuse_other_bands(reader.info, 4, Values(((0, 1),), bands=("GFP", "DAPI", "Cy5", "TRITC")))
+    reader.close()
+
+
+def test_ome_metadata_without_names_or_with_others(tmp_path: Path) -> None:
+    plain = open_dataset(ome(tmp_path / "a", None))
+    assert plain.values is not None
+    assert plain.values.bands == ()
+    mixed = open_dataset(ome(tmp_path / "b", ["a", "b", "c", "d"], ["a", "b", "c", "e"]))
+    assert mixed.values is not None
+    assert mixed.values.bands == ()
+    assert "differ in the names of their bands (a, b, c, d; a, b, c, e), so none are taken" in said(mixed)
+    own = open_dataset(ome(tmp_path / "c", ["0", "1", "2", "3"], description="bands: [blue, green, red, nir]"))
+    assert own.values is not None
+    assert own.values.bands == ("blue", "green", "red", "nir")
+    assert "OME metadata call the bands 0, 1, 2, 3; the names of dataset.yaml are taken" in said(own)
+    with pytest.raises(DataError, match="calls the bands b, a, c, d, the files' own OME metadata a, b, c, d; give"):
+        open_dataset(ome(tmp_path / "d", ["a", "b", "c", "d"], description="bands: [b, a, c, d]"))
 
 
 def test_bytes_have_named_bands_too(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import tifffile
 from PIL import Image
 
 from fullconv import gdal
+from fullconv.errors import UsageError
 from fullconv.images import raster_write
-from fullconv.prediction import raster
+from fullconv.prediction import files, raster
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
@@ -223,6 +224,29 @@ def test_large_pictures_go_row_by_row(
     assert result.notes == [note for note in result.notes if "CRS" not in note]
     wanted = model.predict(tmp_path / f"a.{suffix}", tile=128, overlap=64).labels
     assert np.array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), wanted)
+
+
+@pytest.mark.skipif(not gdal.has_gdal(), reason="rasterio is not installed")
+def test_overlays_of_large_pictures(tmp_path: Path, model: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in (raster, files):
+        monkeypatch.setattr(room, "LARGE", 100_000)
+    picture = tmp_path / "a.png"
+    Image.fromarray(PIXELS[..., :3]).save(picture)
+    told: list[tuple[Path, int, int]] = []
+    out = tmp_path / "out"
+    result = predict(model, picture, out, overlay=True, tile=128, overlap=64, done=lambda *at: told.append(at))
+    assert result.written == [out / "a.png"]
+    assert not any("georeference" in note for note in result.notes)
+    labels = model.predict(picture, tile=128, overlap=64).labels
+    assert np.array_equal(np.asarray(Image.open(out / "a.png")), labels)
+    assert np.asarray(Image.open(out / "a.overlay.png")).shape[1] == labels.shape[1]
+    covered = [done for _, done, _ in told]
+    assert covered == sorted(set(covered))  # tile by tile
+    assert told[-1] == (picture, labels.size, labels.size)
+    (refused,) = predict(model, picture, tmp_path / "p", probabilities=True).failed
+    assert "of which --probabilities would hold all in memory" in refused
+    with pytest.raises(UsageError, match="--level is read by window, and --overlay needs all of an image"):
+        predict(model, picture, tmp_path / "p", overlay=True, level=1)
 
 
 def test_small_plain_images_are_png_as_ever(tmp_path: Path, model: Segmenter) -> None:

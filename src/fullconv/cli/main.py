@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from fullconv.cli.synonyms import unknown_option
 from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
-from fullconv.cli.verbs.shared import app, complain
+from fullconv.cli.verbs.shared import TYPED, app, complain
 from fullconv.errors import FullconvError, UsageError
 from fullconv.training.config import TrainConfig
 from fullconv.training.option_names import explain, near_options
@@ -27,6 +27,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns 0 (fine), 1 (failed while running), 2 (usage), 3 (data), 4 (gate), 130 (interrupted)."""
+    TYPED[:] = arguments
     try:
         code = app(as_meant(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:

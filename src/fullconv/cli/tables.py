@@ -71,7 +71,7 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
         iou = differences["mean_iou"]
         interval = f"mean IoU {iou.value:+.4f} ({iou.low:+.4f} to {iou.high:+.4f})"
         words = f"{iou.p_in_words()}: {'real' if iou.real else 'not shown by these images'}"
-        console.print(f"{name} - {names[0]}:\n  {interval}, {words}", highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{name} - {names[0]}:\n  {interval}, {words}")
     for note in dict.fromkeys(note for one in scores for note in one.notes):
         console.print(note, highlight=False, markup=False)
 
@@ -136,11 +136,11 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
     console.print(table)
     for row in swept.rows:
         if row.get("notes"):
-            console.print(f"{row['value']}: {row['notes']}", highlight=False, markup=False, soft_wrap=True)
+            _say(console, f"{row['value']}: {row['notes']}")
     if swept.no_effect:
         line = f"note: every value of {swept.option} gave the same figures: it has no effect here"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"table: {swept.table}\nimage | truth | each run: {swept.picture}", highlight=False, soft_wrap=True)
+        _say(console, line)
+    _say(console, f"table: {swept.table}\nimage | truth | each run: {swept.picture}")
 
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:
@@ -149,7 +149,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     spec = report.dataset
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _say(console, line)
 
     say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes")
     for reason in spec.reasons:
@@ -216,6 +216,11 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
     for key, value in rows.items():
         table.add_row(key, escape(value))
     console.print(table)
+
+
+def _say(console: Console, line: str) -> None:
+    """At a terminal broken between words, in a log as it is."""
+    console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _score(value: float) -> str:

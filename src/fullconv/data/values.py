@@ -69,6 +69,8 @@ def _described(spec: DatasetSpec, kinds: list[tuple[Item, Kind]], channels: int 
                 f"the images' alpha channel is left out; 'channels: {bands + 1}' in dataset.yaml keeps it as a band"
             )
     given.refuse_other_channels(channels)
+    given, more = _named(spec, {kind.names for _, kind in kinds}, channels, given)
+    reasons += more
     tags = {kind.nodata for _, kind in kinds}
     if not given.nodata and tags != {None}:
         if len(tags) == 1:
@@ -83,6 +85,35 @@ def _described(spec: DatasetSpec, kinds: list[tuple[Item, Kind]], channels: int 
     if kinds[0][1].dtype != "uint8" and not given.range:
         return find_range(spec, given)
     return _made(spec, channels, given)
+
+
+def _named(spec: DatasetSpec, found: set[tuple[str, ...]], channels: int, given: Values) -> tuple[Values, list[str]]:
+    """The bands by the names that the files' own OME metadata give their channels, and what to say of them.
+
+    Args:
+        found: the names in each file; empty where it names none.
+
+    Raises:
+        DataError: ``dataset.yaml`` has these names in another order.
+    """
+    known = sorted(names for names in found if len(names) == channels)
+    if not known or given.bands in known:
+        return given, []
+    first = ", ".join(known[0])
+    if given.bands:
+        if any(set(names) & set(given.bands) for names in known):
+            raise DataError(
+                f"{spec.root / 'dataset.yaml'}: calls the bands {', '.join(given.bands)}, the files' own OME metadata "
+                f"{first}; give the names of the files, in their order, or leave bands out"
+            )
+        return given, [f"the files' own OME metadata call the bands {first}; the names of dataset.yaml are taken"]
+    if len(found) > 1:
+        other = next((", ".join(names) for names in known[1:]), "none")
+        return given, [
+            f"the files' own OME metadata differ in the names of their bands ({first}; {other}), so none are taken; "
+            "state bands in dataset.yaml"
+        ]
+    return dataclasses.replace(given, bands=known[0]), ["bands are called as the files' own OME metadata say"]
 
 
 def as_most(

@@ -21,7 +21,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.segmenter import Segmenter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Of models on the same images.
 
@@ -34,6 +34,17 @@ class Comparison:
     names: tuple[str, ...]
     scores: tuple[Scores, ...]
     differences: tuple[Mapping[str, Difference], ...]
+
+    def __repr__(self) -> str:
+        """The mean IoU of each, and whether what differs from the first is real."""
+        first, *others = (
+            f"{name}: mean IoU {scores.mean_iou:.4f}" for name, scores in zip(self.names, self.scores, strict=True)
+        )
+        more = [
+            f"{line}, {found['mean_iou'].value:+.4f}, {found['mean_iou'].p_in_words()}"
+            for line, found in zip(others, self.differences, strict=True)
+        ]
+        return "\n  ".join(["Comparison", first, *more])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: nan becomes null."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -152,7 +153,11 @@ def _wrong(name: str, error: ValidationError, content: Mapping[str, Any]) -> tup
     """What is wrong with a field: what was found, and what is expected."""
     first, *more = [one for one in error.errors() if str(one["loc"][0]) == name]
     if name not in Description.model_fields:
-        return "there is none", f"the fields are {', '.join(Description.model_fields)}"
+        near = difflib.get_close_matches(name, Description.model_fields, 1)
+        return (
+            f"there is none{f'; did you mean {near[0]}?' if near else ''}",
+            f"the fields are {', '.join(Description.model_fields)}",
+        )
     if first["type"] == "value_error":
         text, _, fix = first["msg"].removeprefix("Value error, ").partition("; ")
         return text, fix or SEE_LINE

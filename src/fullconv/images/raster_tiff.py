@@ -15,7 +15,7 @@ from fullconv.errors import DataError
 from fullconv.images.formats import MAX_PIXELS
 from fullconv.images.raster import Block, RasterInfo
 from fullconv.images.raster_place import geo_tags, scaled
-from fullconv.images.tiff import DAMAGE, colours_of, lacks_codec, no_data, orientation_of
+from fullconv.images.tiff import DAMAGE, channel_names, colours_of, lacks_codec, no_data, orientation_of
 from fullconv.images.tiff_image import ALPHA
 
 CACHE = 128 << 20
@@ -70,10 +70,11 @@ class TiffReader:
         place = geo_tags(levels[0].keyframe)
         nodata = no_data(levels[0].keyframe)
         nodata = float(nodata) if nodata is not None and math.isfinite(nodata) else None
+        bands, names = samples * len(self._pages), channel_names(self._file)
         self.info = RasterInfo(
-            self._where, sizes[level], samples * len(self._pages), np.dtype(first.dtype).newbyteorder("=").name,
+            self._where, sizes[level], bands, np.dtype(first.dtype).newbyteorder("=").name,
             alpha if len(self._pages) == 1 else (), nodata, palette,
-            _block(first), scaled(place, sizes[0], sizes[level]), sizes,
+            _block(first), scaled(place, sizes[0], sizes[level]), sizes, names if len(names) == bands else (),
         )  # fmt: skip
 
     @property

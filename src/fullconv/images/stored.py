@@ -24,12 +24,15 @@ PNM = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s
 
 
 class Kind(NamedTuple):
-    """What an image file holds, from its header: type of its values, bands but for alpha, alpha, nodata."""
+    """What an image file holds, from its header: type of its values, bands but for alpha, alpha, nodata, names of its
+    channels (OME).
+    """
 
     dtype: str
     bands: int
     alpha: bool = False
     nodata: float | None = None
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.bands} band{'s' if self.bands > 1 else ''} of {self.dtype}"
@@ -60,7 +63,7 @@ def kind_of(path: ImageFile) -> Kind:
         return Kind(array.dtype.newbyteorder("=").name, array.shape[2] if array.ndim == 3 else 1)
     header = tiff_header(path)
     if header is not None and not header.plain:
-        return Kind(header.dtype, header.samples - len(header.alpha), bool(header.alpha), header.nodata)
+        return Kind(header.dtype, header.samples - len(header.alpha), bool(header.alpha), header.nodata, header.names)
     with open_image(path) as image:
         mode = image.mode
         alpha = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
@@ -69,7 +72,8 @@ def kind_of(path: ImageFile) -> Kind:
         dtype = {"F": "float32", "I": "int32"}.get(mode, "uint16" if is_wide(image) else "uint8")
         if mode == "I" and _is_pnm(image):
             dtype = "uint16"
-        return Kind(dtype, bands, alpha, header.nodata if header else None)
+        nodata, names = (header.nodata, header.names) if header else (None, ())
+        return Kind(dtype, bands, alpha, nodata, names)
 
 
 def is_wide(image: Image.Image) -> bool:

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -104,6 +105,18 @@ def no_data(page: tifffile.TiffPage) -> float | int | None:
     if value is None or math.isnan(value):
         return None
     return int(value) if value.is_integer() and abs(value) < 1 << 62 else value
+
+
+def channel_names(tiff: tifffile.TiffFile) -> tuple[str, ...]:
+    """What an OME file calls the channels of its first picture, in their order; empty where not each has a name of its
+    own.
+    """
+    try:
+        root = ElementTree.fromstring(tiff.ome_metadata or "<none/>")
+    except ElementTree.ParseError:
+        return ()
+    names = [(one.get("Name") or "").strip() for one in root.findall("./{*}Image[1]/{*}Pixels/{*}Channel")]
+    return tuple(names) if all(names) and len(set(names)) == len(names) else ()
 
 
 def colours_of(page: tifffile.TiffPage) -> np.ndarray | None:

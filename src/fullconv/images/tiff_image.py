@@ -14,6 +14,7 @@ from fullconv.images.encoded import ImageFile
 from fullconv.images.orientation import SWAPS, upright, upright_size
 from fullconv.images.tiff import (
     SUFFIXES,
+    channel_names,
     colours_of,
     is_tiff,
     lacks_codec,
@@ -40,6 +41,7 @@ class TiffHeader(NamedTuple):
         nodata: what GDAL_NODATA says; None where it says nothing, or a value that is not finite.
         pages: images of their own; reduced copies (overviews) and masks are not counted.
         plain: 8 bits, grey, palette or colours: Pillow reads it.
+        names: of its channels, as OME metadata give them; empty where they do not.
     """
 
     size: tuple[int, int]
@@ -49,6 +51,7 @@ class TiffHeader(NamedTuple):
     nodata: float | None
     pages: int
     plain: bool
+    names: tuple[str, ...] = ()
 
 
 def tiff_header(path: ImageFile) -> TiffHeader | None:
@@ -152,4 +155,5 @@ def _header(tiff: TiffFile) -> TiffHeader:
     return TiffHeader(
         (int(page.imagelength), int(page.imagewidth)), dtype.newbyteorder("=").name, samples, alpha,
         float(nodata) if nodata is not None and math.isfinite(nodata) else None, max(pages, 1), plain,
+        channel_names(tiff),
     )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 
 from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
 from fullconv.given import read_given
-from fullconv.images.files import image_size
+from fullconv.images.files import MAX_PIXELS, image_size
 from fullconv.images.raster import RasterReader
 from fullconv.label_map import Prediction
 from fullconv.prediction.from_labels import FromLabels
@@ -38,7 +38,7 @@ Watch = Callable[[Path, str, int, int], None]
 """Told of an image's path, its error, how many images are done, and of how many."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Predicted:
     """What :func:`predict` did.
 
@@ -55,6 +55,12 @@ class Predicted:
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
     exit_code: int = 0
+
+    def __repr__(self) -> str:
+        """In a few words; the lists may be long."""
+        counts = {"masks": len(self.written), "failed": len(self.failed), "skipped": self.skipped}
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count or what == "masks")
+        return f"Predicted({said})"
 
     def fail(self, problem: FullconvError) -> None:
         """An image has no mask."""
@@ -94,7 +100,8 @@ def predict(
         resume: leave out images that an earlier run with the same model and settings finished.
         progress: called after each image, in order, with its path, its error (empty if it went well), how many are done
             and of how many, without those that were done before.
-        done: called while a raster is labelled, with its path, how many pixels are labelled, and of how many.
+        done: called while a raster, or another image in tiles, is labelled, with its path, how many pixels are
+            labelled, and of how many.
         **settings: fields of :class:`fullconv.prediction.settings.Settings`.
 
     Raises:
@@ -189,7 +196,8 @@ class _Run:
             except (DataError, NotFiniteError) as problem:
                 behind.settle(one.index, problem)
         names = [str(one.name.path) for one, _ in read]
-        predictions = predict_together(self.segmenter, [pixels for _, pixels in read], names, self.asked)
+        images = [pixels for _, pixels in read]
+        predictions = predict_together(self.segmenter, images, names, self.asked, self.done)
         for (one, _), prediction in zip(read, predictions, strict=True):
             if isinstance(prediction, NotFiniteError):
                 behind.settle(one.index, prediction)
@@ -236,11 +244,13 @@ def open_raster_of(path: Path, asked: Settings) -> tuple[RasterReader | None, st
         return raster, ""
     raster.close()
     height, width = raster.info.size
-    if height * width > LARGE:
+    if height * width > (MAX_PIXELS if asked.whole == "overlay" else LARGE):  # an overlay is painted by strips
         raise DataError(
             f"{path}: {width}x{height} pixels, of which --{asked.whole} would hold all in memory; leave it out, or cut "
             "the raster into images"
         )
+    if not raster.info.place.tags and raster.info.nodata is None:
+        return None, ""
     return None, (
         f"with --{asked.whole} labels are PNG files, without georeference; where an image holds nothing they are a "
         "guess"

@@ -68,6 +68,10 @@ class Settings:
             raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
         if self.instances and self.views:
             raise UsageError("--instances finds objects in each image as it is; leave --scales and --flip out")
+        if self.level and self.whole:
+            raise UsageError(
+                f"--level is read by window, and --{self.whole} needs all of an image; leave one of them out"
+            )
         if self.polygons not in ("", *ENDINGS):
             raise UsageError(f"--polygons {self.polygons!r} is not known; use {', '.join(ENDINGS)}")
         if self.polygons:
@@ -104,10 +108,10 @@ class Settings:
 
     @property
     def whole(self) -> str:
-        """The first option that needs all of an image in memory; empty: there is none."""
+        """The option that needs all of an image in memory, ``overlay`` where others need no more; empty: none."""
         asked = {
-            "instances": self.instances, "overlay": self.overlay, "probabilities": self.probabilities,
-            "image-prior": self.image_prior, "superpixels": self.superpixels is not None, "crf": self.crf is not None,
+            "instances": self.instances, "probabilities": self.probabilities, "image-prior": self.image_prior,
+            "superpixels": self.superpixels is not None, "crf": self.crf is not None, "overlay": self.overlay,
         }  # fmt: skip
         return next((option for option, wanted in asked.items() if wanted), "")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch
 from fullconv.errors import NotFiniteError
 from fullconv.label_map import Prediction
 from fullconv.parts import Part
+from fullconv.prediction.raster import Done
 from fullconv.prediction.settings import Settings
 from fullconv.segmenter import Segmenter
 
@@ -27,13 +30,15 @@ def batch_size(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> 
 
 
 def predict_together(
-    segmenter: Segmenter, images: Sequence[np.ndarray], names: Sequence[str], asked: Settings
-) -> Iterator[Prediction | NotFiniteError]:
+    segmenter: Segmenter, images: Sequence[np.ndarray], names: Sequence[str], asked: Settings,
+    done: Done | None = None,
+) -> Iterator[Prediction | NotFiniteError]:  # fmt: skip
     """Of each image its prediction, or why there is none.
 
     Args:
         images: uint8 ``[height, width, channels]``, what the network sees; several are of one size that makes a batch.
-        names: what errors call them.
+        names: their paths.
+        done: told of an image in tiles, how many of its pixels are labelled, and of how many.
     """
     if len(images) > 1:
         part = _scores(segmenter, images, asked)
@@ -44,9 +49,11 @@ def predict_together(
             return
     refinement = asked.refinement(segmenter)
     for image, name in zip(images, names, strict=True):
+        tiled = max(image.shape[:2]) > asked.tile
         try:
             yield segmenter.predict_pixels(
                 image, tile=asked.tile, overlap=asked.overlap, exact=asked.exact, refinement=refinement, name=name,
+                progress=functools.partial(done, Path(name)) if done and tiled else None,
                 **asked.wanted._asdict(),
             )  # fmt: skip
         except NotFiniteError as error:

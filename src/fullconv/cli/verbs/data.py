@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app
+from fullconv.cli.verbs.shared import app, say
 from fullconv.errors import DataError
 
 
@@ -42,9 +42,9 @@ def check(
         report = fullconv.check(data, labels=labels, json=json, html=html, fix=fix, progress=progress)
     check_table(report)
     if html is not None:
-        print(f"page: {html}")
+        say(f"page: {html}")
     for line in report.fixed:
-        print(line)
+        say(line)
     return DataError.exit_code if report.problems else 0
 
 
@@ -70,7 +70,7 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
 
     with Bar("convert") as progress:
         done = fullconv.convert(data, out, to, classes=classes, progress=progress)
-    print(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
+    say(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
     for line in (*done.reasons, *done.notes):
-        print(f"  {line}")
+        say(f"  {line}")
     return 0

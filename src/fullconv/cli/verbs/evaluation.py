@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app, as_json, computes_on
+from fullconv.cli.verbs.shared import app, as_json, computes_on, say
 from fullconv.errors import UsageError
 
 
@@ -94,6 +94,9 @@ def evaluate(
     from fullconv.evaluation.evaluate import evaluate as score
     from fullconv.evaluation.pictures import CONFUSION, WORST
     from fullconv.files import write_text
+    from fullconv.formats.open import open_dataset
+    from fullconv.model_file import model_file
+    from fullconv.pretrained import find_model
     from fullconv.refinement import Superpixels
     from fullconv.views import Views
 
@@ -102,9 +105,14 @@ def evaluate(
     views = Views(tuple(scales or (1.0,)), flip)
     data = data or _data_of((model,), "fullconv evaluate MODEL DATA")
     with Bar("evaluate", device=computes_on(model, device)) as progress:
+        model_file(find_model(model))  # a missing one is refused before data are read
+        spec = open_dataset(data)
+        say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {len(spec.split(split))} {split} images")
+        for reason in spec.reasons:
+            say(f"  {reason}")
         scores = score(
             model,
-            data,
+            spec,
             split,
             restrict=restrict,
             views=views,
@@ -125,9 +133,9 @@ def evaluate(
     score_table(scores)
     evaluation_report(scores)
     for file in filter(None, (report, per_image)):
-        print(f"written: {file}")
+        say(f"written: {file}")
     if pictures is not None:
-        print(f"pictures: {', '.join(str(pictures / name) for name in (CONFUSION, WORST)[: 1 + bool(scores.worst)])}")
+        say(f"pictures: {', '.join(str(pictures / name) for name in (CONFUSION, WORST)[: 1 + bool(scores.worst)])}")
     if json is not None:
         asked = {
             "model": str(model), "data": data, "split": split, "restrict": restrict,

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app
+from fullconv.cli.verbs.shared import app, say
 
 
 @app.command
@@ -72,5 +72,5 @@ def export(
             calibrate=calibrate or None, consumer=consumer, tile=tile, resolution=resolution, progress=bar.stage,
         )  # fmt: skip
     for line in report.lines():
-        print(line)
+        say(line)
     return 0

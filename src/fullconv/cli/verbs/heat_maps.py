@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app, complain
+from fullconv.cli.verbs.shared import app, complain, say
 from fullconv.errors import DataError, UsageError
 
 
@@ -85,17 +85,17 @@ def heatmap(
         failed.append(error)
         complain(str(error))
 
-    def say(path: Path, map_: HeatMap) -> None:
-        print(f"{path.name}: {map_.summary()}")
+    def told(path: Path, map_: HeatMap) -> None:
+        say(f"{path.name}: {map_.summary()}")
         if not map_.found:
             complain(f"warning: {path}: no place reaches {LIKELY:g}, so all else together is more probable everywhere")
 
     with Bar("heatmap", device=str(mapper.device)) as done:
         found = find(
             images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
-            threshold=threshold, unreadable=unreadable, progress=say, done=done,
+            threshold=threshold, unreadable=unreadable, progress=told, done=done,
         )  # fmt: skip
-    print(f"{len(found)} heat maps in {out}")
+    say(f"{len(found)} heat maps in {out}")
     for note in left_out(images, out):
-        print(f"  {note}")
+        say(f"  {note}")
     return max((error.exit_code for error in failed), default=0)

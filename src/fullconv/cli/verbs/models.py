@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app
+from fullconv.cli.verbs.shared import app, say
 from fullconv.errors import UsageError
 
 MOST_SIZES = 20
@@ -26,7 +26,7 @@ def info(model: Path, /) -> int:
 
     said = fullconv.info(model)
     info_table(Path(said["file"]), said)
-    print(f"sees {said['sees']}\ncomputed on this machine by {said['runner']}")
+    say(f"sees {said['sees']}\ncomputed on this machine by {said['runner']}")
     return 0
 
 
@@ -63,11 +63,11 @@ def synsets(name: str, /) -> int:
 
     chosen, *others = called(name)
     indices = classes_of([chosen])
-    print(f"{chosen.id} {chosen.words}, classes: {len(indices)}")
+    say(f"{chosen.id} {chosen.words}, classes: {len(indices)}")
     for index in indices:
-        print(f"{index:4} {id_to_words(index)}")
+        say(f"{index:4} {id_to_words(index)}")
     for other in others:
-        print(f"also called {name}: {other.id} {other.words}, classes: {len(classes_of([other]))}")
+        say(f"also called {name}: {other.id} {other.words}, classes: {len(classes_of([other]))}")
     return 0
 
 
@@ -102,7 +102,7 @@ def import_model(
     with Bar("import", ""):
         lines = fullconv.import_model(model, out, classes=names, head_weights=head_weights, **given)
     for line in lines:
-        print(line)
+        say(line)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app, complain, computes_on
+from fullconv.cli.verbs.shared import app, complain, computes_on, say
 
 
 @app.command
@@ -156,9 +156,9 @@ def predict(
             done=bar.rows,
         )
     before = f" beside {result.skipped} that were done before" if result.skipped else ""
-    print(f"{len(result.written)} masks in {out}{before}, computed by {segmenter.runner}")
+    say(f"{len(result.written)} masks in {out}{before}, computed by {segmenter.runner}")
     for note in result.notes:
-        print(f"  {note}")
+        say(f"  {note}")
     if result.failed:
         complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images have no mask")
     return result.exit_code
@@ -234,5 +234,5 @@ def pseudo_label(
             progress=progress,
         )
     for line in (*done.lines(), *done.reasons, *done.notes):
-        print(line if line.startswith(str(out)) else f"  {line}")
+        say(line if line.startswith(str(out)) else f"  {line}")
     return 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import sys
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cyclopts import App, Parameter
 
@@ -28,9 +31,39 @@ app = App(
 app.register_install_completion_command(help="Let the shell (bash, zsh, fish) complete verbs and options.")
 
 
+TYPED: list[str] = []
+"""The arguments of the command that runs, as they were typed."""
+
+
+def command() -> str:
+    """The whole command that runs, to be typed again."""
+    return f"fullconv {shlex.join(TYPED)}"
+
+
 def complain(line: str) -> None:
     """One line on the error stream."""
-    print(f"fullconv: {line}", file=sys.stderr)
+    say(f"fullconv: {line}", sys.stderr)
+
+
+def say(line: str, stream: TextIO | None = None) -> None:
+    """A line: at a terminal broken between words, what follows indented, in a log as it is.
+
+    Args:
+        stream: the standard output by default.
+    """
+    stream = stream or sys.stdout
+    if stream.isatty():
+        width = shutil.get_terminal_size().columns
+        line = "\n".join(_broken(one, width) for one in line.split("\n"))
+    print(line, file=stream)
+
+
+def _broken(line: str, width: int) -> str:
+    lead = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(), width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def as_json(values: dict[str, Any]) -> str:

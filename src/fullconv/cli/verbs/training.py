@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.typed import LATEST
-from fullconv.cli.verbs.shared import app
+from fullconv.cli.verbs.shared import app, command, say
+from fullconv.errors import Interrupted
 from fullconv.training.config import TrainConfig
 
 TRAIN = (
@@ -126,6 +127,10 @@ def sweep(
 
     given = config.model_dump(exclude_unset=True) if config else {}
     with Bar("sweep", "runs") as done:
-        found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=print, done=done, **given)
+        try:
+            found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=say, done=done, **given)
+        except Interrupted as error:
+            what = str(error).partition(";")[0]
+            raise Interrupted(f"{what}; go on with: {command()}") from error
     sweep_table(found)
     return 0

@@ -37,8 +37,14 @@ def recognise_kitti_road(root: Path, description: Description, problems: Problem
     ]
     if all(found.values()):
         counts = " and ".join(f"{len(there)} {name}" for name, there in found.items())
-        choice = "dataset.yaml says" if description.kind else "the more frequent kind is used"
-        reasons.append(f"two kinds of masks are there, {counts}: {choice} (kind: road or kind: lane in dataset.yaml)")
+        other_kind = "road" if kind == "lane" else "lane"
+        why = "as dataset.yaml says" if description.kind else "of which there are more"
+        if not description.kind and len(found["lane"]) == len(found["road"]):
+            why = "as both are as many"
+        reasons.append(
+            f"two kinds of masks are there, {counts}; {kind} is used, {why}: 'kind: {other_kind}' in dataset.yaml "
+            f"takes the {other_kind}"
+        )
     if other:
         reasons.append(f"{other} images without a {kind} mask are left out")
     pairs = [(name, name.replace("_", f"_{kind}_", 1)) for name in found[kind]]
