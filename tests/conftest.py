@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from fullconv.data import Shapes
 
 if shutil.which("nvidia-smi") is None:  # no GPU: Triton's kernels run in its interpreter
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports triton
+
+# no test depends on weights that happen to be cached, or waits for a network
+NOWHERE = Path(tempfile.gettempdir()) / "fullconv-tests-without-weights"
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(NOWHERE), "TORCH_HOME": str(NOWHERE)}
 
 # the same examples every time: a change is judged by what it changed; `make explore` looks for new ones
 settings.register_profile("explore", deadline=None, max_examples=1000)

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import http.server
 import json
 import os
 import pickle
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +17,7 @@ from torchvision.models import vgg16 as torchvision_vgg16
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import VGG16, build_model, download, read_weights, transplant
 from fullconv.models.vgg import names_of_vgg16
+from tests.builders.hub import hub
 
 
 def test_transplant_accounts_for_everything() -> None:
@@ -209,37 +205,3 @@ def test_timm_s_download_is_used_when_the_hub_answers(monkeypatch: pytest.Monkey
     # and from the cache once the hub is gone
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "0 left" in done.stdout, done.stderr
-
-
-@contextlib.contextmanager
-def hub(file: Path) -> Iterator[str]:
-    """A server that answers as the Hugging Face hub does for one file of any repository."""
-    content = file.read_bytes()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(False)
-
-        def do_GET(self) -> None:
-            self.answer(True)
-
-        def answer(self, body: bool) -> None:
-            found = self.path.endswith("model.safetensors")
-            self.send_response(200 if found or self.path == "/" else 404)
-            if found:
-                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-                self.send_header("X-Repo-Commit", "0" * 40)
-                self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if found and body:
-                self.wfile.write(content)
-
-        def log_message(self, *details: object) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()

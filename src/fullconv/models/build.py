@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.models.arguments import check_arguments, check_network
+from fullconv.models.catalogue import may_be_sold
 from fullconv.models.cpu_bf16 import quicken_convolutions
 from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import SegmentationNetwork
@@ -113,6 +114,9 @@ def _make_encoder(
         state, start.mean, start.std, start.licence = encoder.imagenet()
     if state:
         start.note(f"encoder weights from {os.path.basename(weights)}", encoder.load(state, os.fspath(weights)))
+        if start.licence:
+            sold = "" if may_be_sold(start.licence) else ", which is not known to allow commercial use"
+            start.notes.append(f"licence of the encoder's weights: {start.licence}{sold}")
     return encoder, args
 
 

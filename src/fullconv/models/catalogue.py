@@ -102,4 +102,4 @@ def known_weights(pattern: str = "") -> list[Weights]:
 
 def may_be_sold(licence: str | None) -> bool:
     """Whether a licence's name is one of those that allow commercial use."""
-    return licence in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")
+    return (licence or "").lower() in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")

@@ -123,7 +123,7 @@ class EoMT(EncoderNetwork):
         for index, block in enumerate(body.blocks):
             more: dict[str, Any] = {} if rope is None else {"rope": rope}
             if index == start:
-                tokens = torch.cat([self.query.to(tokens.dtype).expand(len(tokens), -1, -1), tokens], 1)
+                tokens = torch.cat([self.query.to(tokens.dtype).expand(tokens.shape[0], -1, -1), tokens], 1)
             if index >= start and self.training:
                 found.append(self._read(body.norm(tokens), grid))
                 more["attn_mask"] = self._allowed(found[-1].masks, grid, tokens.shape[1], chances[index - start])

@@ -32,7 +32,11 @@ class TrainConfig(BaseModel):
         "or of regions: maskrcnn, rcnn, sds",
     )
     encoder: str = Field("resnet34", description="encoder: vgg16, or any timm network with features (transformers too)")
-    encoder_weights: str = Field("none", description="imagenet (downloaded once), none, or a .safetensors or .pth file")
+    encoder_weights: str = Field(
+        "auto",
+        description="auto (imagenet where it is cached or a host answers within 10 s, else none; none for shapes), "
+        "imagenet (downloaded once), none, or a .safetensors or .pth file",
+    )
     encoder_args: dict[str, Any] = Field(
         {}, description="architecture arguments of the encoder: of timm's network, or of VGG16"
     )

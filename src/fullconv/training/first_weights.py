@@ -55,14 +55,13 @@ def new_segmenter(config: TrainConfig, spec: DatasetSpec) -> tuple[Segmenter, Bu
         encoder_args = {**start["model"]["encoder_args"], **encoder_args}
     if config.model in MODELS:
         model_args = {**model_args, **MODELS[config.model].network.told_by(spec.classes)}
+    weights = "none" if config.encoder_weights == "auto" else config.encoder_weights
     built = build_model(
-        config.model, len(spec.classes), config.encoder, config.encoder_weights, spec.channels,
+        config.model, len(spec.classes), config.encoder, weights, spec.channels,
         encoder_args, model_args,
     )  # fmt: skip
     if start is not None:
         _take_over(config.init_from, start, spec, built)
-    elif config.encoder_weights == "none" and spec.layout != "shapes":
-        built.notes.append("the encoder starts from random weights; --encoder-weights imagenet learns much faster")
     if config.input_range == "unit":
         built.mean, built.std = (0.0,), (1.0,)
     preprocessing = Preprocessing.for_channels(spec.channels, built.mean, built.std, config.resize)

@@ -16,6 +16,7 @@ from fullconv.model_file import read_header
 from fullconv.regions.fit import fit_regions
 from fullconv.regions.options import RegionOptions
 from fullconv.regions.segmenter import RegionSegmenter
+from fullconv.training.auto_weights import weights_at_hand
 from fullconv.training.config import TrainConfig
 from fullconv.training.ending import ending
 from fullconv.training.first_weights import new_segmenter
@@ -53,6 +54,9 @@ def train_regions(
     spec = opened(data, reporter)
     refuse_without_label_maps(spec, "train", "val")
     checked(spec, config, reporter)
+    weights, line = weights_at_hand(config, spec)
+    config = config.model_copy(update={"encoder_weights": weights})
+    reporter.say(line)
     network, built = new_segmenter(config.model_copy(update={"model": options.network, "model_args": {}}), spec)
     for note in built.notes:
         reporter.say(note)

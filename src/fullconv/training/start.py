@@ -19,6 +19,7 @@ from fullconv.evaluation.findings import told
 from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.processes import refuse_unguarded
 from fullconv.regions.options import NAMES as REGION_MODELS
+from fullconv.training.auto_weights import weights_at_hand
 from fullconv.training.choosing import choose, with_budget, within_time
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
@@ -106,6 +107,11 @@ def train(
     reasons: dict[str, str] = {}
     if resumed is None:
         chosen = within_time(chosen, ground.supervision, asked)
+        started, spec = chosen, ground.supervision.spec
+        found = ranks.prepare(lambda: weights_at_hand(started, spec) if ranks.first else ("", ""))
+        weights, line = fabric.broadcast(found)
+        chosen = chosen.model_copy(update={"encoder_weights": weights})
+        reporter.say(line)
     if resumed is None and chosen.minutes is not None:
         known = chosen
 

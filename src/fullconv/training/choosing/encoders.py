@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fullconv.models.download import unavailable
 from fullconv.models.weights import stated_architecture
 from fullconv.training.choosing.rules import Choice
 from fullconv.training.config import TrainConfig
@@ -32,7 +33,7 @@ def candidates(config: TrainConfig, given: frozenset[str]) -> list[Candidate]:
     Raises:
         ModelFileError: a weights file that cannot be read.
     """
-    trained = config.encoder_weights != "none" or bool(config.init_from)
+    trained = config.encoder_weights not in ("none", "auto") or bool(config.init_from)
     choices: dict[str, Choice] = {}
     if "rate" not in given and config.optimizer != "sgd":
         choices["rate"] = Choice(RATE, "of the layers over the encoder")
@@ -40,12 +41,13 @@ def candidates(config: TrainConfig, given: frozenset[str]) -> list[Candidate]:
             choices["encoder_rate"] = Choice(TRAINED_ENCODER_RATE, "less, since its weights are trained")
     if "encoder" in given or config.init_from:
         return [Candidate(config.encoder, choices)]
-    if config.encoder_weights not in ("none", "imagenet"):
+    if config.encoder_weights not in ("none", "auto", "imagenet"):
         name = stated_architecture(config.encoder_weights)
         if not name:  # the file does not say; the default is tried
             return [Candidate(config.encoder, choices)]
         return [Candidate(name, choices | {"encoder": Choice(name, "the network that the weights are of")})]
-    names = LADDER if trained else LADDER[:2]
+    at_hand = tuple(name for name in LADDER if not unavailable(name)) if trained else LADDER[:2]
+    names = at_hand or LADDER
     why = "the fastest", *("there is time for more than the fastest",) * (len(names) - 1)
     return [
         Candidate(name, choices | {"encoder": Choice(name, reason)}) for name, reason in zip(names, why, strict=True)
