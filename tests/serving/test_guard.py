@@ -29,7 +29,7 @@ IMAGE = png(picture(9, 9))
 def test_a_key_is_asked_for(running: Server, headers: dict[str, str], status: int) -> None:
     client = client_of(running, Allowed(key="secret"))
     assert client.post("/v1/segment", IMAGE, headers).status == status
-    assert client.get("/healthz").status == 200
+    assert client.get("/healthz").status == client.get("/docs").status == client.get("/openapi.json").status == 200
 
 
 def test_names_and_sites_that_are_not_ours(running: Server) -> None:
@@ -41,7 +41,8 @@ def test_names_and_sites_that_are_not_ours(running: Server) -> None:
     own, foreign = {"host": "localhost:8000", "origin": "http://localhost:8000"}, {"origin": "https://evil.example"}
     assert client.post("/v1/segment", IMAGE, own).status == 200
     assert client.post("/v1/segment", IMAGE, foreign).status == 403
-    assert client.post("/v1/segment", IMAGE, {"origin": "null"}).status == 403
+    for origin in ("null", "http://[", "http://[::1", "http://[v]"):
+        assert client.post("/v1/segment", IMAGE, {"origin": origin}).status == 403, origin
 
 
 def test_no_cors_unless_told(running: Server, client: Client) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from fullconv.segmenter import Segmenter
-from fullconv.serving import serve
+from fullconv.serving import serve, tensors
 from fullconv.serving.asking import Server
 from fullconv.serving.guard import Allowed
+from fullconv.serving.limits import Limits
+from fullconv.serving.problems import Problem
+from fullconv.serving.tensors import parse
 from tests.builders.consumers import python_with, run_script
 from tests.builders.models import picture
 from tests.builders.serving import Client, application, server
@@ -79,6 +83,8 @@ def test_binary_tensors(client: Client, segmenter: Segmenter) -> None:
         ({"inputs": [{**INPUT, "shape": [1, 1, 1, 3], "data": [1, 2, 256]}]}, "no UINT8"),
         ({"inputs": [{**INPUT, "shape": [1, 1, 1, 3], "data": [1, 2, "x"]}]}, "3 numbers"),
         ({"inputs": [{**INPUT, "shape": [1, 1, 1, 3], "data": [1, [2, 3]]}]}, "one length"),
+        ({"inputs": [{**INPUT, "shape": [1, 1, 1, 3], "data": [1, 2, True]}]}, "found bool"),
+        ({"inputs": [{**INPUT, "datatype": "FP32", "shape": [1, 1, 1, 3], "data": [1, 2, 1e308]}]}, "infinite"),
         ({"inputs": [{**INPUT, "shape": [1, 1, 1, 2], "data": [1, 2]}]}, "3"),
         ({"inputs": [{**INPUT, "data": IMAGES.tolist()}], "outputs": [{"name": "scores"}]}, "scores"),
         ({"inputs": [{**INPUT, "shape": [1, 99999, 99999, 3], "data": []}]}, "megapixels"),
@@ -89,6 +95,28 @@ def test_refused_as_the_protocol_has_it(client: Client, request_: Any, word: str
     assert reply.status in (400, 413, 422)
     assert set(reply.json()) == {"error"}
     assert word in reply.json()["error"]
+
+
+@pytest.mark.parametrize("data", [["x" * 50_000, *[""] * 400], [[]] * 9000, [["x" * 50_000], *[[""]] * 400]])
+def test_data_that_would_be_large_as_an_array_are_refused_before_it_is_made(data: Any) -> None:
+    body = json.dumps({"inputs": [{**INPUT, "data": data}]}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem, match="numbers"):
+            parse(body, None, Limits())
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # the first one's array has 80 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_much_json_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"inputs": [{**INPUT, "data": IMAGES.ravel().tolist()}]}
+    monkeypatch.setattr(tensors, "NUMBERS", 2 * 12 * 17 - 1)
+    reply = client.post("/v2/models/shapes/infer", asked)
+    assert (reply.status, "binary_data" in reply.json()["error"]) == (413, True)
+    assert client.post("/v2/models/shapes/infer", asked | {"parameters": {"binary_data_output": True}}).status == 200
+    monkeypatch.setattr(tensors, "JSON_BYTES", 1000)
+    assert client.post("/v2/models/shapes/infer", asked).status == 413
 
 
 SCRIPT = """

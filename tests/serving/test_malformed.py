@@ -127,6 +127,8 @@ def header(chance: random.Random) -> Bad:
         b"image/png;q=0",
         noise(chance),
         b"a" * 9000,
+        b"http://[",
+        b"http://[::1",
     )
     name = chance.choice((b"accept", b"content-length", b"origin", b"content-type"))
     value = chance.choice(values)
@@ -134,7 +136,8 @@ def header(chance: random.Random) -> Bad:
 
 
 def tensor(chance: random.Random) -> Bad:
-    odd: Any = chance.choice((None, -1, 1e308, "x", [], {}, [[]], True, 2**70, {"a": [None]}))
+    long: list[Any] = ["x" * 20_000, *[""] * 10_000]  # as an array each is as long as the first
+    odd: Any = chance.choice((long, [[]] * 30_000, None, -1, 1e308, "x", [], {}, [[]], True, 2**70, {"a": [None]}))
     given: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": [1, 1, 2, 3], "data": [1, 2, 3, 4, 5, 6]}
     given[chance.choice(list(given))] = odd
     request: Any = chance.choice(({"inputs": [given]}, {"inputs": given}, [given], odd))

@@ -45,6 +45,9 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     (tmp_path / "empty").touch()
     assert run(["serve", str(file), "--port", "0", "--api-key-file", str(tmp_path / "empty")]) == 2
     assert "long random word" in complaint(capsys)
+    (tmp_path / "foreign").write_text("schlüssel", encoding="utf-8")
+    assert run(["serve", str(file), "--port", "0", "--api-key-file", str(tmp_path / "foreign")]) == 2
+    assert "ASCII" in complaint(capsys)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from fullconv.serving.problems import Problem
 LOG = logging.getLogger("fullconv.serve")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN = (
-    "/", "/page.js", "/page.css", "/docs", "/docs.js", "/healthz", "/readyz", "/health", "/v2/health/live",
-    "/v2/health/ready",
+    "/", "/page.js", "/page.css", "/docs", "/docs.js", "/openapi.json", "/healthz", "/readyz", "/health",
+    "/v2/health/live", "/v2/health/ready",
 )  # fmt: skip
 """Paths that need no key: they say nothing of a model."""
 CONTENT_POLICY = (
@@ -61,7 +61,7 @@ class Allowed:
         if self.hosts and _name(host) not in self.hosts:
             raise Problem(400, f"this server is not called {host[:60]!r}; it answers to {', '.join(self.hosts)}")
         origin = headers.get("origin")
-        if origin and origin not in self.origins and urlsplit(origin).netloc.lower() != host.lower():
+        if origin and origin not in self.origins and _place(origin) != host.lower():
             raise Problem(403, f"pages of {origin[:60]!r} may not ask; --cors names those that may")
         if self.key and path not in OPEN and not hmac.compare_digest(_key(headers).encode(), self.key.encode()):
             raise Problem(
@@ -79,6 +79,14 @@ def _name(host: str) -> str:
     """``host`` without its port, lower case."""
     try:
         return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _place(origin: str) -> str:
+    """Host and port of an origin, lower case."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 

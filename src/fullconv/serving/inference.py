@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +24,7 @@ from fullconv.serving.uploads import body_of
 def router(server: Server) -> APIRouter:
     """The routes of ``/v2``."""
     routes = APIRouter(prefix="/v2")
+    one_by_one = ThreadPoolExecutor(1, "fullconv-tensors")  # what JSON takes while it is read, it takes once
 
     def of(name: str, wanted: str = "") -> Served:
         served = server.models.get(name)
@@ -62,9 +65,10 @@ def router(server: Server) -> APIRouter:
         served, timeout = of(model, number), server.patience(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Problem(415, "compressed requests are not taken; send it as it is")
+        beside = functools.partial(asyncio.get_running_loop().run_in_executor, one_by_one)
         with server.queue.place(timeout):
             body = await body_of(request, server.limits)
-            asked = await asyncio.to_thread(parse, body, request.headers.get(LENGTH), server.limits)
+            asked = await beside(parse, body, request.headers.get(LENGTH), server.limits)
             settings = Settings(confidence=CONFIDENCE in asked.outputs)
             size = (asked.images.shape[1], asked.images.shape[2])
             found: list[Prediction] = await asyncio.gather(
@@ -73,7 +77,7 @@ def router(server: Server) -> APIRouter:
             head = {"model_name": served.name, "model_version": served.version}
             head |= {"id": asked.id} if asked.id else {}
             maps = {name: np.stack([getattr(one, name) for one in found]) for name in asked.outputs}
-            content, json_length = await asyncio.to_thread(answer, head, maps, asked.outputs)
+            content, json_length = await beside(answer, head, maps, asked.outputs)
         if json_length is None:
             return Response(content, media_type="application/json")
         return Response(content, headers={LENGTH: str(json_length)}, media_type="application/octet-stream")

@@ -28,6 +28,7 @@ from fullconv.serving.asking import Server
 from fullconv.serving.fetching import Fetcher
 from fullconv.serving.models import Served
 from fullconv.serving.problems import Problem
+from fullconv.serving.tensors import JSON_BYTES
 from fullconv.serving.uploads import body_of, size_of
 from fullconv.spec import ClassSet
 
@@ -209,7 +210,10 @@ def _keep_token(given: dict[str, Any], fetcher: Fetcher) -> None:
 
 async def _json(request: Request, server: Server) -> dict[str, Any]:
     try:
-        found = json.loads(await body_of(request, server.limits))
+        body = await body_of(request, server.limits)
+        if len(body) > JSON_BYTES:
+            raise Problem(413, f"more than {JSON_BYTES / 1e6:g} MB of JSON; ask for fewer tasks at once")
+        found = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Problem(400, f"the request is not JSON ({error})") from error
     if not isinstance(found, dict):

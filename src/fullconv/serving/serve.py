@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
@@ -77,7 +78,7 @@ def serve(
         loaded = Models(
             [os.fspath(one) for one in given], lambda file: load(file, device, precision, runner), metrics, say
         )
-        own = bound.getsockname()[0] in LOOPBACK
+        own = ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
         allowed = Allowed(key, (*LOOPBACK, host.lower()) if own else (), tuple(cors))
         server = Server(loaded, Queue(limits.queue, metrics, batching), limits, metrics)
         for name in loaded.names:
@@ -90,13 +91,17 @@ def serve(
 
 def _key(file: str | os.PathLike[str] | None) -> str:
     if file is None:
-        return os.environ.get(KEY, "").strip()
-    try:
-        key = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--api-key-file {file}: cannot be read ({error})") from error
-    if not key:
-        raise UsageError(f"--api-key-file {file}: empty; write a long random word into it")
+        where, key = KEY, os.environ.get(KEY, "").strip()
+    else:
+        where = f"--api-key-file {file}"
+        try:
+            key = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{where}: cannot be read ({error})") from error
+        if not key:
+            raise UsageError(f"{where}: empty; write a long random word into it")
+    if not (key.isascii() and key.isprintable()):  # a header holds no other letters that all clients send alike
+        raise UsageError(f"{where}: holds more than letters, digits and signs of ASCII in one line; choose another")
     return key
 
 

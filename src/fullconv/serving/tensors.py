@@ -18,6 +18,10 @@ IMAGES, LABELS, CONFIDENCE = "images", "labels", "confidence"
 """Names of tensors, those of exported files."""
 LENGTH = "Inference-Header-Content-Length"
 """The header that says how many bytes of the body are JSON; the rest are tensors."""
+JSON_BYTES = 8_000_000
+"""JSON of a request: read, it takes up to twenty times as much memory."""
+NUMBERS = 2_000_000
+"""Numbers of an answer in JSON, each of which takes some 50 bytes while it is written."""
 TYPES: dict[str, np.dtype[Any]] = {
     "UINT8": np.dtype("u1"), "UINT16": np.dtype("<u2"), "INT16": np.dtype("<i2"), "INT32": np.dtype("<i4"),
     "FP32": np.dtype("<f4"),
@@ -42,7 +46,8 @@ def parse(body: bytes, header_length: str | None, limits: Limits) -> Asked:
     """A request.
 
     Raises:
-        Problem: 400, it is none; 413, more pixels than the limit.
+        Problem: 400, it is none; 413, more pixels than the limit, or more JSON than :data:`JSON_BYTES` and
+            :data:`NUMBERS`.
     """
     cut = len(body)
     if header_length is not None:
@@ -51,6 +56,8 @@ def parse(body: bytes, header_length: str | None, limits: Limits) -> Asked:
         cut = int(header_length)
         if cut > len(body):
             raise Problem(400, f"{LENGTH} is {cut}, the body has {len(body)} bytes")
+    if cut > JSON_BYTES:
+        raise Problem(413, f"more than {JSON_BYTES / 1e6:g} MB of JSON; send tensors as bytes (binary_data_size)")
     try:
         request = json.loads(body[:cut])
     except (ValueError, RecursionError) as error:
@@ -59,7 +66,11 @@ def parse(body: bytes, header_length: str | None, limits: Limits) -> Asked:
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Problem(400, f"expected one entry in inputs, called {IMAGES}")
     name = str(request.get("id", ""))[:200]
-    return Asked(_tensor(inputs[0], body[cut:], limits), _outputs(request), name)
+    images, outputs = _tensor(inputs[0], body[cut:], limits), _outputs(request)
+    numbers = math.prod(images.shape[:3]) * sum(not binary for binary in outputs.values())
+    if numbers > NUMBERS:
+        raise Problem(413, f"an answer of {numbers} numbers in JSON, {NUMBERS} at most; ask for bytes (binary_data)")
+    return Asked(images, outputs, name)
 
 
 def _tensor(given: dict[str, Any], binary: bytes, limits: Limits) -> np.ndarray:
@@ -88,19 +99,37 @@ def _tensor(given: dict[str, Any], binary: bytes, limits: Limits) -> np.ndarray:
 
 
 def _listed(data: Any, kind: str, count: int) -> np.ndarray:
-    """Numbers of JSON, flat or nested, if they are so many and fit the type."""
-    try:
-        values = np.asarray(data).ravel()
-    except (ValueError, OverflowError) as error:
-        raise Problem(400, f"{IMAGES}: data are lists of numbers, all of one length ({error})") from error
-    type_ = TYPES[kind]
-    if values.size != count or values.dtype.kind not in "iuf":
-        raise Problem(400, f"{IMAGES}: expected {count} numbers in data, found {values.size} of {values.dtype}")
+    """Numbers of JSON, flat or nested, if they are so many and fit the type.
+
+    They are looked at before numpy is: of a list with one long word it makes an array of which every entry is as long.
+    """
+    flat, type_ = data if isinstance(data, list) else [data], TYPES[kind]
+    while flat and isinstance(flat[0], list):
+        width = len(flat[0])
+        if not all(isinstance(row, list) and len(row) == width for row in flat):
+            raise Problem(400, f"{IMAGES}: data are lists of numbers, all of one length")
+        if len(flat) * width > count:
+            raise Problem(400, f"{IMAGES}: expected {count} numbers in data, found {len(flat) * width} or more")
+        flat = [value for row in flat for value in row]
+    if any(isinstance(value, list) for value in flat):
+        raise Problem(400, f"{IMAGES}: data are lists of numbers, all of one length")
+    if len(flat) != count:
+        raise Problem(400, f"{IMAGES}: expected {count} numbers in data, found {len(flat)}")
+    odd = next((type(value).__name__ for value in flat if type(value) not in (int, float)), "")
+    if odd:
+        raise Problem(400, f"{IMAGES}: expected {count} numbers in data, found {odd}")
     if type_.kind != "f":
         limits = np.iinfo(type_)
-        if values.dtype.kind == "f" or values.min() < limits.min or values.max() > limits.max:
+        if not all(type(value) is int and limits.min <= value <= limits.max for value in flat):
             raise Problem(400, f"{IMAGES}: data hold values that are no {kind}")
-    return values.astype(type_)
+    try:
+        with np.errstate(over="ignore"):
+            values = np.array(flat, np.float64 if type_.kind == "f" else type_).astype(type_)
+    except OverflowError as error:
+        raise Problem(400, f"{IMAGES}: data hold values that are no {kind}") from error
+    if type_.kind == "f" and not np.isfinite(values).all():
+        raise Problem(400, f"{IMAGES}: data hold values that are no {kind}, nan or infinite")
+    return values
 
 
 def _outputs(request: dict[str, Any]) -> dict[str, bool]:
