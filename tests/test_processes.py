@@ -20,10 +20,10 @@ def readme_script() -> str:
     """Its Python block, with a small network and one step in place of a download and hours."""
     block = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
-    given = 'encoder="mobilenetv2_100", encoder_weights="imagenet"'
-    assert block[1].count(given) == 1
+    call = 'fullconv.train("my_data")'
+    assert block[1].count(call) == 1
     small = 'encoder="resnet10t", model="fcn32s", epochs=1, crop=(32, 32), workers=1, check=False'
-    return block[1].replace(given, small)
+    return block[1].replace(call, f'{call[:-1]}, {small})')
 
 
 def run_script(text: str, folder: Path, method: str) -> subprocess.CompletedProcess[str]:

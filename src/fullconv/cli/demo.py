@@ -33,7 +33,7 @@ OPTIONS: dict[str, Any] = {
 }
 NEXT = """next, with your own images and masks:
   fullconv check my_data
-  fullconv train my_data --encoder-weights imagenet"""
+  fullconv train my_data"""
 TRAIN_SCENES, NEW_SCENES = 512, 8
 
 
