@@ -50,8 +50,9 @@ class Client:
         body: bytes | Iterable[bytes] = b"",
         headers: Sequence[tuple[bytes, bytes]] | dict[str, str] | None = None,
         cut: bool = False,
+        gone: asyncio.Event | None = None,
     ) -> Reply:
-        """``cut``: the connection ends before the body does."""
+        """``cut``: the connection ends before the body does; ``gone``: set, when the client hangs up behind it."""
         path, _, query = target.partition("?")
         given = headers or {}
         pairs = [(n.encode(), v.encode()) for n, v in given.items()] if isinstance(given, dict) else list(given)
@@ -71,7 +72,11 @@ class Client:
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
-            return events.pop(0) if events else {"type": "http.disconnect"}
+            if events:
+                return events.pop(0)
+            if blocks and not cut:
+                await (gone or asyncio.Event()).wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             sent.append(message)

@@ -13,8 +13,12 @@ from PIL import Image
 from fullconv.images.certainty import to_bytes
 from fullconv.images.write import mask_image
 from fullconv.label_map import Prediction
+from fullconv.polygons.trace import trace
 from fullconv.segmenter import Segmenter
+from fullconv.serving import pieces
 from fullconv.serving.asking import Server
+from fullconv.serving.problems import Problem
+from fullconv.spec import ClassSet
 from tests.builders.models import picture
 from tests.builders.serving import Client, png
 
@@ -146,3 +150,23 @@ def test_models_metrics_and_health(client: Client, running: Server, segmenter: S
     assert {path for path, _ in answers} <= {"/v1/segment", "/v1/models", "/healthz", "/readyz", "/metrics", "other"}
     assert families["fullconv_accepted"].samples[0].value == 0
     assert json.loads(client.get("/openapi.json").body)["paths"]["/v1/segment"]["post"]["requestBody"]["required"]
+
+
+def test_label_maps_of_too_many_pieces_are_no_polygons(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 3, (40, 40)).astype(np.uint8)
+    classes = ClassSet(("a", "b", "c"))
+    prediction = Prediction(noise, None, classes, np.zeros((40, 40, 3), np.uint8))
+    pieces.refuse_many_pieces(prediction)
+    found = len(trace(noise, classes, 0))
+    monkeypatch.setattr(pieces, "PIECES", found)
+    pieces.refuse_many_pieces(prediction)
+    monkeypatch.setattr(pieces, "PIECES", found - 1)
+    with pytest.raises(Problem, match="larger min_area"):
+        pieces.refuse_many_pieces(prediction)
+    pieces.refuse_many_pieces(prediction, 9)
+    monkeypatch.setattr(pieces, "BORDERS", 100)
+    with pytest.raises(Problem, match="borders"):
+        pieces.refuse_many_pieces(prediction, 9)
+    monkeypatch.setattr(pieces, "PIECES", 0)
+    for kind in ("geojson", "coco"):
+        assert client.post(f"/v1/segment?as={kind}", png(IMAGE)).status == 422

@@ -20,7 +20,7 @@ def without_small(ids: np.ndarray, min_area: int, void: int) -> np.ndarray:
     """
     if min_area <= 1:
         return ids
-    pieces, owners = _pieces(ids)
+    pieces, owners = pieces_of(ids)
     areas = np.bincount(pieces.ravel(), minlength=len(owners))
     a, b, border = _borders(pieces)
     now = np.arange(len(owners))  # of each piece at first: which it is a part of
@@ -47,7 +47,7 @@ def without_small(ids: np.ndarray, min_area: int, void: int) -> np.ndarray:
         a, b, border = _summed(joined[a], joined[b], border)
 
 
-def _pieces(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pieces_of(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of the piece of each pixel, and the id of each piece."""
     pieces, owners = np.zeros(ids.shape, np.int32), list[int]()
     for value in np.unique(ids):

@@ -21,6 +21,7 @@ from fullconv.polygons.trace import TOLERANCE
 from fullconv.prediction.polygon_files import Written, numbered
 from fullconv.prediction.settings import Settings
 from fullconv.serving.models import Served
+from fullconv.serving.pieces import refuse_many_pieces
 from fullconv.serving.problems import Problem
 
 LEVEL = 3
@@ -47,11 +48,13 @@ class Answer(NamedTuple):
         media_type: of the body.
         make: the body of a prediction.
         confidence: whether it needs the probability of every label.
+        polygons: whether polygons are made for it.
     """
 
     media_type: str
     make: Callable[[Prediction, Served, Options], bytes]
     confidence: bool = False
+    polygons: bool = False
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -79,10 +82,12 @@ def _confidence(prediction: Prediction, served: Served, options: Options) -> byt
 
 
 def _geojson(prediction: Prediction, served: Served, options: Options) -> bytes:
+    refuse_many_pieces(prediction, options.min_area)
     return json.dumps(geojson(prediction.polygons(options.tolerance, options.min_area))).encode()
 
 
 def _coco(prediction: Prediction, served: Served, options: Options) -> bytes:
+    refuse_many_pieces(prediction, options.min_area)
     height, width = prediction.labels.shape
     image = {"file_name": prediction.name, "height": height, "width": width}
     pieces = [coco_entry(piece) for piece in prediction.polygons(options.tolerance, options.min_area)]
@@ -126,8 +131,8 @@ ANSWERS = {
     "ids": Answer("image/png", _ids),
     "overlay": Answer("image/png", _overlay),
     "confidence": Answer("image/png", _confidence, confidence=True),
-    "geojson": Answer("application/geo+json", _geojson),
-    "coco": Answer("application/vnd.coco+json", _coco),
+    "geojson": Answer("application/geo+json", _geojson, polygons=True),
+    "coco": Answer("application/vnd.coco+json", _coco, polygons=True),
 }
 """By the name that ``?as=`` or ``Accept: image/png; as=NAME`` gives; of two of one media type the first is meant."""
 

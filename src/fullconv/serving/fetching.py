@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import math
 import os
 import socket
 import ssl
@@ -41,13 +42,13 @@ class Fetcher:
         self.first = named[0].rstrip("/") + "/" if named else ""
         self._kinds: dict[str, str] = {}
 
-    def get(self, address: str) -> bytes:
-        """The bytes behind an address, or a path of the first host.
+    def get(self, address: str, until: float = math.inf) -> bytes:
+        """The bytes behind an address, or a path of the first host, ``until`` that moment of ``time.monotonic``.
 
         Raises:
             Problem: 422, an address that is not asked; 413, too many bytes; 502, no answer.
         """
-        until = time.monotonic() + self.limits.timeout
+        until = min(until, time.monotonic() + self.limits.timeout)
         url = _joined(self.first, address)
         for _ in range(1 + REDIRECTS):
             parts, origin = self.allowed(url)

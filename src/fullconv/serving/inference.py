@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from fullconv.label_map import Prediction
 from fullconv.parts import ids_of
 from fullconv.prediction.settings import Settings
-from fullconv.serving.asking import Server
+from fullconv.serving.asking import Server, while_wanted
 from fullconv.serving.models import Served
 from fullconv.serving.problems import Problem
 from fullconv.serving.tensors import CONFIDENCE, IMAGES, LABELS, LENGTH, answer, parse
@@ -62,18 +64,19 @@ def router(server: Server) -> APIRouter:
     @routes.post("/models/{model}/infer")
     async def infer(request: Request, model: str, number: str = "") -> Response:
         """Ids of `images` `[n, height, width, channels]`; the output `confidence` has the probability of each."""
-        served, timeout = of(model, number), server.patience(request)
+        served, deadline = of(model, number), server.deadline(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             raise Problem(415, "compressed requests are not taken; send it as it is")
         beside = functools.partial(asyncio.get_running_loop().run_in_executor, one_by_one)
-        with server.queue.place(timeout):
-            body = await body_of(request, server.limits)
+        with server.queue.place(deadline), ExitStack() as more:
+            body = await body_of(request, server.limits, deadline)
             asked = await beside(parse, body, request.headers.get(LENGTH), server.limits)
             settings = Settings(confidence=CONFIDENCE in asked.outputs)
             size = (asked.images.shape[1], asked.images.shape[2])
-            found: list[Prediction] = await asyncio.gather(
-                *(server.ask(served, image, size, settings, lambda made: made, timeout) for image in asked.images)
-            )
+            if len(asked.images) > 1:
+                more.enter_context(server.queue.place(deadline, len(asked.images) - 1))
+            asking = [server.ask(served, image, size, settings, lambda made: made, deadline) for image in asked.images]
+            found: list[Prediction] = await while_wanted(request, _all_of(asking))
             head = {"model_name": served.name, "model_version": served.version}
             head |= {"id": asked.id} if asked.id else {}
             maps = {name: np.stack([getattr(one, name) for one in found]) for name in asked.outputs}
@@ -83,6 +86,17 @@ def router(server: Server) -> APIRouter:
         return Response(content, headers={LENGTH: str(json_length)}, media_type="application/octet-stream")
 
     return routes
+
+
+async def _all_of(asking: Iterable[Coroutine[Any, Any, Prediction]]) -> list[Prediction]:
+    """All answers; where one fails the others are given up."""
+    tasks = [asyncio.ensure_future(one) for one in asking]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def described(served: Served) -> dict[str, Any]:

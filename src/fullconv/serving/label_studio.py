@@ -24,9 +24,11 @@ from fullconv.formats.write.label_studio import packed
 from fullconv.label_map import Prediction
 from fullconv.polygons.trace import without_holes
 from fullconv.prediction.settings import Settings
-from fullconv.serving.asking import Server
+from fullconv.serving.asking import Server, while_wanted
+from fullconv.serving.deadline import Deadline
 from fullconv.serving.fetching import Fetcher
 from fullconv.serving.models import Served
+from fullconv.serving.pieces import refuse_many_pieces
 from fullconv.serving.problems import Problem
 from fullconv.serving.tensors import JSON_BYTES
 from fullconv.serving.uploads import body_of, size_of
@@ -124,6 +126,7 @@ def regions(prediction: Prediction, interface: Interface) -> list[dict[str, Any]
             if interface.kind == "brushlabels":
                 add(label, sure[label], {"format": "rle", "rle": list(packed(mask))})
     if interface.kind == "polygonlabels":
+        refuse_many_pieces(prediction)
         for piece in prediction.polygons():
             for part in without_holes(piece.shape) if piece.label in sure else ():
                 points = np.asarray(part.exterior.coords)[:-1] * (100 / width, 100 / height)
@@ -150,6 +153,22 @@ def router(server: Server, fetcher: Fetcher, say: Callable[[str], None]) -> APIR
             say(f"label-studio: {note}")
         return interface
 
+    async def predicted(
+        tasks: list[dict[str, Any]], interface: Interface, served: Served, deadline: Deadline
+    ) -> list[dict[str, Any]]:
+        results = []
+        for task in tasks:
+            data = task.get("data")
+            address = data.get(interface.key) if isinstance(data, dict) else None
+            if not isinstance(address, str):
+                raise Problem(400, f"task {str(task.get('id'))[:40]}: data has no {interface.key}")
+            content = await asyncio.to_thread(fetcher.get, address, deadline.at)
+            size = await asyncio.to_thread(size_of, content, server.limits)
+            made, sure = functools.partial(result_of, interface=interface), Settings(confidence=True)
+            polygons = interface.kind == "polygonlabels"
+            results.append(await server.ask(served, content, size, sure, made, deadline, polygons))
+        return results
+
     @routes.get("/health", include_in_schema=False)
     async def health() -> dict[str, str]:
         return {"status": "UP", "model_class": "fullconv"}
@@ -165,23 +184,14 @@ def router(server: Server, fetcher: Fetcher, say: Callable[[str], None]) -> APIR
     @routes.post("/predict")
     async def predict(request: Request) -> dict[str, Any]:
         """Regions for the images of some tasks."""
-        timeout = server.patience(request)
-        with server.queue.place(timeout):
-            given, served = await _json(request, server), server.models.get()
+        deadline = server.deadline(request)
+        with server.queue.place(deadline):
+            given, served = await _json(request, server, deadline), server.models.get()
             interface = interface_of(given.get("label_config"), served)
             tasks = given.get("tasks")
             if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
                 raise Problem(400, "tasks is a list of tasks")
-            results = []
-            for task in tasks:
-                data = task.get("data")
-                address = data.get(interface.key) if isinstance(data, dict) else None
-                if not isinstance(address, str):
-                    raise Problem(400, f"task {str(task.get('id'))[:40]}: data has no {interface.key}")
-                content = await asyncio.to_thread(fetcher.get, address)
-                size = await asyncio.to_thread(size_of, content, server.limits)
-                made = functools.partial(result_of, interface=interface)
-                results.append(await server.ask(served, content, size, Settings(confidence=True), made, timeout))
+            results = await while_wanted(request, predicted(tasks, interface, served, deadline))
         return {"results": [{**one, "model_version": _version(served)} for one in results]}
 
     @routes.post("/webhook")
@@ -208,9 +218,9 @@ def _keep_token(given: dict[str, Any], fetcher: Fetcher) -> None:
         fetcher.tokens[origin] = token[:500]
 
 
-async def _json(request: Request, server: Server) -> dict[str, Any]:
+async def _json(request: Request, server: Server, deadline: Deadline | None = None) -> dict[str, Any]:
     try:
-        body = await body_of(request, server.limits)
+        body = await body_of(request, server.limits, deadline or server.deadline(request))
         if len(body) > JSON_BYTES:
             raise Problem(413, f"more than {JSON_BYTES / 1e6:g} MB of JSON; ask for fewer tasks at once")
         found = json.loads(body)

@@ -19,6 +19,7 @@ from fullconv.given import Given, read_given
 from fullconv.label_map import Prediction
 from fullconv.prediction.settings import Settings
 from fullconv.prediction.together import batch_size, predict_together
+from fullconv.serving.deadline import Deadline
 from fullconv.serving.metrics import Metrics
 from fullconv.serving.models import Served
 from fullconv.serving.problems import Problem
@@ -27,8 +28,12 @@ FINISHERS = 2
 """Threads that make answers of predictions."""
 FINISHING = 4
 """Predictions that may wait for them, so that memory stays bounded."""
-SLOW = 0.2
-"""How much the last batch counts in the mean time of an image."""
+POLYGONS = 4
+"""Predictions that may wait to be made into polygons; further ones are refused, so that the network waits for none."""
+LAST = 0.2
+"""How much the last batch counts in the mean time of a pixel."""
+LONGEST = 60
+"""Seconds, the most that Retry-After says."""
 
 
 @dataclass(eq=False)  # a job is only itself, whatever it holds
@@ -39,7 +44,8 @@ class Job:
         size: its height and width; only images of one size go together.
         asked: what is wanted beside labels.
         finish: makes the answer.
-        until: when nobody waits for it any more, of ``time.monotonic``.
+        deadline: when nobody waits for it any more.
+        polygons: whether ``finish`` makes polygons, which takes long where pieces are many.
     """
 
     served: Served
@@ -47,57 +53,67 @@ class Job:
     size: tuple[int, int]
     asked: Settings
     finish: Callable[[Prediction], Any]
-    until: float
+    deadline: Deadline
+    polygons: bool = False
     future: Future[Any] = field(default_factory=Future)
+
+    @property
+    def pixels(self) -> int:
+        return self.size[0] * self.size[1]
 
     def goes_with(self, other: Job) -> bool:
         return self.served is other.served and self.size == other.size and self.asked == other.asked
+
+
+@dataclass
+class _Pace:
+    """Seconds a pixel of a model's version; 0: not known, since its first batch warms up."""
+
+    version: str
+    seconds: float = 0.0
 
 
 class Queue:
     """A bounded queue before the networks of a server, and the thread that empties it.
 
     Args:
-        most: requests that are accepted at once, from their first byte to their answer.
+        most: images that are accepted at once, from the first byte of their request to its answer.
         batching: whether images of one size go through the network together.
     """
 
     def __init__(self, most: int, metrics: Metrics, batching: bool = True) -> None:
         self.most, self.batching, self._metrics = most, batching, metrics
-        self.seconds = 0.0
-        self._accepted = 0
-        self._waiting = deque[Job]()
+        self._accepted, self._paces = 0, dict[str, _Pace]()
+        self._waiting, self._running = deque[Job](), list[Job]()
         self._changed = threading.Condition()
-        self._stopping = False
+        self._stopping = self._ending = False
         self._finishers = ThreadPoolExecutor(FINISHERS, "fullconv-finish")
         self._finishing = threading.BoundedSemaphore(FINISHING)
+        self._tracers = ThreadPoolExecutor(1, "fullconv-polygons")
+        self._tracing = threading.BoundedSemaphore(POLYGONS)
         self._thread = threading.Thread(target=self._work, name="fullconv-network", daemon=True)
         self._thread.start()
 
     @contextmanager
-    def place(self, timeout: float) -> Iterator[None]:
-        """Within it a request is accepted.
+    def place(self, deadline: Deadline, images: int = 1) -> Iterator[None]:
+        """Within it so many images of a request are accepted.
 
         Raises:
-            Problem: 429, there are too many, or those before it take longer than it may wait; 503, the server stops.
+            Problem: 429, there are too many, or those before take longer than it may wait; 503, the server stops.
         """
         with self._changed:
             if self._stopping:
                 raise Problem(503, "the server is stopping; ask again where it runs next", {"Retry-After": "5"})
-            wait = self._accepted * self.seconds
-            if self._accepted >= self.most or wait > timeout:
-                again = max(1, math.ceil(wait))
-                raise Problem(
-                    429, f"{self._accepted} requests are before this one; ask again in {again} seconds",
-                    {"Retry-After": str(again)},
-                )  # fmt: skip
-            self._accepted += 1
+            if self._accepted + images > self.most:
+                raise self._busy()
+            self._refuse_if_long(deadline)
+            self._accepted += images
             self._metrics.accepted.set(self._accepted)
         try:
             yield
         finally:
             with self._changed:
-                self._accepted -= 1
+                self._accepted -= images
                 self._metrics.accepted.set(self._accepted)
 
     @property
@@ -109,43 +125,88 @@ class Queue:
         return self._stopping
 
     def submit(self, job: Job) -> Future[Any]:
-        """Let it wait for its turn; the answer is what :attr:`Job.finish` gives."""
+        """Let it wait for its turn; the answer is what :attr:`Job.finish` gives.
+
+        Raises:
+            Problem: 429, those before it take longer than it may wait.
+        """
+        job.future.add_done_callback(lambda future: self._drop(job) if future.cancelled() else None)
         with self._changed:
+            self._refuse_if_long(job.deadline)
             self._waiting.append(job)
             self._changed.notify_all()
         return job.future
 
+    def _drop(self, job: Job) -> None:
+        """Forget what nobody waits for, its bytes too."""
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+    def _before(self) -> float:
+        """Seconds that the network needs for what is in line, as far as they are known."""
+        paces = self._paces
+        return sum(
+            paces[job.served.name].seconds * job.pixels
+            for job in (*self._running, *self._waiting)
+            if job.served.name in paces
+        )
+
+    def _refuse_if_long(self, deadline: Deadline) -> None:
+        if self._before() > max(deadline.left, 1e-3):
+            raise self._busy()
+
+    def _busy(self) -> Problem:
+        again = min(LONGEST, max(1, math.ceil(self._before())))
+        return Problem(
+            429, f"{self._accepted} images are before this one; ask again in {again} seconds",
+            {"Retry-After": str(again)},
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Accept nothing more; what was accepted may still be on its way."""
+        self._stopping = True  # without the lock: a signal may come while this thread holds it
+
     def stop(self) -> None:
         """Accept nothing more, and wait for what was accepted."""
         with self._changed:
-            self._stopping = True
+            self._stopping = self._ending = True
             self._changed.notify_all()
         self._thread.join()
         self._finishers.shutdown()
+        self._tracers.shutdown()
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
+                self._running = []
+                self._changed.wait_for(lambda: self._waiting or self._ending)
                 if not self._waiting:
                     return
                 first = self._waiting.popleft()
-            start, jobs = time.monotonic(), [first]
+                self._running = jobs = [first]
+            start = time.monotonic()
             if not first.future.set_running_or_notify_cancel():
                 continue
-            if start > first.until:  # only now, when nobody can cancel it meanwhile
+            if start > first.deadline.at:  # only now, when nobody can cancel it meanwhile
                 _tell(first, TimeoutError())
                 continue
             try:
                 self._join(jobs)
-                self._compute(jobs)
+                if self._compute(jobs):
+                    self._learn(first.served, (time.monotonic() - start) / sum(job.pixels for job in jobs))
             except BaseException as error:  # every client is told, and the thread goes on
                 for job in jobs:
                     _tell(job, error)
-            spent = time.monotonic() - start
-            self._metrics.network.inc(spent)
-            each = spent / len(jobs)
-            self.seconds = each if not self.seconds else (1 - SLOW) * self.seconds + SLOW * each
+            self._metrics.network.inc(time.monotonic() - start)
+
+    def _learn(self, served: Served, pixel: float) -> None:
+        """Count the seconds of a pixel, but for those of a model's first batch."""
+        known = self._paces.get(served.name)
+        if known is None or known.version != served.version:
+            self._paces[served.name] = _Pace(served.version)
+        else:
+            known.seconds = (1 - LAST) * known.seconds + LAST * pixel if known.seconds else pixel
 
     def _join(self, jobs: list[Job]) -> None:
         """Add those behind the first that may go with it."""
@@ -160,7 +221,8 @@ class Queue:
                     if job.future.set_running_or_notify_cancel():
                         jobs.append(job)
 
-    def _compute(self, jobs: list[Job]) -> None:
+    def _compute(self, jobs: list[Job]) -> bool:
+        """Whether all of them could be read."""
         read = list[tuple[Job, np.ndarray]]()
         for job in jobs:
             try:
@@ -184,16 +246,28 @@ class Queue:
                     _tell(job, prediction)
                     continue
                 self._metrics.images.labels(job.served.name).inc()
-                self._finishing.acquire()
-                self._finishers.submit(self._finish, job, prediction)
+                self._hand_over(job, prediction)
+        return len(read) == len(jobs)
 
-    def _finish(self, job: Job, prediction: Prediction) -> None:
+    def _hand_over(self, job: Job, prediction: Prediction) -> None:
+        """Have the answer made beside the network."""
+        if not job.polygons:
+            self._finishing.acquire()
+            self._finishers.submit(self._finish, job, prediction, self._finishing)
+        elif self._tracing.acquire(blocking=False):
+            self._tracers.submit(self._finish, job, prediction, self._tracing)
+        else:
+            _tell(job, Problem(503, f"{POLYGONS} images wait to be made polygons; ask again", {"Retry-After": "5"}))
+
+    def _finish(self, job: Job, prediction: Prediction, place: threading.BoundedSemaphore) -> None:
         try:
+            if not job.deadline.left:
+                raise TimeoutError
             job.future.set_result(job.finish(prediction))
         except BaseException as error:
             _tell(job, error)
         finally:
-            self._finishing.release()
+            place.release()
 
 
 def _tell(job: Job, error: BaseException) -> None:

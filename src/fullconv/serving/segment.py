@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fullconv.facts import facts
 from fullconv.palette import Colour, distinct_palette
 from fullconv.serving.answers import ANSWERS, Options, choose, settings_of
-from fullconv.serving.asking import Server
+from fullconv.serving.asking import Server, while_wanted
 from fullconv.serving.metrics import MEDIA_TYPE
 from fullconv.serving.models import Served
 from fullconv.serving.uploads import image_of
@@ -51,12 +51,14 @@ def router(server: Server) -> APIRouter:
         waits.
         """
         kind = choose(request.headers.get("accept", ""), options.kind)
-        answer, served, timeout = ANSWERS[kind], server.models.get(options.model), server.patience(request)
-        with server.queue.place(timeout):
-            image, size = await image_of(request, server.limits)
-            body = await server.ask(
-                served, image, size, settings_of(answer), lambda found: answer.make(found, served, options), timeout
-            )
+        answer, served, deadline = ANSWERS[kind], server.models.get(options.model), server.deadline(request)
+        with server.queue.place(deadline):
+            image, size = await image_of(request, server.limits, deadline)
+            asking = server.ask(
+                served, image, size, settings_of(answer), lambda found: answer.make(found, served, options), deadline,
+                answer.polygons,
+            )  # fmt: skip
+            body = await while_wanted(request, asking)
         headers = {"Model": quote(served.name), "Model-Version": served.version}
         return Response(body, media_type=answer.media_type, headers={**headers, "Vary": "Accept"})
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from fullconv.errors import DataError
 from fullconv.images.encoded import EncodedFile
 from fullconv.images.files import image_size
+from fullconv.serving.deadline import Deadline
 from fullconv.serving.limits import Limits
 from fullconv.serving.problems import Problem
 
@@ -28,7 +29,7 @@ def is_image(content: bytes) -> bool:
     return content.startswith(starts)
 
 
-async def body_of(request: Request, limits: Limits) -> bytes:
+async def body_of(request: Request, limits: Limits, deadline: Deadline) -> bytes:
     """All bytes of a request.
 
     Raises:
@@ -42,26 +43,26 @@ async def body_of(request: Request, limits: Limits) -> bytes:
         raise too_large
     content = bytearray()
     try:
-        async with asyncio.timeout(limits.timeout):
+        async with asyncio.timeout(deadline.left):
             async for block in request.stream():
                 content += block
                 if len(content) > limits.bytes:
                     raise too_large
     except TimeoutError:
-        raise Problem(408, f"the request took more than {limits.timeout:g} seconds to arrive") from None
+        raise Problem(408, f"the request took more than {deadline.seconds:g} seconds to arrive") from None
     except ClientDisconnect:
         raise Problem(400, "the request ended before its last byte") from None
     return bytes(content)
 
 
-async def image_of(request: Request, limits: Limits) -> tuple[bytes, tuple[int, int]]:
+async def image_of(request: Request, limits: Limits, deadline: Deadline) -> tuple[bytes, tuple[int, int]]:
     """The image that is the body, or the one file of a form, and its height and width.
 
     Raises:
         Problem: as :func:`body_of`; 415, no image of the formats that are read; 413, more pixels than the limit;
             422, a header that cannot be read.
     """
-    content = await body_of(request, limits)
+    content = await body_of(request, limits, deadline)
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() == "multipart/form-data":
         content = _of_form(kind, content)
