@@ -38,6 +38,31 @@ def test_options_come_in_groups(
     assert flags <= set(shown)
 
 
+@pytest.mark.parametrize(
+    ("verb", "first", "titles"),
+    [
+        ("predict", "runs/mine photos --out masks", "What is written, Large images, Better labels, Machine"),
+        ("evaluate", "runs/mine", "What is scored, Better labels, Large images, What is written, Machine"),
+        ("compare", "runs/first runs/second", "Parameters"),
+    ],
+)  # fmt: skip
+def test_other_verbs_have_examples_and_groups(
+    verb: str, first: str, titles: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([verb, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert f"\n  fullconv {verb} {first}" in said
+    assert re.findall(r"^╭─ ([A-Z][a-z ]+) ─", said, re.MULTILINE) == ["Arguments", *titles.split(", ")]
+    shown = re.findall(r"^│[ *]+(--[a-z-]+)", said, re.MULTILINE)
+    flags = {name for arg in app[verb].assemble_argument_collection() for name in arg.names if name.startswith("--")}
+    assert {flag for flag in shown if not flag.startswith("--no-")} == {
+        flag for flag in flags if not flag.startswith("--no-")
+    }
+    assert "choices: ," not in said
+
+
 @pytest.mark.parametrize("words", [["help"], ["help", "train"], ["train", "-h"], ["-h"]])
 def test_help_by_other_names(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 0

@@ -1,7 +1,8 @@
-"""``--help`` of verbs that take training options: the most used first, the others by what they are about."""
+"""``--help`` of verbs with many options: examples, and options by what they are about."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fullconv.training.config import TrainConfig
@@ -12,13 +13,18 @@ MOST_USED = ("model", "encoder", "encoder_weights", "minutes", "epochs", "rate")
 
 
 class Grouped:
-    """Cyclopts' own help, with examples, and the panel of options cut into several."""
+    """Cyclopts' own help, with examples, and the panel of options cut into several.
 
-    def __init__(self, *examples: str) -> None:
-        self.examples = examples
+    Args:
+        examples: commands, one a line.
+        sections: titles, and the first option of each; the next title ends it. By default those of training.
+    """
+
+    def __init__(self, *examples: str, sections: Mapping[str, str] | None = None) -> None:
+        self.examples, self.sections = examples, sections
 
     def __call__(self, console: Any, options: Any, panel: Any) -> None:
-        for part in _cut(panel):
+        for part in _cut(panel) if self.sections is None else _parted(panel, self.sections):
             _default()(console, options, part)
 
     def render_usage(self, console: Any, options: Any, usage: Any) -> None:
@@ -47,6 +53,17 @@ def _cut(panel: Any) -> list[Any]:
     if not any(titled[section] for section in SECTIONS):
         return [panel]
     return [panel.copy(title=title, entries=entries) for title, entries in titled.items() if entries]
+
+
+def _parted(panel: Any, sections: Mapping[str, str]) -> list[Any]:
+    """The panel itself where it has none of the options that begin a section."""
+    titles = {"--" + first.replace("_", "-"): title for title, first in sections.items()}
+    parts = [(panel.title, list[Any]())]
+    for entry in panel.entries:
+        if entry.names and entry.names[0] in titles:
+            parts.append((titles[entry.names[0]], []))
+        parts[-1][1].append(entry)
+    return [panel.copy(title=title, entries=entries) for title, entries in parts if entries]
 
 
 def _section(option: str) -> str:

@@ -60,7 +60,9 @@ SYNONYMS = {
     "confidence": "conf threshold thr",
     "to": "format type output_format",
     "split": "subset set task",
-    "json": "save_json report",
+    "report": "html",
+    "html": "report",
+    "json": "save_json report html",
 }
 """Options, and what other programs call them."""
 

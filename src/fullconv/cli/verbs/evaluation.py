@@ -9,11 +9,29 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.shared import app, as_json, computes_on, say
 from fullconv.errors import UsageError
 
+EVALUATE = (
+    "fullconv evaluate runs/mine",
+    "fullconv evaluate runs/mine my_data --split test --report scores.html",
+    "fullconv evaluate model.onnx my_data --json scores.json --pictures pictures",
+)
+SECTIONS = {
+    "What is scored": "split", "Better labels": "scales", "Large images": "tile", "What is written": "json",
+    "Machine": "device",
+}  # fmt: skip
+"""Titles of the help, and the first option of each."""
+COMPARE = (
+    "fullconv compare runs/first runs/second",
+    "fullconv compare a.safetensors b.safetensors --data my_data --split test",
+)
 
-@app.command
+
+@app.command(
+    help_formatter=Grouped(*EVALUATE, sections=SECTIONS), usage="Usage: fullconv evaluate MODEL [DATA] [OPTIONS]"
+)
 def evaluate(
     model: Path,
     data: str = "",
@@ -66,7 +84,7 @@ def evaluate(
     crf
         Refine the label maps with a fully connected CRF.
     crf_with
-        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+        The same with other settings: appearance=3,colour_deviation=5,...
     tile
         As for predict.
     overlap
@@ -147,7 +165,7 @@ def evaluate(
     return 0
 
 
-@app.command
+@app.command(help_formatter=Grouped(*COMPARE, sections={}), usage="Usage: fullconv compare MODELS [OPTIONS]")
 def compare(
     *models: Path,
     data: str = "",

@@ -8,10 +8,22 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.shared import app, complain, computes_on, say
 
+PREDICT = (
+    "fullconv predict runs/mine photos --out masks --overlay",
+    "fullconv predict runs/mine map.tif --out masks --polygons gpkg --min-area 50",
+    "fullconv predict model.onnx a.jpg b.jpg --out masks --confidence",
+)
+SECTIONS = {"What is written": "out", "Large images": "tile", "Better labels": "scales", "Machine": "device"}
+"""Titles of the help, and the first option of each."""
 
-@app.command
+
+@app.command(
+    help_formatter=Grouped(*PREDICT, sections=SECTIONS),
+    usage="Usage: fullconv predict MODEL IMAGES --out OUT [OPTIONS]",
+)
 def predict(
     model: Path,
     /,
@@ -23,18 +35,20 @@ def predict(
     confidence: bool = False,
     entropy: bool = False,
     instances: bool = False,
-    polygons: Literal["", "geojson", "gpkg", "coco", "labelme", "yolo", "qupath"] = "",
+    polygons: Annotated[
+        Literal["", "geojson", "gpkg", "coco", "labelme", "yolo", "qupath"], Parameter(show_choices=False)
+    ] = "",
     tolerance: float = 1.0,
     min_area: int = 0,
     areas: Path | None = None,
+    resume: bool = False,
     tile: int = 2048,
     overlap: int | None = None,
     exact: bool = False,
-    scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
-    flip: bool = False,
     level: int = 0,
     overviews: bool = False,
-    resume: bool = False,
+    scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
+    flip: bool = False,
     image_prior: bool = False,
     superpixels: bool = False,
     crf: bool = False,
@@ -72,7 +86,8 @@ def predict(
         Also write instances.json: the objects of all images with scores and masks (run lengths), as COCO's JSON. For
         models trained with --model maskrcnn.
     polygons
-        Also write the pieces of every class as polygons whose borders are shared, without gaps or overlaps:
+        geojson, gpkg, coco, labelme, yolo or qupath: also write the pieces of every class as polygons whose borders are
+        shared, without gaps or overlaps:
         STEM.geojson (longitude and latitude for rasters with a CRS, else pixels; qupath: pixels), STEM.gpkg (map
         coordinates), STEM.json of LabelMe, STEM.txt of YOLO, or polygons.json of COCO for all images. Needs the extra
         polygons.
@@ -82,6 +97,8 @@ def predict(
         Of polygons, in pixels: smaller pieces become the neighbour with the longest shared border.
     areas
         Also write this CSV file: pixels, share, and where a raster has a projection square metres, by image and class.
+    resume
+        Leave out what an earlier run with the same model and options finished.
     tile
         Images larger than this go in tiles of this side, with bounded memory.
     overlap
@@ -90,17 +107,15 @@ def predict(
     exact
         Let the tile grow where half of it is not enough: labels are those of the whole image. Networks
         that see all of an image cannot; it is said, and their scores are blended over the overlap, as always.
+    level
+        Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
+    overviews
+        Also write smaller copies into the TIFF files.
     scales
         Average the probabilities of the image at several scales of its sides: 0.5 0.75 1 1.25 1.5. Of rasters, of each
         tile.
     flip
         Average with those of the mirrored image, at every scale.
-    level
-        Which level of a pyramid (overview of a TIFF) to label: 0 is the full size.
-    overviews
-        Also write smaller copies into the TIFF files.
-    resume
-        Leave out what an earlier run with the same model and options finished.
     image_prior
         Multiply by how probable each class is in the image as a whole, of a model that was trained with image tags.
         This, --superpixels and --crf, in this order, hold the probabilities of the whole image, whatever --tile.
@@ -109,7 +124,7 @@ def predict(
     crf
         Refine the masks with a fully connected CRF: edges follow the image, specks vanish.
     crf_with
-        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+        The same with other settings: appearance=3,colour_deviation=5,...
     device
         auto, cpu, cuda, ...
     precision
@@ -208,7 +223,7 @@ def pseudo_label(
     crf
         Refine the label maps with a fully connected CRF first.
     crf_with
-        The same with other settings: appearance=3,position_deviation=30,colour_deviation=5,...
+        The same with other settings: appearance=3,colour_deviation=5,...
     device
         auto, cpu, cuda, ...
     precision
