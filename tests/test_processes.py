@@ -23,7 +23,7 @@ def readme_script() -> str:
     call = 'fullconv.train("my_data")'
     assert block[1].count(call) == 1
     small = 'encoder="resnet10t", model="fcn32s", epochs=1, crop=(32, 32), workers=1, check=False'
-    return block[1].replace(call, f'{call[:-1]}, {small})')
+    return block[1].replace(call, f"{call[:-1]}, {small})")
 
 
 def run_script(text: str, folder: Path, method: str) -> subprocess.CompletedProcess[str]:
