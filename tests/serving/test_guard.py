@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fullconv.serving.asking import Server
 from fullconv.serving.guard import LOOPBACK, Allowed
 from tests.builders.models import picture
-from tests.builders.serving import Client, client_of, png
+from tests.builders.serving import Client, Reply, client_of, png
 
 IMAGE = png(picture(9, 9))
 
@@ -51,6 +52,38 @@ def test_no_cors_unless_told(running: Server, client: Client) -> None:
     reply = told.post("/v1/segment", IMAGE, {"origin": "https://example.org"})
     assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, "https://example.org")
     assert told.post("/v1/segment", IMAGE, {"origin": "https://other.example"}).status == 403
+
+
+def test_cors_with_a_key(running: Server) -> None:
+    client = client_of(running, Allowed(key="secret", origins=("https://example.org",)))
+    here = {"origin": "https://example.org"}
+    before = {**here, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key, prefer"}
+
+    def asked(headers: dict[str, str]) -> Reply:  # as browsers do, without the key
+        return asyncio.run(client.send("OPTIONS", "/v1/segment", headers=headers))
+
+    reply = asked(before)
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, "https://example.org")
+    assert asked({**before, "origin": "https://other.example"}).status == 400
+    assert asked({}).status == 401  # no browser
+    refused = client.post("/v1/segment", IMAGE, here)
+    assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, "https://example.org")
+    found = client.post("/v1/segment", IMAGE, {**here, "x-api-key": "secret"})
+    assert found.status == 200
+    assert {"Model-Version", "Retry-After"} <= set(found.headers["access-control-expose-headers"].split(", "))
+
+
+@pytest.mark.parametrize("host", ["seg.example.org", "127.0.0.1:8000"])  # kept by the proxy, or not
+def test_behind_a_proxy(running: Server, host: str) -> None:
+    headers = {"host": host, "origin": "https://seg.example.org"}
+    own = client_of(running, Allowed.of("", (), "127.0.0.1", own=True))
+    assert own.post("/v1/segment", IMAGE, headers).status in (400, 403)
+    told = client_of(running, Allowed.of("", ("https://seg.example.org",), "127.0.0.1", own=True))
+    assert told.post("/v1/segment", IMAGE, headers).status == 200
+    assert told.post("/v1/segment", IMAGE, {**headers, "origin": "https://evil.example"}).status == 403
+    assert told.get("/v1/models", {"host": "evil.example"}).status == 400
+    open_ = Allowed.of("", (), "0.0.0.0", own=False)
+    assert client_of(running, open_).get("/v1/models", {"host": "any.example"}).status == 200
 
 
 def test_every_answer_forbids_other_hosts(client: Client) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fullconv.errors import UsageError
+from fullconv.segmenter import Segmenter
 from fullconv.serving.models import Models
+from fullconv.serving.sources import version_of
 from fullconv.spec import ClassSet
 from tests.builders.models import make, picture
 from tests.builders.serving import client_of, png, segmenter_of, server
@@ -80,3 +83,46 @@ def test_a_changed_file_is_loaded_and_a_broken_one_is_not(file: Path, tmp_path: 
     assert found.models.get().version == before.version
     assert client.get("/v1/models").json()["models"][0]["cannot_reload"] is None
     found.queue.stop()
+
+
+def test_a_version_is_of_the_file_that_was_read(file: Path, tmp_path: Path) -> None:
+    path, reads = tmp_path / "m.safetensors", list[int]()
+    shutil.copy(file, path)
+
+    def replaced_meanwhile(found: Path) -> Segmenter:
+        segmenter = segmenter_of(found)
+        reads.append(len(segmenter.classes.names))
+        if len(reads) == 1:
+            other(path)
+        return segmenter
+
+    served = Models([str(path)], replaced_meanwhile).get()
+    assert len(reads) == 2
+    assert (served.segmenter.classes.names, served.version) == (("sky", "sea", "land"), version_of(path))
+
+    def always(found: Path) -> Segmenter:
+        segmenter = segmenter_of(found)
+        path.write_bytes(path.read_bytes())
+        os.utime(path, ns=(0, len(reads)))
+        reads.append(0)
+        return segmenter
+
+    with pytest.raises(UsageError, match="while it was read"):
+        Models([str(path)], always)
+
+
+def test_files_are_watched_whatever_a_look_at_them_raises(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, stop, looks = Models([str(file)], segmenter_of), threading.Event(), list[int]()
+
+    def refresh() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            stop.set()
+        raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr(found, "refresh", refresh)
+    found.watch(stop, 0)
+    assert len(looks) == 2
+    assert "closed file" in caplog.text

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import math
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -17,7 +20,7 @@ from fullconv.serving import queue, serve
 from fullconv.serving.guard import Allowed
 from tests.builders.commands import complaint
 from tests.builders.models import picture
-from tests.builders.serving import application, png, server
+from tests.builders.serving import application, client_of, png, server
 
 
 def test_what_cannot_be_served_is_refused_in_one_line(
@@ -87,3 +90,34 @@ def test_a_server_that_is_stopped_answers_what_it_accepted(file: Path, monkeypat
     assert not thread.is_alive()
     bound.close()
     assert found.queue.stopping
+
+
+def test_after_sigterm_it_is_not_ready_but_still_answers(file: Path) -> None:
+    found = server([file])
+    client = client_of(found)
+    listening = serve.uvicorn_server(client.app, found.queue.close)
+
+    async def leaves() -> bool:
+        return bool(await listening.on_tick(1))
+
+    assert client.get("/readyz").status == 200
+    listening.handle_exit(signal.SIGTERM, None)
+    assert [client.get(path).status for path in ("/healthz", "/readyz", "/v2/health/ready")] == [200, 503, 503]
+    refused = client.post("/v1/segment", png(picture(9, 12)))
+    assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+    listening.leaves = math.inf
+    assert not asyncio.run(leaves())
+    listening.leaves = 0.0
+    assert asyncio.run(leaves())
+    found.queue.stop()
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+def test_ctrl_c_and_a_second_signal_do_not_linger(signals: list[signal.Signals]) -> None:
+    closed = list[bool]()
+    listening = serve.uvicorn_server(None, lambda: closed.append(True))
+    for number in signals:
+        assert not listening.should_exit
+        listening.handle_exit(number, None)
+    assert listening.should_exit
+    assert len(closed) == len(signals)

@@ -18,6 +18,7 @@ from fullconv.serving.asking import Server
 from fullconv.serving.fetching import Fetcher
 from fullconv.serving.guard import Allowed, Guard, failed
 from fullconv.serving.problems import Problem
+from fullconv.serving.tensors import LENGTH
 
 
 def application(
@@ -58,15 +59,18 @@ def application(
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    return Guard(_with_cors(app, tuple(allowed.origins)), allowed, server.metrics)
+    return _with_cors(Guard(app, allowed, server.metrics), tuple(allowed.origins))
 
 
-def _with_cors(app: FastAPI, origins: Sequence[str]) -> ASGIApp:
+def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Outside the guard: a browser asks first without the key, and reads a refusal only with these headers."""
     if not origins:
         return app
     return CORSMiddleware(
-        app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("Authorization", "X-API-Key")
-    )
+        app, allow_origins=origins, allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "X-API-Key", "Prefer", LENGTH),
+        expose_headers=("Model", "Model-Version", "Retry-After", LENGTH),
+    )  # fmt: skip
 
 
 async def _failed(request: Request, error: Exception) -> Response:

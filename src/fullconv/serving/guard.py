@@ -6,7 +6,7 @@ import base64
 import hmac
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +50,15 @@ class Allowed:
     key: str = ""
     hosts: Collection[str] = ()
     origins: Collection[str] = ()
+
+    @classmethod
+    def of(cls, key: str, cors: Sequence[str], host: str, own: bool) -> Allowed:
+        """For a server that listens on ``host``; ``own``: this machine alone reaches it.
+
+        A site that may ask may also be the server's own name, at which a proxy on this machine answers.
+        """
+        names = (*LOOPBACK, host.lower(), *(_name(urlsplit(site).netloc) for site in cors)) if own else ()
+        return cls(key, names, tuple(cors))
 
     def refuse(self, path: str, headers: Headers) -> None:
         """Refuse who may not.
@@ -105,7 +114,7 @@ def _key(headers: Headers) -> str:
 
 
 class Guard:
-    """The outermost layer of the server."""
+    """Around every door; only what browsers are told of other sites lies outside."""
 
     def __init__(self, app: ASGIApp, allowed: Allowed, metrics: Metrics) -> None:
         self.app, self.allowed, self.metrics = app, allowed, metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from fullconv.serving.metrics import Metrics
 from fullconv.serving.problems import Problem
 from fullconv.serving.sources import Stamp, named, stamp, version_of
 
+LOG = logging.getLogger("fullconv.serve")
+TRIES = 3
 EVERY = 2.0
 """Seconds between two looks at the files."""
 
@@ -59,8 +62,7 @@ class Models:
         self._served: dict[str, Served] = {}
         self._stamps: dict[str, Stamp] = {}
         self.faults: dict[str, str] = {}
-        for name, file in self.files.items():
-            self._stamps[name] = stamp(file)
+        for name in self.files:
             self._served[name] = self._load(name)
 
     @property
@@ -88,7 +90,7 @@ class Models:
                 continue
             if now == self._stamps[name]:
                 continue
-            self._stamps[name] = now  # before it is read: what is written meanwhile is seen the next time
+            self._stamps[name] = now  # a broken file is not read again until it changes
             try:
                 served = self._load(name)
             except Exception as error:  # whatever a broken file makes of the libraries that read it
@@ -102,13 +104,26 @@ class Models:
     def watch(self, stop: threading.Event, every: float = EVERY) -> None:
         """Refresh until ``stop``."""
         while not stop.wait(every):
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # whatever it is, the next look is as good as the first
+                LOG.exception("the models' files could not be looked at")
 
     def _load(self, name: str) -> Served:
+        """The model, and the version of the very file that it was read from.
+
+        Raises:
+            UsageError: the file changes all the time, and here what opening it raises.
+        """
         file = self.files[name]
-        segmenter, version = self._open(file), version_of(file)
-        self._metrics.loads.labels(name, "loaded").inc()
-        return Served(name, segmenter, version)
+        for _ in range(TRIES):
+            before = stamp(file)
+            segmenter, version = self._open(file), version_of(file)
+            if stamp(file) == before:
+                self._stamps[name] = before
+                self._metrics.loads.labels(name, "loaded").inc()
+                return Served(name, segmenter, version)
+        raise UsageError(f"{file}: it changed each of {TRIES} times while it was read")
 
     def _fault(self, name: str, why: str) -> None:
         line = " ".join(why.split())[:500]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fullconv.errors import UsageError
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 KEY = "FULLCONV_API_KEY"
 FOR = "serve"
+LINGER = 5.0
+"""Seconds after SIGTERM in which ``/readyz`` and every new request are answered with 503."""
 
 
 def serve(
@@ -46,7 +51,7 @@ def serve(
         host, port: where to listen: by default this machine alone can ask; port 0 is any free one.
         device, precision, runner: as for :func:`fullconv.load`.
         api_key_file: a file that holds what clients have to know; else the environment variable ``FULLCONV_API_KEY``.
-        cors: other sites whose pages may ask, ``https://example.org``.
+        cors: other sites whose pages may ask, ``https://example.org``, or under which a proxy shows this server.
         label_studio: be a backend of the Label Studio at these addresses, ``http://localhost:8080``, from which alone
             images are fetched.
         megabytes, megapixels, queue, timeout: as :class:`fullconv.serving.limits.Limits` has them.
@@ -62,7 +67,7 @@ def serve(
     from fullconv.serving.app import application
     from fullconv.serving.asking import Server
     from fullconv.serving.fetching import Fetcher
-    from fullconv.serving.guard import LOOPBACK, Allowed
+    from fullconv.serving.guard import Allowed
     from fullconv.serving.limits import Limits
     from fullconv.serving.metrics import Metrics
     from fullconv.serving.models import Models
@@ -79,14 +84,14 @@ def serve(
             [os.fspath(one) for one in given], lambda file: load(file, device, precision, runner), metrics, say
         )
         own = ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
-        allowed = Allowed(key, (*LOOPBACK, host.lower()) if own else (), tuple(cors))
+        allowed = Allowed.of(key, cors, host, own)
         server = Server(loaded, Queue(limits.queue, metrics, batching), limits, metrics)
         for name in loaded.names:
             served = loaded.get(name)
             classes = f"{len(served.segmenter.classes)} classes, {served.segmenter.runner}"
             say(f"{name}: version {served.version}, {classes}")
         say(f"serving at {address(bound)} (stop with Ctrl-C){_warning(own, key)}")
-        run(uvicorn_server(application(server, allowed, fetcher, say=say)), bound)
+        run(uvicorn_server(application(server, allowed, fetcher, say=say), server.queue.close), bound)
 
 
 def _key(file: str | os.PathLike[str] | None) -> str:
@@ -138,13 +143,31 @@ def address(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def uvicorn_server(app: Any) -> uvicorn.Server:
-    """One that says nothing of requests, and waits for those that it accepted when it stops."""
+def uvicorn_server(app: Any, close: Callable[[], None] = lambda: None) -> uvicorn.Server:
+    """One that says nothing of requests, and waits for those that it accepted when it stops.
+
+    Args:
+        close: called as soon as it shall stop. After SIGTERM it still listens for :data:`LINGER` seconds, so that who
+            sends it requests sees that it is not ready, and sends them elsewhere.
+    """
     library("uvicorn", FOR)
     import uvicorn
 
+    class Server(uvicorn.Server):
+        leaves = math.inf
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            close()
+            if sig == signal.SIGTERM and self.leaves == math.inf:
+                self.leaves = time.monotonic() + LINGER
+            else:
+                super().handle_exit(sig, frame)
+
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or time.monotonic() >= self.leaves
+
     config = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, server_header=False, ws="none")
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def run(server: uvicorn.Server, bound: socket.socket) -> None:

@@ -1,8 +1,9 @@
 "use strict";
 // One page, no library: every figure comes from the server, this file shows it.
 const $ = (id) => document.getElementById(id);
-const images = []; // {name, file, state, batch, model, said, picture, ids, sure, hidden}
+const images = []; // {name, file, state, batch, model, said, by, packed, hidden}
 let models = [], shown = null, key = "", cursor = null, queue = Promise.resolve();
+let maps = null, turn = 0; // {ids, sure, picture} of the shown image; the others are kept packed
 
 function complain(text) {
   $("error").textContent = text;
@@ -19,7 +20,11 @@ async function ask(path, options = {}) {
       throw new Error("The server does not answer; is it running?");
     }
     if (reply.ok) return reply;
-    if (reply.status === 401) { key = await askForKey(); continue; }
+    if (reply.status === 401) {
+      key = await askForKey();
+      if (!key) throw new Error("The server asks for a key; choose an image to enter it.");
+      continue;
+    }
     if (reply.status === 429) {
       const seconds = Number(reply.headers.get("Retry-After")) || 1;
       await new Promise((go) => setTimeout(go, 1000 * seconds));
@@ -33,13 +38,25 @@ async function ask(path, options = {}) {
 
 function askForKey() {
   $("key").value = "";
+  $("ask").oncancel = () => { $("key").value = ""; };
   $("ask").showModal();
   return new Promise((go) => $("ask").addEventListener("close", () => go($("key").value), { once: true }));
 }
 
 async function start() {
   models = (await (await ask("v1/models")).json()).models;
+  const chosen = $("model").value;
   $("model").replaceChildren(...models.map((model) => new Option(model.name)));
+  if (models.some((model) => model.name === chosen)) $("model").value = chosen;
+}
+
+// Classes and colours of the version that answered: a model may be loaded again at any time.
+async function modelOf(said) {
+  const answered = (model) => model.name === said.model && model.version === said.version;
+  if (!models.some(answered)) await start();
+  const found = models.find(answered);
+  if (!found) throw new Error("The model was loaded again meanwhile; choose the image again.");
+  return found;
 }
 
 function add(files) {
@@ -62,11 +79,12 @@ async function segment(entry) {
     const reply = await ask(`v1/segment?maps=1&model=${encodeURIComponent(entry.model)}`,
       { method: "POST", body: entry.file, headers: { Accept: "application/json" } });
     const said = await reply.json();
-    await unpack(entry, said);
-    try { entry.picture = await createImageBitmap(entry.file); } catch { entry.picture = null; } // TIFF: no browser shows it
+    entry.by = await modelOf(said);
+    entry.packed = new Blob([Uint8Array.from(atob(said.maps), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+    delete said.maps;
     entry.said = said;
     entry.state = "done";
-    if (!entry.batch.shown) show(entry); // the first of those that came together
+    if (!entry.batch.shown) await show(entry); // the first of those that came together
     entry.batch.shown = true;
   } catch (error) {
     entry.state = "failed";
@@ -76,27 +94,26 @@ async function segment(entry) {
   listed();
 }
 
-async function unpack(entry, said) {
-  const bytes = Uint8Array.from(atob(said.maps), (letter) => letter.charCodeAt(0));
-  const blob = new Blob([bytes], { type: "image/png" });
-  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-  const canvas = new OffscreenCanvas(said.width, said.height);
+async function unpack(entry) {
+  const { width, height } = entry.said, count = width * height;
+  const bitmap = await createImageBitmap(entry.packed, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  const canvas = new OffscreenCanvas(width, height);
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.drawImage(bitmap, 0, 0);
-  const rgba = pen.getImageData(0, 0, said.width, said.height).data;
-  const count = said.width * said.height;
-  entry.ids = new Uint16Array(count);
-  entry.sure = new Uint8Array(count);
+  bitmap.close();
+  const rgba = pen.getImageData(0, 0, width, height).data;
+  const ids = new Uint16Array(count), sure = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
-    entry.ids[i] = rgba[4 * i] + 256 * rgba[4 * i + 1];
-    entry.sure[i] = rgba[4 * i + 2];
+    ids[i] = rgba[4 * i] + 256 * rgba[4 * i + 1];
+    sure[i] = rgba[4 * i + 2];
   }
-  delete said.maps;
+  let picture = null;
+  try { picture = await createImageBitmap(entry.file); } catch { /* TIFF: no browser shows it */ }
+  return { ids, sure, picture };
 }
 
-const modelOf = (entry) => models.find((model) => model.name === entry.said.model);
 const colourOf = (entry, id) => {
-  const text = modelOf(entry).classes[id][$("colours").value];
+  const text = entry.by.classes[id][$("colours").value];
   return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
 };
 
@@ -113,18 +130,23 @@ function listed() {
     button.textContent = entry.name + (entry.state === "done" ? "" : ` (${entry.state})`);
     button.className = entry.state === "failed" ? "bad" : "";
     button.setAttribute("aria-pressed", String(entry === shown));
-    button.onclick = () => entry.state === "done" ? show(entry) : complain(entry.error || "");
+    button.onclick = () => entry.state === "done" ? show(entry).catch((error) => complain(error.message))
+      : complain(entry.error || "");
     return button;
   }));
 }
 
-function show(entry) {
+async function show(entry) {
+  const mine = ++turn, unpacked = await unpack(entry);
+  if (mine !== turn) { unpacked.picture?.close(); return; } // another was chosen meanwhile
+  maps?.picture?.close();
+  maps = unpacked;
   shown = entry;
   cursor = null;
   $("result").hidden = false;
   $("view").width = entry.said.width;
   $("view").height = entry.said.height;
-  const note = entry.picture ? "" : " This browser cannot show the image itself, only what was found in it.";
+  const note = maps.picture ? "" : " This browser cannot show the image itself, only what was found in it.";
   $("said").textContent = `${entry.name}: ${entry.said.width} x ${entry.said.height}, by ${entry.said.model} ` +
     `(version ${entry.said.version}), mean confidence ${percent(entry.said.confidence)}. ${entry.said.note}${note}`;
   table();
@@ -161,20 +183,20 @@ function draw() {
   const { width, height } = shown.said, view = $("view"), pen = view.getContext("2d");
   const opacity = Math.round(2.55 * Number($("opacity").value));
   const confidence = document.querySelector("input[name=look]:checked").value === "confidence";
-  const over = new ImageData(width, height), data = over.data, background = modelOf(shown).background;
-  const colours = modelOf(shown).classes.map((one) => colourOf(shown, one.id));
-  for (let i = 0; i < shown.ids.length; i++) {
-    const id = shown.ids[i];
+  const over = new ImageData(width, height), data = over.data, background = shown.by.background;
+  const colours = shown.by.classes.map((one) => colourOf(shown, one.id));
+  for (let i = 0; i < maps.ids.length; i++) {
+    const id = maps.ids[i];
     if (shown.hidden.has(id) || (!confidence && id === background)) continue;
     // sure is blue and dark, unsure yellow and light: told apart without red and green
-    const sure = shown.sure[i] / 255;
+    const sure = maps.sure[i] / 255;
     const colour = confidence ? [255 - 225 * sure, 225 - 165 * sure, 60 + 60 * sure] : colours[id];
     data[4 * i] = colour[0]; data[4 * i + 1] = colour[1]; data[4 * i + 2] = colour[2]; data[4 * i + 3] = opacity;
   }
   const layer = new OffscreenCanvas(width, height);
   layer.getContext("2d").putImageData(over, 0, 0);
   pen.clearRect(0, 0, width, height);
-  if (shown.picture) pen.drawImage(shown.picture, 0, 0, width, height);
+  if (maps.picture) pen.drawImage(maps.picture, 0, 0, width, height);
   pen.drawImage(layer, 0, 0);
   view.setAttribute("aria-label", `${shown.name} with the classes over it`);
 }
@@ -183,8 +205,8 @@ function under(x, y) {
   const { width, height } = shown.said;
   cursor = [Math.max(0, Math.min(width - 1, x)), Math.max(0, Math.min(height - 1, y))];
   const at = cursor[1] * width + cursor[0];
-  const name = modelOf(shown).classes[shown.ids[at]].name;
-  $("under").textContent = `${name}, ${percent(shown.sure[at] / 255)} sure (column ${cursor[0]}, row ${cursor[1]})`;
+  const name = shown.by.classes[maps.ids[at]].name;
+  $("under").textContent = `${name}, ${percent(maps.sure[at] / 255)} sure (column ${cursor[0]}, row ${cursor[1]})`;
 }
 
 function pointed(event) {
@@ -203,13 +225,21 @@ function moved(event) {
   under(x + by[0], y + by[1]);
 }
 
+async function again(kind) {
+  const { model, version } = shown.said;
+  const reply = await ask(`v1/segment?as=${kind}&model=${encodeURIComponent(model)}`, { method: "POST", body: shown.file });
+  if (reply.headers.get("Model-Version") !== version) {
+    throw new Error("The model was loaded again since this image was segmented; choose the image again.");
+  }
+  return reply.blob();
+}
+
 async function download(button) {
   try {
     const kind = button.dataset.as;
     const blob = kind === "view"
       ? await new Promise((go) => $("view").toBlob(go, "image/png"))
-      : await (await ask(`v1/segment?as=${kind}&model=${encodeURIComponent(shown.said.model)}`,
-        { method: "POST", body: shown.file })).blob();
+      : await again(kind);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
     link.download = shown.name.replace(/\.[^.]*$/, "") + button.dataset.end;
