@@ -7,7 +7,8 @@ import torchvision
 
 from fullconv.cli.main import run
 from fullconv.models import MODELS, build_model
-from fullconv.models.catalogue import known_weights, may_be_sold, measured, networks, num_parameters
+from fullconv.models.catalogue import known_weights, measured, networks, num_parameters
+from fullconv.models.start import may_be_sold
 from fullconv.training.config import TrainConfig
 
 

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.models.arguments import check_arguments, check_network
-from fullconv.models.catalogue import may_be_sold
 from fullconv.models.cpu_bf16 import quicken_convolutions
 from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.relu6 import lean_activations
-from fullconv.models.start import Start, stated_arguments
+from fullconv.models.start import Start, may_be_sold, stated_arguments
 from fullconv.models.variants import FOREIGN, MODELS, encoder_class
 from fullconv.models.weights import read_weights, timm_metadata
 

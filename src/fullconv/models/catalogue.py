@@ -11,6 +11,7 @@ import torch
 from torchvision.models import get_model_weights
 
 from fullconv.models.mask_rcnn import MASK_RCNN
+from fullconv.models.start import may_be_sold
 from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.models.variants import FOREIGN, MODELS
 from fullconv.models.vgg import NAME as VGG
@@ -98,8 +99,3 @@ def known_weights(pattern: str = "") -> list[Weights]:
     if pattern and not any(sign in pattern for sign in "*?["):
         pattern = f"*{pattern}*"
     return [row for row in rows if not pattern or fnmatch.fnmatch(row.name, pattern)]
-
-
-def may_be_sold(licence: str | None) -> bool:
-    """Whether a licence's name is one of those that allow commercial use."""
-    return (licence or "").lower() in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")

@@ -66,3 +66,8 @@ def _numbers(said: dict[str, Any], name: str, default: tuple[float, ...], path: 
     if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
         raise ModelFileError(f"{path}: its metadata's {name} is {str(values)[:60]!r}; expected a number per channel")
     return tuple(float(value) for value in values)
+
+
+def may_be_sold(licence: str | None) -> bool:
+    """Whether a licence's name is one of those that allow commercial use."""
+    return (licence or "").lower() in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")

@@ -15,7 +15,7 @@ from fullconv.geometry import Window
 from fullconv.ops.backend import backend_name
 from fullconv.ops.bilinear import full_window
 from fullconv.ops.checks import kept, to_device
-from fullconv.ops.loss import only_once
+from fullconv.ops.once import only_once
 from fullconv.ops.reference import to_sums_dtype
 
 COLOUR_DEVIATION = 15.0

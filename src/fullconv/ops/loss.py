@@ -18,6 +18,7 @@ from fullconv.ops import reference
 from fullconv.ops.backend import backend_for
 from fullconv.ops.bilinear import full_window
 from fullconv.ops.checks import check_weights, widened
+from fullconv.ops.once import only_once
 from fullconv.ops.terms import SoftmaxTerms
 
 Reduction = Literal["mean", "sum"]
@@ -269,32 +270,6 @@ def _backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Any, ...]:
     for image, part in zip(gradient, slope, strict=True):
         part.copy_(image * outer.detach())
     return (only_once(slope, ctx), *[None] * 8)
-
-
-def only_once(gradient: Tensor, ctx: Any) -> Tensor:
-    """The gradient, such that a derivative of it is refused, not left out: our kernels do not take it.
-
-    ``torch.autograd.function.once_differentiable`` refuses only where the outer gradient wants one too.
-
-    Args:
-        gradient: of the logits, which are the second tensor that ``ctx`` saved.
-    """
-    if not torch.is_grad_enabled():  # nobody asked for create_graph
-        return gradient
-    once: Tensor = _Once.apply(gradient.detach(), ctx.saved_tensors[1])
-    return once
-
-
-class _Once(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, logits: Tensor) -> Tensor:
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(
-            "fullconv.ops has no second derivatives; FULLCONV_OPS=reference takes those of the softmax losses"
-        )
 
 
 softmax_sums.register_autograd(_backward, setup_context=_setup_context)

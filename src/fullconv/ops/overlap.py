@@ -12,7 +12,8 @@ from torch import Tensor
 
 from fullconv.geometry import Window
 from fullconv.ops.checks import check_labels, widened
-from fullconv.ops.loss import checked, only_once
+from fullconv.ops.loss import checked
+from fullconv.ops.once import only_once
 from fullconv.ops.reference import to_sums_dtype
 from fullconv.ops.strips import enlarged_strips
 
