@@ -17,6 +17,7 @@ from fullconv.errors import DataError, UsageError
 from fullconv.formats.convert import convert
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import TARGETS
+from fullconv.formats.write.objects import Coarse, outlined
 from tests.builders import coco
 from tests.builders.bands import Draw, folder, nodata_and_inf, said
 from tests.builders.folders import Make, small_pair
@@ -94,6 +95,49 @@ def test_real_data_goes_back_to_the_tools(name: str, to: str, shared: Path, tmp_
     names = [n.strip("_") if to == "labelme" else n for n in source.classes.names]
     assert [n.strip("_") if to == "labelme" else n for n in again.classes.names] == names
     assert bool(lost) == any(f"no void: {lost:,} unlabelled pixels are background" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("to", ["labelme", "yolo", "cvat"])
+def test_simpler_outlines_share_borders(to: str, shared: Path, tmp_path: Path) -> None:
+    """Far fewer points and pieces, and the labels of most pixels; of tolerance 0 nothing but pens differ."""
+    pytest.importorskip("rasterio")
+    source = open_dataset(shared / "data" / "camvid")
+    source = dataclasses.replace(source, splits={s: source.split(s)[:1] for s in ("train", "val")})
+    truth = labels_of(source, "val")[0]
+    sizes, agreed = [], []
+    for name, options in (("exact", {}), ("zero", {"tolerance": 0}), ("simple", {"min_area": 50})):
+        result = convert(source, tmp_path / name, to, **options)  # type: ignore[arg-type]
+        assert any("tolerance" in note for note in result.notes) == bool(options)
+        found = labels_of(open_dataset(tmp_path / name), "val")[0]
+        files = [path for path in (tmp_path / name).rglob("*") if path.suffix in (".json", ".txt", ".xml")]
+        sizes.append(sum(path.stat().st_size for path in files))
+        agreed.append((found == truth)[truth != 255].mean())
+    assert agreed[0] == 1
+    assert agreed[1] == 1 if to == "cvat" else agreed[1] > 0.985
+    assert agreed[2] > 0.985
+    assert sizes[2] < sizes[1] / 2
+
+
+def test_simpler_outlines_have_no_gaps_and_keep_objects(shared: Path) -> None:
+    """The areas of polygons are those of the labels, object by object."""
+    pytest.importorskip("rasterio")
+    source = open_dataset(shared / "data" / "coco_polygons")
+    item = next(iter(source.splits.values()))[0]
+    sample = read_sample(source, item)
+    shown = sample.labels != source.classes.background
+    exact = list(outlined(item, sample, source.classes, Coarse(0)))
+    assert sum(one.area for one in exact) == shown.sum()
+    simple = list(outlined(item, sample, source.classes, Coarse(2)))
+    assert [one.label for one in simple] == [one.label for one in exact]
+    assert sum(len(ring) for one in simple for ring in one.rings) < sum(len(r) for one in exact for r in one.rings) / 2
+
+
+def test_outlines_are_not_simplified_where_there_are_none(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="which --to coco keeps none of; labelme, yolo, cvat do"):
+        convert(data, tmp_path / "out", "coco", tolerance=1)
+    with pytest.raises(UsageError, match="smallest area of polygons is a number of pixels from 0, found -1"):
+        convert(data, tmp_path / "out", "yolo", min_area=-1)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("to", ["labelme", "cvat"])

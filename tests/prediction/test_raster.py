@@ -237,6 +237,10 @@ def test_overlays_of_large_pictures(tmp_path: Path, model: Segmenter, monkeypatc
     result = predict(model, picture, out, overlay=True, tile=128, overlap=64, done=lambda *at: told.append(at))
     assert result.written == [out / "a.png"]
     assert not any("georeference" in note for note in result.notes)
+    assert "with --overlay labels are whole PNG files; without it those of large images are .tif" in result.notes
+    by_window = predict(model, picture, tmp_path / "w", tile=128, overlap=64)
+    assert by_window.written == [tmp_path / "w" / "a.tif"]
+    assert any("their masks are tiled .tif files" in note for note in by_window.notes)
     labels = model.predict(picture, tile=128, overlap=64).labels
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), labels)
     assert np.asarray(Image.open(out / "a.overlay.png")).shape[1] == labels.shape[1]

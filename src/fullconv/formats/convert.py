@@ -17,6 +17,8 @@ from fullconv.errors import UsageError
 from fullconv.files import new_folder
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import TARGETS, Writer, free_name
+from fullconv.formats.write.objects import Coarse
+from fullconv.polygons.trace import TOLERANCE, check
 
 
 @dataclass
@@ -42,6 +44,8 @@ def convert(
     to: str = "folder",
     *,
     classes: str = "",
+    tolerance: float | None = None,
+    min_area: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Converted:
     """Write a data set in another layout.
@@ -53,6 +57,9 @@ def convert(
         out: a folder that does not exist; it appears when all of it is written.
         to: one of :data:`TARGETS`.
         classes: other classes by name (:func:`fullconv.data.grouping.regrouped`); empty for those of the data.
+        tolerance: of ``labelme``, ``yolo`` and ``cvat``: polygons that share their borders, simplified by so many
+            pixels (:func:`fullconv.polygons.trace.trace`); by default outlines that show every pixel.
+        min_area: of those, too, in pixels: smaller pieces become a neighbour. Given alone the tolerance is 1.
         progress: called with the number of images done and of all.
 
     Raises:
@@ -64,6 +71,7 @@ def convert(
         raise UsageError(f"--to {to}: no such target; there are {', '.join(TARGETS)}")
     if out.exists():
         raise UsageError(f"{out}: exists; choose another folder for the converted data")
+    coarse = _coarse(to, tolerance, min_area)
     spec = open_dataset(data)
     refuse_without_label_maps(spec)
     odd = [
@@ -83,8 +91,30 @@ def convert(
             "labelled with all of them (--to folder and --to webdataset keep it)"
         )
     with new_folder(out) as partial, closing(TARGETS[to](spec, partial, result.notes)) as writer:
+        writer.coarse = coarse
         _write_all(writer, spec, result, progress)
+    if coarse is not None:
+        result.notes.append(
+            f"outlines are simplified by a tolerance of {coarse.tolerance:g} pixels, pieces of fewer than "
+            f"{coarse.min_area} pixels became a neighbour: the labels of the copy differ by that"
+        )
     return result
+
+
+def _coarse(to: str, tolerance: float | None, min_area: int) -> Coarse | None:
+    """How simple outlines are to be; None: as the pixels are.
+
+    Raises:
+        UsageError: a target that has none, or a value that cannot be.
+    """
+    if tolerance is None and not min_area:
+        return None
+    if not TARGETS[to].outlines:
+        able = ", ".join(name for name, target in TARGETS.items() if target.outlines)
+        raise UsageError(f"--tolerance and --min-area are of outlines, which --to {to} keeps none of; {able} do")
+    coarse = Coarse(TOLERANCE if tolerance is None else tolerance, min_area)
+    check(*coarse)
+    return coarse
 
 
 def _write_all(

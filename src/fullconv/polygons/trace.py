@@ -55,16 +55,25 @@ def trace(
     Raises:
         UsageError: a negative tolerance or area, or a package that is not installed.
     """
-    check(tolerance, min_area)
     shapely = library("shapely", FOR)
     ids = np.where(labels < len(classes), labels, len(classes)).astype(np.int32)
-    ids = without_small(ids, min_area, len(classes))
-    shapes, owners = _exact(ids)
-    if tolerance:
-        shapes = shapely.coverage_simplify(shapes, tolerance, simplify_boundary=False)
+    shapes, owners = traced(ids, len(classes), tolerance, min_area)
     shown = np.isin(owners, [index for index in range(len(classes)) if index != classes.background])
     moved = shapely.transform(shapes[shown], lambda xy: xy + origin[::-1])
     return [ClassPolygon(int(label), classes.names[label], s) for label, s in zip(owners[shown], moved, strict=True)]
+
+
+def traced(ids: np.ndarray, void: int, tolerance: float, min_area: int) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`trace`, of any ids from 0, each piece of which has a polygon; ``void`` is the one of no class.
+
+    Returns:
+        Polygons, and the id of each.
+    """
+    check(tolerance, min_area)
+    shapes, owners = _exact(without_small(ids, min_area, void))
+    if tolerance:
+        shapes = library("shapely", FOR).coverage_simplify(shapes, tolerance, simplify_boundary=False)
+    return shapes, owners
 
 
 def check(tolerance: float, min_area: int) -> None:

@@ -250,7 +250,7 @@ def open_raster_of(path: Path, asked: Settings) -> tuple[RasterReader | None, st
             "the raster into images"
         )
     if not raster.info.place.tags and raster.info.nodata is None:
-        return None, ""
+        return None, f"with --{asked.whole} labels are whole PNG files; without it those of large images are .tif"
     return None, (
         f"with --{asked.whole} labels are PNG files, without georeference; where an image holds nothing they are a "
         "guess"

@@ -99,6 +99,8 @@ def predict_raster(
         notes = [segmenter.seam_note(info.size, asked.tile, asked.overlap, asked.exact)]
         if info.place.placed and not info.place.projected:
             notes.append(f"{path}: states no projection (CRS); its labels lie where it does, without one")
+        if not info.place.tags and info.nodata is None and not asked.level and path.suffix.lower() in BY_ROWS:
+            notes.append("images of more than 8192 x 8192 pixels go by window: their masks are tiled .tif files")
         writers = _writers(segmenter, info.size, out, asked, _job(segmenter, path, tiling, asked))
         try:
             _label(segmenter, reader, tiling, values, writers, asked, done and functools.partial(done, path))

@@ -49,7 +49,16 @@ def check(
 
 
 @app.command
-def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -> int:
+def convert(
+    data: str,
+    out: Path,
+    /,
+    *,
+    to: str = "folder",
+    classes: str = "",
+    tolerance: float | None = None,
+    min_area: int = 0,
+) -> int:
     """Write DATA in another layout into the new folder OUT, and say what the layout cannot hold.
 
     Parameters
@@ -61,6 +70,12 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
     to
         folder (holds everything), webdataset (tar shards; holds everything), voc, cityscapes, coco, or back to the
         annotation tools: labelme, yolo, cvat (for images 1.1).
+    tolerance
+        Of labelme, yolo and cvat, in pixels: polygons that share their borders, of which corners that cut off less than
+        its square go. By default outlines (of cvat: masks) show every pixel, exactly.
+    min_area
+        Of those, too, in pixels: smaller pieces become the neighbour with the longest shared border; the tolerance is 1
+        then, if none is given. Needs the extra polygons.
     classes
         The classes of the copy by name, in the order of their ids: some of DATA's, or several as one, for example
         ``'road, vehicle=car+truck, rest=*'``, where ``*`` is what is not named. Others become void. By default all as
@@ -69,7 +84,9 @@ def convert(data: str, out: Path, /, *, to: str = "folder", classes: str = "") -
     import fullconv
 
     with Bar("convert") as progress:
-        done = fullconv.convert(data, out, to, classes=classes, progress=progress)
+        done = fullconv.convert(
+            data, out, to, classes=classes, tolerance=tolerance, min_area=min_area, progress=progress
+        )
     say(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
     for line in (*done.reasons, *done.notes):
         say(f"  {line}")

@@ -18,6 +18,7 @@ from fullconv.data.sample import Sample
 from fullconv.data.sources import FileImage
 from fullconv.data.values import stored_image
 from fullconv.errors import UsageError
+from fullconv.formats.write.objects import Coarse
 from fullconv.images.encoded import EncodedFile
 from fullconv.images.encoding import UInt8Array
 from fullconv.images.files import stored_size
@@ -35,11 +36,15 @@ class Writer(ABC):
         lists: whether splits are lists of names, so that an image in several of them is written once.
         parts: whether it holds which classes each part of a mixture labels.
         notes: what the layout cannot hold, and every rule applied; one line each.
+        outlines: whether it can hold simplified outlines.
+        coarse: how simple outlines are to be; None: they show every pixel.
         turned: how many images had an EXIF orientation, and are written upright.
     """
 
     lists: ClassVar[bool] = False
     parts: ClassVar[bool] = False
+    outlines: ClassVar[bool] = False
+    coarse: Coarse | None = None
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         self.spec, self.root, self.notes, self.turned = spec, root, notes, 0

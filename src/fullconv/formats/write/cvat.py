@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sample import Sample
 from fullconv.formats.write.base import Writer, write_classes
-from fullconv.formats.write.objects import refuse_other_splits, refuse_two_backgrounds, regions
+from fullconv.formats.write.objects import Outlined, outlined, refuse_other_splits, refuse_two_backgrounds, regions
 from fullconv.formats.write.yolo import no_void
 
 
 class Cvat(Writer):
-    """CVAT's ``annotations.xml`` with a mask for each object, and the images by subset."""
+    """CVAT's ``annotations.xml`` with a mask (or simpler, a polygon) for each object, and the images by subset."""
+
+    outlines = True
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
@@ -33,7 +35,6 @@ class Cvat(Writer):
                 ET.SubElement(entry, "type").text = "any"
                 ET.SubElement(entry, "attributes")
         self.void = 0
-        notes.append("cvat's regions are masks, for its brush; its background is what no region covers")
 
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
         classes = self.spec.classes
@@ -43,6 +44,9 @@ class Cvat(Writer):
             self.tree, "image", id=str(len(self.tree.findall("image"))), name=path.name, subset=split,
             width=str(width), height=str(height),
         )  # fmt: skip
+        if self.coarse is not None:
+            self._polygons(image, outlined(item, sample, classes, self.coarse))
+            return
         for region in regions(item, sample, classes):
             if region.label == classes.ignore_index:
                 self.void += int(region.mask.sum())
@@ -54,10 +58,27 @@ class Cvat(Writer):
                 width=str(wide), height=str(high), z_order="0",
             )  # fmt: skip
 
+    def _polygons(self, image: ET.Element, found: Iterable[Outlined]) -> None:
+        """Parts of an object are a group."""
+        for number, (label, rings, area) in enumerate(found, 1):
+            if label == self.spec.classes.ignore_index:
+                self.void += area
+                continue
+            for ring in rings:
+                points = ";".join(f"{x:.2f},{y:.2f}" for x, y in ring)
+                shape = ET.SubElement(
+                    image, "polygon", label=self.spec.classes.names[label], source="manual", occluded="0",
+                    points=points, z_order="0",
+                )  # fmt: skip
+                if len(rings) > 1:
+                    shape.set("group_id", str(number))
+
     def finish(self, names: Mapping[str, list[str]]) -> None:
         ET.indent(self.tree)
         ET.ElementTree(self.tree).write(self.root / "annotations.xml", encoding="utf-8", xml_declaration=True)
         write_classes(self.root, self.spec)
+        kind = "masks, for its brush" if self.coarse is None else "polygons"
+        self.notes.append(f"cvat's regions are {kind}; its background is what no region covers")
         if self.void:
             self.notes.append(no_void("cvat", self.void, self.spec))
 

@@ -12,7 +12,7 @@ import yaml
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sample import Sample
 from fullconv.formats.write.base import Writer, write_classes
-from fullconv.formats.write.objects import refuse_other_splits, refuse_two_backgrounds, regions
+from fullconv.formats.write.objects import outlined, refuse_other_splits, refuse_two_backgrounds
 from fullconv.polygons.contents import yolo_labels
 
 NO_POSES = [0, 0]
@@ -21,6 +21,8 @@ NO_POSES = [0, 0]
 
 class Yolo(Writer):
     """YOLO segmentation as Ultralytics reads it; ``dataset.yaml`` keeps for us what ``data.yaml`` cannot."""
+
+    outlines = True
 
     def __init__(self, spec: DatasetSpec, root: Path, notes: list[str]) -> None:
         super().__init__(spec, root, notes)
@@ -34,16 +36,15 @@ class Yolo(Writer):
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
         self.image(self.root / "images" / split, name, item, sample)
         size, lines = np.array(sample.labels.shape[::-1]), []
-        for region in regions(item, sample, self.spec.classes):
-            if region.label == self.spec.classes.ignore_index:
-                self.void += int(region.mask.sum())
+        for label, rings, area in outlined(item, sample, self.spec.classes, self.coarse):
+            if label == self.spec.classes.ignore_index:
+                self.void += area
                 continue
-            rings = region.outlines()
             self.pieces, self.cut = self.pieces + 1, self.cut + (len(rings) > 1)
             for ring in rings:
                 # the middle of each pixel: whoever cuts off the fraction, as Ultralytics does, has the pixel again
-                shares = ((ring + 0.5) / size).ravel()
-                lines.append(" ".join([str(self.numbers[region.label]), *(f"{share:.8g}" for share in shares)]))
+                shares = ((ring + 0.5 * (self.coarse is None)) / size).ravel()
+                lines.append(" ".join([str(self.numbers[label]), *(f"{share:.8g}" for share in shares)]))
         path = self.root / "labels" / split / f"{name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
