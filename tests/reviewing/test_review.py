@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import fullconv
 from fullconv.cli.main import run
 from fullconv.data.sample import read_sample
 from fullconv.errors import DataError, UsageError
+from fullconv.reviewing import choose
+from fullconv.reviewing import review as reviewing
 from fullconv.reviewing.result import joined
 from tests.builders.colours import CLASSES, folder, picture, scene, segmenter
 from tests.builders.commands import complaint
@@ -62,6 +65,47 @@ def test_right_masks_are_left_alone(tmp_path: Path) -> None:
     assert found.places == ()
     assert found.label_next == ()
     assert any("nothing to label next" in note for note in found.notes)
+
+
+def test_clean_data_have_a_report_and_no_tasks(tmp_path: Path) -> None:
+    out, json_, tasks = (tmp_path / name for name in ("r.html", "r.json", "t"))
+    found = fullconv.review(
+        segmenter(), folder(tmp_path / "data"), out=out, json=json_, to="labelme", tasks=tasks, workers=0
+    )
+    assert out.is_file()
+    assert json_.is_file()
+    assert not tasks.exists()
+    assert any("not written, no mask is doubtful" in note for note in found.notes)
+
+
+def test_a_fault_of_the_tasks_leaves_the_report(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(reviewing, "write_tasks", full)
+    out, json_ = tmp_path / "r.html", tmp_path / "r.json"
+    with pytest.raises(OSError, match="No space"):
+        fullconv.review(segmenter(), data, out=out, json=json_, to="cvat", tasks=tmp_path / "t", workers=0)
+    assert out.is_file()
+    assert len(json.loads(json_.read_text())["images"]) == 6
+
+
+def test_of_many_images_no_table_of_all_distances_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(0)
+    features, labelled, entropy = chance.random((2000, 6)), chance.random((300, 6)), chance.random(2000)
+    made = choose.chosen(entropy, features, labelled, 5)
+    monkeypatch.setattr(choose, "BLOCK", 16)
+    tracemalloc.start()
+    again = choose.chosen(entropy, features, labelled, 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 450_000  # features of all are 200 kB; with 2000 x 16 distances at once it was 900 kB
+    assert [one.image for one in again] == [one.image for one in made]
+    usual = np.concatenate([features, labelled]).mean(0) + choose.RAREST
+    scaled, near = features / usual, labelled / usual
+    nearest = np.linalg.norm(scaled[:, None] - near[None], axis=2).min(1)
+    assert again[0].image == int((entropy * nearest).argmax())
+    assert again[0].distance == pytest.approx(nearest[again[0].image])
 
 
 def test_only_the_split_that_is_asked_for(data: Path) -> None:
@@ -193,11 +237,9 @@ def test_the_command_and_bad_input(model: Path, data: Path, tmp_path: Path, caps
     assert not (tmp_path / "x.html").exists()
 
 
-def test_there_has_to_be_something_to_write(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no mask is doubtful"):
-        fullconv.review(segmenter(), folder(tmp_path / "d"), to="labelme", tasks=tmp_path / "t", workers=0)
+def test_there_has_to_be_something_to_review(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such tool"):
-        fullconv.review(segmenter(), tmp_path / "d", to="paint", tasks=tmp_path / "t")
+        fullconv.review(segmenter(), folder(tmp_path / "d"), to="paint", tasks=tmp_path / "t")
     spec = fullconv.open_dataset(tmp_path / "d")
     with pytest.raises(DataError, match="no image to review"):
         fullconv.review(segmenter(), dataclasses.replace(spec, splits={"train": []}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ CELLS = 2
 """The image is described by a grid of so many cells a side, beside as a whole."""
 RAREST = 1e-3
 """A class of a smaller mean share counts as if it had this."""
-BLOCK = 4096
+BLOCK = 1024
 """Images whose distances are taken at a time."""
 
 
@@ -37,29 +37,34 @@ class Choice(NamedTuple):
     distance: float
 
 
-def described(parts: Iterable[Part], size: tuple[int, int]) -> Tensor:
+class Sums:
     """What images show: the mean probability of each class, in all of an image and in each cell of a grid of it.
 
-    Args:
-        parts: the coarse logits of images of one size, whose places are averaged by how many pixels each stands for.
-        size: their ``(height, width)``.
+    Of a part that was added only sums are kept: the logits of a whole image may not fit into memory.
 
-    Returns:
-        float32 ``n, classes * (1 + CELLS^2)`` on the CPU.
+    Args:
+        size: ``(height, width)`` of the images, which are of one size.
     """
-    boxes = torch.tensor(_cells(size))
-    total: Tensor | None = None
-    for part in parts:
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._boxes = torch.tensor(_cells(size))
+        self._total: Tensor | None = None
+
+    def add(self, part: Part) -> None:
+        """Add coarse logits, whose places are averaged by how many pixels each stands for."""
         likely = part.logits.float().softmax(1)
-        rows, columns = ((boxes[:, :2], part.rows), (boxes[:, 2:], part.columns))
+        rows, columns = ((self._boxes[:, :2], part.rows), (self._boxes[:, 2:], part.columns))
         inside = torch.cat([side.clamp(at.start, at.stop) - at.start for side, at in (rows, columns)], 1)
         shape = (likely.shape[2], likely.shape[3])
         weights = place_weights(shape, part.size, part.window, inside.to(likely.device), likely)
         sums = torch.einsum("nchw,khw->nkc", likely, weights).cpu()
-        total = sums if total is None else total + sums
-    assert total is not None  # an image has a part
-    pixels = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    return (total / pixels.clamp(min=1)[:, None]).flatten(1)
+        self._total = sums if self._total is None else self._total + sums
+
+    def described(self) -> Tensor:
+        """Of all parts that were added: float32 ``n, classes * (1 + CELLS^2)`` on the CPU."""
+        assert self._total is not None  # an image has a part
+        pixels = (self._boxes[:, 1] - self._boxes[:, 0]) * (self._boxes[:, 3] - self._boxes[:, 2])
+        return (self._total / pixels.clamp(min=1)[:, None]).flatten(1)
 
 
 def _cells(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
@@ -90,7 +95,7 @@ def chosen(entropy: np.ndarray, features: np.ndarray, labelled: np.ndarray, budg
     features, labelled = features / (usual + RAREST), labelled / (usual + RAREST)
     nearest = np.full(len(features), np.inf)
     for start in range(0, len(labelled), BLOCK):
-        nearest = np.minimum(nearest, _distances(features, labelled[start : start + BLOCK]).min(1))
+        nearest = np.minimum(nearest, _nearest(features, labelled[start : start + BLOCK]))
     left, found = np.ones(len(features), bool), list[Choice]()
     for _ in range(min(budget, len(features))):
         distance = np.where(np.isinf(nearest), 1.0, nearest)
@@ -98,14 +103,15 @@ def chosen(entropy: np.ndarray, features: np.ndarray, labelled: np.ndarray, budg
         best = int(score.argmax())
         found.append(Choice(best, float(score[best]), float(entropy[best]), float(distance[best])))
         left[best] = False
-        nearest = np.minimum(nearest, _distances(features, features[best : best + 1])[:, 0])
+        nearest = np.minimum(nearest, _nearest(features, features[best : best + 1]))
     return found
 
 
-def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Euclidean, ``[n, m]``, a few rows at a time."""
+def _nearest(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Euclidean distance of each of ``first`` to the nearest of ``second``, ``[n]``, :data:`BLOCK` rows at a time."""
+    lengths = (second**2).sum(1)
     rows: Sequence[np.ndarray] = [
-        (block**2).sum(1)[:, None] - 2 * block @ second.T + (second**2).sum(1)
+        ((block**2).sum(1)[:, None] - 2 * block @ second.T + lengths).min(1)
         for block in (first[start : start + BLOCK] for start in range(0, len(first), BLOCK))
     ]
     return np.asarray(np.sqrt(np.maximum(np.concatenate(rows), 0)))

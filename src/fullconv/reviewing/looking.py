@@ -16,7 +16,7 @@ from fullconv.evaluation.measure import batch_size
 from fullconv.ops import pixel_cross_entropy, upsample_argmax, upsample_entropy
 from fullconv.ops.partial import mask_unlabelled_classes
 from fullconv.parts import Part, sound
-from fullconv.reviewing.choose import described
+from fullconv.reviewing.choose import Sums
 from fullconv.reviewing.doubt import Doubts, Seen
 from fullconv.reviewing.regions import judged
 from fullconv.segmenter import Segmenter
@@ -34,7 +34,7 @@ class Masked:
 
     Attributes:
         doubts: their regions.
-        features: what each shows (:func:`fullconv.reviewing.choose.described`), where that is wanted.
+        features: what each shows (:func:`fullconv.reviewing.choose.Sums`), where that is wanted.
         kept: label maps predicted for some of them, by number.
     """
 
@@ -98,7 +98,8 @@ def _maps(segmenter: Segmenter, spec: DatasetSpec, batch: Batch, with_features: 
     target = batch.labels.to(segmenter.device, non_blocking=True)
     predicted, sure = torch.empty_like(target), torch.empty(target.shape, device=target.device)
     losses = torch.empty_like(sure)
-    parts = list[Part]()
+    size = (target.shape[1], target.shape[2])
+    shows = Sums(size)
     for part in _parts(segmenter, batch.pixels, batch.ids):
         asked = part._replace(logits=mask_unlabelled_classes(part.logits, spec.labelled, batch.sources))
         where = np.s_[:, part.rows, part.columns]
@@ -107,9 +108,8 @@ def _maps(segmenter: Segmenter, spec: DatasetSpec, batch: Batch, with_features: 
             asked.logits, target[where], ignore_index=spec.classes.ignore_index, crop=part.window
         )
         if with_features:
-            parts.append(part)
-    size = (target.shape[1], target.shape[2])
-    features = described(parts, size).numpy() if with_features else None
+            shows.add(part)
+    features = shows.described().numpy() if with_features else None
     return _Maps(predicted.cpu().numpy(), sure.cpu().numpy(), losses.cpu().numpy(), features)
 
 
@@ -131,12 +131,12 @@ def look_at_images(segmenter: Segmenter, spec: DatasetSpec, items: Sequence[Item
     for item in items:
         pixels = torch.from_numpy(pixels_of(segmenter, spec, item)).permute(2, 0, 1)[None]
         size, total = (pixels.shape[2], pixels.shape[3]), 0.0
-        parts = list[Part]()
+        shows = Sums(size)
         for part in _parts(segmenter, pixels, [str(item.image.where)]):
             total += float(upsample_entropy(part.logits, part.size, crop=part.window).sum(dtype=torch.float64))
-            parts.append(part)
+            shows.add(part)
         entropy.append(total / (size[0] * size[1]))
-        features.append(described(parts, size).numpy()[0])
+        features.append(shows.described().numpy()[0])
         told()
     return Undecided(np.array(entropy), np.array(features))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_module
 import os
 from collections import Counter
@@ -108,10 +109,6 @@ def review(
     undecided = look_at_images(segmenter, spec, [entry.item for entry in unmasked], told)
     choices = chosen(undecided.entropy, undecided.features, np.array(seen.features), budget) if unmasked else []
     doubts = seen.doubts.found()
-    if tasks is not None:
-        wrong = [masked[number] for number in dict.fromkeys(doubt.image for doubt in doubts)][:budget]
-        ahead = [unmasked[choice.image] for choice in choices]
-        notes += write_tasks(to, tasks, segmenter, spec, wrong, ahead)
     result = _result(spec, masked, unmasked, seen.doubts, doubts, choices, notes)
     if json is not None:
         write_text(json, json_module.dumps({**_asked(model, data, split, budget), **result.to_dict()}, indent=1) + "\n")
@@ -120,6 +117,11 @@ def review(
         first = [unmasked[choice.image].item for choice in choices[:NEXT]]
         pictures = Pictures(_of_places(segmenter, spec, shown), _of_images(segmenter, spec, first))
         write_page(out, f"{spec.name}: fullconv review", result, pictures)
+    if tasks is not None:  # last: where that fails the hours before are not lost
+        wrong = [masked[number] for number in dict.fromkeys(doubt.image for doubt in doubts)][:budget]
+        ahead = [unmasked[choice.image] for choice in choices]
+        written = write_tasks(to, tasks, segmenter, spec, wrong, ahead)
+        result = dataclasses.replace(result, notes=(*result.notes, *written))
     return result
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sample import Sample, read_sample
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import UsageError
 from fullconv.files import new_folder
 from fullconv.formats.write import TARGETS, Writer, free_name
 from fullconv.formats.write.label_studio import LabelStudioTasks
@@ -58,11 +58,10 @@ def write_tasks(
         wrong: images with a doubtful mask, which is what one begins with.
         ahead: images to label, where one begins with what is predicted.
 
-    Raises:
-        DataError: there is nothing to write.
+    Nothing is written where there is nothing, which is said.
     """
     if not wrong and not ahead:
-        raise DataError(f"{out}: not written, no mask is doubtful and no image is without one")
+        return [f"{out}: not written, no mask is doubtful and no image is without one"]
     every = [*wrong, *ahead]
     splits = {_split(entry): [one.item for one in every if _split(one) == _split(entry)] for entry in every}
     notes, names, taken = list[str](), dict[str, list[str]](), set[str]()

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from fullconv.device import autocast, free_bytes
 from fullconv.errors import UsageError
+from fullconv.geometry import round_up
 from fullconv.segmenter import Segmenter
 
-PROBES = (64, 128)
+PROBE = 64
+"""Pixels of a side of the smaller image that is tried; the other's is twice as long."""
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _TRIM_THRESHOLD, _MMAP_MAX = 128 << 10, 65536  # glibc's defaults
 
@@ -85,16 +87,28 @@ def refuse_if_too_large(
     free = free_bytes(device)
     if free is None:
         return
-    parameters = sum(4 * p.numel() * p.element_size() for p in network.parameters())
-    small, large = (kept_bytes(network, channels, precision, side) for side in PROBES)
-    per_pixel = (large - small) / (PROBES[1] ** 2 - PROBES[0] ** 2)
-    constant = max(0.0, small - per_pixel * PROBES[0] ** 2)
-    need = parameters + constant + per_pixel * crop[0] * crop[1] * batch
+    need = needed_bytes(network, crop, batch, channels, precision)
     if need > free:
         raise UsageError(
             f"a step on {batch} crops of {crop[0]}x{crop[1]} needs about {need / 2**30:.1f} GiB, "
             f"{free / 2**30:.1f} GiB are free; make --crop or --batch-size smaller"
         )
+
+
+def needed_bytes(network: nn.Module, crop: tuple[int, int], batch: int, channels: int, precision: str) -> float:
+    """Of a step on ``batch`` crops, as :func:`refuse_if_too_large` has it.
+
+    Sizes are those that the network computes with, multiples of what its encoder pads to: two that it pads to one size
+    would tell nothing of how memory grows.
+    """
+    multiple = int(getattr(getattr(network, "encoder", None), "size_multiple", 1))
+    side = round_up(PROBE, multiple)
+    small, large = (kept_bytes(network, channels, precision, of) for of in (side, 2 * side))
+    per_pixel = (large - small) / (3 * side**2)
+    constant = max(0.0, small - per_pixel * side**2)
+    pixels = round_up(crop[0], multiple) * round_up(crop[1], multiple)
+    parameters = sum(4 * p.numel() * p.element_size() for p in network.parameters())
+    return parameters + constant + per_pixel * pixels * batch
 
 
 def kept_bytes(network: nn.Module, channels: int, precision: str, side: int) -> int:
