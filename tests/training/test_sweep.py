@@ -117,6 +117,17 @@ def test_a_study_goes_on_with_the_same_options_only(tmp_path: Path, make_folder:
     assert run(command) == 1  # without --rate the default is meant, and the finished run had another
 
 
+def test_how_far_the_runs_are_by_their_logs(tmp_path: Path) -> None:
+    runs = [module.Run(tmp_path / name) for name in "abc"]
+    for run_, rows in zip(runs[:2], (4, 2), strict=True):
+        run_.path.mkdir()
+        run_.config.touch()
+        (run_.path / "log.csv").write_text("epoch\n" + "1\n" * rows)
+    configs = [{"epochs": 6}] * 3
+    assert module._reached(runs, configs, [True, False, False]) == (8, 18, "b, epoch 3/6")  # a has stopped early
+    assert module._reached(runs, configs, [True, True, False]) == (12, 18, "")
+
+
 def test_a_sweep_over_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sweep compares runs of equal epochs"):
         module.sweep("shapes:train=2,val=1", "rate=0.1,0.2", tmp_path / "out", minutes=1)

@@ -80,6 +80,8 @@ def _config(run: Run, recipe: str | os.PathLike[str] | None, options: dict[str, 
     """The options of the run, with what was given for the machine."""
     saved = TrainConfig.load(run.config, {})
     asked = TrainConfig.load(recipe, options)
+    if asked.encoder_weights == "auto":  # the run has what that was
+        asked = asked.model_copy(update={"encoder_weights": saved.encoder_weights})
     for name in asked.model_fields_set:
         if name not in MACHINE and getattr(asked, name) != getattr(saved, name):
             raise UsageError(

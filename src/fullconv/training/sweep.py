@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ from fullconv.weak import supervise
 COLUMNS = (
     "value", "mean_train_loss", "last_train_loss", "last_val_loss", "best_mean_iou", "best_epoch", "seconds", "notes",
 )  # fmt: skip
+
+LOOK = 0.5
+"""Seconds after which it is looked again how far the runs are."""
 
 
 @dataclass
@@ -81,7 +84,7 @@ def sweep(
     recipe: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     progress: Callable[[str], None] | None = None,
-    done: Callable[[int, int], None] | None = None,
+    done: Callable[[int, int, str], None] | None = None,
     **options: Any,
 ) -> Swept:
     """Train once for each value of one option, everything else (seed, order, augmentation) the same.
@@ -96,7 +99,7 @@ def sweep(
         recipe: a YAML file of options.
         jobs: runs at a time; they share the cores.
         progress: called with a line when a run begins or ends.
-        done: called with the number of runs that have ended, and of all, when one has.
+        done: called with the number of epochs that have ended, of all runs together, and of all; and which run trains.
         **options: fields of :class:`TrainConfig`; they override the recipe.
 
     Raises:
@@ -123,7 +126,7 @@ def sweep(
     spec.split("train")
     asked = dict.fromkeys(config["labels"] for config in configs)
     spec = next(iter([supervise(spec, labels).spec for labels in asked]))  # each may be refused
-    _train_all(data, runs, configs, jobs, progress or (lambda line: None), done or (lambda some, every: None))
+    _train_all(data, runs, configs, jobs, progress or (lambda line: None), done or (lambda *at: None))
     rows = [{"value": str(value), **_summary(run)} for value, run in zip(values, runs, strict=True)]
     swept = Swept(option, rows, out / "sweep.csv", out / "sweep.png")
     _write_table(swept)
@@ -137,7 +140,7 @@ def _train_all(
     configs: Sequence[dict[str, Any]],
     jobs: int,
     say: Callable[[str], None],
-    done: Callable[[int, int], None],
+    done: Callable[[int, int, str], None],
 ) -> None:
     """Every run, ``jobs`` at a time; none is begun after one has failed.
 
@@ -159,18 +162,34 @@ def _train_all(
         iou, notes = run.scores["mean_iou"], run.scores.get("notes", [])
         say("; ".join([f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"), *notes]))
 
-    done(0, len(runs))
+    total = sum(config["epochs"] for config in configs)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             begun = [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]
-            for ended, future in enumerate(as_completed(begun), 1):
-                future.result()
-                done(ended, len(runs))
+            left = set(begun)
+            while left:
+                done(*_reached(runs, configs, [one.done() for one in begun]))
+                ended, left = wait(left, LOOK, FIRST_COMPLETED)
+                for one in ended:
+                    one.result()
+            done(total, total, "")
         except BaseException as error:
             pool.shutdown(cancel_futures=True)  # waits for those that run: after Ctrl-C they save and leave
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted(f"{runs[0].path.parent}: interrupted; the same command goes on") from error
             raise
+
+
+def _reached(runs: Sequence[Run], configs: Sequence[dict[str, Any]], ended: Sequence[bool]) -> tuple[int, int, str]:
+    """How many epochs have ended, of how many, and which run is at which; by the runs' own logs."""
+    some, where = 0, ""
+    for run, config, over in zip(runs, configs, ended, strict=True):
+        log = run.path / "log.csv"
+        rows = max(0, len(log.read_text(encoding="utf-8").splitlines()) - 1) if log.is_file() else 0
+        some += config["epochs"] if over else rows
+        if not over and not where and run.config.is_file():
+            where = f"{run.path.name}, epoch {min(rows + 1, config['epochs'])}/{config['epochs']}"
+    return some, sum(config["epochs"] for config in configs), where
 
 
 def _write_picture(swept: Swept, spec: DatasetSpec, titles: Sequence[str], runs: Sequence[Run]) -> None:

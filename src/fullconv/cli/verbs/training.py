@@ -126,7 +126,11 @@ def sweep(
     from fullconv.training.sweep import sweep as train_each
 
     given = config.model_dump(exclude_unset=True) if config else {}
-    with Bar("sweep", "runs") as done:
+    with Bar("sweep", "epochs") as bar:
+
+        def done(some: int, every: int, where: str) -> None:
+            bar(some, every, words=f"sweep: {where}" if where else "")
+
         try:
             found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=say, done=done, **given)
         except Interrupted as error:
