@@ -12,7 +12,7 @@ from scipy import ndimage
 from fullconv.geometry import Window
 from fullconv.ops import pixel_cross_entropy, upsample
 from fullconv.parts import Part
-from fullconv.reviewing.choose import RAREST, chosen, described
+from fullconv.reviewing.choose import RAREST, Sums, chosen
 from fullconv.reviewing.doubt import BINS, LEAST, PRIOR, Doubts, Seen
 from fullconv.reviewing.regions import MOST, SIZE, Regions, judged, rim_of
 
@@ -27,6 +27,13 @@ def example(seed: int, size: tuple[int, int] = (60, 70)) -> tuple[np.ndarray, ..
     labels[random.random(size) < 0.01] = VOID
     losses = random.exponential(2, size).astype(np.float32)
     return labels, losses, random.integers(0, CLASSES, size).astype(np.uint8), random.random(size).astype(np.float32)
+
+
+def described(size: tuple[int, int], parts: list[Part]) -> torch.Tensor:
+    sums = Sums(size)
+    for part in parts:
+        sums.add(part)
+    return sums.described()
 
 
 @pytest.mark.parametrize(("seed", "size"), [(0, (60, 70)), (1, (1, 40)), (2, (90, 40))])
@@ -108,12 +115,12 @@ def test_what_images_show_is_the_mean_of_the_enlarged_probabilities() -> None:
     parts = [likely, likely[..., :15, :21], likely[..., :15, 21:], likely[..., 15:, :21], likely[..., 15:, 21:]]
     expected = torch.cat([part.mean((2, 3)) for part in parts], 1)
     whole = [Part(logits, window, slice(0, 31), slice(0, 43))]
-    np.testing.assert_allclose(described(whole, size), expected, atol=1e-5)
+    np.testing.assert_allclose(described(size, whole), expected, atol=1e-5)
     cut = [
         Part(logits, Window(3 + top, 2 + left, 40, 48), slice(top, end), slice(left, stop))
         for top, end in ((0, 20), (20, 31)) for left, stop in ((0, 9), (9, 43))
     ]  # fmt: skip
-    np.testing.assert_allclose(described(cut, size), expected, atol=1e-5)
+    np.testing.assert_allclose(described(size, cut), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("labelled", [0, 5])
