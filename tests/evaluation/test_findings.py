@@ -16,7 +16,7 @@ import fullconv
 from fullconv.cli.main import app
 from fullconv.data import Shapes
 from fullconv.errors import UsageError
-from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.findings import FINER, Counts, Finding, findings
 from fullconv.evaluation.metrics import Scores
 from tests.builders.oracle import Change, oracle, shown
 
@@ -58,7 +58,7 @@ def test_a_thin_class_is_lost_on_a_coarse_grid(data: Path) -> None:
     }
     thin = kinds["thin", "pole"]
     assert "100% of its pixels lie in parts narrower than the 16 pixels between two places" in thin.text
-    assert "--model fcn4s" in thin.advice
+    assert "fcn4s 4" in thin.advice
     assert found(data, stride=2) == {}  # 3 pixels are wider
 
 
@@ -193,8 +193,13 @@ def test_advice_names_what_there_is(data: Path) -> None:
     flags = {name for arguments in verbs for argument in arguments for name in argument.names}
     for finding in kinds.values():
         assert set(re.findall(r"--[a-z-]+", finding.advice)) <= flags
-    assert "(--model fcn4s or fpn: 4 pixels, unet: 1)" in kinds["thin", "pole"].advice
-    for name, stride in {"fcn4s": 4, "fpn": 4, "unet": 1}.items():
+    assert "(pixels by --model: fcn4s 4, fpn 4, unet 1)" in kinds["thin", "pole"].advice
+    on_four = Counts(
+        ("ground", "road", "pole"), ((900, 0, 0), (0, 500, 0), (100, 0, 0)), (True,) * 3, (1,) * 3, 1, (0, 0, 100), 4
+    )
+    (thin,) = [finding for finding in findings(on_four) if finding.kind == "thin"]
+    assert "(pixels by --model: unet 1)" in thin.advice
+    for name, stride in FINER.items():
         network = fullconv.build_model(name, 2, "resnet10t").network.eval()
         with torch.inference_mode():
             assert network(torch.zeros(1, 3, 64, 64)).shape[2] == 64 // stride

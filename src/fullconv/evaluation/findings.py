@@ -209,17 +209,22 @@ def _never_predicted(counts: Counts, index: int) -> Finding | None:
     )  # fmt: skip
 
 
+FINER = {"fcn4s": 4, "fpn": 4, "unet": 1}
+"""Networks, and the pixels between two places of their grid."""
+
+
 def _thin(counts: Counts, index: int) -> Finding | None:
     share = counts.thin[index] / counts.truth(index)
     if counts.stride < 2 or share < THIN:
         return None
     name = counts.names[index]
+    finer = ", ".join(f"{model} {stride}" for model, stride in FINER.items() if stride < counts.stride)
     return Finding(
         "thin", (name,),
         f"{name} is thin: {share:.0%} of its pixels lie in parts narrower than the {counts.stride} pixels between two "
         "places of the network's grid",
-        "a network of a finer grid (--model fcn4s or fpn: 4 pixels, unet: 1), or larger images: cut into parts instead "
-        "of shrunk, a larger --resize or none",
+        f"a network of a finer grid (pixels by --model: {finer}), or larger images: cut into parts instead of shrunk, "
+        "a larger --resize or none",
     )  # fmt: skip
 
 
