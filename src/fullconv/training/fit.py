@@ -231,7 +231,7 @@ class Loop:
         """Write the model, and whatever shows how the run is going."""
         run, history, objective = self.run, self.progress.history, self.plan.objective
         row, watched = history[-1], self.learner.watched
-        scores = {k: None if math.isnan(v) else v for k, v in row.items() if k not in ("epoch", "rate")}
+        scores = {k: None if math.isnan(v) else v for k, v in row.items() if k not in ("epoch", "rate", "seconds")}
         watched.provenance |= {"epoch": row["epoch"], "scores": scores, **validation.kept}
         watched.save(run.last)
         best = self.progress.is_best(objective.score)
