@@ -178,6 +178,7 @@ def test_bad_tasks(tmp_path: Path) -> None:
         ([task(1, "a.png")], "none of its 1 tasks has an annotation"),
         ([task(1, "a.png", [])], "no labels found in it"),
         ([{"image": "a.png", "id": 1, "annotator": 1, "annotation_id": 2}], "'JSON-MIN'"),
+        ([{"data": {"image": "a.png"}, "predictions": [{"result": []}]}], "no annotations yet; put its export"),
     ):
         root = make(tmp_path / "p", *tasks)
         with pytest.raises(DataError, match=r"project-1\.json") as error:

@@ -107,6 +107,11 @@ def _exports(root: Path) -> dict[Path, list[Task]]:
             raise DataError(f"{path}: not readable JSON ({error}); export it again") from error
         if all(isinstance(task, dict) and {"annotator", "annotation_id"} <= set(task) for task in tasks):
             raise DataError(f"{path}: Label Studio's 'JSON-MIN', which merges the annotations; export as 'JSON'")
+        if all(isinstance(t, dict) and {"data", "predictions"} <= set(t) and "annotations" not in t for t in tasks):
+            raise DataError(
+                f"{path}: tasks to import into Label Studio, with predictions and no annotations yet; put its export, "
+                "as 'JSON', in this file's place"
+            )
         if all(isinstance(t, dict) and isinstance(t.get("annotations"), list) and "data" in t for t in tasks):
             found[path] = tasks
     return found
