@@ -16,6 +16,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
+from fullconv.terminal import print_lines
+
 LONG = 2.0
 """Seconds from which on a plain line tells what was done."""
 SHORTEST = 12
@@ -81,7 +83,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """A line above the bar, or in the log."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=not self._console.is_terminal)
+        print_lines(self._console, line)
 
     def __call__(self, done: int, total: int, *, words: str = "", left: float | None = None) -> None:
         """So many are done of so many.

@@ -10,6 +10,7 @@ from rich.text import Text
 from fullconv.draw.confusion import percent
 from fullconv.evaluation.findings import by_advice
 from fullconv.evaluation.metrics import Scores
+from fullconv.terminal import print_lines
 
 CELL = 3
 SHORTEST = 12
@@ -28,13 +29,13 @@ def evaluation_report(scores: Scores, console: Console | None = None) -> None:
     if len(known) > 1 or any(sum(scores.confusion[i]) > scores.confusion[i][i] for i in known):
         _confusion(scores, known, console)
     if scores.images > 1 and scores.worst:
-        _say(console, "worst images (mean IoU in the image alone):")
+        print_lines(console, "worst images (mean IoU in the image alone):")
         for image in scores.worst:
-            _say(console, f"  {image.mean_iou:.3f}  {image.id}" + (f"  {image.file}" if image.file else ""))
+            print_lines(console, f"  {image.mean_iou:.3f}  {image.id}" + (f"  {image.file}" if image.file else ""))
     for texts, advice in by_advice(scores.findings[:MOST_FINDINGS]):
-        _say(console, "\n".join([*texts, f"  try: {advice}"]), style="yellow")
+        print_lines(console, "\n".join([*texts, f"  try: {advice}"]), style="yellow")
     if (more := len(scores.findings) - MOST_FINDINGS) > 0:
-        _say(console, f"and {more} findings more: --json FILE has them all")
+        print_lines(console, f"and {more} findings more: --json FILE has them all")
 
 
 def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
@@ -44,7 +45,7 @@ def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
     if left < SHORTEST:
         _pairs(scores, known, console)
         return
-    _say(console, "confusion: percent of each true class (row) predicted as class number ...")
+    print_lines(console, "confusion: percent of each true class (row) predicted as class number ...")
     room = min(max(map(len, names)), left)
     head = Text(" " * (room + CELL + 1), style="dim")
     console.print(head + Text("".join(f"{i:>{CELL}}" for i in range(len(names))), style="dim"), soft_wrap=True)
@@ -67,15 +68,11 @@ def _pairs(scores: Scores, known: Sequence[int], console: Console) -> None:
     ]
     if not pairs:
         return
-    _say(console, "confused most, in percent of the true class's pixels:")
+    print_lines(console, "confused most, in percent of the true class's pixels:")
     for share, i, j in sorted(pairs, reverse=True)[:PAIRS]:
         names = scores.classes.names
-        _say(console, f"  {percent(share):>3}  {names[i]} taken for {names[j]}")
+        print_lines(console, f"  {percent(share):>3}  {names[i]} taken for {names[j]}")
 
 
 def _cut(name: str, room: int) -> str:
     return name if len(name) <= room else f"{name[: room - 1]}…"
-
-
-def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(line, highlight=False, markup=False, style=style or None)

@@ -15,6 +15,7 @@ from fullconv.checking.findings import CheckReport
 from fullconv.checking.values import value_lines
 from fullconv.evaluation.metrics import Scores
 from fullconv.spec import Values
+from fullconv.terminal import print_lines
 
 if TYPE_CHECKING:
     from fullconv.evaluation.compare import Comparison
@@ -44,18 +45,14 @@ def score_table(scores: Scores, console: Console | None = None) -> None:
         highlight=False,
     )
     if scores.masks:
-        console.print(str(scores.masks), highlight=False)
+        print_lines(console, str(scores.masks))
     if scores.road:
-        console.print(str(scores.road), highlight=False, soft_wrap=True)
+        print_lines(console, str(scores.road))
     if scores.absent:
-        console.print(
-            f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}",
-            highlight=False,
-            markup=False,
-        )
+        print_lines(console, f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}")
     said = [scores.detail.uncertainty_in_words()] if scores.detail else []
     for note in (*said, *scores.notes):
-        console.print(note, highlight=False, markup=False)
+        print_lines(console, note)
 
 
 def comparison_table(comparison: Comparison, console: Console | None = None) -> None:
@@ -71,9 +68,9 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
         iou = differences["mean_iou"]
         interval = f"mean IoU {iou.value:+.4f} ({iou.low:+.4f} to {iou.high:+.4f})"
         words = f"{iou.p_in_words()}: {'real' if iou.real else 'not shown by these images'}"
-        _say(console, f"{name} - {names[0]}:\n  {interval}, {words}")
+        print_lines(console, f"{name} - {names[0]}:\n  {interval}, {words}")
     for note in dict.fromkeys(note for one in scores for note in one.notes):
-        console.print(note, highlight=False, markup=False)
+        print_lines(console, note)
 
 
 def models_table(
@@ -136,11 +133,11 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
     console.print(table)
     for row in swept.rows:
         if row.get("notes"):
-            _say(console, f"{row['value']}: {row['notes']}")
+            print_lines(console, f"{row['value']}: {row['notes']}")
     if swept.no_effect:
         line = f"note: every value of {swept.option} gave the same figures: it has no effect here"
-        _say(console, line)
-    _say(console, f"table: {swept.table}\nimage | truth | each run: {swept.picture}")
+        print_lines(console, line)
+    print_lines(console, f"table: {swept.table}\nimage | truth | each run: {swept.picture}")
 
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:
@@ -149,7 +146,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     spec = report.dataset
 
     def say(line: str) -> None:
-        _say(console, line)
+        print_lines(console, line)
 
     say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes")
     for reason in spec.reasons:
@@ -212,15 +209,19 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
         "encoder weights licence": header.get("weights_licence") or "not stated",
         "written by": f"fullconv {header.get('fullconv', '?')}, format {header['format_version']}",
     }
-    rows |= {key: str(value) for key, value in header.get("provenance", {}).items()}
+    rows |= {key.replace("_", " "): _plain(value) for key, value in header.get("provenance", {}).items()}
     for key, value in rows.items():
         table.add_row(key, escape(value))
     console.print(table)
 
 
-def _say(console: Console, line: str) -> None:
-    """At a terminal broken between words, in a log as it is."""
-    console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+def _plain(value: Any) -> str:
+    """A value of a header for people: numbers of four digits, entries one by line."""
+    if isinstance(value, dict):
+        return "\n".join(f"{str(key).replace('_', ' ')} {_plain(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return " to ".join(map(_plain, value)) if len(value) == 2 else ", ".join(map(_plain, value))
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _score(value: float) -> str:

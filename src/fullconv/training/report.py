@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from fullconv.bars import Bar, clock
+from fullconv.terminal import print_lines
 from fullconv.training.pace import Pace
 
 LOG_WIDTH = 80
@@ -29,14 +29,8 @@ class Reporter:
         """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
 
     def say(self, line: str) -> None:
-        if self.console is None or not line:
-            return
-        if self.console.is_terminal:  # which would break within words
-            indent = " " * (len(line) - len(line.lstrip()) + 2)
-            line = textwrap.fill(
-                line, self.console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-            )
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if self.console is not None and line:
+            print_lines(self.console, line)
 
     def epoch(self, row: Mapping[str, float], figures: Figures, epochs: int, best: bool) -> None:
         """One line with as many figures as it has room for: on a terminal a row of a table, in a log with their names.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from fullconv.bars import Bar
-from fullconv.cli.verbs.shared import app, computes_on
+from fullconv.cli.verbs.shared import app, computes_on, say
 
 
 @app.command
@@ -79,10 +79,10 @@ def review(
             progress=progress,
         )
     for line in found.lines():
-        print(line)
+        say(line)
     for place in found.places[:10]:
         box = "{} {} {} {}".format(*place.box)
-        print(f"  {place.image}: {place.label}, predicted {place.predicted} ({place.sure:.2f}), box {box}")
+        say(f"  {place.image}: {place.label}, predicted {place.predicted} ({place.sure:.2f}), box {box}")
     for file in filter(None, (out, json)):
-        print(f"written: {file}")
+        say(f"written: {file}")
     return 0

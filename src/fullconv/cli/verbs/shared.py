@@ -6,11 +6,12 @@ import json
 import shlex
 import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any, TextIO
 
 from cyclopts import App, Parameter
+
+from fullconv.terminal import wrapped
 
 
 def _shown(default: Any) -> str | None:
@@ -46,24 +47,15 @@ def complain(line: str) -> None:
 
 
 def say(line: str, stream: TextIO | None = None) -> None:
-    """A line: at a terminal broken between words, what follows indented, in a log as it is.
+    """A line, as :mod:`fullconv.terminal` prints them.
 
     Args:
         stream: the standard output by default.
     """
     stream = stream or sys.stdout
     if stream.isatty():
-        width = shutil.get_terminal_size().columns
-        line = "\n".join(_broken(one, width) for one in line.split("\n"))
+        line = wrapped(line, shutil.get_terminal_size().columns)
     print(line, file=stream)
-
-
-def _broken(line: str, width: int) -> str:
-    lead = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(
-        line.strip(), width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
 
 
 def as_json(values: dict[str, Any]) -> str:

@@ -1,0 +1,27 @@
+"""Lines for people: at a terminal broken between words, what follows indented; in a log as they are."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich.console import Console
+
+
+def wrapped(text: str, width: int) -> str:
+    """Each line in pieces of at most so many columns; longer words, such as paths, stay whole."""
+    return "\n".join(_wrapped(line, width) for line in text.split("\n"))
+
+
+def print_lines(console: Console, text: str, style: str = "") -> None:
+    """The text as it is, without markup, wrapped at a terminal."""
+    if console.is_terminal:
+        text = wrapped(text, console.width)
+    console.print(text, highlight=False, markup=False, soft_wrap=True, style=style or None)
+
+
+def _wrapped(line: str, width: int) -> str:
+    lead = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(), width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
