@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test explore test-minimum bench exports folder soak clean
+.PHONY: demo test docs explore test-minimum bench exports folder soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -14,6 +14,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadfile
+
+# the site of docs/ in site/: open site/index.html; needs no server and no network
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # the property tests with examples never seen before, instead of the same ones every time
 explore: $(VENV)/.installed-dev
@@ -66,4 +70,4 @@ $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-minimum .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-minimum .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
