@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import importlib.util
 import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -50,10 +51,9 @@ def fp32(function: Any, segmenter: Segmenter) -> Any:
     return function
 
 
-def test_cvats_own_types_and_driver_take_the_masks(folder: Path, segmenter: Segmenter, right: Prediction) -> None:
+def test_cvats_own_types_hold_the_masks(folder: Path, segmenter: Segmenter, right: Prediction) -> None:
     pytest.importorskip("cvat_sdk", reason="cvat-sdk is not installed")
     from cvat_sdk import models
-    from cvat_sdk.auto_annotation import driver
     from cvat_sdk.masks import decode_mask
 
     function = fp32(loaded(folder / "function.py").create(), segmenter)
@@ -69,18 +69,60 @@ def test_cvats_own_types_and_driver_take_the_masks(folder: Path, segmenter: Segm
         found[mask] = shape.label_id
     assert np.array_equal(found, right.labels)
 
-    theirs = [
-        models.Label(name=name, id=10 + n, type="mask", attributes=[], sublabels=[])
-        for n, name in enumerate(("disc", "ground", "ring"))
-    ]
-    mapper_of = getattr(driver, "_AnnotationMapper", None) or pytest.skip("cvat-sdk's driver has changed")
-    mapper = mapper_of(
-        logging.getLogger(), function.spec.labels, theirs, allow_unmatched_labels=False, conv_mask_to_poly=False
-    )
-    mapper.validate_and_remap(shapes, 5)
-    assert {shape.frame for shape in shapes} == {5}
-    ids = {10: 1, 11: 0, 12: 2}
-    assert sorted(ids[shape.label_id] for shape in shapes) == np.unique(right.labels).tolist()
+
+class Uploaded(NamedTuple):
+    """What cvat-sdk's driver sends to a task whose labels are in another order, with one that the model has not."""
+
+    labels: dict[int, str]
+    shapes: list[Any]
+
+
+def annotated(function: Any, monkeypatch: pytest.MonkeyPatch, images: list[np.ndarray], **options: Any) -> Uploaded:
+    from cvat_sdk import models
+    from cvat_sdk.auto_annotation import driver
+
+    labels = {10: "ring", 11: "ground", 12: "sky", 13: "disc"}
+    task = SimpleNamespace(
+        labels=[models.Label(name=n, id=id, type="any", attributes=[], sublabels=[]) for id, n in labels.items()],
+        samples=[
+            SimpleNamespace(
+                frame_name=f"{index}.png", frame_index=index,
+                media=SimpleNamespace(load_image=functools.partial(Image.fromarray, pixels)),
+            )
+            for index, pixels in enumerate(images, 5)
+        ],
+    )  # fmt: skip
+    monkeypatch.setattr(driver, "TaskDataset", lambda client, id, **more: task)
+    sent = list[Any]()
+
+    def create(action: str, id: int, patched_labeled_data_request: Any) -> None:
+        assert (action, id) == ("create", 137)
+        sent.extend(patched_labeled_data_request.shapes)
+
+    api = SimpleNamespace(partial_update_annotations=create)
+    client: Any = SimpleNamespace(logger=logging.getLogger("cvat"), tasks=SimpleNamespace(api=api))
+    driver.annotate_task(client, 137, function, **options)
+    return Uploaded(labels, sent)
+
+
+def test_cvats_driver_uploads_the_predicted_masks(
+    folder: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cvat_sdk", reason="cvat-sdk is not installed")
+    from cvat_sdk.masks import decode_mask
+
+    images = [IMAGE, np.ascontiguousarray(IMAGE[:, ::-1])]
+    function = fp32(loaded(folder / "function.py").create(), segmenter)
+    sent = annotated(function, monkeypatch, images)
+    found = [np.full(IMAGE.shape[:2], 255) for _ in images]
+    for shape in sent.shapes:
+        mask = decode_mask(shape.points, image_width=64, image_height=41)
+        found[shape.frame - 5][mask] = segmenter.classes.names.index(sent.labels[shape.label_id])
+        assert (shape.type.value, shape.source) == ("mask", "auto")
+    assert all(np.array_equal(f, segmenter.predict(i).labels) for f, i in zip(found, images, strict=True))
+    polygons = annotated(function, monkeypatch, images, conv_mask_to_poly=True, conf_threshold=0.2).shapes
+    assert {shape.type.value for shape in polygons} == {"polygon"}
+    assert {shape.frame for shape in polygons} == {5, 6}
 
 
 def test_thresholds_and_polygons(folder: Path, segmenter: Segmenter, right: Prediction) -> None:

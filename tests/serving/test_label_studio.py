@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
+import asyncio
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,60 +12,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fullconv.errors import UsageError
 from fullconv.formats.read.label_studio_rle import BrushMask
 from fullconv.label_map import Prediction
 from fullconv.segmenter import Segmenter
 from fullconv.serving.asking import Server
-from fullconv.serving.fetching import Fetcher, kind_of
+from fullconv.serving.fetching import Fetcher
 from fullconv.serving.guard import Allowed
 from fullconv.serving.label_studio import Interface
+from fullconv.serving.label_studio_door import _all_of as all_of
 from fullconv.serving.limits import Limits
 from fullconv.serving.problems import Problem
-from tests.builders.consumers import patches, python_with, run_script
+from tests.builders.consumers import python_with, run_script
 from tests.builders.models import CLASSES
-from tests.builders.serving import Client, client_of, png
+from tests.builders.serving import Client, client_of
+from tests.builders.studio import IMAGE, Studio, studio_at
 
-IMAGE = patches(41, 64)
 BRUSH = """<View><Image name="photo" value="$picture"/><BrushLabels name="brush" toName="photo">
 <Label value="Disc"/><Label value="ring"/><Label value="cat"/></BrushLabels></View>"""
 POLYGON = BRUSH.replace("BrushLabels", "PolygonLabels")
 
 
-class Studio(http.server.BaseHTTPRequestHandler):
-    """Gives an image, redirects, and remembers what it was asked."""
-
-    asked: list[tuple[str, str]]
-    elsewhere = ""
-
-    def do_GET(self) -> None:
-        type(self).asked.append((self.path, self.headers.get("Authorization", "")))
-        if self.path.startswith("/to/"):
-            self.send_response(302)
-            self.send_header("Location", self.elsewhere if self.path == "/to/other" else "/data/upload/a.png")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        content = png(IMAGE) if self.path.startswith("/data/") else bytes(300_000)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def studio() -> Iterator[str]:
-    Studio.asked = []
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Studio)
-    thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{listening.server_port}"
-    listening.shutdown()
-    thread.join()
-    listening.server_close()
+    with studio_at() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +70,13 @@ def test_setup_says_the_version_and_what_does_not_match(
                           "label-studio: classes without a label, left out: ground"}  # fmt: skip
     asked(door)
     assert Studio.asked[-1] == ("/data/upload/a.png", "Token secret")
-    evil = {**given, "hostname": "http://evil.example"}
-    assert door.post("/setup", evil).status == 422
+    other = {**given, "hostname": "http://localhost:1", "access_token": "other"}  # one that was not told its address
+    assert door.post("/setup", other).status == 200
+    assert (
+        lines[-1] == f"label-studio: it calls itself http://localhost:1; images are fetched from {studio}/ all the same"
+    )
+    asked(door)
+    assert Studio.asked[-1] == ("/data/upload/a.png", "Token other")
 
 
 def test_brushes_are_the_predicted_masks(door: Client, right: Prediction, tmp_path: Path) -> None:
@@ -162,6 +136,34 @@ def area(points: list[list[float]]) -> float:
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
 
+def test_a_broken_image_does_not_take_the_others_with_it(door: Client, lines: list[str]) -> None:
+    tasks = [
+        {"id": n, "data": {"picture": f"/{where}"}} for n, where in enumerate(("data/a.png", "large", "data/b.png"))
+    ]
+    results = door.post("/predict", {"tasks": tasks, "label_config": BRUSH}).json()["results"]
+    assert [bool(one) for one in results] == [True, False, True]
+    assert results[1] == []  # which Label Studio takes for no prediction
+    assert lines[-1] == "label-studio: 1 of 3 tasks without a prediction: 1 (/large: more than 0.2 MB)"
+    reply = door.post("/predict", {"tasks": tasks[1:2], "label_config": BRUSH})
+    assert (reply.status, lines[-1]) == (413, "label-studio: /large: more than 0.2 MB")
+
+
+def test_when_time_ends_what_is_done_counts() -> None:
+    async def one(task: dict[str, Any]) -> dict[str, Any]:
+        if task["id"] == late:
+            raise Problem(503, "no time is left")
+        return task
+
+    tasks, late = [{"id": 0}, {"id": 1}, {"id": 2}], 1
+    assert asyncio.run(all_of(tasks, one)) == (
+        [{"id": 0}, [], []],
+        ["no time was left, retrieve predictions again"] * 2,
+    )
+    late = 0
+    with pytest.raises(Problem, match="no time is left"):
+        asyncio.run(all_of(tasks, one))
+
+
 @pytest.mark.parametrize(
     ("config", "word"),
     [
@@ -199,18 +201,6 @@ def test_only_named_hosts_are_asked(door: Client, studio: str, monkeypatch: pyte
         reply = asked(door)
         assert reply.status == 422
         assert "is now 10.0.0.1, a private address" in reply.json()["detail"]
-
-
-def test_kinds_of_addresses() -> None:
-    kinds = {
-        "127.0.0.1": "own", "::1": "own", "10.1.2.3": "private", "169.254.169.254": "refused", "0.0.0.0": "refused",
-        "::ffff:169.254.169.254": "refused", "8.8.8.8": "public", "fe80::1%eth0": "refused",
-    }  # fmt: skip
-    assert {address: kind_of(address) for address in kinds} == kinds
-    with pytest.raises(UsageError, match="--label-studio"):
-        Fetcher(["localhost:8080"], Limits())
-    with pytest.raises(Problem, match="not fetched"):
-        Fetcher(["https://studio.example"], Limits()).get("http://studio.example/a")
 
 
 def test_webhooks_are_noted(door: Client) -> None:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from fullconv.serving import inference, label_studio, page, segment
+from fullconv.serving import inference, label_studio_door, page, segment
 from fullconv.serving.asking import Server
 from fullconv.serving.fetching import Fetcher
 from fullconv.serving.guard import Allowed, Guard, failed
@@ -54,7 +54,7 @@ def application(
     for door in (segment, inference, page):
         app.include_router(door.router(server))
     if fetcher is not None:
-        app.include_router(label_studio.router(server, fetcher, say))
+        app.include_router(label_studio_door.router(server, fetcher, say))
     app.add_exception_handler(Exception, _failed)  # which is logged by the guard
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)

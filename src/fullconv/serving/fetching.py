@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import ipaddress
 import math
-import os
 import socket
 import ssl
 import time
@@ -15,13 +15,12 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from fullconv.errors import UsageError
 from fullconv.serving.limits import Limits
 from fullconv.serving.problems import Problem
+from fullconv.serving.tokens import TOKEN, Origin, Tokens
 
-TOKEN = "LABEL_STUDIO_API_KEY"
 REDIRECTS = 3
 SECONDS = 10.0
 """Of one step: connecting, or a block of bytes."""
 PORTS = {"http": 80, "https": 443}
-Origin = tuple[str, str, int]
 
 
 class Fetcher:
@@ -37,8 +36,8 @@ class Fetcher:
     """
 
     def __init__(self, named: Sequence[str], limits: Limits) -> None:
-        self.limits, self.tokens = limits, dict[Origin, str]()
-        self.origins = [_named(one) for one in named]
+        self.limits, self.origins = limits, [_named(one) for one in named]
+        self.tokens = Tokens(self.origins[0] if named else None)
         self.first = named[0].rstrip("/") + "/" if named else ""
         self._kinds: dict[str, str] = {}
 
@@ -52,10 +51,13 @@ class Fetcher:
         url = _joined(self.first, address)
         for _ in range(1 + REDIRECTS):
             parts, origin = self.allowed(url)
-            status, location, content = self._ask(parts, origin, until)
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            headers = self.tokens.headers(origin, functools.partial(self._post, origin, until))
+            status, location, content = self._ask("GET", origin, path, {**headers, "Accept": "*/*"}, b"", until)
             if status not in (301, 302, 303, 307, 308):
                 if status != 200:
-                    raise Problem(502, f"{origin[1]} answered {status} for {parts.path[:200]}; is {TOKEN} right?")
+                    why = f": set {TOKEN} to a token of that Label Studio" if status in (401, 403) else ""
+                    raise Problem(502, f"{origin[1]} answered {status} for {parts.path[:200]}{why}")
                 return content
             url = _joined(url, location)
         raise Problem(422, f"{address[:200]}: more than {REDIRECTS} redirects")
@@ -78,26 +80,29 @@ class Fetcher:
             )  # fmt: skip
         return parts, origin
 
-    def _ask(self, parts: SplitResult, origin: Origin, until: float) -> tuple[int, str, bytes]:
+    def _post(self, origin: Origin, until: float, path: str, body: bytes) -> tuple[int, bytes]:
+        status, _, content = self._ask("POST", origin, path, {"Content-Type": "application/json"}, body, until)
+        return status, content
+
+    def _ask(
+        self, method: str, origin: Origin, path: str, headers: dict[str, str], body: bytes, until: float
+    ) -> tuple[int, str, bytes]:
         scheme, host, port = origin
-        token = os.environ.get(TOKEN) or self.tokens.get(origin, "")
-        headers = {"Authorization": f"Token {token}"} if token else {}
         connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
         try:
             connection.sock = socket.create_connection((self._address(host, port), port), SECONDS)
             if scheme == "https":
                 connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET", path, headers={**headers, "Accept": "image/*"})
-            reply = connection.getresponse()
-            content = bytearray()
-            while block := reply.read(1 << 16):
-                content += block
-                if len(content) > self.limits.bytes:
-                    raise Problem(413, f"{parts.path[:200]}: more than {self.limits.megabytes:g} MB")
-                if time.monotonic() > until:
-                    raise TimeoutError("it takes too long")
-            return reply.status, reply.headers.get("Location", ""), bytes(content)
+            connection.request(method, path, body or None, headers)
+            with connection.getresponse() as reply:
+                content = bytearray()
+                while block := reply.read(1 << 16):
+                    content += block
+                    if len(content) > self.limits.bytes:
+                        raise Problem(413, f"{path[:200]}: more than {self.limits.megabytes:g} MB")
+                    if time.monotonic() > until:
+                        raise TimeoutError("it takes too long")
+                return reply.status, reply.headers.get("Location", ""), bytes(content)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Problem(502, f"{host}:{port} does not answer ({error})") from error
         finally:
