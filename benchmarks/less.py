@@ -25,11 +25,11 @@ import numpy as np
 from fullconv import Superpixels, evaluate, open_dataset
 from fullconv.data.dataset import DatasetSpec
 from fullconv.weak import KINDS, supervise
-from fullconv.weak.drawn import boxes_of
+from fullconv.weak.drawn import boxes_of, stroke_count
 
 HERE = Path(__file__).resolve().parent
 SECONDS = {"masks": 239.7, "boxes": 7.0, "scribbles": 10.9, "points": 2.4, "tags": 1.0}
-"""A mask of an image; a box of an object; a scribble or point of a piece; a tag of each class, asked for each image.
+"""A mask of an image; a box of an object; each stroke; a point of a piece; a tag of each class, asked for each image.
 
 Masks, scribbles, points and tags: Bearman et al., "What's the Point", ECCV 2016, on PASCAL VOC; boxes: Papadopoulos et
 al., "Extreme clicking", ICCV 2017.
@@ -157,13 +157,15 @@ def collect(options: argparse.Namespace, study: Study, data: str) -> dict[str, A
 def annotation_minutes(spec: DatasetSpec) -> dict[str, float]:
     """What the train images would have taken, by kind."""
     classes, images = spec.classes, len(spec.split("train"))
-    boxes, strokes = 0, 0
+    boxes, strokes, points = 0, 0, 0
     for item in supervise(spec, "boxes").spec.split("train"):
         boxes += len(item.annotation.boxes())  # type: ignore[attr-defined]
-    for item in spec.split("train"):  # a stroke or a point for each piece, of the background too
+    for item in spec.split("train"):  # a point for each piece, of the background too
         labels = item.annotation.label_map(len(classes), classes.ignore_index)
-        strokes += len(boxes_of(labels, len(classes), None))
-    times = {"masks": images, "boxes": boxes, "scribbles": strokes, "points": strokes, "tags": images * len(classes)}
+        strokes += stroke_count(labels, classes.ignore_index)
+        points += len(boxes_of(labels, classes.ignore_index, None))
+    print(f"{images} images: {boxes} boxes, {strokes} strokes, {points} points", file=sys.stderr)
+    times = {"masks": images, "boxes": boxes, "scribbles": strokes, "points": points, "tags": images * len(classes)}
     return {kind: SECONDS[kind] * times[kind] / 60 for kind in KINDS}
 
 

@@ -94,26 +94,95 @@ def test_thinning_keeps_the_shape_of_components(labels: np.ndarray) -> None:
 
 @given(label_maps, st.sampled_from([0.03, 0.3]))
 @by_example
-def test_scribbles_lie_in_their_class_one_in_each_component(labels: np.ndarray, share: float) -> None:
+def test_scribbles_lie_in_their_class_one_or_two_in_each_component(labels: np.ndarray, share: float) -> None:
     scribbles, truth = drawn.scribbles_of(labels, VOID, share), components(labels)
     marked = scribbles != VOID
     assert (scribbles[marked] == labels[marked]).all()
-    for number in range(1, truth.max() + 1):
-        own = truth == number
-        stroke = marked & own
-        assert stroke.sum() >= share * own.sum()
-        assert measure.label(stroke, connectivity=2).max() == 1 or share > 0.1  # a widened pen may jump a corner
+    areas = np.bincount(truth.ravel())[1:]
+    for number, wanted in enumerate(drawn._divided(areas, share), 1):
+        stroke = marked & (truth == number)
+        assert wanted <= stroke.sum() < wanted + 9
+        if share < 0.1:  # a widened pen may jump a corner
+            assert measure.label(stroke, connectivity=2).max() <= 1 + (wanted >= 18)
+    assert truth.max() <= drawn.stroke_count(labels, VOID) <= 2 * truth.max()
 
 
-def test_a_long_bar_has_a_stroke_along_its_middle() -> None:
+@given(arrays(np.int64, st.integers(0, 12), elements=st.integers(1, 90000)), st.sampled_from([0.03, 0.3]))
+@by_example
+def test_pixels_are_divided_by_the_roots_of_areas(areas: np.ndarray, share: float) -> None:
+    most = max(0.1, share)
+    low, high = 0.0, 300.0
+    for _ in range(100):  # the factor, by halving
+        middle = (low + high) / 2
+        enough = np.minimum(middle * np.sqrt(areas), most * areas).sum() >= share * areas.sum()
+        low, high = (low, middle) if enough else (middle, high)
+    divided = drawn._divided(areas, share)
+    np.testing.assert_allclose(divided, np.minimum(high * np.sqrt(areas), most * areas), rtol=1e-9)
+    assert divided.sum() == pytest.approx(share * areas.sum())
+
+
+@given(label_maps, st.integers(1, 3))
+@by_example
+def test_rims_are_pixels_of_a_depth_with_another_component_nearby(labels: np.ndarray, reach: int) -> None:
+    _, numbers, count = drawn._components(labels, VOID)
+    depth, rim = drawn._depth(numbers), np.zeros(labels.shape, bool)
+    counts = medial.rims(numbers, depth, 3 * reach, 3 * reach + 3, reach, rim)
+    assert counts.tolist() == np.bincount(numbers[rim], minlength=count + 1).tolist()
+    for y, x in np.ndindex(labels.shape):
+        around = numbers[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+        near = set(around.ravel().tolist()) - {0, numbers[y, x]}
+        assert rim[y, x] == (3 * reach <= depth[y, x] < 3 * reach + 3 and bool(near))
+
+
+@given(label_maps, st.sampled_from([0.03, 0.3]))
+@by_example
+def test_strokes_along_borders_are_whole_and_near_another_class(labels: np.ndarray, share: float) -> None:
+    _, numbers, count = drawn._components(labels, VOID)
+    painted, areas = np.zeros(labels.shape, bool), np.bincount(numbers.ravel(), minlength=count + 1)[1:]
+    pixels = drawn._beside_borders(numbers, drawn._depth(numbers), areas, share * areas, painted)
+    assert pixels.tolist() == np.bincount(numbers[painted], minlength=count + 1)[1:].tolist()
+    for number, (area, found) in enumerate(zip(areas.tolist(), pixels.tolist(), strict=True), 1):
+        own, stroke = numbers == number, painted & (numbers == number)
+        assert found < share * area / 2 + 9
+        assert found == 0 or share * area >= 18
+        assert measure.label(stroke, connectivity=2).max() <= 1
+        if found:
+            others = np.pad((numbers > 0) & ~own, 1)
+            ends = np.pad(~own, 1, constant_values=True)
+            assert ndimage.distance_transform_cdt(~others)[1:-1, 1:-1][stroke].max() <= 4
+            assert ndimage.distance_transform_cdt(~ends)[1:-1, 1:-1][stroke].min() >= 2
+
+
+def test_a_long_bar_has_a_stroke_along_its_middle_and_one_along_its_border() -> None:
     labels = np.zeros((41, 301), np.uint8)
     labels[10:31, 20:281] = 1
     stroke = drawn.scribbles_of(labels, VOID, 0.05) == 1
-    rows, columns = np.nonzero(stroke)
-    assert set(rows) == {19, 20, 21}
-    assert abs(columns.mean() - 150) < 10  # the way ends in a corner
-    assert 0.05 <= stroke.sum() / (21 * 261) < 0.052
-    assert columns.max() - columns.min() + 1 == pytest.approx(0.05 * 21 * 261 / 3, abs=3)
+    numbers = measure.label(stroke, connectivity=2)
+    assert numbers.max() == 2
+    top, below = ((numbers == number).nonzero() for number in (1, 2))
+    assert set(below[0].tolist()) == {19, 20, 21}
+    assert abs(below[1].mean() - 150) < 10  # the way ends in a corner
+    area = 21 * 261
+    roots = np.sqrt([area, 41 * 301 - area])
+    each = 0.05 * 41 * 301 * roots[0] / roots.sum() / 2
+    for _, columns in (top, below):
+        assert len(columns) == pytest.approx(each, abs=6)
+        assert columns.max() - columns.min() + 1 == pytest.approx(each / 3, abs=3)
+    first = 22 + area % (2 * (17 + 257) - 4)  # the line at depth 3 has 17 rows and 257 columns
+    assert (stroke[11:14, first - 1 : first + 2]).all()
+    assert set(top[0].tolist()) == {11, 12, 13}
+
+
+def test_borders_with_void_and_the_edge_of_the_image_have_no_stroke() -> None:
+    labels = np.zeros((60, 60), np.uint8)
+    assert drawn.stroke_count(labels, VOID) == 1
+    labels[:, 30:] = VOID
+    assert drawn.stroke_count(labels, VOID) == 1
+    labels[:, 30:] = 1
+    assert drawn.stroke_count(labels, VOID) == 4
+    columns = set(np.nonzero(drawn.scribbles_of(labels, VOID) != VOID)[1].tolist())
+    assert {26, 27, 28, 31, 32, 33} <= columns  # a pixel of each class lies between its stroke and the other
+    assert not {29, 30} & columns
 
 
 def test_equal_label_maps_have_equal_scribbles_of_their_type() -> None:

@@ -14,7 +14,7 @@ from fullconv.data.annotations import Annotation
 from fullconv.data.dataset import AnnotationSource
 from fullconv.data.mixing import mix
 from fullconv.formats.open import open_dataset
-from fullconv.weak import Supervised, Supervision, supervise, supervised
+from fullconv.weak import Supervised, Supervision, kept, supervise, supervised
 from tests.builders.weak import BOX, LINES, OUTLINE, SIZE, TAG, VOID, dense, drawn, labels_of, mask, spec
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -203,6 +203,9 @@ def test_derived_labels_are_kept_as_long_as_the_files_are_the_same(
     changed = labels_of(found, "a")
     assert len(derived) == 3
     assert (changed[changed != VOID] == np.flipud(dense())[changed != VOID]).all()
+    monkeypatch.setattr(kept, "VERSION", kept.VERSION + 1)  # the rule itself is another
+    labels_of(found, "a")
+    assert len(derived) == 4
     (tmp_path / "no folder").touch()
     monkeypatch.setenv("FULLCONV_CACHE", str(tmp_path / "no folder"))
     np.testing.assert_array_equal(labels_of(found, "a"), changed)

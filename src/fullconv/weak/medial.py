@@ -233,13 +233,13 @@ def dab(numbers, place, radius, painted):
 
 
 @kernel
-def strokes(numbers, kept, starts, areas, share, radius, painted):
+def strokes(numbers, kept, starts, wanted, radius, painted):
     """Paint (bool ``[h, w]``) a stroke in each component: along the longest way through its ``kept`` pixels, from the
-    middle of that to both ends, until ``share`` of the component is covered; wider where the way is too short for that.
+    middle of that to both ends, until ``wanted`` pixels are new; wider where the way is too short for that.
 
     Args:
         starts: a kept place of each component.
-        areas: pixels of each.
+        wanted: pixels of each.
         radius: of the pen, in pixels.
     """
     height, width = numbers.shape
@@ -255,14 +255,59 @@ def strokes(numbers, kept, starts, areas, share, radius, painted):
             way[length] = place
             length += 1
             place = before[place]
-        wanted = share * areas[number]
-        done, pen = 0.0, radius
-        while done < wanted:
+        done, pen = 0, radius
+        while done < wanted[number]:
             middle = length // 2
             for step in range(length):
                 at = middle + (step + 1) // 2 if step % 2 else middle - step // 2
                 if 0 <= at < length:
                     done += dab(numbers, way[at], pen, painted)
-                if done >= wanted:
+                if done >= wanted[number]:
                     break
             pen += 1
+
+
+@kernel
+def rims(numbers, depth, low, high, reach, rim):
+    """Mark (bool ``[h, w]``) the pixels of depth ``low`` to ``high - 1`` with a pixel of another component, which void
+    is not, at most ``reach`` rows and columns away; how many there are in each component, int64 ``[components + 1]``.
+    """
+    height, width = numbers.shape
+    counts = np.zeros(numbers.max() + 1, np.int64)
+    for y in range(height):
+        for x in range(width):
+            own = numbers[y, x]
+            rim[y, x] = False
+            if not low <= depth[y, x] < high:
+                continue
+            for v in range(max(0, y - reach), min(height, y + reach + 1)):
+                for u in range(max(0, x - reach), min(width, x + reach + 1)):
+                    if numbers[v, u] != own and numbers[v, u] != 0:
+                        rim[y, x] = True
+            counts[own] += rim[y, x]
+    return counts
+
+
+@kernel
+def borders(numbers, rim, starts, wanted, radius, painted):
+    """Paint (bool ``[h, w]``) a stroke in each component along its ``rim`` pixels, from its start (-1: none) the longer
+    way, until ``wanted`` pixels are covered or the rim ends; how many there are of each, int64 ``[components]``.
+    """
+    height, width = numbers.shape
+    seen = np.zeros(height * width, np.int32)
+    before = np.empty(height * width, np.int64)
+    queue = np.empty(height * width, np.int64)
+    done = np.zeros(len(starts), np.int64)
+    for number in range(len(starts)):
+        if starts[number] < 0:
+            continue
+        place = farthest(numbers, rim, starts[number], seen, number + 1, queue, before)
+        length = 0
+        while place >= 0:
+            queue[length] = place
+            length += 1
+            place = before[place]
+        while length > 0 and done[number] < wanted[number]:
+            length -= 1
+            done[number] += dab(numbers, queue[length], radius, painted)
+    return done

@@ -131,7 +131,7 @@ def learning_lines(seen: Sequence[Seen], classes: ClassSet) -> list[str]:
     if any(isinstance(one.item.annotation, Supervised) for one in seen if one.kind in ("scribbles", "points")):
         lines.append(_STROKES)
     if ("scribbles", False) in counts:
-        lines.append(f"a drawn scribble follows the middle of a component over {SHARE:.0%} of its pixels")
+        lines.append(f"drawn scribbles cover {SHARE:.0%} of what is labelled: middles and borders of components")
     if "boxes" in kinds:
         around = "nothing is known: there is no class for the background"
         if classes.background is not None:
