@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs explore test-minimum bench exports folder soak clean
+.PHONY: demo test docs explore test-minimum doors bench exports folder soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fullconv demo
@@ -30,6 +30,12 @@ test-minimum: .venv-minimum/.installed
 MINIMUM_TESTS := tests/models tests/ops tests/images tests/formats/test_*.py tests/formats/read/test_folder.py \
 	tests/formats/read/test_voc*.py tests/data/test_loader.py tests/test_segmenter.py tests/test_pretrained.py \
 	tests/training/test_fit.py
+
+# the server with the programs that it is for, which live in .doors: CONTRIBUTING.md says what else they need
+doors: $(VENV)/.installed-dev .doors/.installed
+	FULLCONV_PROCESS_TESTS=1 FULLCONV_LABEL_STUDIO_PYTHON=.doors/label-studio/bin/python \
+	FULLCONV_TRITON_PYTHON=.doors/triton/bin/python FULLCONV_PLAYWRIGHT_PYTHON=.doors/playwright/bin/python \
+	FULLCONV_ONNXRUNTIME_WEB=.doors/web $(BIN)/pytest tests/serving -rs
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
@@ -65,9 +71,17 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	.venv-minimum/bin/pip install --quiet -e '.[dev]' -c .venv-minimum/minimum.txt
 	touch $@
 
+.doors/.installed:
+	for name in label-studio triton playwright; do $(PYTHON) -m venv .doors/$$name || exit 1; done
+	.doors/label-studio/bin/pip install --quiet label-studio
+	.doors/triton/bin/pip install --quiet 'tritonclient[http]'
+	.doors/playwright/bin/pip install --quiet playwright
+	if command -v npm; then npm install --silent --prefix .doors/web onnxruntime-web; fi
+	touch $@
+
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -e '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-minimum .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
+	rm -rf $(VENV) .venv-minimum .doors .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site

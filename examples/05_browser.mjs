@@ -5,14 +5,14 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { InferenceSession, Tensor } from "onnxruntime-web";
 
-/** Ids of the pixels of an image: Uint8Array of height * width. rgb: bytes of height * width * 3, row by row. */
-export async function segment(model, rgb, width, height) {
-  const session = await InferenceSession.create(model);
+/** Ids of an image's pixels: Uint8Array (Int32Array above 256 classes) of height * width. rgb: Uint8Array, row by row. */
+export async function segment(session, rgb, width, height) {
   const images = new Tensor("uint8", rgb, [1, height, width, 3]);
   const { labels } = await session.run({ images }, ["labels"]); // no other output is computed
   return labels.data;
 }
 
 const [model, pixels, width, height, out] = process.argv.slice(2);
-const labels = await segment(await readFile(model), new Uint8Array(await readFile(pixels)), Number(width), Number(height));
+const session = await InferenceSession.create(await readFile(model)); // once for all images
+const labels = await segment(session, new Uint8Array(await readFile(pixels)), Number(width), Number(height));
 await writeFile(out, labels);

@@ -84,8 +84,8 @@ def label_studio(python: str, folder: Path) -> Iterator[int]:
         "COLLECT_ANALYTICS": "false", "SENTRY_DSN": "", "LATEST_VERSION_CHECK": "false",
     }  # fmt: skip
     command = [
-        str(Path(python).with_name("label-studio")), "start", "-b", "--data-dir", str(folder), "--port", str(port),
-        "--internal-host", "127.0.0.1", "--username", "a@example.org", "--password", "a-long-word",
+        str(Path(python).absolute().with_name("label-studio")), "start", "-b", "--data-dir", str(folder),
+        "--port", str(port), "--internal-host", "127.0.0.1", "--username", "a@example.org", "--password", "a-long-word",
         "--user-token", TOKEN, "--enable-legacy-api-token",
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
