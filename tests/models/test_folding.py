@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.models import build_model
-from fullconv.models.cpu_bf16 import StridedDepthwise
 from fullconv.models.folding import FoldedConvolution, folded
 from fullconv.models.network import SegmentationNetwork
 from fullconv.ops import upsample
@@ -131,13 +130,6 @@ class Forks(SegmentationNetwork):
 def test_what_others_take_too_is_not_folded(in_place: bool) -> None:
     network = Forks(in_place).eval()
     assert folded(network, 3) is network
-
-
-def test_strided_depthwise_convolutions_are_among_them() -> None:
-    network = make("fcn8s", "mobilenetv2_050", {})
-    assert any(isinstance(module, StridedDepthwise) for module in network.modules())
-    with torch.inference_mode():
-        assert not any(isinstance(module, StridedDepthwise) for module in folded(network, 3).modules())
 
 
 @torch.inference_mode()

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.models.arguments import check_arguments, check_network
-from fullconv.models.cpu_bf16 import quicken_convolutions
 from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import SegmentationNetwork
+from fullconv.models.quick_norm import quicken_norms
 from fullconv.models.relu6 import lean_activations
 from fullconv.models.start import Start, may_be_sold, stated_arguments
 from fullconv.models.variants import FOREIGN, MODELS, encoder_class
@@ -83,8 +83,8 @@ def build_model(
             raise UsageError(f"model {name} does not take these model_args: {given} ({error})") from error
     else:
         raise UsageError(f"no model is called {name!r}; there are {', '.join([*MODELS, *FOREIGN])}")
-    quicken_convolutions(network)
     lean_activations(network)
+    quicken_norms(network)
     _probe(network, f"{'network' if name in FOREIGN else 'encoder'} {encoder}", in_channels, num_classes)
     config = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Convolutions in bf16 on a CPU: where oneDNN is wrong they are computed another way, where it is slow too.
+"""Convolutions on a CPU: where oneDNN is wrong in bf16 they are computed another way, where it is slow too.
 
 *Wrong.* With torch 2.14 (oneDNN 3.12), on a processor with AMX, used and not used, numbers that lay in memory before
 get into its results:
@@ -16,11 +16,7 @@ through undilated convolutions that read at least a kernel and write at least 2x
 computed in fp32 (which the same sweep found right), those that are dilated first as undilated ones of each phase of
 the grid, in bf16. Linear layers, products of matrices, pooling, interpolation and norms were right throughout.
 
-*Slow.* The backward pass of a strided depthwise convolution takes several times as long as that of the stride-1 one on
-four times the places (measured in ``benchmarks/``). The same values come from convolving at stride 1 and keeping every
-second place.
-
-Parameters, names and results stay the same.
+*Slow.* Gradients of depthwise convolutions: :mod:`fullconv.models.depthwise`.
 """
 
 from __future__ import annotations
@@ -31,16 +27,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from fullconv.models.depthwise import depthwise, is_slow
 
 Pair = tuple[int, ...]
 """One number for each direction of the map."""
 
 
 def careful_convolutions() -> AbstractContextManager[object]:
-    """Within it every convolution on a CPU that computes in bf16 is right, whoever calls it: ``torch.nn``, timm, SMP.
+    """Within it every convolution on a CPU is right in bf16, and its gradient quick, whoever calls it: ``torch.nn``,
+    timm, SMP.
 
     Every network of ours is trained in it (:class:`fullconv.models.network.SegmentationNetwork`).
     """
@@ -53,7 +51,8 @@ class _CarefulConvolutions(TorchFunctionMode):
         if func not in _ARGUMENTS:
             return func(*args, **(kwargs or {}))
         given = dict(zip(_ARGUMENTS[func], args, strict=False)) | (kwargs or {})
-        return _convolve(func, **given) if computes_in_bf16(given["input"]) else func(**given)
+        input = given["input"]
+        return _convolve(func, **given) if input.device.type == "cpu" and input.is_floating_point() else func(**given)
 
 
 _PLAIN = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -116,7 +115,12 @@ def _convolve(
         read = tuple(input.shape[-dims:])
         both = zip(read, kernel, steps, around, spread, strict=True)
         written = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in both)
-    if is_trusted(kernel, steps, around, spread, read, written) or min(*read, *written) < 1:
+    bf16 = computes_in_bf16(input)
+    if not bf16 or is_trusted(kernel, steps, around, spread, read, written) or min(*read, *written) < 1:
+        dtype = torch.bfloat16 if bf16 else input.dtype
+        if func is F.conv2d and is_slow(input, weight, steps, spread, groups, written, dtype):
+            told = None if bias is None else bias.to(dtype)
+            return depthwise(input.to(dtype), weight.to(dtype), told, steps[0], around)
         result: Tensor = func(input, weight, bias, **options)
         return result
     if func is F.conv2d and max(spread) > 1 and set(steps) == {1} and input.ndim == 4:
@@ -158,72 +162,3 @@ def _by_phases(
     found = found.permute(0, 2, 3, 1).reshape(images, down, right, rows, columns, -1).permute(0, 3, 1, 4, 2, 5)
     found = found.reshape(images, rows * down, columns * right, -1)[:, : written[0], : written[1]].permute(0, 3, 1, 2)
     return found.contiguous(memory_format=torch.channels_last)
-
-
-class StridedDepthwise(nn.Conv2d):
-    """A depthwise convolution of odd kernel and stride 2, sharing the parameters of the one it replaces.
-
-    ``first`` is the first stride-1 place that is kept: 0 with symmetric padding, 1 with TensorFlow's ``same``
-    padding of an even size (which pads one pixel less in front).
-    """
-
-    def __init__(self, original: nn.Conv2d) -> None:
-        super().__init__(
-            original.in_channels, original.out_channels, original.kernel_size[0], 2,
-            groups=original.groups, bias=original.bias is not None, device="meta",
-        )  # fmt: skip
-        self.weight, self.bias = original.weight, original.bias
-        self.first = int(isinstance(original, Conv2dSame))
-        self._plain = [original]  # in a list: not a submodule, its parameters are ours
-
-    @property
-    def original(self) -> nn.Conv2d:
-        """The convolution that it replaces."""
-        return self._plain[0]
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and computes_in_bf16(input)) or input.shape[2] % 2 or input.shape[3] % 2:
-            plain: Tensor = type(self._plain[0]).forward(self._plain[0], input)
-            return plain
-        dense = F.conv2d(input, self.weight, self.bias, 1, self.kernel_size[0] // 2, 1, self.groups)
-        kept: Tensor = _EverySecond.apply(dense, self.first)
-        return kept
-
-
-class _EverySecond(torch.autograd.Function):
-    """Every second row and column from ``first`` on, with a gradient that stays channels last."""
-
-    @staticmethod
-    def forward(ctx: Any, dense: Tensor, first: int) -> Tensor:
-        ctx.size, ctx.first = dense.shape, first
-        return dense[:, :, first::2, first::2].contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        dense = torch.empty(ctx.size, dtype=gradient.dtype, memory_format=torch.channels_last).zero_()
-        dense[:, :, ctx.first :: 2, ctx.first :: 2] = gradient
-        return dense, None
-
-
-def quicken_convolutions(module: nn.Module) -> None:
-    """Replace every strided depthwise convolution below ``module``."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.Conv2d) and _is_strided_depthwise(child):
-            setattr(module, name, StridedDepthwise(child))
-        else:
-            quicken_convolutions(child)
-
-
-def _is_strided_depthwise(layer: nn.Conv2d) -> bool:
-    kernel = layer.kernel_size[0]
-    padding = (0, 0) if isinstance(layer, Conv2dSame) else (kernel // 2, kernel // 2)
-    return (
-        type(layer) in (nn.Conv2d, Conv2dSame)
-        and layer.groups == layer.in_channels == layer.out_channels
-        and layer.kernel_size == (kernel, kernel)
-        and kernel % 2 == 1
-        and layer.stride == (2, 2)
-        and layer.dilation == (1, 1)
-        and layer.padding in (padding, "")
-        and layer.padding_mode == "zeros"
-    )

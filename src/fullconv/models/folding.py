@@ -26,15 +26,15 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
-from fullconv.models.cpu_bf16 import StridedDepthwise
 from fullconv.models.network import SegmentationNetwork
+from fullconv.models.quick_norm import QuickBatchNorm, QuickBatchNormAct
 
 TOLERANCE = 1e-4
 """Of the largest score: what rounding may differ."""
 SMALLEST = 8
 """Sides of the maps below which convolutions in bf16 may need care (:mod:`fullconv.models.cpu_bf16`)."""
-_CONVOLUTIONS = (nn.Conv2d, Conv2dSame, StridedDepthwise)
-_NORMS = (nn.BatchNorm2d, BatchNormAct2d)
+_CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
+_NORMS = (nn.BatchNorm2d, BatchNormAct2d, QuickBatchNorm, QuickBatchNormAct)
 _ASKS = ("__get__", "dim", "size", "numel", "is_floating_point", "is_contiguous", "stride")
 
 
@@ -218,12 +218,11 @@ def _chains(calls: list[_Call], takers: Counter[int]) -> list[_Chain]:
 def _fold(network: nn.Module, chain: _Chain) -> None:
     """Put one layer in the place of three."""
     convolution = network.get_submodule(chain.convolution)
-    plain = convolution.original if isinstance(convolution, StridedDepthwise) else convolution
     norm = network.get_submodule(chain.norm) if chain.norm else None
     activation = network.get_submodule(chain.activation) if chain.activation else None
-    assert isinstance(plain, nn.Conv2d)
+    assert isinstance(convolution, nn.Conv2d)
     assert norm is None or isinstance(norm, nn.BatchNorm2d)
-    _put(network, chain.convolution, FoldedConvolution(plain, norm, activation))
+    _put(network, chain.convolution, FoldedConvolution(convolution, norm, activation))
     for name in (chain.activation, chain.norm):
         if name:
             _put(network, name, nn.Identity())

@@ -75,6 +75,41 @@ def _bits_of_float(typing_context, value):
     return types.int32(types.float32), generate
 
 
+@intrinsic
+def as_float(typing_context, stored):
+    """A stored number, float32 as it is: bf16 by its bits (int16), or float32."""
+    if stored not in (types.int16, types.float32):
+        return None
+
+    def generate(context, builder, signature, arguments):
+        value = arguments[0]
+        if stored == types.int16:
+            bits = builder.zext(value, ir.IntType(32))
+            value = builder.bitcast(builder.shl(bits, ir.Constant(ir.IntType(32), 16)), ir.FloatType())
+        return value
+
+    return types.float32(stored), generate
+
+
+@intrinsic
+def as_stored(typing_context, value, like):
+    """A float32 as ``like`` is stored: rounded to the nearest bf16 (of two the even one) and its bits, or as it is."""
+    if value != types.float32 or like not in (types.int16, types.float32):
+        return None
+
+    def generate(context, builder, signature, arguments):
+        value = arguments[0]
+        if like == types.int16:
+            word = ir.IntType(32)
+            bits = builder.bitcast(value, word)
+            odd = builder.and_(builder.lshr(bits, ir.Constant(word, 16)), ir.Constant(word, 1))
+            rounded = builder.add(builder.add(bits, ir.Constant(word, 0x7FFF)), odd)
+            value = builder.trunc(builder.lshr(rounded, ir.Constant(word, 16)), ir.IntType(16))
+        return value
+
+    return like(value, like), generate
+
+
 @inlined
 def exp2(x):
     """``2**x`` for float32 ``x <= 0`` (``2**-126`` below that; nan stays nan)."""
