@@ -9,6 +9,7 @@ import torch
 
 from fullconv.errors import UsageError
 from fullconv.machine import free_memory
+from fullconv.there import refuse_unknown_precision
 
 
 def choose_device(name: str) -> torch.device:
@@ -39,8 +40,7 @@ def choose_precision(name: str, device: torch.device) -> str:
         UsageError: no such precision, or fp16 without a CUDA GPU.
     """
     if name != "auto":
-        if name not in ("bf16", "fp16", "fp32"):
-            raise UsageError(f"precision must be auto, bf16, fp16 or fp32, found {name!r}")
+        refuse_unknown_precision(name)
         if name == "fp16" and device.type != "cuda":
             raise UsageError(f"precision fp16 needs a CUDA GPU, found {device.type}; use bf16 or fp32")
         return name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,13 +19,12 @@ from fullconv.images.pixels import read_image, to_channels
 from fullconv.images.stored import WIDE_MODES, Stored
 from fullconv.images.values import to_pixels
 from fullconv.spec import Preprocessing, Values
+from fullconv.there import ADDRESS
 
 Given = str | os.PathLike[str] | bytes | BinaryIO | np.ndarray | Tensor | Image.Image
 """One image: a file, its bytes, an open file, a PIL image, an array ``[height, width, channels]`` or
 ``[height, width]``, or a tensor ``[channels, height, width]``."""
 IMAGE = "the image"
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/\\]")
-"""Also as ``Path`` has it, with one slash; a drive has one letter."""
 ARRAY_FILE = b"\x93NUMPY"
 
 

@@ -23,6 +23,7 @@ from fullconv.models.weights import read_safetensors
 from fullconv.segmenter import Segmenter
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, ClassSet, Preprocessing
 from fullconv.text import parse_json, read_text
+from fullconv.there import refuse_nothing_to_import
 
 SMP_UNUSED = ("encoder_weights", "activation", "aux_params")
 
@@ -162,8 +163,7 @@ def refuse_other_kinds(path: Path) -> None:
     Raises:
         UsageError: what it is, and what to do with it.
     """
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder; docs/import.md lists what is read")
+    refuse_nothing_to_import(path)
     if elsewhere.is_mindspore(path):
         return
     if elsewhere.find_bundle(path) is not None:

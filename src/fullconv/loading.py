@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from fullconv.errors import ModelFileError, UsageError
+from fullconv.errors import ModelFileError
 from fullconv.exported.header import SUFFIXES as EXPORTED
 from fullconv.exported.open import computed_by, open_exported
-from fullconv.exported.runners import NAMES as RUNNERS
 from fullconv.model_file import read_header
 from fullconv.models.build import BuiltModel
 from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
 from fullconv.runner import RunModel, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
+from fullconv.there import RUNNERS, refuse_unknown_runner
 
 
 class Loaded(NamedTuple):
@@ -39,8 +39,7 @@ def load_model(file: Path, runner: str = "auto", device: str = "auto", precision
         UsageError: no such runner.
         ModelFileError: not a fullconv model, damaged, of a newer format, or with weights that are not finite.
     """
-    if runner not in ("auto", "torch", *RUNNERS):
-        raise UsageError(f"runner must be auto, torch, {' or '.join(RUNNERS)}, found {runner!r}")
+    refuse_unknown_runner(runner)
     if file.suffix in EXPORTED:
         return Loaded(*open_exported(file, runner, device, precision))
     header = read_header(file)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fullconv.blending import Scores, blended
+from fullconv.freed import hand_back_what_is_free
 from fullconv.geometry import Window
 from fullconv.parts import Part
 from fullconv.runner import Runner
@@ -35,6 +36,8 @@ def tiled_parts(
     across = tiling.axes(size)[1]
 
     def scores(rows: Span, columns: Span) -> Scores:
+        if rows.start or columns.start:
+            hand_back_what_is_free()
         pixels = read(slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         if pixels is None:
             blank = Window(0, 0, rows.stop - rows.start, columns.stop - columns.start)

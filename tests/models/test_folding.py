@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
+from timm.layers.padding import pad_same
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fullconv.models import build_model
 from fullconv.models.folding import FoldedConvolution, folded
@@ -146,3 +149,33 @@ def test_what_torch_fx_traced_keeps_its_statistics() -> None:
     assert (wanted - found).abs().max() <= 1e-4 * wanted.abs().max()
     for key, value in network.state_dict().items():
         assert torch.equal(before[key], value), key
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(16, 16), (17, 16), (16, 17), (17, 17)])
+@pytest.mark.parametrize(("kernel", "groups"), [(3, 8), (5, 8), (3, 1)])
+@torch.inference_mode()
+def test_padding_as_tensorflow_s_needs_no_padded_copy(
+    dtype: torch.dtype, size: tuple[int, int], kernel: int, groups: int
+) -> None:
+    torch.manual_seed(0)
+    plain = Conv2dSame(8, 8, kernel, 2, groups=groups)
+    layer = FoldedConvolution(plain, None, nn.ReLU6())
+    pixels = torch.randn(2, 8, *size).contiguous(memory_format=torch.channels_last).to(dtype)
+    padded = pad_same(pixels, [kernel, kernel], [2, 2])
+    given: list[tuple[int, ...]] = []
+
+    class Watched(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given.extend(tuple(arg.shape[2:]) for arg in args if isinstance(arg, Tensor) and arg.shape[:2] == (2, 8))
+            return func(*args, **(kwargs or {}))
+
+    with Watched():
+        found = layer(pixels)
+    wanted = layer._fused and torch.ops.mkldnn._convolution_pointwise(
+        padded, plain.weight.to(dtype), plain.bias.to(dtype), [0, 0], [2, 2], [1, 1], groups, *layer._fused
+    )
+    if wanted is None:
+        pytest.skip("this PyTorch has no oneDNN")
+    assert torch.equal(found, wanted)  # the last bit included
+    assert (tuple(padded.shape[2:]) in given) == (groups == 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from cyclopts import CycloptsError
-from cyclopts.exceptions import UnknownCommandError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 from pydantic import ValidationError
 
 from fullconv.cli.synonyms import unknown_option
@@ -17,6 +17,12 @@ from fullconv.training.config import TrainConfig
 from fullconv.training.option_names import explain, near_options
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA's and the CPU allocator's
+OTHER_VERBS = {
+    "version": "--version", "val": "evaluate", "test": "evaluate", "eval": "evaluate", "infer": "predict",
+    "inference": "predict", "segment": "predict", "detect": "predict", "fit": "train", "resume": "train --resume",
+    "validate": "check", "ls": "models", "list": "models",
+}  # fmt: skip
+"""What other programs call them."""
 VERBS = (training, prediction, heat_maps, evaluation, review, export, serving, data, models)
 
 
@@ -31,8 +37,12 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(as_meant(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        if isinstance(error.__cause__, ValidationError):
-            complain(explain(error.__cause__, "the options", TrainConfig.model_fields))
+        cause = error.__cause__
+        if isinstance(cause, FullconvError):  # an argument is not what it must be (verbs/arguments.py)
+            complain(str(cause))
+            return cause.exit_code
+        if isinstance(cause, ValidationError):
+            complain(explain(cause, "the options", TrainConfig.model_fields, flags=True))
             return UsageError.exit_code
         complain(_explained(error, arguments))
         return UsageError.exit_code
@@ -66,12 +76,16 @@ def _explained(error: CycloptsError, arguments: list[str]) -> str:
         return unknown_option("", word, ("--help", "--version"), ())
     if isinstance(error, UnknownCommandError) and not verb:
         verbs = [name for name in app if not name.startswith("-")]
-        near = near_options(arguments[0], verbs)
+        near = [OTHER_VERBS[arguments[0]]] if arguments[0] in OTHER_VERBS else near_options(arguments[0], verbs)
         meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(verbs))};"
         return f"there is no command {arguments[0]}; {meant} fullconv --help describes them"
     if isinstance(error, UnusedCliTokensError):
         more = ", ".join(error.unused_tokens or ())
         return f"{verb}: {more} is more than it takes; fullconv {verb} --help shows the usage"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        value = "" if name.isupper() else f" {name.lstrip('-').upper()}"
+        return f"{verb}: {name}{value} is missing; fullconv {verb} --help shows the usage"
     message = " ".join(str(error).split()).rstrip(".")
     return f"{message}; fullconv {verb} --help shows the usage".replace("  ", " ")
 

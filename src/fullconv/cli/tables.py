@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from fullconv.checking.findings import CheckReport
-from fullconv.checking.values import value_lines
-from fullconv.evaluation.metrics import Scores
 from fullconv.spec import Values
 from fullconv.terminal import print_lines
 
 if TYPE_CHECKING:
+    from fullconv.checking.findings import CheckReport
     from fullconv.evaluation.compare import Comparison
+    from fullconv.evaluation.metrics import Scores
     from fullconv.models.catalogue import Measured, Weights
     from fullconv.training.sweep import Swept
 
@@ -142,6 +141,8 @@ def sweep_table(swept: Swept, console: Console | None = None) -> None:
 
 def check_table(report: CheckReport, console: Console | None = None) -> None:
     """What was found, per split and class, then notes and problems with what to do about them."""
+    from fullconv.checking.values import value_lines
+
     console = console or Console(emoji=False)
     spec = report.dataset
 

@@ -16,9 +16,7 @@ from fullconv.geometry import Window
 from fullconv.libraries import installed, library
 from fullconv.machine import usable_cores
 from fullconv.models.context import Context
-
-NAMES = ("openvino", "onnxruntime")
-"""The faster first, as measured (docs/export.md)."""
+from fullconv.there import RUNNERS
 
 
 class ExportedRunner:
@@ -84,7 +82,7 @@ def choose_runner(name: str, suffix: str, refused: Collection[str] = ()) -> str:
     Raises:
         UsageError: no such runner, or one that cannot read such files.
     """
-    able = ("openvino",) if suffix == ".xml" else tuple(runner for runner in NAMES if runner not in refused)
+    able = ("openvino",) if suffix == ".xml" else tuple(runner for runner in RUNNERS if runner not in refused)
     if name in refused:
         raise UsageError(f"runner {name} computes other labels of this file than PyTorch; use {' or '.join(able)}")
     if name == "auto":
@@ -97,7 +95,7 @@ def choose_runner(name: str, suffix: str, refused: Collection[str] = ()) -> str:
 def open_runner(
     name: str, model: Path | bytes, places: Places, precision: str = "auto", *, int8: bool = False
 ) -> ExportedRunner:
-    """A runner of ``NAMES`` for a file, or for the bytes of an ONNX model.
+    """A runner of ``RUNNERS`` for a file, or for the bytes of an ONNX model.
 
     Args:
         precision: ``auto`` is fp32, what the file holds and its gate has checked.

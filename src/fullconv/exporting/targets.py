@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.errors import FullconvError, UsageError
-from fullconv.exported.runners import NAMES
 from fullconv.libraries import installed, library
+from fullconv.there import RUNNERS
 
 ONNX, OPENVINO, TORCH = "onnx", "openvino", "torch"
 SUFFIXES = {ONNX: ".onnx", OPENVINO: ".xml", TORCH: ".pt2"}
 NEEDS = {ONNX: ("onnx", "onnxscript"), OPENVINO: ("onnx", "onnxscript", "openvino"), TORCH: ()}
-ABLE = {ONNX: NAMES, OPENVINO: ("openvino",)}
+ABLE = {ONNX: RUNNERS, OPENVINO: ("openvino",)}
 
 
 def refuse_target(to: str, out: Path, runners: Sequence[str] = ()) -> None:

@@ -27,11 +27,6 @@ UTF_8 = 0x800
 """The bit by which a zip says that a name is UTF-8."""
 
 
-def is_archive(path: Path) -> bool:
-    """Whether the file is a zip or a (compressed) tar archive."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-
-
 def unpack(path: Path) -> Path:
     """Unpack once into the cache (keyed by path, size and time of change) and return the folder.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.mixing import mix
 from fullconv.data.shapes import Scene, Shapes
-from fullconv.errors import DataError, UsageError
-from fullconv.formats.archive import is_archive, unpack
+from fullconv.errors import DataError
+from fullconv.formats.archive import unpack
 from fullconv.formats.class_dict import CLASS_DICT
 from fullconv.formats.complete import complete
 from fullconv.formats.container_classes import NAMES
@@ -26,10 +26,10 @@ from fullconv.formats.read.base import child_folders
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassesError
 from fullconv.text import noting
+from fullconv.there import find_data, is_shapes, parts_of_mixture
 
 MOST_FOLDERS, MOST_DEEPER = 50, 200
 """Folders below the given one, and below these, that are looked at."""
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
 
 
 def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
@@ -84,24 +84,16 @@ def open_as_far_as_it_goes(data: str | os.PathLike[str] | DatasetSpec) -> tuple[
 def _open(data: str | os.PathLike[str] | DatasetSpec, problems: Problems) -> DatasetSpec:
     if isinstance(data, DatasetSpec):
         return data
-    if "+" in str(data) and not Path(data).expanduser().exists():
-        return mix([_part(part, problems) for part in str(data).split("+")])
-    if str(data) == "shapes" or str(data).startswith("shapes:"):
+    if len(parts := parts_of_mixture(str(data))) > 1:
+        return mix([_part(part, problems) for part in parts])
+    if is_shapes(str(data)):
         return shapes_dataset(Shapes.parse(str(data)))
     if "://" in str(data):
         path, note = mirror(str(data), (FILE_NAME, NAMES))
         spec = _open(path, problems)
         return dataclasses.replace(spec, reasons=(note, *spec.reasons))
-    path = Path(data).expanduser()
-    if not path.exists():
-        raise UsageError(
-            f"{path}: no such folder or archive; give a data folder, an archive or address of one, A+B, or shapes"
-        )
+    path = find_data(str(data))
     if path.is_file():
-        if not is_archive(path):
-            if path.suffix.lower() in ARCHIVE_SUFFIXES:
-                raise DataError(f"{path}: a damaged or truncated archive; fetch it again")
-            raise UsageError(f"{path}: neither a folder nor a zip or tar archive; give the folder of the data")
         path = unpack(path)
     return _open_folder(path, problems) or _open_below(path, problems)
 

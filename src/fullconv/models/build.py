@@ -19,6 +19,7 @@ from fullconv.models.relu6 import lean_activations
 from fullconv.models.start import Start, may_be_sold, stated_arguments
 from fullconv.models.variants import FOREIGN, MODELS, encoder_class
 from fullconv.models.weights import read_weights, timm_metadata
+from fullconv.there import refuse_unknown_network
 
 
 @dataclass(kw_only=True)
@@ -82,7 +83,8 @@ def build_model(
         except (TypeError, ValueError) as error:
             raise UsageError(f"model {name} does not take these model_args: {given} ({error})") from error
     else:
-        raise UsageError(f"no model is called {name!r}; there are {', '.join([*MODELS, *FOREIGN])}")
+        refuse_unknown_network(name)
+        raise AssertionError(name)
     lean_activations(network)
     quicken_norms(network)
     _probe(network, f"{'network' if name in FOREIGN else 'encoder'} {encoder}", in_channels, num_classes)

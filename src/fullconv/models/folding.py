@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
-from timm.layers.padding import pad_same
+from timm.layers.padding import pad_same_arg
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
@@ -91,28 +91,43 @@ class FoldedConvolution(nn.Module):
         self.kernel_size = convolution.kernel_size
         self.pads_same = isinstance(convolution, Conv2dSame)
         self._fused = _by_onednn(activation)
-        self._rounded: tuple[Tensor, Tensor | None] | None = None
+        self._depthwise = convolution.groups == convolution.in_channels and max(self.dilation) == 1
+        self._kernels: dict[tuple[torch.dtype, tuple[int, int]], tuple[Tensor, Tensor | None]] = {}
 
     def forward(self, input: Tensor) -> Tensor:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        careful = dtype != torch.float32 and (max(self.dilation) > 1 or min(input.shape[-2:]) < SMALLEST)
+        fused = self._fused is not None and input.device.type == "cpu" and not isinstance(self.padding, str)
+        fused = fused and not careful and dtype in (torch.float32, torch.bfloat16)
+        padding, lead = self.padding, (0, 0)
         if self.pads_same:
-            input = pad_same(input, list(self.kernel_size), list(self.stride), list(self.dilation))
-        if self._fused is not None and input.device.type == "cpu" and not isinstance(self.padding, str):
-            autocast = torch.is_autocast_enabled("cpu")
-            dtype = torch.get_autocast_dtype("cpu") if autocast else input.dtype
-            careful = dtype != torch.float32 and (max(self.dilation) > 1 or min(input.shape[-2:]) < SMALLEST)
-            if not careful and dtype in (torch.float32, torch.bfloat16):
-                weight, bias = (self.weight, self.bias) if dtype == torch.float32 else self._in_bf16()
-                result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-                    input.to(dtype), weight, bias, self.padding, self.stride, self.dilation, self.groups, *self._fused
-                )
-                return result
-        result = F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        return result if self.activation is None else self.activation(result)
+            sides = pad_same_arg(list(input.shape[-2:]), list(self.kernel_size), list(self.stride), list(self.dilation))
+            left, right, top, bottom = sides
+            if fused and self._depthwise:
+                padding, lead = (bottom, right), (bottom - top, right - left)
+            elif any(sides):
+                input = F.pad(input, sides)
+        if not fused:
+            result = F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            return result if self.activation is None else self.activation(result)
+        assert self._fused is not None
+        weight, bias = self._kernel(dtype, lead)
+        fused_result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            input.to(dtype), weight, bias, padding, self.stride, self.dilation, self.groups, *self._fused
+        )
+        return fused_result
 
-    def _in_bf16(self) -> tuple[Tensor, Tensor | None]:
-        if self._rounded is None:
-            self._rounded = self.weight.bfloat16(), None if self.bias is None else self.bias.bfloat16()
-        return self._rounded
+    def _kernel(self, dtype: torch.dtype, lead: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+        """The weights in this arithmetic, with ``lead`` rows and columns of zeros before them.
+
+        TensorFlow's padding of an even size is a row and a column more behind than in front. With zeros before the
+        kernel it can be as much in front: the same sums, without a padded copy of the map, which is the largest thing
+        in memory and takes longer than the convolution.
+        """
+        if (dtype, lead) not in self._kernels:
+            weight = F.pad(self.weight, (lead[1], 0, lead[0], 0)) if any(lead) else self.weight
+            self._kernels[dtype, lead] = weight.to(dtype), None if self.bias is None else self.bias.to(dtype)
+        return self._kernels[dtype, lead]
 
 
 def _by_onednn(activation: nn.Module | None) -> tuple[str, list[float], str] | None:

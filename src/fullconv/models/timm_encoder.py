@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from fullconv.models.hiera import hiera_maps
 from fullconv.models.plain_vit import PlainViT, is_plain
 from fullconv.models.timm_facts import TIMM, fill, reductions, timm_trained, with_features
 from fullconv.models.weights import TransplantReport
+from fullconv.there import no_encoder
 
 ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
 """What our encoders of timm take."""
@@ -60,9 +60,7 @@ class TimmEncoder(Encoder):
     ) -> None:
         super().__init__()
         if not timm.is_model(check_network(name)):
-            near = difflib.get_close_matches(name, ["vgg16", *timm.list_models()], 3, cutoff=0.5)
-            hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them"
-            raise UsageError(f"no encoder is called {name!r}; {hint}")
+            raise no_encoder(name)
         args = check_arguments(ENCODER, encoder_args or {}, f"encoder {name}: encoder_args")
         self.name, self.strides = name, sorted(strides)
         if args.pop("taps", "blocks") == "expansion":

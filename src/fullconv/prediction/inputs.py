@@ -13,9 +13,9 @@ from pathlib import Path, PurePath
 from fullconv.errors import UsageError, first_few
 from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
-from fullconv.given import ADDRESS
 from fullconv.images.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from fullconv.images.raster_open import RASTER_SUFFIXES
+from fullconv.there import matching
 
 PREDICTED = (*IMAGE_SUFFIXES, *RASTER_SUFFIXES)
 """What is taken from a folder, by the ends of names."""
@@ -93,10 +93,7 @@ def _images(path: Path, out: Path | None) -> list[Input]:
     if path.is_dir():
         root, matches = path, image_files(path, PREDICTED)
     else:
-        matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
-        if not matches:
-            fault = "an address, and none is fetched" if ADDRESS.match(str(path)) else "no such file, folder or glob"
-            raise UsageError(f"{path}: {fault}; give images to predict")
+        matches = matching(path)
         root = Path(*path.parts[: next(place for place, part in enumerate(path.parts) if glob.has_magic(part))])
     own = _inside(root, out)
     matches = [image for image in matches if not (own and own in image.resolve().parents)]

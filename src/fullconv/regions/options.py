@@ -10,8 +10,6 @@ from fullconv.errors import FullconvError, UsageError
 from fullconv.models.arguments import check_arguments
 from fullconv.regions.proposals import LIMIT, Method
 
-NAMES = ("rcnn", "sds")
-"""Region models by name."""
 WARPS = (32, 512)
 
 

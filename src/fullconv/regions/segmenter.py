@@ -15,12 +15,13 @@ from fullconv.models.finite import not_finite
 from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
 from fullconv.regions.features import RegionFeatures
-from fullconv.regions.options import NAMES, RegionOptions
+from fullconv.regions.options import RegionOptions
 from fullconv.regions.refine import Grid, Pixels, Refiner
 from fullconv.regions.runner import RegionParts, RegionRunner
 from fullconv.runner import RunModel
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
+from fullconv.there import REGION_MODELS
 
 DESCRIBES, SHARED = "features.encoder.", "refiner.network.encoder."
 """Two names of one encoder; a file has the first."""
@@ -153,7 +154,7 @@ def encoder_of(
 def is_region_model(header: Mapping[str, Any]) -> bool:
     """Whether a model file's header describes a region model."""
     model = header["model"]
-    return isinstance(model, dict) and model.get("name") in NAMES
+    return isinstance(model, dict) and model.get("name") in REGION_MODELS
 
 
 def is_region_file(path: Path) -> bool:

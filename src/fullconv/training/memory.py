@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -18,42 +14,6 @@ from fullconv.segmenter import Segmenter
 
 PROBE = 64
 """Pixels of a side of the smaller image that is tried; the other's is twice as long."""
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_TRIM_THRESHOLD, _MMAP_MAX = 128 << 10, 65536  # glibc's defaults
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks for the next step instead of handing them back to the system.
-
-    A training step frees and asks for the same large tensors again; fresh pages cost more than the arithmetic of
-    a cheap layer. Does nothing where the C library is not glibc.
-    """
-    if (library := _glibc()) is not None:
-        library.mallopt(_M_MMAP_MAX, 0)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def hand_back_memory() -> None:
-    """End what :func:`keep_freed_memory` began: glibc's defaults again, and what is free goes to the system."""
-    if (library := _glibc()) is not None:
-        library.mallopt(_M_MMAP_MAX, _MMAP_MAX)
-        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
-        library.malloc_trim(0)
-
-
-@contextmanager
-def freed_memory_kept() -> Iterator[None]:
-    """:func:`keep_freed_memory` while it lasts."""
-    keep_freed_memory()
-    try:
-        yield
-    finally:
-        hand_back_memory()
-
-
-def _glibc() -> ctypes.CDLL | None:
-    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
 def check_memory(segmenter: Segmenter, crop: tuple[int, int], batch: int, device: torch.device) -> None:

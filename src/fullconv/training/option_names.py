@@ -67,6 +67,15 @@ SYNONYMS = {
 """Options, and what other programs call them."""
 
 
+EXPECTED = {
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_parsing": "expected a number",
+    "bool_parsing": "expected true or false",
+}
+"""Faults in our words, by pydantic's names for them."""
+
+
 def synonyms_of(name: str) -> list[str]:
     """Our options, of any verb, that other programs call so (``lr``); the likeliest first."""
     return [option for option, others in SYNONYMS.items() if name in others.split()]
@@ -77,14 +86,24 @@ def near_options(name: str, options: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, list(options), 3, cutoff=0.6)
 
 
-def explain(error: ValidationError, where: str, options: Collection[str]) -> str:
-    """The first fault in one line, an unknown option with the nearest names of ``options``."""
+def meant(name: str, options: Collection[str]) -> str:
+    """``did you mean rate?``: what others call so, else what is spelled nearly so; empty where there is nothing."""
+    found = [option for option in synonyms_of(name.casefold()) if option in options] or near_options(name, options)
+    return f"did you mean {first_few(found)}?" if found else ""
+
+
+def explain(error: ValidationError, where: str, options: Collection[str], flags: bool = False) -> str:
+    """The first fault in one line, an unknown option with the nearest names of ``options``.
+
+    Args:
+        where: the options are from.
+        flags: they were typed as flags, which then name themselves.
+    """
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
-        meant = [option for option in synonyms_of(name.casefold()) if option in options]
-        near = meant or near_options(name, options)
-        hint = f"did you mean {first_few(near)}?" if near else "fullconv train --help lists them"
-        return f"{where}: there is no option {name!r}; {hint}"
+        return f"{where}: there is no option {name!r}; {meant(name, options) or 'fullconv train --help lists them'}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {name + ': ' if name else ''}{message}" + (f" (found {first['input']!r})" if name else "")
+    message = EXPECTED.get(first["type"], message).replace("Input should be", "expected")
+    at = f"--{name.replace('_', '-')}" if flags and name else f"{where}: {name}" if name else where
+    return f"{at}: {message}" + (f" (found {first['input']!r})" if name else "")

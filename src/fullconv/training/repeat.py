@@ -12,6 +12,7 @@ import torch
 
 from fullconv.errors import UsageError
 from fullconv.files import read_yaml
+from fullconv.there import refuse_missing_config
 from fullconv.training.run import Run, surroundings
 
 GPU = (
@@ -33,10 +34,8 @@ def run_of(config: str | os.PathLike[str]) -> Run:
         UsageError: there is none.
     """
     path = Path(config)
-    run = Run(path if path.is_dir() else path.parent)
-    if not (run.config if path.is_dir() else path).is_file():
-        raise UsageError(f"{path}: no such file; --config takes the config.yaml of a run, or its folder")
-    return run
+    refuse_missing_config(path)
+    return Run(path if path.is_dir() else path.parent)
 
 
 def differences(run: Run, device: torch.device) -> list[str]:

@@ -33,6 +33,7 @@ from fullconv.model_card import card_of
 from fullconv.model_file import read_header
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
+from fullconv.there import refuse_no_run
 from fullconv.training.config import TrainConfig
 
 
@@ -239,10 +240,7 @@ def existing_run(out: str | os.PathLike[str] | None) -> Run:
     """
     path = Path(out) if out is not None else Path("runs") / "latest"
     run = Run(path.parent / path.readlink() if path.is_symlink() else path)  # the link itself moves with the next run
-    if not run.config.is_file():
-        raise UsageError(f"{run.path}: no run to resume (no config.yaml); name its folder: --resume RUN")
-    if not run.config.stat().st_size:  # killed between taking the folder and writing there
-        raise UsageError(f"{run.path}: no run to resume (config.yaml is empty); remove the folder and start again")
+    refuse_no_run(run.path)
     return run
 
 

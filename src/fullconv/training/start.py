@@ -17,8 +17,9 @@ from fullconv.device import computing_threads
 from fullconv.errors import UsageError
 from fullconv.evaluation.findings import told
 from fullconv.evaluation.log_findings import log_findings, read_log
+from fullconv.freed import freed_memory_kept
 from fullconv.processes import refuse_unguarded
-from fullconv.regions.options import NAMES as REGION_MODELS
+from fullconv.there import NO_DATA, REGION_MODELS
 from fullconv.training.auto_weights import weights_at_hand
 from fullconv.training.choosing import choose, with_budget, within_time
 from fullconv.training.config import TrainConfig
@@ -26,7 +27,7 @@ from fullconv.training.devices import launch
 from fullconv.training.ending import ending
 from fullconv.training.first_weights import as_started
 from fullconv.training.fit import fit
-from fullconv.training.memory import check_memory, freed_memory_kept
+from fullconv.training.memory import check_memory
 from fullconv.training.plan import Plan, make_plan, open_data
 from fullconv.training.ranks import Ranks
 from fullconv.training.region_run import train_regions
@@ -84,7 +85,7 @@ def train(
         chosen, _ = with_budget(TrainConfig.load(again.config, options), again.config, options)
         chosen, taken = as_started(chosen)
     elif data is None:
-        raise UsageError("no data given; name a folder of images and masks, an archive of one, or shapes")
+        raise UsageError(NO_DATA)
     else:
         chosen, asked = with_budget(TrainConfig.load(recipe, options), recipe, options)
         chosen, taken = as_started(chosen)

@@ -22,13 +22,14 @@ from PIL import Image
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.errors import FullconvError, Interrupted, UsageError
-from fullconv.files import read_value, replacing, write_text
+from fullconv.files import replacing, write_text
 from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
-from fullconv.regions.options import NAMES as REGION_MODELS
 from fullconv.segmenter import Segmenter
+from fullconv.there import REGION_MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.first_weights import as_started
+from fullconv.training.over import folder_name, parse_over, with_value
 from fullconv.training.pictures import sheet_items, sheet_row
 from fullconv.training.run import Run
 from fullconv.weak import supervise
@@ -55,25 +56,6 @@ class Swept:
         """Whether every value gave the same scores, and losses as logged: the option had no effect here."""
         figures = [str({**row, "value": "", "seconds": 0}) for row in self.rows]  # as text nan is nan
         return len(figures) > 1 and all(figure == figures[0] for figure in figures)
-
-
-def parse_over(text: str) -> tuple[str, list[Any]]:
-    """``encoder_args.dropout=0.5,0.25`` -> the option and its values, each as YAML reads it.
-
-    Raises:
-        UsageError: no such option, or no values.
-    """
-    option, equals, values = text.partition("=")
-    option = option.strip().replace("-", "_")
-    if not equals:
-        raise UsageError(f"--over: expected OPTION=VALUE,VALUE,..., found {text!r}")
-    try:
-        parsed = read_value(f"[{values}]")
-    except yaml.YAMLError as error:
-        raise UsageError(f"--over {option}: the values are not valid YAML: {values!r}") from error
-    if not parsed or len({_folder(option, value) for value in parsed}) != len(parsed):
-        raise UsageError(f"--over {option}: expected different values separated by commas, found {values!r}")
-    return option, parsed
 
 
 def sweep(
@@ -113,8 +95,8 @@ def sweep(
     started = as_started(TrainConfig.load(recipe, options))[0]
     base = started.model_dump(mode="json")  # all: a resumed run compares what it is told
     out = Path(out)
-    runs = [Run(out / _folder(option, value)) for value in values]
-    configs = [_with(base, option, value) for value in values]
+    runs = [Run(out / folder_name(option, value)) for value in values]
+    configs = [with_value(base, option, value) for value in values]
     if any(config["minutes"] is not None for config in configs):
         raise UsageError("sweep compares runs of equal epochs, and --minutes may end each at another; give --epochs")
     for config in configs:
@@ -248,18 +230,3 @@ def _write_table(swept: Swept) -> None:
     for row in swept.rows:
         writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
     write_text(swept.table, text.getvalue())
-
-
-def _with(base: dict[str, Any], option: str, value: Any) -> dict[str, Any]:
-    """The options with one of them, or one entry of one of them, set."""
-    name, dot, entry = option.partition(".")
-    if name not in TrainConfig.model_fields or (dot and name not in ("encoder_args", "model_args")):
-        raise UsageError(f"--over: there is no option {option!r}; fullconv train --help lists them")
-    return {**base, name: {**base.get(name, {}), entry: value} if dot else value}
-
-
-def _folder(option: str, value: Any) -> str:
-    """A folder's name for a value."""
-    text = "x".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
-    kept = "".join(c if c.isalnum() or c in ".-_" else "-" for c in text)
-    return f"{option.rpartition('.')[2]}-{kept}"

@@ -30,8 +30,8 @@ def test_flags_become_values() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--loss", "focl"], "loss: Input should be 'cross-entropy', 'focal'"),
-        (["--epochs", "0"], "epochs: Input should be greater"),
+        (["--loss", "focl"], "loss: expected 'cross-entropy', 'focal'"),
+        (["--epochs", "0"], "epochs: expected greater"),
         (["--scale", "2", "1"], "low then high"),
     ],
 )

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from fullconv.bars import Bar
+from fullconv.cli.verbs.arguments import Data
 from fullconv.cli.verbs.shared import app, say
 from fullconv.errors import DataError
 
 
 @app.command
 def check(
-    data: str,
+    data: Data,
     /,
     *,
     labels: Literal["masks", "boxes", "tags", "scribbles", "points", "auto"] = "auto",
@@ -50,7 +51,7 @@ def check(
 
 @app.command
 def convert(
-    data: str,
+    data: Data,
     out: Path,
     /,
     *,

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
+from fullconv.cli.verbs.arguments import Compared, Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, as_json, computes_on, say
 from fullconv.errors import UsageError
 
@@ -33,8 +34,8 @@ COMPARE = (
     help_formatter=Grouped(*EVALUATE, sections=SECTIONS), usage="Usage: fullconv evaluate MODEL [DATA] [OPTIONS]"
 )
 def evaluate(
-    model: Path,
-    data: str = "",
+    model: Model,
+    data: Data = "",
     /,
     *,
     split: str = "val",
@@ -52,8 +53,8 @@ def evaluate(
     report: Path | None = None,
     per_image: Path | None = None,
     device: str = "auto",
-    precision: str = "auto",
-    runner: str = "auto",
+    precision: Precision = "auto",
+    runner: Runner = "auto",
     workers: int | None = None,
 ) -> int:
     """Score MODEL on DATA at full image resolution: the masks that predict writes, against the truth.
@@ -106,6 +107,8 @@ def evaluate(
     workers
         Reading processes; by default by the number of cores.
     """
+    if not data:
+        _refuse_no_run((model,), "fullconv evaluate MODEL DATA")
     from fullconv.cli.report import evaluation_report
     from fullconv.cli.tables import score_table
     from fullconv.crf import CRF
@@ -121,7 +124,7 @@ def evaluate(
     crf_settings = CRF.parse(crf_with) if crf or crf_with else None
     pieces = Superpixels() if superpixels else None
     views = Views(tuple(scales or (1.0,)), flip)
-    data = data or _data_of((model,), "fullconv evaluate MODEL DATA")
+    data = data or _data_of(model)
     with Bar("evaluate", device=computes_on(model, device)) as progress:
         model_file(find_model(model))  # a missing one is refused before data are read
         spec = open_dataset(data)
@@ -167,16 +170,16 @@ def evaluate(
 
 @app.command(help_formatter=Grouped(*COMPARE, sections={}), usage="Usage: fullconv compare MODELS [OPTIONS]")
 def compare(
-    *models: Path,
-    data: str = "",
+    *models: Compared,
+    data: Data = "",
     split: str = "val",
     restrict: bool = False,
     scales: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
     flip: bool = False,
     json: Path | None = None,
     device: str = "auto",
-    precision: str = "auto",
-    runner: str = "auto",
+    precision: Precision = "auto",
+    runner: Runner = "auto",
     workers: int | None = None,
 ) -> int:
     """Score two or more models on the same images, and say whether the differences are real.
@@ -209,6 +212,8 @@ def compare(
     workers
         Reading processes; by default by the number of cores.
     """
+    if not data:
+        _refuse_no_run(models, "--data DATA")
     from fullconv.cli.tables import comparison_table
     from fullconv.evaluation.compare import compare as compared
     from fullconv.files import write_text
@@ -217,7 +222,7 @@ def compare(
     views = Views(tuple(scales or (1.0,)), flip)
     with Bar("compare", device=computes_on(models[0], device) if models else "") as progress:
         found = compared(
-            models, data or _data_of(models, "--data DATA"), split, restrict=restrict, views=views, device=device,
+            models, data or _data_of(models[0]), split, restrict=restrict, views=views, device=device,
             precision=precision, runner=runner, workers=workers, progress=progress,
         )  # fmt: skip
     comparison_table(found)
@@ -226,15 +231,19 @@ def compare(
     return 0
 
 
-def _data_of(models: tuple[Path, ...], how: str) -> str:
-    """What the first model, a run folder, learned from.
+def _refuse_no_run(models: tuple[Path, ...], how: str) -> None:
+    """Of the first model, whose data are taken.
 
     Raises:
-        UsageError: it is none; ``how`` data is given then.
+        UsageError: it is no run folder; ``how`` data is given then.
     """
+    if not models or not models[0].is_dir():
+        raise UsageError(f"only a run folder knows its data; give it: {how}")
+
+
+def _data_of(run: Path) -> str:
+    """What a run learned from."""
     from fullconv.training.resume import data_of
     from fullconv.training.run import Run
 
-    if not models or not models[0].is_dir():
-        raise UsageError(f"only a run folder knows its data; give it: {how}")
-    return data_of(Run(models[0]))
+    return data_of(Run(run))

@@ -8,12 +8,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
+from fullconv.cli.verbs.arguments import Model
 from fullconv.cli.verbs.shared import app, say
 
 
 @app.command
 def export(
-    model: Path,
+    model: Model,
     /,
     *,
     to: str = "",
@@ -64,6 +65,10 @@ def export(
     resolution
         For deepness: centimetres of ground a pixel in training; by default the plugin's user sets it.
     """
+    from fullconv.exporting.targets import refuse_target
+
+    if to and not consumer:
+        refuse_target(to, out)
     import fullconv
 
     with Bar("export", device="cpu") as bar:

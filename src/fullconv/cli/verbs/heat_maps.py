@@ -9,13 +9,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
+from fullconv.cli.verbs.arguments import Images, Precision
 from fullconv.cli.verbs.shared import app, complain, say
 from fullconv.errors import DataError, UsageError
 
 
 @app.command
 def heatmap(
-    *images: str,
+    *images: Images,
     synset: list[str],
     out: Path,
     encoder: str = "resnet50",
@@ -26,7 +27,7 @@ def heatmap(
     flip: bool = False,
     threshold: float = 0.0,
     device: str = "auto",
-    precision: str = "auto",
+    precision: Precision = "auto",
 ) -> int:
     """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
 
@@ -60,17 +61,18 @@ def heatmap(
     precision
         auto, bf16, fp16 (CUDA) or fp32.
     """
-    from fullconv.heatmapper import LIKELY, HeatMap, HeatMapper
     from fullconv.models.synsets import find_synset
+
+    if not images:
+        raise UsageError("no images given; name files, folders or globs")
+    for name in synset:
+        find_synset(name)  # refuses an unknown one before weights are fetched
+    from fullconv.heatmapper import LIKELY, HeatMap, HeatMapper
     from fullconv.prediction.heat_maps import heatmap as find
     from fullconv.prediction.heat_maps import parse_size
     from fullconv.prediction.inputs import left_out
 
-    if not images:
-        raise UsageError("no images given; name files, folders or globs")
     chosen = [parse_size(text) for text in sizes] if sizes else None
-    for name in synset:
-        find_synset(name)  # refuses an unknown one before weights are fetched
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         mapper = HeatMapper.load(

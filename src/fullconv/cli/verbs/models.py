@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fullconv.bars import Bar
+from fullconv.cli.verbs.arguments import Foreign, Model
 from fullconv.cli.verbs.shared import app, say
 from fullconv.errors import UsageError
 
@@ -13,7 +14,7 @@ MOST_SIZES = 20
 
 
 @app.command
-def info(model: Path, /) -> int:
+def info(model: Model, /) -> int:
     """Say what MODEL is: network, classes, preprocessing, where it comes from.
 
     Parameters
@@ -73,7 +74,7 @@ def synsets(name: str, /) -> int:
 
 @app.command(name="import")
 def import_model(
-    model: Path, out: Path, /, *, classes: str = "", mean: str = "", std: str = "", head_weights: str = ""
+    model: Foreign, out: Path, /, *, classes: str = "", mean: str = "", std: str = "", head_weights: str = ""
 ) -> int:
     """Make a model file of a network that another library saved.
 

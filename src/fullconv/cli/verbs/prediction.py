@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
+from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, complain, computes_on, say
 
 PREDICT = (
@@ -25,9 +26,9 @@ SECTIONS = {"What is written": "out", "Large images": "tile", "Better labels": "
     usage="Usage: fullconv predict MODEL IMAGES --out OUT [OPTIONS]",
 )
 def predict(
-    model: Path,
+    model: Model,
     /,
-    *images: str,
+    *images: Images,
     out: Path,
     overlay: bool = False,
     overlay_classes: str = "",
@@ -54,8 +55,8 @@ def predict(
     crf: bool = False,
     crf_with: str = "",
     device: str = "auto",
-    precision: str = "auto",
-    runner: str = "auto",
+    precision: Precision = "auto",
+    runner: Runner = "auto",
 ) -> int:
     """Write a mask STEM.png under --out for every image; STEM.tif for a raster: large, georeferenced, with nodata.
 
@@ -181,8 +182,8 @@ def predict(
 
 @app.command
 def pseudo_label(
-    model: Path,
-    data: str,
+    model: Model,
+    data: Data,
     /,
     *,
     out: Path,
@@ -193,8 +194,8 @@ def pseudo_label(
     crf: bool = False,
     crf_with: str = "",
     device: str = "auto",
-    precision: str = "auto",
-    runner: str = "auto",
+    precision: Precision = "auto",
+    runner: Runner = "auto",
 ) -> int:
     """Label the images of DATA that have no mask, and write all of DATA as a folder to train on.
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from fullconv.bars import Bar
+from fullconv.cli.verbs.arguments import Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, computes_on, say
 
 
 @app.command
 def review(
-    model: Path,
-    data: str,
+    model: Model,
+    data: Data,
     /,
     *,
     out: Path,
@@ -22,8 +23,8 @@ def review(
     to: Literal["", "cvat", "label-studio", "labelme"] = "",
     tasks: Path | None = None,
     device: str = "auto",
-    precision: str = "auto",
-    runner: str = "auto",
+    precision: Precision = "auto",
+    runner: Runner = "auto",
     workers: int | None = None,
 ) -> int:
     """Find masks of DATA that are probably wrong, and choose which of its images without a mask to label next.

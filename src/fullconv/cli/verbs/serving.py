@@ -7,17 +7,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullconv.cli.verbs.arguments import Precision, Runner, Served
 from fullconv.cli.verbs.shared import app
 
 
 @app.command
 def serve(
-    *models: str,
+    *models: Served,
     host: str = "127.0.0.1",
     port: int = 8000,
     device: str = "auto",
-    precision: str = "auto",
-    runner: str = "auto",
+    precision: Precision = "auto",
+    runner: Runner = "auto",
     api_key_file: Path | None = None,
     cors: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     label_studio: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
@@ -71,7 +72,7 @@ def serve(
 
 
 @app.command
-def cvat_function(model: str, out: Path, /) -> int:
+def cvat_function(model: Served, out: Path, /) -> int:
     """Write what CVAT needs to pre-label by MODEL into the new folder OUT.
 
     OUT/function.py is for cvat-cli task auto-annotate TASK --function-file, OUT/nuclio for nuctl deploy on CVAT's

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.typed import LATEST
+from fullconv.cli.verbs.arguments import Config, Data, Options, Over, Recipe, Resumed
 from fullconv.cli.verbs.shared import app, command, say
-from fullconv.errors import Interrupted
-from fullconv.training.config import TrainConfig
+from fullconv.errors import Interrupted, UsageError
+from fullconv.there import NO_DATA
 
 TRAIN = (
     "fullconv train my_data",
@@ -26,20 +24,18 @@ SWEEP = (
     "fullconv sweep my_data --over rate=0.002,0.001,0.0005 --out study",
     "fullconv sweep my_data --over encoder=resnet18,mobilenetv2_100 --out study",
 )
-OPTIONS = Parameter(name="*", show_choices=False)
-"""Every training option as a flag; their descriptions say the choices already."""
 
 
 @app.command(help_formatter=Grouped(*TRAIN), usage="Usage: fullconv train DATA [OPTIONS]")
 def train(
-    data: str = "",
+    data: Data = "",
     /,
     *,
     out: Path | None = None,
-    recipe: Path | None = None,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[TrainConfig | None, OPTIONS] = None,
+    recipe: Recipe = None,
+    config: Config = None,
+    resume: Resumed = None,
+    options: Options = None,
 ) -> int:
     """Train a network on DATA.
 
@@ -62,6 +58,8 @@ def train(
     options
         Training options.
     """
+    if not (data or config or resume):
+        raise UsageError(NO_DATA)
     import fullconv
 
     given = options.model_dump(exclude_unset=True) if options else {}
@@ -93,14 +91,14 @@ def recipes(name: str = "", /) -> int:
 
 @app.command(help_formatter=Grouped(*SWEEP))
 def sweep(
-    data: str,
+    data: Data,
     /,
     *,
-    over: str,
+    over: Over,
     out: Path,
-    recipe: Path | None = None,
+    recipe: Recipe = None,
     jobs: int = 1,
-    config: Annotated[TrainConfig | None, OPTIONS] = None,
+    config: Options = None,
 ) -> int:
     """Train once for each value of one option: one table, one picture of the same samples.
 

@@ -1,0 +1,120 @@
+"""What the arguments of verbs must be: looked at where they are parsed, before PyTorch is loaded for anything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from fullconv.cli.typed import LATEST
+from fullconv.errors import UsageError
+from fullconv.model_file import BEST, is_model_folder, model_file
+from fullconv.serving.sources import named
+from fullconv.there import (
+    FOREIGN,
+    REGION_MODELS,
+    is_shapes,
+    refuse_missing_config,
+    refuse_missing_data,
+    refuse_missing_images,
+    refuse_missing_weights,
+    refuse_no_run,
+    refuse_nothing_to_import,
+    refuse_unknown_encoder,
+    refuse_unknown_network,
+    refuse_unknown_precision,
+    refuse_unknown_runner,
+)
+from fullconv.training.config import TrainConfig
+from fullconv.training.over import parse_over
+from fullconv.training.recipes import find_recipe
+
+TORCHVISION = "torchvision/"
+
+
+def _model(_: Any, given: str | Path | None) -> None:
+    """A model file, a run folder, or a name; folders of other libraries are left to who reads them."""
+    path = Path(given or "")
+    if given and not str(given).startswith(TORCHVISION) and not (path / "config.json").is_file():
+        model_file(path)
+
+
+def _foreign(_: Any, given: Path) -> None:
+    refuse_nothing_to_import(given)
+
+
+def _compared(_: Any, given: Path) -> None:
+    """A model; data is easily named in its place, as ``evaluate`` takes it."""
+    if is_shapes(str(given)) or (given.is_dir() and not is_model_folder(given) and not any(given.glob(f"*/{BEST}"))):
+        raise UsageError(f"{given}: data, where models are expected; give it as --data {given}")
+    _model(_, given)
+
+
+def _served(_: Any, given: str) -> None:
+    _model(_, named(given)[1])
+
+
+def _data(_: Any, given: str) -> None:
+    if given:
+        refuse_missing_data(given)
+
+
+def _images(_: Any, given: str) -> None:
+    refuse_missing_images(given)
+
+
+def _resumed(_: Any, given: Path | None) -> None:
+    if given is not None and given != Path(LATEST):
+        refuse_no_run(given)
+
+
+def _config(_: Any, given: Path | None) -> None:
+    if given is not None:
+        refuse_missing_config(given)
+
+
+def _recipe(_: Any, given: Path | None) -> None:
+    if given is not None:
+        find_recipe(given)
+
+
+def _precision(_: Any, given: str) -> None:
+    refuse_unknown_precision(given)
+
+
+def _runner(_: Any, given: str) -> None:
+    refuse_unknown_runner(given)
+
+
+def _over(_: Any, given: str) -> None:
+    parse_over(given)
+
+
+def _options(_: Any, given: TrainConfig | None) -> None:
+    """Names and files of training options."""
+    typed = {} if given is None else given.model_dump(exclude_unset=True)
+    network = typed.get("model", "")
+    if network and network not in REGION_MODELS:
+        refuse_unknown_network(network)
+    if "encoder" in typed and network not in FOREIGN:
+        refuse_unknown_encoder(typed["encoder"])
+    if "encoder_weights" in typed:
+        refuse_missing_weights(typed["encoder_weights"])
+    _model(_, typed.get("init_from"))
+
+
+Model = Annotated[Path, Parameter(validator=_model)]
+Compared = Annotated[Path, Parameter(validator=_compared)]
+Served = Annotated[str, Parameter(validator=_served)]
+Data = Annotated[str, Parameter(validator=_data)]
+Images = Annotated[str, Parameter(validator=_images)]
+Resumed = Annotated[Path | None, Parameter(validator=_resumed)]
+Config = Annotated[Path | None, Parameter(validator=_config)]
+Recipe = Annotated[Path | None, Parameter(validator=_recipe)]
+Precision = Annotated[str, Parameter(validator=_precision)]
+Runner = Annotated[str, Parameter(validator=_runner)]
+Foreign = Annotated[Path, Parameter(validator=_foreign)]
+Over = Annotated[str, Parameter(validator=_over)]
+Options = Annotated[TrainConfig | None, Parameter(name="*", show_choices=False, validator=_options)]
+"""Every training option as a flag; their descriptions say the choices already."""

@@ -1,0 +1,223 @@
+"""Whether what a command names is there and is called so: asked by whoever needs it, and by the command line at once.
+
+Nothing here loads PyTorch, so a mistyped path or name is refused before the seconds that it takes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import glob
+import importlib.util
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+from fullconv.errors import DataError, UsageError
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/\\]")
+"""Also as ``Path`` has it, with one slash; a drive has one letter."""
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
+NO_DATA = "no data given; name a folder of images and masks, an archive of one, or shapes"
+NETWORKS = (
+    "fcn32s", "fcn16s", "fcn8s", "fcn4s", "unet", "fpn", "segnet", "deeplab", "dilated", "hypercolumn", "maskrcnn",
+    "eomt",
+)  # fmt: skip
+"""Our own, as :data:`fullconv.models.variants.MODELS` has them."""
+FOREIGN = ("torchvision", "smp")
+"""Networks of other libraries; the name of one of theirs stands where the encoder's does."""
+REGION_MODELS = ("rcnn", "sds")
+"""Region models by name."""
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+RUNNERS = ("openvino", "onnxruntime")
+"""Of exported files; the faster first, as measured (docs/export.md)."""
+
+
+# -- data and images ---------------------------------------------------------------------------------------------------
+
+
+def parts_of_mixture(data: str) -> list[str]:
+    """``A+B`` as its parts, unless a folder is called so."""
+    return data.split("+") if "+" in data and not Path(data).expanduser().exists() else [data]
+
+
+def is_shapes(data: str) -> bool:
+    """Whether the built-in data is meant."""
+    return data == "shapes" or data.startswith("shapes:")
+
+
+def find_data(data: str) -> Path:
+    """The folder or archive of a data set.
+
+    Raises:
+        UsageError: there is none.
+        DataError: an archive that is damaged.
+    """
+    path = Path(data).expanduser()
+    if not path.exists():
+        raise UsageError(
+            f"{path}: no such folder or archive; give a data folder, an archive or address of one, A+B, or shapes"
+        )
+    if path.is_file() and not is_archive(path):
+        if path.suffix.lower() in ARCHIVE_SUFFIXES:
+            raise DataError(f"{path}: a damaged or truncated archive; fetch it again")
+        raise UsageError(f"{path}: neither a folder nor a zip or tar archive; give the folder of the data")
+    return path
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file is a zip or a (compressed) tar archive."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def refuse_missing_data(data: str) -> None:
+    """Of each part of a mixture; what is made or fetched is taken to be there.
+
+    Raises:
+        UsageError, DataError: as :func:`find_data`.
+    """
+    for part in parts_of_mixture(data):
+        if not is_shapes(part) and "://" not in part:
+            find_data(part)
+
+
+def matching(pattern: Path) -> list[Path]:
+    """The files of a glob, in order.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())
+    if not found:
+        fault = "an address, and none is fetched" if ADDRESS.match(str(pattern)) else "no such file, folder or glob"
+        raise UsageError(f"{pattern}: {fault}; give images to predict")
+    return found
+
+
+def refuse_missing_images(images: str) -> None:
+    """Of a file, a folder or a glob.
+
+    Raises:
+        UsageError: as :func:`matching`.
+    """
+    path = Path(images).expanduser()
+    if not path.exists():
+        matching(path)
+
+
+def refuse_nothing_to_import(path: Path) -> None:
+    """Of what another library saved.
+
+    Raises:
+        UsageError: there is nothing.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder; docs/import.md lists what is read")
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Of a run that is to go on.
+
+    Raises:
+        UsageError: it has no options.
+    """
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise UsageError(f"{folder}: no run to resume (no config.yaml); name its folder: --resume RUN")
+    if not config.stat().st_size:  # killed between taking the folder and writing there
+        raise UsageError(f"{folder}: no run to resume (config.yaml is empty); remove the folder and start again")
+
+
+def refuse_missing_config(path: Path) -> None:
+    """Of a ``config.yaml``, or a folder that has one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not (path / "config.yaml" if path.is_dir() else path).is_file():
+        raise UsageError(f"{path}: no such file; --config takes the config.yaml of a run, or its folder")
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def refuse_unknown_network(name: str) -> None:
+    """Of what ``--model`` takes, but region models.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    names = (*NETWORKS, *FOREIGN)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1, cutoff=0.6)
+        meant = f"did you mean {near[0]}? There are" if near else "there are"
+        raise UsageError(f"no model is called {name!r}; {meant} {', '.join(names)}")
+
+
+def refuse_unknown_precision(name: str) -> None:
+    """Of what ``--precision`` takes.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"precision must be auto, bf16, fp16 or fp32, found {name!r}")
+
+
+def refuse_unknown_runner(name: str) -> None:
+    """Of what ``--runner`` takes.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in ("auto", "torch", *RUNNERS):
+        raise UsageError(f"runner must be auto, torch, {' or '.join(RUNNERS)}, found {name!r}")
+
+
+@functools.cache
+def encoder_names() -> tuple[str, ...]:
+    """The names under which timm registers networks, as its source says; importing it would load PyTorch."""
+    return tuple(re.findall(r"^@register_model\s*\ndef (\w+)\(", _source(), re.MULTILINE))
+
+
+@functools.cache
+def _source() -> str:
+    """Of timm's networks."""
+    found = importlib.util.find_spec("timm")
+    assert found is not None
+    assert found.origin is not None
+    return "\n".join(file.read_text(encoding="utf-8") for file in sorted(Path(found.origin).parent.glob("models/*.py")))
+
+
+def no_encoder(name: str) -> UsageError:
+    """What to raise where timm does not know a name: it gives those that are spelled nearly so."""
+    near = difflib.get_close_matches(name, ["vgg16", *sorted(encoder_names())], 3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else "fullconv models names some"
+    return UsageError(f"no encoder is called {name!r}; {hint}")
+
+
+def refuse_unknown_encoder(name: str) -> None:
+    """Of what ``--encoder`` takes beside a network of ours: timm's networks, with or without a tag (``resnet50.a1``).
+
+    Names that timm has given up are in its source as well, and are left to it.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    own = name.partition(".")[0]
+    if own != "vgg16" and own not in encoder_names() and not re.search(rf"""["']{re.escape(own)}["']""", _source()):
+        raise no_encoder(name)
+
+
+def refuse_missing_weights(weights: str) -> None:
+    """Of the file or folder of ``--encoder-weights``.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    if weights not in ("auto", "imagenet", "none") and not Path(weights).exists():
+        raise UsageError(f"{weights}: no such weights file; give a .safetensors or .pth file, 'imagenet' or 'none'")

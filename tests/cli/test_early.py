@@ -1,0 +1,107 @@
+"""What is wrong with an argument is said before PyTorch is loaded, in the words in which it is said later."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+
+import fullconv
+from fullconv.errors import FullconvError
+from fullconv.models.variants import FOREIGN, MODELS
+from fullconv.there import FOREIGN as FOREIGN_NAMES
+from fullconv.there import NETWORKS, encoder_names, refuse_unknown_encoder
+
+SCRIPT = """
+import json, sys
+sys.modules["torch"] = None  # importing it fails
+from fullconv.cli.main import run
+for line in json.loads(sys.argv[1]):
+    assert run(line.split()) in (2, 3), line
+"""
+NO_MODEL = "no such model; give a .safetensors file that fullconv saved, a run folder, or an exported .onnx or .xml"
+NO_DATA = "no such folder or archive; give a data folder, an archive or address of one, A+B, or shapes"
+NO_RECIPE = "no such file; give a YAML file of options, or a name that fullconv recipes lists"
+LINES = {
+    "train": "no data given; name a folder of images and masks, an archive of one, or shapes",
+    "train nothere": f"nothere: {NO_DATA}",
+    "train shapes+nothere": f"nothere: {NO_DATA}",
+    "train shapes --model unet2": "no model is called 'unet2'; did you mean unet? There are fcn32s, ",
+    "train shapes --encoder resnet33": "no encoder is called 'resnet33'; did you mean resnet33ts, resnet34, resnet34d?",
+    "train shapes --encoder-weights x.pth": "x.pth: no such weights file; give a .safetensors or .pth file, ",
+    "train shapes --init-from nothere": f"nothere: {NO_MODEL}",
+    "train shapes --recipe nothere": f"nothere: {NO_RECIPE}",
+    "train shapes --config nothere": "nothere: no such file; --config takes the config.yaml of a run, or its folder",
+    "train --resume nothere": "nothere: no run to resume (no config.yaml); name its folder: --resume RUN",
+    "train shapes --epochs abc": "--epochs: expected a whole number (found 'abc')",
+    "sweep shapes --over lr=1,2 --out o": "--over: there is no option 'lr'; did you mean rate?",
+    "recipes nothere": f"nothere: {NO_RECIPE}",
+    "info nothere": f"nothere: {NO_MODEL}",
+    "predict nothere x.jpg --out o": f"nothere: {NO_MODEL}",
+    "predict torchvision/x x.jpg --out o": "x.jpg: no such file, folder or glob; give images to predict",
+    "predict torchvision/x": "predict: --out OUT is missing; fullconv predict --help shows the usage",
+    "predict torchvision/x --out o --precision x": "precision must be auto, bf16, fp16 or fp32, found 'x'",
+    "predict torchvision/x --out o --runner x": "runner must be auto, torch, openvino or onnxruntime, found 'x'",
+    "evaluate": "evaluate: MODEL is missing; fullconv evaluate --help shows the usage",
+    "evaluate torchvision/x": "only a run folder knows its data; give it: fullconv evaluate MODEL DATA",
+    "evaluate torchvision/x nothere": f"nothere: {NO_DATA}",
+    "compare torchvision/x torchvision/y shapes": "shapes: data, where models are expected; give it as --data shapes",
+    "check nothere": f"nothere: {NO_DATA}",
+    "convert nothere o": f"nothere: {NO_DATA}",
+    "export nothere --to onnx --out o": f"nothere: {NO_MODEL}",
+    "export torchvision/x --to onx --out o": "--to must be onnx, openvino or torch, found 'onx'",
+    "pseudo-label nothere shapes --out o": f"nothere: {NO_MODEL}",
+    "review nothere shapes --out o": f"nothere: {NO_MODEL}",
+    "serve a=nothere": f"nothere: {NO_MODEL}",
+    "import nothere o": "nothere: no such file or folder; docs/import.md lists what is read",
+    "heatmap x.jpg --synset dog --out o": "x.jpg: no such file, folder or glob; give images to predict",
+    "synsets dogg": "no synset is called 'dogg'; did you mean dog, dough, hotdog",
+    "val": "there is no command val; did you mean evaluate?",
+}
+
+
+def test_without_torch(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([*LINES])], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert len(said) == len(LINES)
+    for line, found, words in zip(LINES, said, LINES.values(), strict=True):
+        assert found.startswith(f"fullconv: {words}"), line
+    assert not [*tmp_path.iterdir()]
+
+
+def test_recipes_are_listed_without_torch() -> None:
+    script = SCRIPT.replace("in (2, 3)", "== 0")
+    lines = json.dumps(["recipes", "recipes camvid_fcn8s_mobilenetv2", "synsets dog"])
+    done = subprocess.run([sys.executable, "-c", script, lines], capture_output=True, text=True, check=True)
+    assert "camvid_fcn8s_mobilenetv2" in done.stdout
+
+
+def test_python_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    calls = {
+        "train nothere": lambda: fullconv.train("nothere", quiet=True),
+        "train shapes --encoder resnet33": lambda: fullconv.models.build_model("fcn8s", 2, "resnet33"),
+        "train shapes --model unet2": lambda: fullconv.models.build_model("unet2", 2),
+        "train shapes --init-from nothere": lambda: fullconv.load("nothere"),
+        "train --resume nothere": lambda: fullconv.train(resume="nothere", quiet=True),
+        "train shapes --config nothere": lambda: fullconv.train(config="nothere", quiet=True),
+        "import nothere o": lambda: fullconv.import_model("nothere", "o.safetensors"),
+    }
+    for line, call in calls.items():
+        with pytest.raises(FullconvError) as error:
+            call()
+        assert str(error.value).startswith(LINES[line])
+
+
+def test_names_are_those_that_are_built() -> None:
+    assert (tuple(MODELS), tuple(FOREIGN)) == (NETWORKS, FOREIGN_NAMES)
+    assert sorted(encoder_names()) == sorted(timm.list_models())
+    for known in ("vgg16", "resnet50.a1_in1k", "ssl_resnext50_32x4d"):  # with a tag; a name that timm gave up
+        refuse_unknown_encoder(known)

@@ -1,0 +1,47 @@
+"""What ``predict`` holds of a large picture: the picture, a byte a pixel for labels, and what is the same for any."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fullconv
+from fullconv import tiles
+from fullconv.draw import overlays
+from tests.builders.models import make
+
+TILE = 256
+
+
+def peak(path: Path, out: Path) -> int:
+    tracemalloc.start()
+    try:
+        fullconv.predict(make(), [path], out, overlay=True, tile=TILE, overlap=0)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_grows_with_the_picture_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlays, "STRIP_PIXELS", 1 << 14)  # the same for any picture, also for these small ones
+    large = np.random.default_rng(0).integers(0, 256, (1280, 512, 3), dtype=np.uint8)
+    small = large[:256]
+    for name, pixels in (("small", small), ("large", large)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.jpg")
+    fullconv.predict(make(), [tmp_path / "small.jpg"], tmp_path / "out", overlay=True, tile=TILE)  # loads what is used
+    grown = peak(tmp_path / "large.jpg", tmp_path / "out") - peak(tmp_path / "small.jpg", tmp_path / "out")
+    assert grown < 1.6 * (large.nbytes - small.nbytes)  # numpy's: the file, three bytes a pixel and one of labels
+
+
+def test_freed_memory_goes_back_between_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(tiles, "hand_back_what_is_free", lambda: calls.append(None))
+    segmenter = make()
+    segmenter.predict(np.zeros((TILE, TILE, 3), np.uint8), tile=TILE)
+    assert not calls  # many images of one tile keep what they use again
+    segmenter.predict(np.zeros((2 * TILE, 2 * TILE, 3), np.uint8), tile=TILE, overlap=0)
+    assert len(calls) == 3
