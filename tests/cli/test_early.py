@@ -105,3 +105,53 @@ def test_names_are_those_that_are_built() -> None:
     assert sorted(encoder_names()) == sorted(timm.list_models())
     for known in ("vgg16", "resnet50.a1_in1k", "ssl_resnext50_32x4d"):  # with a tag; a name that timm gave up
         refuse_unknown_encoder(known)
+
+
+WATCHED = """
+import json, sys
+from fullconv import bars
+from fullconv.cli.main import run
+
+class Loading(BaseException):
+    pass
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise Loading([bar.what for bar in bars._open])
+
+sys.meta_path.insert(0, Finder())
+for line in json.loads(sys.argv[1]):
+    try:
+        run(line.split())
+        print("nothing loads PyTorch")
+    except Loading as loading:
+        print(*loading.args[0])
+"""
+VERBS = {
+    "train shapes": "starting",
+    "sweep shapes --over rate=1,2 --out o": "starting",
+    "demo": "starting",
+    "check shapes": "check",
+    "convert shapes o": "convert",
+    "predict torchvision/x x.jpg --out o": "starting",
+    "pseudo-label torchvision/x shapes --out o": "starting",
+    "review torchvision/x shapes --out o": "starting",
+    "evaluate torchvision/x shapes": "starting",
+    "compare torchvision/x torchvision/y --data shapes": "starting",
+    "export torchvision/x --to torch --out o.pt2": "export",
+    "heatmap x.jpg --synset dog --out o": "starting",
+    "info torchvision/x": "starting",
+    "models": "starting",
+    "import x.jpg o.safetensors": "import",
+    "serve torchvision/x": "starting",
+    "cvat-function torchvision/x o": "starting",
+}
+
+
+def test_a_bar_stands_while_pytorch_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, json.dumps([*VERBS])], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert dict(zip(VERBS, done.stdout.splitlines(), strict=True)) == VERBS

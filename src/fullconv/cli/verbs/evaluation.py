@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Compared, Data, Model, Precision, Runner
-from fullconv.cli.verbs.shared import app, as_json, computes_on, say
+from fullconv.cli.verbs.shared import app, as_json, computes_on, say, starting
 from fullconv.errors import UsageError
 
 EVALUATE = (
@@ -109,23 +109,25 @@ def evaluate(
     """
     if not data:
         _refuse_no_run((model,), "fullconv evaluate MODEL DATA")
-    from fullconv.cli.report import evaluation_report
-    from fullconv.cli.tables import score_table
-    from fullconv.crf import CRF
-    from fullconv.evaluation.evaluate import evaluate as score
-    from fullconv.evaluation.pictures import CONFUSION, WORST
-    from fullconv.files import write_text
-    from fullconv.formats.open import open_dataset
-    from fullconv.model_file import model_file
-    from fullconv.pretrained import find_model
-    from fullconv.refinement import Superpixels
-    from fullconv.views import Views
+    with starting():
+        from fullconv.cli.report import evaluation_report
+        from fullconv.cli.tables import score_table
+        from fullconv.crf import CRF
+        from fullconv.evaluation.evaluate import evaluate as score
+        from fullconv.evaluation.pictures import CONFUSION, WORST
+        from fullconv.files import write_text
+        from fullconv.formats.open import open_dataset
+        from fullconv.model_file import model_file
+        from fullconv.pretrained import find_model
+        from fullconv.refinement import Superpixels
+        from fullconv.views import Views
 
+        computing = computes_on(model, device)
     crf_settings = CRF.parse(crf_with) if crf or crf_with else None
     pieces = Superpixels() if superpixels else None
     views = Views(tuple(scales or (1.0,)), flip)
     data = data or _data_of(model)
-    with Bar("evaluate", device=computes_on(model, device)) as progress:
+    with Bar("evaluate", device=computing) as progress:
         model_file(find_model(model))  # a missing one is refused before data are read
         spec = open_dataset(data)
         say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {len(spec.split(split))} {split} images")
@@ -214,13 +216,15 @@ def compare(
     """
     if not data:
         _refuse_no_run(models, "--data DATA")
-    from fullconv.cli.tables import comparison_table
-    from fullconv.evaluation.compare import compare as compared
-    from fullconv.files import write_text
-    from fullconv.views import Views
+    with starting():
+        from fullconv.cli.tables import comparison_table
+        from fullconv.evaluation.compare import compare as compared
+        from fullconv.files import write_text
+        from fullconv.views import Views
 
+        computing = computes_on(models[0], device) if models else ""
     views = Views(tuple(scales or (1.0,)), flip)
-    with Bar("compare", device=computes_on(models[0], device) if models else "") as progress:
+    with Bar("compare", device=computing) as progress:
         found = compared(
             models, data or _data_of(models[0]), split, restrict=restrict, views=views, device=device,
             precision=precision, runner=runner, workers=workers, progress=progress,

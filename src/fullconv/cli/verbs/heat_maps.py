@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Images, Precision
-from fullconv.cli.verbs.shared import app, complain, say
+from fullconv.cli.verbs.shared import app, complain, say, starting
 from fullconv.errors import DataError, UsageError
 
 
@@ -67,17 +67,19 @@ def heatmap(
         raise UsageError("no images given; name files, folders or globs")
     for name in synset:
         find_synset(name)  # refuses an unknown one before weights are fetched
-    from fullconv.heatmapper import LIKELY, HeatMap, HeatMapper
-    from fullconv.prediction.heat_maps import heatmap as find
-    from fullconv.prediction.heat_maps import parse_size
-    from fullconv.prediction.inputs import left_out
+    with starting():
+        from fullconv.heatmapper import LIKELY, HeatMap, HeatMapper
+        from fullconv.prediction.heat_maps import heatmap as find
+        from fullconv.prediction.heat_maps import parse_size
+        from fullconv.prediction.inputs import left_out
 
     chosen = [parse_size(text) for text in sizes] if sizes else None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        mapper = HeatMapper.load(
-            encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
-        )
+        with starting():
+            mapper = HeatMapper.load(
+                encoder, encoder_weights, head_weights=head_weights, device=device, precision=precision
+            )
     for warning in caught:
         if warning.category is UserWarning:
             complain(f"warning: {warning.message}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Foreign, Model
-from fullconv.cli.verbs.shared import app, say
+from fullconv.cli.verbs.shared import app, say, starting
 from fullconv.errors import UsageError
 
 MOST_SIZES = 20
@@ -25,7 +25,8 @@ def info(model: Model, /) -> int:
     import fullconv
     from fullconv.cli.tables import info_table
 
-    said = fullconv.info(model)
+    with starting():
+        said = fullconv.info(model)
     info_table(Path(said["file"]), said)
     say(f"sees {said['sees']}\ncomputed on this machine by {said['runner']}")
     return 0
@@ -41,12 +42,14 @@ def models(pattern: str = "", /) -> int:
         Part of a name, or a glob such as 'convnext*'; without it a short list is shown.
     """
     from fullconv.cli.tables import models_table
-    from fullconv.models.catalogue import known_weights, measured, networks, num_parameters
 
-    found = known_weights(pattern)
+    with starting():
+        from fullconv.models.catalogue import known_weights, measured, networks, num_parameters
+
+        found = known_weights(pattern)
+        sizes = {row.name: num_parameters(row.name) for row in found} if len(found) <= MOST_SIZES else {}
     if not found:
         raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
-    sizes = {row.name: num_parameters(row.name) for row in found} if len(found) <= MOST_SIZES else {}
     models_table(networks(), found, [] if pattern else measured(), sizes)
     return 0
 
@@ -127,7 +130,8 @@ def demo(*, out: Path = Path("runs/demo"), workers: int | None = None, resume: b
     resume
         Go on with the demo in --out where it stopped.
     """
-    import fullconv
+    with starting():
+        from fullconv.cli.demo import demo as show
 
-    fullconv.demo(out, workers, resume)
+    show(out, workers, resume)
     return 0

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
-from fullconv.cli.verbs.shared import app, complain, computes_on, say
+from fullconv.cli.verbs.shared import app, complain, computes_on, say, starting
 
 PREDICT = (
     "fullconv predict runs/mine photos --out masks --overlay",
@@ -134,9 +134,11 @@ def predict(
         Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
     """
     import fullconv
-    from fullconv.pretrained import load
 
-    segmenter = load(model, device, precision, runner)
+    with starting():
+        from fullconv.pretrained import load
+
+        segmenter = load(model, device, precision, runner)
     with Bar("predict", device=str(segmenter.device)) as bar:
 
         def told(path: Path, error: str, some: int, every: int) -> None:
@@ -234,7 +236,9 @@ def pseudo_label(
     """
     import fullconv
 
-    with Bar("pseudo-label", device=computes_on(model, device)) as progress:
+    with starting():
+        computing = computes_on(model, device)
+    with Bar("pseudo-label", device=computing) as progress:
         done = fullconv.pseudo_label(
             model,
             data,

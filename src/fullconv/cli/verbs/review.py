@@ -7,7 +7,7 @@ from typing import Literal
 
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Data, Model, Precision, Runner
-from fullconv.cli.verbs.shared import app, computes_on, say
+from fullconv.cli.verbs.shared import app, computes_on, say, starting
 
 
 @app.command
@@ -63,7 +63,9 @@ def review(
     """
     import fullconv
 
-    with Bar("review", device=computes_on(model, device)) as progress:
+    with starting():
+        computing = computes_on(model, device)
+    with Bar("review", device=computing) as progress:
         found = fullconv.review(
             model,
             data,

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.cli.verbs.arguments import Precision, Runner, Served
-from fullconv.cli.verbs.shared import app
+from fullconv.cli.verbs.shared import app, starting
 
 
 @app.command
@@ -61,9 +61,11 @@ def serve(
     timeout
         Seconds until an answer.
     """
-    import fullconv
+    with starting():
+        import fullconv.pretrained  # noqa: F401  # what takes long of all that is loaded next
+        from fullconv.serving.serve import serve as answer
 
-    fullconv.serve(
+    answer(
         models, host=host, port=port, device=device, precision=precision, runner=runner, api_key_file=api_key_file,
         cors=cors or (), label_studio=label_studio or (), megabytes=megabytes, megapixels=megapixels, queue=queue,
         timeout=timeout,
@@ -87,7 +89,8 @@ def cvat_function(model: Served, out: Path, /) -> int:
     """
     import fullconv
 
-    folder = fullconv.cvat_function(model, out)
+    with starting():
+        folder = fullconv.cvat_function(model, out)
     print(f"{folder / 'function.py'}: cvat-cli task auto-annotate TASK --function-file {folder / 'function.py'}")
     print(f"{folder / 'nuclio'}: nuctl deploy --project-name cvat --path {folder / 'nuclio'} --platform local")
     return 0

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from cyclopts import App, Parameter
 
+from fullconv.bars import Bar
 from fullconv.terminal import wrapped
 
 
@@ -60,6 +61,11 @@ def say(line: str, stream: TextIO | None = None) -> None:
 
 def as_json(values: dict[str, Any]) -> str:
     return json.dumps(values, indent=2) + "\n"
+
+
+def starting() -> Bar:
+    """Shown while PyTorch, and what a verb needs of it, are loaded: seconds."""
+    return Bar("starting", "", summary=False)
 
 
 def computes_on(model: Path, device: str) -> str:

@@ -8,7 +8,7 @@ from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.typed import LATEST
 from fullconv.cli.verbs.arguments import Config, Data, Options, Over, Recipe, Resumed
-from fullconv.cli.verbs.shared import app, command, say
+from fullconv.cli.verbs.shared import app, command, say, starting
 from fullconv.errors import Interrupted, UsageError
 from fullconv.there import NO_DATA
 
@@ -60,11 +60,12 @@ def train(
     """
     if not (data or config or resume):
         raise UsageError(NO_DATA)
-    import fullconv
+    with starting():
+        from fullconv.training.start import train as begin
 
     given = options.model_dump(exclude_unset=True) if options else {}
     run = True if resume == Path(LATEST) else resume or False
-    fullconv.train(data or None, out, recipe=recipe, config=config, resume=run, **given)
+    begin(data or None, out, recipe=recipe, config=config, resume=run, **given)
     return 0
 
 
@@ -120,8 +121,9 @@ def sweep(
     config
         Training options.
     """
-    from fullconv.cli.tables import sweep_table
-    from fullconv.training.sweep import sweep as train_each
+    with starting():
+        from fullconv.cli.tables import sweep_table
+        from fullconv.training.sweep import sweep as train_each
 
     given = config.model_dump(exclude_unset=True) if config else {}
     with Bar("sweep", "epochs") as bar:
