@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fullconv.geometry import CoordinateMap, round_up
+from fullconv.models.kept_features import KeptFeatures
 from fullconv.models.weights import TransplantReport
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD
 
@@ -55,6 +56,16 @@ class Encoder(nn.Module):
     coordinates: dict[int, CoordinateMap]
     size_multiple: int
     sees_everything = False
+    kept: KeptFeatures | None = None
+    """Of a frozen encoder, while it is trained on: what it gave of images that come again."""
+
+    def __call__(self, pixels: Tensor) -> dict[int, Tensor]:
+        plain = super().__call__
+        if self.kept is None or self.backbone is not self:
+            found: dict[int, Tensor] = plain(pixels)
+            return found
+        kept: dict[int, Tensor] = self.kept.of(plain, pixels)
+        return kept
 
     @property
     def backbone(self) -> nn.Module:

@@ -62,6 +62,7 @@ class EoMT(EncoderNetwork):
     """
 
     encoder: PlainViT
+    asks_encoder_alone = False
 
     def __init__(
         self, encoder: Encoder, num_classes: int, queries: int = 100, query_blocks: int | None = None

@@ -27,6 +27,7 @@ class SegmentationNetwork(nn.Module):
         stride: pixels between neighbouring logits.
         coarsest_stride: an image moved by so many pixels gives logits moved by whole places.
         coordinates: where the places of the logits look in the image.
+        asks_encoder_alone: all that it asks of its encoder is one call.
         chooses: its scores jump where rounding changes which of two equal values is the larger one.
         class_axes: the axes of each parameter that run over the classes, by its name; :meth:`declare_classes` fills it.
     """
@@ -35,6 +36,7 @@ class SegmentationNetwork(nn.Module):
     stride: int
     coarsest_stride: int
     coordinates: CoordinateMap
+    asks_encoder_alone = True
     chooses = False
 
     def __init__(self) -> None:

@@ -97,7 +97,7 @@ class PlainViT(Encoder):
         return tokens
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
-        last = self.last_map(pixels)
+        last = self.last_map(pixels) if self.kept is None else self.kept.of(self.last_map, pixels)
         return {stride: self.pyramid[str(stride)](last) for stride in self.strides}
 
     def load(self, state: Mapping[str, Tensor], origin: str) -> TransplantReport:

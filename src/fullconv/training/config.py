@@ -140,6 +140,11 @@ class TrainConfig(BaseModel):
     )
     rate: float = Field(1e-3, gt=0, description="learning rate of the layers over the encoder")
     encoder_rate: float | None = Field(None, ge=0, description="learning rate of the encoder; by default the same")
+    freeze: Literal["none", "encoder"] = Field(
+        "none",
+        description="encoder: its weights stay as they are (--encoder-rate 0), and where images do not change it sees "
+        "each once",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     weight_decay: float = Field(1e-4, ge=0, description="decay of weights (not of biases and norms)")
     schedule: Literal["one-cycle", "poly", "step", "constant"] = Field(
@@ -191,12 +196,21 @@ class TrainConfig(BaseModel):
     _trackers = field_validator("track")(option_values.known_trackers)
     _class_weights = field_validator("class_weights", mode="before")(option_values.weights_as_numbers)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _frozen(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("freeze") == "encoder" and values.get("encoder_rate") is None:
+            return {**values, "encoder_rate": 0.0}
+        return values
+
     @model_validator(mode="after")
     def _sensible(self) -> TrainConfig:
         for name in ("crop", "resize"):
             size = getattr(self, name)
             if size is not None and min(size) < 1:
                 raise ValueError(f"{name} must be at least 1x1, found {size[0]}x{size[1]}")
+        if self.freeze == "encoder" and self.encoder_rate:
+            raise ValueError(f"freeze: a frozen encoder has no rate, found encoder_rate {self.encoder_rate:g}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be two positive numbers, low then high, found {self.scale}")
         if not min(self.crf_loss_deviations) > 0:

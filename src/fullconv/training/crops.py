@@ -26,13 +26,18 @@ def choose_crop(config: TrainConfig, spec: DatasetSpec, report: CheckReport | No
     Raises:
         UsageError: the crop is far larger than any image.
     """
-    sizes = report.sizes if report else Counter(item.image.size() for item in spec.split("train")[:ASKED])
+    sizes = sizes_of(spec, report)
     if given := config.crop or config.resize:
         if config.crop and not config.resize and not config.filter_small:
             _refuse_padding(config.crop, sizes)
         return given
     height, width = sizes.most_common(1)[0][0]
     return min(round_up(height, 32), LARGEST_DEFAULT_CROP), min(round_up(width, 32), LARGEST_DEFAULT_CROP)
+
+
+def sizes_of(spec: DatasetSpec, report: CheckReport | None) -> Counter[tuple[int, int]]:
+    """Of the train images, ``(height, width)``: as the check read them, else of the first."""
+    return report.sizes if report else Counter(item.image.size() for item in spec.split("train")[:ASKED])
 
 
 def _refuse_padding(crop: tuple[int, int], sizes: Counter[tuple[int, int]]) -> None:

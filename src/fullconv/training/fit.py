@@ -23,6 +23,7 @@ from fullconv.files import replacing
 from fullconv.machine import default_workers
 from fullconv.ops.checks import waits
 from fullconv.training.ending import what_is_left
+from fullconv.training.frozen import features_kept
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.learner import BadStepError, Learner
@@ -51,7 +52,11 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
     ranks = Ranks(fabric)
     learner = Learner(fabric, ranks, plan)
     plan.objective.start(ranks, run)
-    with InterruptRequest() as interrupt, tuned_convolutions(ranks.device.type == "cuda"):
+    with (
+        InterruptRequest() as interrupt,
+        tuned_convolutions(ranks.device.type == "cuda"),
+        features_kept(plan.kept, [learner.network, learner.watched.network], reporter.say),
+    ):
         interrupt.says = ranks.first
         loop = Loop(plan, run, reporter, ranks, learner, interrupt)
         loop.restore(saved)

@@ -47,7 +47,7 @@ SYNONYMS = {
     "early_stopping": "patience early_stop",
     "label_smoothing": "smoothing",
     "class_weights": "class_weight cls_weights",
-    "encoder_rate": "freeze backbone_lr encoder_lr",
+    "encoder_rate": "backbone_lr encoder_lr",
     "loss": "criterion loss_fn",
     "precision": "amp fp16 half bf16 dtype",
     "colour": "color color_jitter hsv_h hsv_s hsv_v",

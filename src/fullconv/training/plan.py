@@ -19,11 +19,13 @@ from fullconv.device import choose_precision
 from fullconv.errors import UsageError
 from fullconv.files import cache_folder
 from fullconv.formats.open import open_dataset
+from fullconv.models.kept_features import KeptFeatures
 from fullconv.models.rebuild import rebuild
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
-from fullconv.training.crops import choose_crop, large_enough, padded_line
+from fullconv.training.crops import choose_crop, large_enough, padded_line, sizes_of
 from fullconv.training.first_weights import new_segmenter
+from fullconv.training.frozen import kept_features
 from fullconv.training.objective import Objective
 from fullconv.training.objectives import epoch_steps, idle, make_objective, refuse
 from fullconv.training.report import Reporter
@@ -47,6 +49,7 @@ class Plan:
         reasons: of the options that were chosen (:mod:`fullconv.training.choosing`).
         began: when the run was started, by the monotonic clock.
         timetable: how many epochs there are.
+        kept: what a frozen encoder gave.
     """
 
     config: TrainConfig
@@ -60,6 +63,7 @@ class Plan:
     given: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    kept: KeptFeatures | None = None
 
     def __post_init__(self) -> None:
         config, fixed = self.config, self.objective.knows_epochs
@@ -136,6 +140,8 @@ def make_plan(
         )
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.backbone.requires_grad_(False)
+    kept, line = kept_features(config, segmenter.network, crop, sizes_of(spec, report))
+    reporter.say(line)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
     segmenter.provenance |= {"options": config.changed()}
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
@@ -153,7 +159,8 @@ def make_plan(
         reporter.say(line)
     began = time.monotonic() if began is None else began
     return Plan(
-        config, spec, train_items, val_items, crop, segmenter, objective, listing, ground.given, reasons or {}, began
+        config, spec, train_items, val_items, crop, segmenter, objective, listing, ground.given, reasons or {}, began,
+        kept,
     )  # fmt: skip
 
 

@@ -162,6 +162,8 @@ def _plain(config: TrainConfig, spec: DatasetSpec, facts: DataFacts, devices: in
         choices["model_args"] = rules.streams(facts)
     choices["batch_size"] = rules.batch_size(facts, devices)
     choices["flip"] = rules.flip(spec.classes.names)
+    if config.encoder_rate == 0:
+        choices |= rules.frozen()
     if config.optimizer == "adamw":
         choices["weight_decay"] = Choice(1e-2, "decoupled from the rate by adamw; more than the default")
     return {name: choice for name, choice in choices.items() if name not in given}
@@ -175,6 +177,8 @@ def _affordable(setting: Setting) -> Plan:
     """
     fastest, *larger = candidates(setting.base, setting.given)
     sizes = rules.sizes(setting.facts, setting.device.type == "cpu", setting.given)
+    if setting.base.encoder_rate == 0 and setting.facts.is_one_size and not {"resize", "crop"} & setting.given:
+        sizes = [Size(None, setting.facts.size, "", "whole images, so that the frozen encoder sees each once")]
     taken = sizes[0]
     best = _tried(setting, fastest, taken)
     while (best is None or best.times_wanted < 1) and taken is not sizes[-1]:

@@ -59,6 +59,12 @@ def streams(facts: DataFacts) -> Choice:
     return Choice({"streams": [32, 16, 8, 4], "head_channels": 64}, f"down to stride 4, since {why}")
 
 
+def frozen() -> dict[str, Choice]:
+    """Under a frozen encoder."""
+    why = "images stay as they are, so that the frozen encoder sees each once"
+    return {"scale": Choice((1.0, 1.0), why), "colour": Choice(0.0, why)}
+
+
 def sizes(facts: DataFacts, on_cpu: bool, given: frozenset[str]) -> list[Size]:
     """What is wanted first, then what costs ever less."""
     name, width = facts.thinnest
