@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[1]
 OUT = DOCS / "pictures"
 REVIEWED = "shapes:height=192,width=256,train=40,val=8,objects=3-6,occlusion=0.4,seed=5,mislabelled=0.05"
 COLOURS = 255
-ROWS, LEGEND = 0.4215, 0.019
+ROWS, LEGEND = 0.425, 0.016
 """Shares of a contact sheet of seven images: its first three, and the legend below all."""
 WIDTH, REPORT, REVIEW = 1000, 900, 1100
 CHECK = 0.6
