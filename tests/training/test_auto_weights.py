@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from fullconv.formats.open import open_dataset
 from fullconv.models import build_model, download
 from fullconv.training.auto_weights import weights_at_hand
-from fullconv.training.choosing.encoders import LADDER, candidates
+from fullconv.training.choosing.encoders import LADDER, UNTRAINED, candidates
 from fullconv.training.config import TrainConfig
 from tests.builders.hub import hub
 
@@ -60,7 +60,7 @@ def test_only_encoders_whose_weights_are_at_hand_are_chosen(monkeypatch: pytest.
         "fullconv.training.choosing.encoders.unavailable", lambda name: "" if name == LADDER[1] else "not cached"
     )
     assert [one.encoder for one in candidates(TrainConfig(encoder_weights="imagenet"), frozenset())] == [LADDER[1]]
-    assert [one.encoder for one in candidates(TrainConfig(encoder_weights="none"), frozenset())] == list(LADDER[:2])
+    assert [one.encoder for one in candidates(TrainConfig(encoder_weights="none"), frozenset())] == list(UNTRAINED)
 
 
 def test_a_run_takes_what_its_hub_gives(make_folder: Callable[..., Path], tmp_path: Path) -> None:

@@ -119,8 +119,10 @@ def train(
         def choosing() -> tuple[TrainConfig, dict[str, str]]:
             if not ranks.first:
                 return known, {}
-            spec, report = ground.supervision.spec, ground.report
-            return choose(known, spec, report, ranks.device, reporter.say, began, asked, ranks.count)
+            taught, say = ground.supervision, reporter.say
+            return choose(
+                known, taught.spec, ground.report, ranks.device, say, began, asked, ranks.count, not taught.less
+            )
 
         chosen, reasons = fabric.broadcast(ranks.prepare(choosing))
 

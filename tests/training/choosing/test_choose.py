@@ -27,7 +27,10 @@ CPU = torch.device("cpu")
 FACTS = DataFacts(367, 101, Counter({(360, 480): 367}), 0.005, {"Sky": 64, "Pole": 4})
 SPEC = fullconv.open_dataset("shapes:train=4,val=2")
 NOTHING: frozenset[str] = frozenset()
-FACTORS = {"mobilenetv2_100": 1.0, "resnet34": 3.0, "resnet50": 5.0}
+FACTORS = {
+    "mobilenetv2_100": 1.0, "tf_efficientnet_lite0": 1.2, "tf_efficientnet_lite2": 1.6, "resnet34": 3.0,
+    "resnet50": 5.0,
+}  # fmt: skip
 
 
 def chosen(
@@ -82,16 +85,30 @@ def test_crops_are_made_smaller_where_there_is_not(
 
 
 def test_a_larger_encoder_where_there_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, reasons, _ = chosen(monkeypatch, FACTS, 0.05 / (8 * 352 * 480), encoder_weights="imagenet")
-    assert config.encoder == "resnet50"
+    found = {}
+    for seconds in (0.05, 0.75, 1.2):
+        config, reasons, _ = chosen(monkeypatch, FACTS, seconds / (8 * 352 * 480), encoder_weights="imagenet")
+        found[seconds] = config.encoder
+        assert config.encoder_rate == 5e-4
+    assert found == {0.05: "resnet50", 0.75: "tf_efficientnet_lite0", 1.2: "mobilenetv2_100"}
+    config, reasons, _ = chosen(monkeypatch, FACTS, 0.05 / (8 * 352 * 480), encoder_weights="none")
+    assert config.encoder == "resnet34"
     assert "more than the fastest" in reasons["encoder"]
-    assert config.encoder_rate == 5e-4
+
+
+def test_the_loss_counts_small_classes_where_there_are_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(monkeypatch, FACTS, 1e-6)[0].loss == "cross-entropy+dice"
+    for other in ({"loss": "ohem"}, {"class_weights": "median-frequency"}, {"reduction": "sum"}):
+        assert "loss" not in chosen(monkeypatch, FACTS, 1e-6, **other)[1]
+    monkeypatch.setattr(budget, "look", lambda spec, train, val: FACTS)
+    less = choose(TrainConfig(minutes=1), SPEC, None, CPU, print, time.monotonic(), True, masks=False)
+    assert less[0].loss == "cross-entropy"
 
 
 def test_what_is_given_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "encoder": "resnet34", "crop": (64, 96), "batch_size": 3, "flip": False, "rate": 1e-4, "ema": 0.0,
-        "model_args": {"streams": [32]}, "weight_decay": 0.0, "epoch_steps": 5,
+        "model_args": {"streams": [32]}, "weight_decay": 0.0, "epoch_steps": 5, "loss": "focal",
     }  # fmt: skip
     config, reasons, _ = chosen(monkeypatch, FACTS, 1e-6, **given)
     assert set(reasons) == {"epochs"}

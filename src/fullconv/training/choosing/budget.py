@@ -27,8 +27,8 @@ ENOUGH_PASSES, ENOUGH_STEPS = 100, 3000
 """A run that did not ask for its minutes ends after so many, whichever is more: what comes then gains little."""
 WANTED_PASSES, WANTED_STEPS = 25, 1500
 """What a run should have time for, whichever is less; else crops are made smaller."""
-FOR_A_LARGER_ENCODER = 3
-"""One is taken where there is time for so many times what is wanted."""
+FOR_A_LARGER_ENCODER = 1.25
+"""One is taken where with it there is time for so many times what is wanted."""
 VALIDATING = 0.15
 """Share of the time that validations may take."""
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 10
@@ -119,6 +119,7 @@ def choose(
     began: float,
     asked: bool,
     devices: int = 1,
+    masks: bool = True,
 ) -> tuple[TrainConfig, dict[str, str]]:
     """Fill in what was not given.
 
@@ -128,6 +129,7 @@ def choose(
         began: when the run began, by the monotonic clock: reading and measuring belong to its time.
         asked: whether somebody asked for these minutes; else a run that needs less ends earlier.
         devices: that share a batch.
+        masks: whether every train image teaches with a mask.
 
     Returns:
         All options, and of those that were chosen the reasons.
@@ -141,7 +143,7 @@ def choose(
     facts = look(spec, spec.split("train"), spec.split("val"))
     if report is not None and report.sizes:
         facts = replace(facts, sizes=report.sizes)
-    choices = _plain(config, spec, facts, devices)
+    choices = _plain(config, spec, facts, devices, masks)
     base = config.model_copy(update={name: choice.value for name, choice in choices.items()})
     setting = Setting(base, frozenset(config.model_fields_set), choices, facts, spec, device, devices, began)
     found = _alone(_affordable(setting), setting)
@@ -154,13 +156,15 @@ def choose(
     return chosen, {name: choice.reason for name, choice in choices.items()}
 
 
-def _plain(config: TrainConfig, spec: DatasetSpec, facts: DataFacts, devices: int) -> dict[str, Choice]:
+def _plain(config: TrainConfig, spec: DatasetSpec, facts: DataFacts, devices: int, masks: bool) -> dict[str, Choice]:
     """What follows from the data alone."""
     given = config.model_fields_set
     choices: dict[str, Choice] = {}
     if "model" not in given and "model_args" not in given:
         choices["model_args"] = rules.streams(facts)
     choices["batch_size"] = rules.batch_size(facts, devices)
+    if masks and not {"reduction", "class_weights"} & given:
+        choices["loss"] = rules.loss()
     choices["flip"] = rules.flip(spec.classes.names)
     if config.encoder_rate == 0:
         choices |= rules.frozen()
@@ -188,10 +192,10 @@ def _affordable(setting: Setting) -> Plan:
     if best is None:
         raise UsageError("no step fits into the memory that is free; give a smaller --crop or --batch-size")
     for candidate in larger:
-        if best.times_wanted < FOR_A_LARGER_ENCODER:
+        if best.times_wanted < FOR_A_LARGER_ENCODER:  # none is faster: it need not be timed
             break
         plan = _tried(setting, candidate, taken)
-        if plan is None or plan.times_wanted < 1:
+        if plan is None or plan.times_wanted < FOR_A_LARGER_ENCODER:
             break
         best = plan
     return best

@@ -9,8 +9,10 @@ from fullconv.models.weights import stated_architecture
 from fullconv.training.choosing.rules import Choice
 from fullconv.training.config import TrainConfig
 
-LADDER = ("mobilenetv2_100", "resnet34", "resnet50")
-"""From the fastest on; each takes some two to four times the arithmetic of the one before."""
+LADDER = ("mobilenetv2_100", "tf_efficientnet_lite0", "tf_efficientnet_lite2", "resnet50")
+"""With trained weights, from the fastest on."""
+UNTRAINED = ("mobilenetv2_100", "resnet34")
+"""From random weights."""
 RATE, TRAINED_ENCODER_RATE = 2e-3, 5e-4
 """Of adamw and adam."""
 
@@ -28,7 +30,7 @@ class Candidate:
 
 
 def candidates(config: TrainConfig, given: frozenset[str]) -> list[Candidate]:
-    """The encoder that was given or that the weights are of; else the ladder, from random weights its first two.
+    """The encoder that was given or that the weights are of; else a ladder.
 
     Raises:
         ModelFileError: a weights file that cannot be read.
@@ -46,7 +48,7 @@ def candidates(config: TrainConfig, given: frozenset[str]) -> list[Candidate]:
         if not name:  # the file does not say; the default is tried
             return [Candidate(config.encoder, choices)]
         return [Candidate(name, choices | {"encoder": Choice(name, "the network that the weights are of")})]
-    at_hand = tuple(name for name in LADDER if not unavailable(name)) if trained else LADDER[:2]
+    at_hand = tuple(name for name in LADDER if not unavailable(name)) if trained else UNTRAINED
     names = at_hand or LADDER
     why = "the fastest", *("there is time for more than the fastest",) * (len(names) - 1)
     return [

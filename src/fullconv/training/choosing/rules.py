@@ -92,6 +92,11 @@ def batch_size(facts: DataFacts, devices: int = 1) -> Choice:
     return Choice(max(size, devices), why if size >= devices else "one a device")
 
 
+def loss() -> Choice:
+    """Of masks."""
+    return Choice("cross-entropy+dice", "counts small classes as much as large ones, as mean IoU does")
+
+
 def crop(size: tuple[int, int], most: int) -> tuple[int, int]:
     """Of the shape of an image, its sides multiples of 32, of at most so many pixels."""
     height, width = size
