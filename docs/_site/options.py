@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 MARK = "<!-- every option -->"
@@ -23,13 +24,26 @@ def tables() -> str:
 def section(app: Any, verb: str) -> str:
     arguments = [one for one in app[verb].assemble_argument_collection(parse_docstring=True) if one.name != "*"]
     shared = [one for one in arguments if verb == "sweep" and trains(one)]
-    rows = [row(one) for one in arguments if one not in shared]
+    titles = {"--" + first.replace("_", "-"): title for title, first in sections(verb).items()}
+    rows = []
+    for one in arguments:
+        if one not in shared:
+            rows += [f"| **{titles[one.name]}** | | |"] if one.name in titles else []
+            rows.append(row(one))
     lines = [f"## {verb}", "", summary(app[verb]), ""]
     if rows:
         lines += ["| | default | effect |", "|---|---|---|", *rows, ""]
     if shared:
         lines += ["And every training option of [train](#train).", ""]
     return "\n".join(lines)
+
+
+def sections(verb: str) -> Mapping[str, str]:
+    """Titles and the first option of each, as ``--help`` has them."""
+    from fullconv.cli.verbs import evaluation, prediction
+    from fullconv.training.option_names import SECTIONS
+
+    return {"train": SECTIONS, "evaluate": evaluation.SECTIONS, "predict": prediction.SECTIONS}.get(verb, {})
 
 
 def trains(argument: Any) -> bool:
