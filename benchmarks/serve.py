@@ -66,10 +66,16 @@ def client(port: int, body: bytes, until: float, seconds: list[float], statuses:
     connection.close()
 
 
-def measure(path: Path, size: tuple[int, int], batching: str, clients: int, length: float) -> dict[str, Any]:
+def jpeg(size: tuple[int, int]) -> bytes:
+    """A smooth image of ``(height, width)``."""
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (size[0] // 8, size[1] // 8, 3), dtype=np.uint8)
     Image.fromarray(noise).resize(size[::-1]).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def measure(path: Path, size: tuple[int, int], batching: str, clients: int, length: float) -> dict[str, Any]:
+    body = jpeg(size)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,10 +84,10 @@ def measure(path: Path, size: tuple[int, int], batching: str, clients: int, leng
         assert server.stdout is not None
         while "serving at" not in server.stdout.readline():
             assert server.poll() is None
-        client(port, buffer.getvalue(), time.monotonic() + 3, [], Counter())  # what is made once
+        client(port, body, time.monotonic() + 3, [], Counter())  # what is made once
         seconds, statuses, start = list[float](), Counter[int](), time.monotonic()
         before = memory(server.pid)
-        given = (port, buffer.getvalue(), start + length, seconds, statuses)
+        given = (port, body, start + length, seconds, statuses)
         threads = [threading.Thread(target=client, args=given) for _ in range(clients)]
         for thread in threads:
             thread.start()
@@ -104,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--sizes", nargs="+", default=["64x64", "128x128", "480x360"], help="width x height")
+    parser.add_argument("--sizes", nargs="+", default=["64x64", "128x128", "256x256", "480x360"], help="width x height")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = model(Path(folder))
@@ -112,9 +118,9 @@ def main() -> None:
             width, height = map(int, text.split("x"))
             found = {b: measure(path, (height, width), b, asked.clients, asked.seconds) for b in ("off", "on")}
             for one in found.values():
-                print(json.dumps(one))
+                print(json.dumps(one), flush=True)
             gain = found["on"]["answers_a_second"] / found["off"]["answers_a_second"]
-            print(f"{text}: batching answers {gain:.2f} times as many")
+            print(f"{text}: batching answers {gain:.2f} times as many", flush=True)
 
 
 if __name__ == "__main__":

@@ -152,8 +152,8 @@ def test_no_more_waits_to_be_written_than_there_is_room_for(monkeypatch, tmp_pat
 @pytest.mark.parametrize("asked", [{"crf": CRF()}, {"tile": 32}, {"instances": True}, {"views": Views(flip=True)}])
 def test_what_needs_more_than_scores_goes_alone(model: Segmenter, asked: dict[str, object]) -> None:
     assert batch_size(model, Settings(), (40, 40)) == 8
-    assert batch_size(model, Settings(overlay=True), (128, 128)) == 4
-    assert batch_size(model, Settings(), (300, 300)) == 1
+    assert batch_size(model, Settings(overlay=True), (256, 256)) == 4
+    assert batch_size(model, Settings(), (400, 400)) == 1
     assert batch_size(model, Settings(**asked), (40, 40)) == 1  # type: ignore[arg-type]
 
 

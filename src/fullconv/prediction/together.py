@@ -17,8 +17,9 @@ from fullconv.prediction.settings import Settings
 from fullconv.segmenter import Segmenter
 
 ON_A_GPU = 8
-SMALL = 1 << 16
-"""Pixels, 256 x 256: on a CPU the images of a batch have no more together, since larger ones gain nothing."""
+SMALL = 1 << 18
+"""Pixels, 512 x 512: on a CPU the images of a batch have no more together, since larger batches gain nothing there, and
+cost a tenth in fp32 (benchmarks/batches.py)."""
 
 
 def batch_size(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> int:
