@@ -34,17 +34,19 @@ class Bar:
         device: where it is computed; empty where that says nothing.
         each: units in one of what is counted: images in a step.
         first: what was done before.
+        counted: what stands before the count: ``step``.
         summary: whether it ends with a line.
         console: where to; None: the error stream.
     """
 
     def __init__(
         self, what: str, unit: str = "images", device: str = "", *, each: int = 1, first: int = 0, summary: bool = True,
-        console: Console | None = None,
+        counted: str = "", console: Console | None = None,
     ) -> None:  # fmt: skip
         self.what, self.unit, self.device, self.each = what, unit, device, each
         self._first = self._done = first
         self._summary = summary
+        self._counted = f"{counted} " if counted else ""
         self._console = console or Console(file=sys.stderr, emoji=False)  # as it is now: some redirect it
         self._live: Progress | None = None
         self._parts: dict[str, TaskID] = {}
@@ -94,7 +96,14 @@ class Bar:
         """
         self._done = done
         if self._live is not None:
-            self._live.update(self._task, completed=done, total=total, description=words or self.what, left=left)
+            self._live.update(
+                self._task,
+                completed=done,
+                total=total,
+                description=words or self.what,
+                left=left,
+                told=time.monotonic(),
+            )
 
     def stage(self, words: str, done: int, total: int | None) -> None:
         """Of several things one after the other this one; ``total`` is None where its parts are not counted."""
@@ -123,6 +132,7 @@ class Bar:
         """
         assert self._live is not None
         fields: dict[str, Any] = {"first": first, "unit": unit, "each": each, "left": None, "device": self.device}
+        fields |= {"counted": self._counted, "told": 0.0}
         return self._live.add_task(words, total=total, completed=first, since=since, **fields)
 
 
@@ -164,7 +174,9 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     if fields["unit"] == PIXELS:
         return f"{task.percentage:.0f}%", f"{_number(speed / 1e6)} {PIXELS}/s" if speed else "", left
     rate = f"{_number(speed * fields['each'])} {fields['unit']}/s" if speed else ""
-    return f"{task.completed:.0f}/{task.total:.0f}", rate, left if fields["left"] is None else fields["left"]
+    if fields["left"] is not None:
+        left = max(0.0, fields["left"] - (time.monotonic() - fields["told"]))
+    return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", rate, left
 
 
 def _number(rate: float) -> str:

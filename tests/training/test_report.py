@@ -47,11 +47,13 @@ def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.
         reporter.step(epoch, "", 1.0)
         now[0] += 30
         reporter.validating(epoch, "", 8, 8)
-        now[0] += 20
+        reporter.ending(epoch, f"epoch {epoch}/2")
+        now[0] += 20 if epoch == 1 else 15
         if epoch == 1:
             reporter.validated(50.0)
     reporter.stop()
-    assert "left 0:20" in shown(console)
+    assert "epoch 2/2, saving" in shown(console)
+    assert "left 0:05" in shown(console)  # it goes on counting while nothing is told
 
 
 def test_a_log_file_has_lines_alone() -> None:

@@ -202,6 +202,7 @@ class Loop:
         if bad := self.learner.not_finite():
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         validation = self.validate()
+        self.reporter.ending(progress.step, self.where())
         progress.loss_sum = self.loss_sum.item()
         row = {
             "epoch": progress.step // plan.steps_per_epoch,

@@ -72,7 +72,15 @@ class Reporter:
     def start(self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1) -> None:
         """Open the bar over all steps of the run (on a terminal only)."""
         if self.console is not None:
-            bar = Bar("training", device=device, each=batch_size, first=done, summary=False, console=self.console)
+            bar = Bar(
+                "training",
+                device=device,
+                each=batch_size,
+                first=done,
+                summary=False,
+                counted="step",
+                console=self.console,
+            )
             self._bar = bar.__enter__(), Pace(steps, per_epoch)
 
     def step(self, done: int, words: str, seconds: float | None) -> None:
@@ -90,6 +98,12 @@ class Reporter:
             self._seen = time.monotonic()
             left = pace.left(done, self._share * images / of)
             bar(done, pace.steps, words=f"{words}, validating {images}/{of}", left=left)
+
+    def ending(self, done: int, words: str) -> None:
+        """After a validation: what ends an epoch, files and pictures."""
+        if self._bar is not None:
+            bar, pace = self._bar
+            bar(done, pace.steps, words=f"{words}, saving", left=pace.left(done, self._share))
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
