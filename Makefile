@@ -57,6 +57,7 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing PyTorch and what else is needed into $(VENV): about 1 GB, once; this takes minutes"
 	$(BIN)/pip install --quiet -e .
 	touch $@
 

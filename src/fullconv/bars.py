@@ -77,7 +77,9 @@ class Bar:
         seconds = time.monotonic() - self._started
         if kind is None and self._summary and seconds > LONG:
             count = (self._done - self._first) * self.each
-            did = [f"{count:,} {self.unit}", f"{_number(count / seconds)} {self.unit}/s"] if count else []
+            unit = self.unit.removesuffix("s") if count == 1 else self.unit
+            slow = f"{_number(seconds / count)} s an {unit}" if count and unit == "image" else ""
+            did = [f"{count:,} {unit}", slow or f"{_number(count / seconds)} {self.unit}/s"] if count else []
             peak = _memory(self.device)
             said = [*did[:1], clock(seconds), *did[1:], f"peak memory {peak}" if peak else "", self.device]
             line = f"{self.what}: {', '.join(filter(None, said))}"

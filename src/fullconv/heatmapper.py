@@ -79,11 +79,15 @@ class HeatMap:
         """Whether the synsets are anywhere more probable than all else together."""
         return self.highest >= LIKELY
 
+    @property
+    def words(self) -> str:
+        """What was looked for."""
+        return " or ".join(synset.words.split(",")[0] for synset in self.synsets)
+
     def summary(self) -> str:
         """What was looked for, and how probable it is at most, in a line."""
-        words = " or ".join(synset.words.split(",")[0] for synset in self.synsets)
         share = f"{(self.combined >= LIKELY).mean():.1%} of the picture at {LIKELY:g} or more"
-        return f"{words}: at most {self.highest:.3f}; " + (share if self.found else "probably not there")
+        return f"{self.words}: at most {self.highest:.3f}; " + (share if self.found else "probably not there")
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
@@ -98,7 +102,9 @@ class HeatMap:
     def picture(self, height: int = 300) -> draw.Picture:
         """The image, the map of each size and the combined one, side by side, in the colours of 0 to 1."""
         titles = [f"{h}x{w}" for h, w in self.maps]
-        return draw.heat_maps(self.image, [*self.maps.values(), self.combined], [*titles, "combined"], height)
+        return draw.heat_maps(
+            self.image, [*self.maps.values(), self.combined], [*titles, "combined"], height, self.words
+        )
 
     def overlay(self, opacity: float = 0.6) -> draw.Picture:
         """The enlarged map in the colours of 0 to 1 over the image; below it a bar of them, and :meth:`summary`."""

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from fullconv.cli import demo
-from fullconv.data import Shapes
 from fullconv.errors import Interrupted, UsageError
-from fullconv.formats.open import shapes_dataset
 from fullconv.training import fit
 from tests.builders.runs import Asked
 
@@ -17,7 +15,7 @@ def test_the_demo_shows_where_everything_lies(
 ) -> None:
     """One short epoch of it; `make demo` is the real thing."""
     monkeypatch.setattr(demo, "OPTIONS", {**demo.OPTIONS, "epochs": 1, "encoder": "resnet10t"})
-    monkeypatch.setattr(demo, "TRAIN_SCENES", 32)
+    monkeypatch.setattr(demo, "DATA", "shapes:train=32")
     for _ in range(2):  # a second demo takes the place of the first
         demo.demo(tmp_path / "demo", workers=0)
     said = capsys.readouterr().out
@@ -36,7 +34,7 @@ def test_a_demo_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "OPTIONS", {**demo.OPTIONS, "epochs": 1, "encoder": "resnet10t", "model": "fcn32s"})
-    monkeypatch.setattr(demo, "shapes_dataset", lambda _: shapes_dataset(Shapes(64, 64, train=8, val=1)))
+    monkeypatch.setattr(demo, "DATA", "shapes:height=64,width=64,train=8,val=1")
     monkeypatch.setattr(demo, "NEW_SCENES", 1)
     with monkeypatch.context() as patch:
         patch.setattr(fit, "InterruptRequest", lambda: Asked(0))

@@ -44,7 +44,7 @@ def test_transplant_accounts_for_everything() -> None:
         target.first(grey.expand(1, 5, 4, 4)),
         nn.functional.conv2d(grey.expand(1, 3, 4, 4), source["first.weight"]),
     )
-    assert "1 copied, 2 reshaped, 2 left, 1 of the source unused" in str(report)
+    assert "1 copied, 2 reshaped, 2 left, 1 of the file not used" in str(report)
     assert "copied" not in "".join(str(report).splitlines()[1:])
     lines = [line.split(":")[0].split() for line in report.listing().splitlines()[1:]]
     assert sorted(name for _, name in lines) == sorted([*target.state_dict(), "extra"])

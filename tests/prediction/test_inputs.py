@@ -56,8 +56,8 @@ def test_masks_of_an_earlier_run_are_no_images(tmp_path: Path) -> None:
     out = tmp_path / "in" / "masks"
     assert places(tmp_path, "in", out=out) == places(tmp_path, "in/**/*.*g", out=out) == ["a"]
     assert left_out([tmp_path / "in"], out) == [
-        "left out, not images: 1 of the files (c.txt)",
-        "left out, in --out: 2 of the files, which are taken for results",
+        "left out, not images: 1 file (c.txt)",
+        "left out, in --out: 2 files, taken for results",
     ]
     assert places(tmp_path, "in/masks", out=tmp_path / "in") == ["a", "sub/b"]
 
@@ -99,6 +99,6 @@ def test_heic_is_named_and_counted(tmp_path: Path) -> None:
     touched(tmp_path, "in/d.jpg")
     assert places(tmp_path, "in") == ["d"]
     assert left_out([tmp_path / "in"], tmp_path / "out") == [
-        "left out, HEIC is not read: 2 of the files (a.HEIC, b.heif); save them as JPEG or PNG",
-        "left out, not images: 1 of the files (c.txt)",
+        "left out, HEIC is not read: 2 files (a.HEIC, b.heif); save them as JPEG or PNG",
+        "left out, not images: 1 file (c.txt)",
     ]

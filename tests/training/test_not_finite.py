@@ -224,7 +224,7 @@ def test_scores_that_overflow_become_no_labels(tmp_path: Path) -> None:
         shutil.copy(image, tmp_path / "folder" / name)
     done = predict(segmenter, [tmp_path / "folder"], tmp_path / "masks")
     assert (len(done.failed), done.written) == (2, [])
-    assert done.notes == ["left out, not images: 1 of the files (notes.txt)"]
+    assert done.notes == ["left out, not images: 1 file (notes.txt)"]
     assert not (tmp_path / "masks").exists()
 
 

@@ -53,6 +53,16 @@ def check_once(spec: DatasetSpec, splits: Sequence[str]) -> tuple[CheckReport, s
     return report, ""
 
 
+def ago(when: str, now: datetime | None = None) -> str:
+    """How long before ``now`` (the present) a time of :func:`check_once` was: ``5 minutes ago``."""
+    seconds = ((now or datetime.now().astimezone()) - datetime.fromisoformat(when)).total_seconds()
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds / length)
+            return f"{count} {unit}{'s' * (count > 1)} ago"
+    return "just now"
+
+
 def _digest(spec: DatasetSpec, splits: Sequence[str]) -> tuple[str, float]:
     """Of everything that a check depends on, and the newest time of change; empty where some of it cannot be told."""
     chosen = [(split, item) for split in splits for item in spec.splits.get(split, ())]

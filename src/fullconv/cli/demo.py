@@ -16,7 +16,6 @@ from fullconv.cli.tables import score_table
 from fullconv.data import Shapes
 from fullconv.errors import Interrupted, UsageError
 from fullconv.evaluation.evaluate import evaluate
-from fullconv.formats.open import shapes_dataset
 from fullconv.prediction.files import predict
 from fullconv.training import Run, train
 
@@ -34,7 +33,7 @@ OPTIONS: dict[str, Any] = {
 NEXT = """next, with your own images and masks:
   fullconv check my_data
   fullconv train my_data"""
-TRAIN_SCENES, NEW_SCENES = 512, 8
+DATA, NEW_SCENES = "shapes:train=512", 8
 
 
 def demo(out: str | os.PathLike[str] = OUT, workers: int | None = None, resume: bool = False) -> Run:
@@ -69,12 +68,11 @@ def _demo(out: Path, workers: int | None, resume: bool) -> Run:
     if not goes_on:
         out.mkdir(parents=True)
         (out / "demo").touch()
-    data = shapes_dataset(Shapes(train=TRAIN_SCENES))
-    run = train(data, out / "run", workers=workers, resume=goes_on, **OPTIONS)
+    run = train(DATA, out / "run", workers=workers, resume=goes_on, **OPTIONS)
     segmenter = run.segmenter()
     with Bar("evaluate", device=str(segmenter.device)) as progress:
-        scores = evaluate(segmenter, data, workers=workers, progress=progress)
-    score_table(scores)
+        scores = evaluate(segmenter, DATA, workers=workers, progress=progress)
+    score_table(scores, what="shapes, val")
     scenes = Shapes(height=161, width=243, seed=1)
     images = []
     for index in range(NEW_SCENES):
@@ -84,7 +82,8 @@ def _demo(out: Path, workers: int | None, resume: bool) -> Run:
         images.append(path)
     predict(segmenter, images, out / "masks", overlay=True)
     epoch = run.scores["epoch"]
-    print(f"val mean IoU {run.scores['mean_iou']:.4f} (epoch {epoch}) after {time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    print(f"val mean IoU {run.scores['mean_iou']:.4f} (epoch {epoch}); {seconds:.0f} s since it was called")
     print(f"image | truth | prediction: {run.path / 'pictures' / f'epoch_{epoch:03d}.png'}")
     print(f"curves: {run.path / 'curves.png'}")
     print(f"new scenes of another size and their masks: {out / 'new'}, {out / 'masks'}")

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from fullconv.training.sweep import Swept
 
 
-def score_table(scores: Scores, console: Console | None = None) -> None:
-    """Per-class scores, then the four means."""
+def score_table(scores: Scores, console: Console | None = None, what: str = "") -> None:
+    """Per-class scores, then the four means; ``what`` was scored is the title."""
     console = console or Console(emoji=False)
     table = Table(
         Column("class", overflow="fold"),
         *(_right(name) for name in ("IoU", "precision", "recall", "Dice", "pixels")),
-        title=f"{scores.images} images",
+        title=escape(f"{what}: " * bool(what) + f"{scores.images} images"),
+        title_justify="left",
     )
     columns = (scores.iou, scores.precision, scores.recall, scores.dice)
     for name, pixels, *values in zip(scores.classes.names, scores.pixels, *columns, strict=True):
@@ -200,11 +201,12 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
     rows = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "network": f"{model['name']} on {model['encoder']}, {model['in_channels']} channels",
-        "network arguments": str(model["model_args"] or "-"),
-        "encoder arguments": str(model["encoder_args"] or "-"),
+        "network arguments": _in_a_line(model["model_args"]),
+        "encoder arguments": _in_a_line(model["encoder_args"]),
         "classes": f"{len(classes['names'])}: {', '.join(classes['names'])}",
         "ignored id": str(classes["ignore_index"]),
-        "mean, std": f"{preprocessing['mean']}, {preprocessing['std']} of pixels / 255",
+        "mean": f"{_plain(list(map(float, preprocessing['mean'])))} (of pixels / 255)",
+        "std": _plain(list(map(float, preprocessing["std"]))),
         "values": str(Values.from_dict(stored)) if (stored := preprocessing.get("values")) else "8 bits",
         "resize": str(preprocessing.get("resize") or "none, any size"),
         "encoder weights licence": header.get("weights_licence") or "not stated",
@@ -214,6 +216,12 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
     for key, value in rows.items():
         table.add_row(key, escape(value))
     console.print(table)
+
+
+def _in_a_line(values: dict[str, Any]) -> str:
+    """Named values, one after the other."""
+    said = (f"{name.replace('_', ' ')} {_plain(value)}" for name, value in values.items())
+    return "; ".join(said) or "-"
 
 
 def _plain(value: Any) -> str:

@@ -40,8 +40,14 @@ def heat_overlay(image: np.ndarray, values: np.ndarray, opacity: float = 0.6, ti
     return _above(mixed, _bar(mixed.width, text_size(side), title))
 
 
-def heat_maps(image: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str], height: int = 300) -> Picture:
-    """The image and its maps side by side, places shown as squares, with the highest probability of each."""
+def heat_maps(
+    image: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str], height: int = 300, what: str = ""
+) -> Picture:
+    """The image and its maps side by side, places shown as squares, with the highest probability of each.
+
+    Args:
+        what: is probable there.
+    """
     gap, header = 6, 22
     letters = font(SMALLEST_TEXT, "".join(titles))
     width = max(1, round(height * image.shape[1] / image.shape[0]))
@@ -54,7 +60,7 @@ def heat_maps(image: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[st
         left = gap + column * (width + gap)
         pen.text((left, 4), shortened(title, letters, width), fill="black", font=letters)
         sheet.paste(panel, (left, header))
-    return _above(sheet, _bar(sheet.width, SMALLEST_TEXT, "probability"))
+    return _above(sheet, _bar(sheet.width, SMALLEST_TEXT, f"probability of {what}" if what else "probability"))
 
 
 def _bar(width: int, size: int, title: str) -> Image.Image:

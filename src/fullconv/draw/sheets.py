@@ -129,7 +129,7 @@ def _entries(rows: Sequence[Row], classes: ClassSet) -> list[Entry]:
         Entry(classes.names[i], None if i == classes.background else classes.palette[i], f"class {i}")
         for i in sorted(there)
     ]
-    entries.append(Entry("wrong", WRONG))
+    entries.append(Entry("wrong (in errors)", WRONG))
     if any((row.truth >= len(classes)).any() for row in rows):
         entries.append(Entry("not labelled", None, striped=True))
     return entries

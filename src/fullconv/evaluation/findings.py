@@ -248,8 +248,8 @@ def _confused(counts: Counts, index: int) -> Finding | None:
     names = counts.names[index], counts.names[other]
     return Finding(
         "confused", names, f"{names[0]} is confused with {names[1]}: {share:.0%} of its pixels are taken for it",
-        "look at both in the worst images (--pictures FOLDER): are the masks of one rule? Where only what is around "
-        "tells them apart, a larger --crop; else more images that show both",
+        "look at both in the worst images (--pictures FOLDER): were both labelled by the same rule? Where only what is "
+        "around tells them apart, a larger --crop; else more images that show both",
     )  # fmt: skip
 
 

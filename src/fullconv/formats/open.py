@@ -155,8 +155,10 @@ def _open_below(path: Path, problems: Problems) -> DatasetSpec:
             raise first_failed.end
         opened += [first_failed.spec] if first_failed.spec else []
     if not opened:
+        halves = [name for name in ("images", "masks") if not (path / name).is_dir()]
+        missing = f" ({halves[0]}/ is missing)" if len(halves) == 1 else ""
         raise NotRecognisedError(
-            f"{path}: no data set recognised; expected images/ and masks/ folders, or one of the layouts in "
+            f"{path}: no data set recognised{missing}; expected images/ and masks/ folders, or one of the layouts in "
             "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
             "(images: ..., masks: ...)"
             + (f"; {skipped} of its folders were not looked at: give the one" if skipped else "")

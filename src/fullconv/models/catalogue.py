@@ -16,6 +16,7 @@ from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.models.variants import FOREIGN, MODELS
 from fullconv.models.vgg import NAME as VGG
 from fullconv.models.vgg import VGG16
+from fullconv.there import REGION_MODELS
 
 SHORT_LIST = (
     "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny",
@@ -81,7 +82,7 @@ def num_parameters(name: str) -> int:
 
 def networks() -> list[str]:
     """The names that ``--model`` takes."""
-    return [*MODELS, *FOREIGN]
+    return [*MODELS, *REGION_MODELS, *FOREIGN]
 
 
 def known_weights(pattern: str = "") -> list[Weights]:

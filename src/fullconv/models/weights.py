@@ -51,8 +51,8 @@ class TransplantReport:
 
     def _counts(self) -> str:
         return (
-            f"transplant: {len(self.copied)} copied, {len(self.reshaped)} reshaped, {len(self.left)} left, "
-            f"{len(self.unused)} of the source unused" + (f", {len(self.by_class)} by class" if self.by_class else "")
+            f"{len(self.copied)} copied, {len(self.reshaped)} reshaped, {len(self.left)} left, "
+            f"{len(self.unused)} of the file not used" + (f", {len(self.by_class)} by class" if self.by_class else "")
         )
 
     def _lines(self, copied: bool) -> list[str]:

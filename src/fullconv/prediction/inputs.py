@@ -122,11 +122,13 @@ def left_out(given: Iterable[str | os.PathLike[str]], out: Path) -> list[str]:
                 unread.append(name)
             elif suffix not in PREDICTED:
                 others.append(name)
-    notes = [f"left out, HEIC is not read: {len(unread)} of the files ({first_few(sorted(unread))}); {HEIC}"] * bool(
-        unread
-    )
-    notes += [f"left out, not images: {len(others)} of the files ({first_few(sorted(others))})"] * bool(others)
-    return notes + [f"left out, in --out: {written} of the files, which are taken for results"] * bool(written)
+    notes = [f"left out, HEIC is not read: {_files(len(unread))} ({first_few(sorted(unread))}); {HEIC}"] * bool(unread)
+    notes += [f"left out, not images: {_files(len(others))} ({first_few(sorted(others))})"] * bool(others)
+    return notes + [f"left out, in --out: {_files(written)}, taken for results"] * bool(written)
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' * (count != 1)}"
 
 
 # -- one name, one image ----------------------------------------------------------------------------------------------

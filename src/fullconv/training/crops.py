@@ -56,7 +56,13 @@ def _refuse_padding(crop: tuple[int, int], sizes: Counter[tuple[int, int]]) -> N
 
 def padded_line(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:
     """How the crop was found, and how many images it is larger than."""
-    how = "given" if config.crop else "the resize" if config.resize else "by the most common size, at most 512 a side"
+    how = (
+        "given"
+        if config.crop
+        else "the resize"
+        if config.resize
+        else "the most common size in multiples of 32, at most 512 a side"
+    )
     sizes = {config.resize or size: 0 for size in report.sizes}
     for size, count in report.sizes.items():
         sizes[config.resize or size] += count

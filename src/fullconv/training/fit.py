@@ -66,6 +66,8 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         reporter.start(
             plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size
         )
+        for note in loop.tracking.missing() if ranks.first else []:
+            reporter.say(note)
         try:
             loop.go()
         finally:

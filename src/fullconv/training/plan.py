@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from fullconv.checking.findings import CheckReport
-from fullconv.checking.remembered import check_once
+from fullconv.checking.remembered import ago, check_once
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.cache import decoded
 from fullconv.device import choose_precision
@@ -168,7 +168,7 @@ def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> Da
     """The data set with train and val images; it says what was found, and by which rules."""
     spec = open_dataset(data)
     counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
-    reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {counts}")
+    reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {counts} images")
     for reason in spec.reasons:
         reporter.say(f"  {reason}")
     if len(spec.classes) == 1:
@@ -235,7 +235,7 @@ def checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> Check
     report, when = check_once(spec, splits)
     report.raise_problems()
     if when:
-        reporter.say(f"the data was checked at {when} and no file has changed since, so it is not read again")
+        reporter.say(f"the data was checked {ago(when)} and no file has changed since, so it is not read again")
     if report.notes:
         kinds = Counter(finding.kind for finding in report.findings if not finding.problem)
         told = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in kinds.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -50,4 +51,6 @@ def find_recipe(name: str | os.PathLike[str]) -> Path:
         return own
     if own.is_file():
         raise UsageError(f"{path}: no such file; --recipe {own.stem}, without folder and suffix, is fullconv's own")
-    raise UsageError(f"{path}: no such file; give a YAML file of options, or a name that fullconv recipes lists")
+    near = difflib.get_close_matches(path.stem, [file.stem for file in FOLDER.glob("*.yaml")], 1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else "give a YAML file of options, or a name that fullconv recipes lists"
+    raise UsageError(f"{path}: no such file; {hint}")

@@ -86,7 +86,7 @@ def _config(run: Run, recipe: str | os.PathLike[str] | None, options: dict[str, 
         if name not in MACHINE and getattr(asked, name) != getattr(saved, name):
             raise UsageError(
                 f"--resume: {name} was {getattr(saved, name)!r} in {run.path}, found {getattr(asked, name)!r}; "
-                "leave it out, or start a new run with --init-from"
+                f"leave it out, or start a new run from it: fullconv train DATA --init-from {run.path}"
             )
     changed = {name: getattr(asked, name) for name in asked.model_fields_set if name in MACHINE}
     return saved.model_copy(update=changed)

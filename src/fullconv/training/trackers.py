@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from fullconv.errors import UsageError
 from fullconv.files import write_text
-from fullconv.libraries import library
+from fullconv.libraries import installed, library
 
+NO_TENSORBOARD = "tensorboard is not installed, so no events are written; pip install 'fullconv[tensorboard]'"
 PROJECT = "fullconv"
 """What runs are kept under, unless the program's own variable says otherwise."""
 
@@ -160,6 +161,13 @@ class Tracking:
         self.waiting, self.folder, self.options = {name: TRACKERS[name]() for name in names}, folder, options
         self.told: dict[str, Tracker] = {}
 
+    def missing(self) -> list[str]:
+        """What to say of the default that is not installed, which then is left out."""
+        if "tensorboard" not in self.waiting or installed("tensorboard"):
+            return []
+        del self.waiting["tensorboard"]
+        return [NO_TENSORBOARD]
+
     def write(self, row: Mapping[str, float]) -> list[str]:
         """An epoch's figures, with its number.
 
@@ -184,7 +192,7 @@ class Tracking:
             if given and given != known.get(name):
                 write_text(self.folder / KEPT, json.dumps({**known, name: given}, indent=2) + "\n")
         except ImportError:
-            return "tensorboard is not installed, so no events are written; pip install 'fullconv[tensorboard]'"
+            return NO_TENSORBOARD
         except UsageError:
             raise
         except Exception as error:

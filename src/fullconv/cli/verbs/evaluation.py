@@ -153,7 +153,7 @@ def evaluate(
             per_image=per_image,
             progress=progress,
         )
-    score_table(scores)
+    score_table(scores, what=f"{spec.root}, {split}")
     evaluation_report(scores)
     for file in filter(None, (report, per_image)):
         say(f"written: {file}")

@@ -99,7 +99,7 @@ def heatmap(
             images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
             threshold=threshold, unreadable=unreadable, progress=told, done=done,
         )  # fmt: skip
-    say(f"{len(found)} heat maps in {out}")
+    say(f"{len(found)} heat map{'s' * (len(found) != 1)} in {out}")
     for note in left_out(images, out):
         say(f"  {note}")
     return max((error.exit_code for error in failed), default=0)

@@ -174,7 +174,8 @@ def predict(
             done=bar.rows,
         )
     before = f" beside {result.skipped} that were done before" if result.skipped else ""
-    say(f"{len(result.written)} masks in {out}{before}, computed by {segmenter.runner}")
+    masks = len(result.written)
+    say(f"{masks} mask{'s' * (masks != 1)} in {out}{before}, computed by {segmenter.runner}")
     for note in result.notes:
         say(f"  {note}")
     if result.failed:

@@ -47,15 +47,18 @@ def complain(line: str) -> None:
     say(f"fullconv: {line}", sys.stderr)
 
 
-def say(line: str, stream: TextIO | None = None) -> None:
+def say(line: str, stream: TextIO | None = None, comment: str = "") -> None:
     """A line, as :mod:`fullconv.terminal` prints them.
 
     Args:
         stream: the standard output by default.
+        comment: what the line begins with, and each of its parts where it is broken.
     """
     stream = stream or sys.stdout
     if stream.isatty():
-        line = wrapped(line, shutil.get_terminal_size().columns)
+        width = shutil.get_terminal_size().columns - len(comment)
+        line = wrapped(line.removeprefix(comment), width)
+        line = "\n".join(comment + part.strip() if comment else part for part in line.splitlines()) or comment
     print(line, file=stream)
 
 

@@ -84,7 +84,8 @@ def recipes(name: str = "", /) -> int:
 
     found = fullconv.recipes(name)
     if name:
-        print(found[name], end="")
+        for line in found[name].splitlines():
+            say(line, comment="# " if line.startswith("#") else "")
     else:
         recipes_table({title: subject(text) for title, text in found.items()})
     return 0
