@@ -30,7 +30,7 @@ def test_a_projection_that_is_missing_is_said(
     path = geotiff(tmp_path / "a.tif", projected=False)
     assert command(model, tmp_path, str(path), "--tile", "128", "--exact") == 0
     said = capsys.readouterr().out
-    assert "1 masks in" in said
+    assert "1 mask in" in said
     assert f"{path}: states no projection (CRS); its labels lie where it does, without one" in said
 
 

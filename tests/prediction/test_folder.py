@@ -244,7 +244,7 @@ def test_resume_by_the_command(model: Segmenter, folder: Path, tmp_path: Path, c
     os.unlink(tmp_path / "out" / "deep" / "5.png")
     capsys.readouterr()
     assert run([*command, "--resume"]) == 0
-    assert "1 masks in" in (line := capsys.readouterr().out)
+    assert "1 mask in" in (line := capsys.readouterr().out)
     assert "beside 9 that were done before" in line
     assert run([*command, "--resume", "--tile", "64"]) == 2
     assert "leave out --resume to begin again" in complaint(capsys)
