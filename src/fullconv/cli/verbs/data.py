@@ -7,7 +7,7 @@ from typing import Literal
 
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Data
-from fullconv.cli.verbs.shared import app, say
+from fullconv.cli.verbs.shared import app, say, starting
 from fullconv.errors import DataError
 
 
@@ -36,11 +36,12 @@ def check(
     fix
         Also write a fixed copy of DATA to this new folder; DATA itself is never changed.
     """
-    import fullconv
     from fullconv.cli.tables import check_table
 
+    with starting():
+        from fullconv.checking.check import check as look
     with Bar("check", "pairs") as progress:
-        report = fullconv.check(data, labels=labels, json=json, html=html, fix=fix, progress=progress)
+        report = look(data, labels=labels, json=json, html=html, fix=fix, progress=progress)
     check_table(report)
     if html is not None:
         say(f"page: {html}")
@@ -82,12 +83,10 @@ def convert(
         ``'road, vehicle=car+truck, rest=*'``, where ``*`` is what is not named. Others become void. By default all as
         they are.
     """
-    import fullconv
-
+    with starting():
+        from fullconv.formats.convert import convert as write
     with Bar("convert") as progress:
-        done = fullconv.convert(
-            data, out, to, classes=classes, tolerance=tolerance, min_area=min_area, progress=progress
-        )
+        done = write(data, out, to, classes=classes, tolerance=tolerance, min_area=min_area, progress=progress)
     say(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
     for line in (*done.reasons, *done.notes):
         say(f"  {line}")
