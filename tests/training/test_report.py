@@ -56,6 +56,16 @@ def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.
     assert "left 0:05" in shown(console)  # it goes on counting while nothing is told
 
 
+def test_of_a_run_of_limited_time_no_more_is_left_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 30.0)
+    console = terminal()
+    reporter = Reporter(console)
+    reporter.start(steps=20, per_epoch=10, done=0, ends=120.0)
+    reporter.step(1, "epoch 1/2", 40.0)  # the first step, which compiles
+    reporter.stop()
+    assert "left 1:30" in shown(console)
+
+
 def test_a_log_file_has_lines_alone() -> None:
     console = Console(file=io.StringIO(), width=80)
     reporter = Reporter(console)

@@ -64,8 +64,9 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
             loop.began -= saved.progress.spent
             reporter.say(f"resuming {run.path} at step {loop.progress.step} of {plan.total_steps}")
         reporter.start(
-            plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size
-        )
+            plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size,
+            None if plan.timetable.seconds is None else loop.began + plan.timetable.seconds,
+        )  # fmt: skip
         for note in loop.tracking.missing() if ranks.first else []:
             reporter.say(note)
         try:

@@ -25,6 +25,7 @@ class Reporter:
         self._bar: tuple[Bar, Pace] | None = None
         self._head = ""
         self._seen = 0.0
+        self._ends: float | None = None
         self._share = 1.0
         """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
 
@@ -69,8 +70,16 @@ class Reporter:
 
     # -- the bar -------------------------------------------------------------------------------------------------
 
-    def start(self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1) -> None:
-        """Open the bar over all steps of the run (on a terminal only)."""
+    def start(
+        self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1,
+        ends: float | None = None,
+    ) -> None:  # fmt: skip
+        """Open the bar over all steps of the run (on a terminal only).
+
+        Args:
+            ends: by the monotonic clock, of a run whose epochs follow its time: no more is left than until then.
+        """
+        self._ends = ends
         if self.console is not None:
             bar = Bar(
                 "training",
@@ -89,21 +98,26 @@ class Reporter:
             bar, pace = self._bar
             if seconds is not None:
                 pace.step(seconds)
-            bar(done, pace.steps, words=words, left=pace.left(done))
+            bar(done, pace.steps, words=words, left=self._left(pace.left(done)))
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
         """Within a validation after ``done`` steps: its images so far."""
         if self._bar is not None:
             bar, pace = self._bar
             self._seen = time.monotonic()
-            left = pace.left(done, self._share * images / of)
+            left = self._left(pace.left(done, self._share * images / of))
             bar(done, pace.steps, words=f"{words}, validating {images}/{of}", left=left)
 
     def ending(self, done: int, words: str) -> None:
         """After a validation: what ends an epoch, files and pictures."""
         if self._bar is not None:
             bar, pace = self._bar
-            bar(done, pace.steps, words=f"{words}, saving", left=pace.left(done, self._share))
+            bar(done, pace.steps, words=f"{words}, saving", left=self._left(pace.left(done, self._share)))
+
+    def _left(self, seconds: float | None) -> float | None:
+        if seconds is None or self._ends is None:
+            return seconds
+        return min(seconds, max(0.0, self._ends - time.monotonic()))
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
