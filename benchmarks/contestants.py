@@ -60,12 +60,12 @@ def time_training(name: str, size: tuple[int, int], model_args: dict[str, Any], 
 def ours(name: str, pixels: Tensor, labels: Tensor, model_args: dict[str, Any]) -> Step:
     """``fullconv-MODEL-ENCODER`` as ``fullconv train`` runs it by default."""
     from fullconv.device import choose_precision
+    from fullconv.freed import keep_freed_memory
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
     from fullconv.runner import normalise
     from fullconv.spec import Preprocessing
     from fullconv.training.config import TrainConfig
-    from fullconv.training.memory import keep_freed_memory
     from fullconv.training.optimisation import make_optimizer
 
     _, model, encoder = name.split("-")

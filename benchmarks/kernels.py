@@ -93,10 +93,10 @@ def training_step(device: str, side: str | None = None) -> dict[str, Call]:
     Plainly means ``F.interpolate`` and ``F.cross_entropy``, in fp32 on a processor, in bf16 like ours on a GPU.
     """
     from fullconv.device import choose_precision
+    from fullconv.freed import keep_freed_memory
     from fullconv.models import build_model
     from fullconv.ops import upsample_cross_entropy
     from fullconv.training.config import TrainConfig
-    from fullconv.training.memory import keep_freed_memory
     from fullconv.training.optimisation import make_optimizer
 
     pixels = torch.randn(4, 3, 320, 480, device=device)
@@ -135,10 +135,10 @@ def crf_step(device: str, pictures: Path | None = None) -> dict[str, Call]:
         pictures: a folder of photographs; drawn scenes when None.
     """
     from fullconv.device import choose_precision
+    from fullconv.freed import keep_freed_memory
     from fullconv.models import build_model
     from fullconv.ops import dense_crf_loss, upsample_cross_entropy
     from fullconv.training.config import TrainConfig
-    from fullconv.training.memory import keep_freed_memory
     from fullconv.training.optimisation import make_optimizer
 
     keep_freed_memory()

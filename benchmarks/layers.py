@@ -20,11 +20,11 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
+from fullconv.freed import keep_freed_memory
 from fullconv.models import build_model, cpu_bf16, quick_norm
 from fullconv.models.cpu_bf16 import careful_convolutions
 from fullconv.models.quick_norm import quicken_norms
 from fullconv.ops import upsample_cross_entropy
-from fullconv.training.memory import keep_freed_memory
 
 DEPTHWISE = ((5, 144, 88, 120, 1), (5, 240, 44, 60, 1), (5, 672, 22, 30, 1), (5, 144, 88, 120, 2), (3, 96, 176, 240, 2),
              (3, 96, 176, 240, 1), (7, 96, 88, 120, 1))  # fmt: skip

@@ -31,8 +31,8 @@ from fullconv.data import Augmentation, TrainData
 from fullconv.data.cache import decoded
 from fullconv.data.shapes import Shapes
 from fullconv.formats.open import open_dataset
+from fullconv.freed import keep_freed_memory
 from fullconv.images.write import mask_image
-from fullconv.training.memory import keep_freed_memory
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CASES = {"500x375": ((500, 375), 520, 480), "2048x1024": ((2048, 1024), 1024, 768)}

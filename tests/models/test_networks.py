@@ -150,7 +150,7 @@ def test_segnet_unpools_to_where_the_maxima_were() -> None:
         ("segnet", "resnet10t", {}, "segnet has VGG16's pooling indices"),
         ("deeplab", "resnet10t", {"head": "crf"}, "large-fov, aspp or aspp-pool"),
         ("deeplab", "resnet10t", {"output_stride": 5}, "output_stride"),
-        ("unet2", "resnet10t", {}, "no model is called 'unet2'; there are"),
+        ("unet2", "resnet10t", {}, "no model is called 'unet2'; did you mean unet\\? There are"),
     ],
 )
 def test_refuses(name: str, encoder: str, args: dict[str, Any], words: str) -> None:

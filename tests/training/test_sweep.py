@@ -10,7 +10,7 @@ import fullconv.training.sweep as module
 from fullconv.cli.main import run
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.training.config import TrainConfig
-from fullconv.training.sweep import parse_over
+from fullconv.training.over import parse_over, with_value
 from tests.builders.folders import Make
 
 SMALL = ["--encoder", "resnet10t", "--epochs", "1", "--batch-size", "4", "--workers", "0", "--crop", "32", "32"]
@@ -89,7 +89,7 @@ def test_a_run_that_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_dropout_reaches_into_the_encoder() -> None:
-    config = module._with({"encoder_args": {"padding": "same"}}, "encoder_args.dropout", 0.9)
+    config = with_value({"encoder_args": {"padding": "same"}}, "encoder_args.dropout", 0.9)
     assert config == {"encoder_args": {"padding": "same", "dropout": 0.9}}
 
 
