@@ -206,9 +206,9 @@ for task in tasks:
 np.savez(sys.argv[2], **shown)
 """
     run_script(python, script, tmp_path / "tasks", tmp_path / "seen.npz")
-    seen = np.load(tmp_path / "seen.npz")
-    for number in (6, 7):
-        np.testing.assert_array_equal(seen[f"scene_{number}.png"], scene(number))
+    with np.load(tmp_path / "seen.npz") as seen:
+        for number in (6, 7):
+            np.testing.assert_array_equal(seen[f"scene_{number}.png"], scene(number))
 
 
 def test_the_command_and_bad_input(model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
