@@ -16,7 +16,7 @@ TRAIN = (
     "fullconv train my_data",
     "fullconv train my_data --minutes 10 --encoder-weights imagenet",
     "fullconv train my_data --epochs 60 --rate 5e-4 --out runs/longer",
-    "fullconv train camvid --recipe camvid_fcn8s_mobilenetv2",
+    "fullconv train camvid --recipe camvid_fcn8s_lite0",
     "fullconv train --resume runs/longer",
     "fullconv train --config runs/longer/config.yaml --out runs/again",
 )

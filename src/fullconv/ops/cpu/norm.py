@@ -9,7 +9,7 @@ With mean ``m`` and variance ``v`` of each channel, ``s = weight / sqrt(v + eps)
 
 A map is seen as a matrix whose rows hold several places where there are few channels, so that a row fills the
 registers. Sums are float32 within a part of the rows, of values less those of one place, and float64 over the parts;
-the parts follow from the shape alone, so that results do not depend on the number of threads.
+the parts follow from the shape alone, so that results do not depend on the number of threads, which share them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def normalise(
     y = torch.empty(x.shape, dtype=x.dtype, memory_format=torch.channels_last)
     told = _repeat(scale, matrix), _repeat(bias - mean * scale, matrix), np.float32(low), np.float32(high)
     target = _matrix(y)
-    run_all(apply_task, [(matrix[a:b], *told, target[a:b]) for a, b in _parts(matrix)])
+    run_all(apply_task, [(matrix[a:b], *told, target[a:b]) for a, b in _shares(len(matrix))])
     return y, Moments(mean, variance)
 
 
@@ -73,7 +73,6 @@ def gradients(
     given = _repeat(scale, matrix), _repeat(bias - found.mean * scale, matrix)
     ends = _strictly_within(low, high, x.dtype)
     mean = _repeat(found.mean, matrix)
-    parts = _parts(matrix)
     d_bias, product = _sums(slopes_task, (matrix, slopes), x.shape[1], (*given, mean, *ends))
     places = x.numel() // x.shape[1]
     d_weight = product * inverse
@@ -81,7 +80,7 @@ def gradients(
     told = *given, _repeat(by_x, matrix), _repeat(scale * d_bias / places - by_x * found.mean, matrix), *ends
     dx = torch.empty(x.shape, dtype=x.dtype, memory_format=torch.channels_last)
     target = _matrix(dx)
-    run_all(input_task, [(matrix[a:b], slopes[a:b], *told, target[a:b]) for a, b in parts])
+    run_all(input_task, [(matrix[a:b], slopes[a:b], *told, target[a:b]) for a, b in _shares(len(matrix))])
     return dx, d_weight, d_bias
 
 
@@ -89,11 +88,19 @@ def _sums(
     task: Any, matrices: tuple[np.ndarray, ...], channels: int, told: tuple[object, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """float64 ``[channels]``, both: what ``task`` sums over all rows, and over the places that a row holds."""
-    parts = _parts(matrices[0])
-    out = np.empty((len(parts), 2, matrices[0].shape[1]), np.float32)
-    run_all(task, [(*(one[a:b] for one in matrices), *told, o) for (a, b), o in zip(parts, out, strict=True)])
+    rows, columns = matrices[0].shape
+    count = max(1, min(PARTS, rows * columns // FEWEST, rows))
+    edges = np.arange(count + 1) * rows // count
+    out = np.empty((count, 2, columns), np.float32)
+    run_all(task, [(edges, first, last, *matrices, *told, out) for first, last in _shares(count)])
     first, second = out.sum(0, dtype=np.float64).reshape(2, -1, channels).sum(1)
     return first, second
+
+
+def _shares(count: int) -> list[tuple[int, int]]:
+    """The first and the end of each thread's share: a task costs as much as ten thousand numbers."""
+    threads = min(count, torch.get_num_threads())
+    return list(itertools.pairwise(count * thread // threads for thread in range(threads + 1)))
 
 
 def _strictly_within(low: float, high: float, dtype: torch.dtype) -> tuple[np.float32, np.float32]:
@@ -120,9 +127,3 @@ def _matrix(x: Tensor) -> np.ndarray:
 def _repeat(values: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """float32, once for each place of a row."""
     return np.tile(values.astype(np.float32), matrix.shape[1] // len(values))
-
-
-def _parts(matrix: np.ndarray) -> list[tuple[int, int]]:
-    """First rows and ends."""
-    count = max(1, min(PARTS, matrix.size // FEWEST, len(matrix)))
-    return list(itertools.pairwise(len(matrix) * part // count for part in range(count + 1)))

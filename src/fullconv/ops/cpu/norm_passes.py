@@ -8,7 +8,7 @@ from fullconv.ops.cpu.maths import as_float, as_stored, f32, kernel
 
 
 @kernel
-def moments_task(x, shift, out):
+def _moments(x, shift, out):
     """``out [2, columns]``: sums over the rows of ``x - shift`` and of its square."""
     total, square = np.zeros(shift.shape[0], np.float32), np.zeros(shift.shape[0], np.float32)
     fours = x.shape[0] // 4 * 4
@@ -30,6 +30,13 @@ def moments_task(x, shift, out):
 
 
 @kernel
+def moments_task(edges, first, last, x, shift, out):
+    """Of the parts ``first`` to ``last - 1``, whose rows ``edges`` cut: :func:`_moments`."""
+    for part in range(first, last):
+        _moments(x[edges[part] : edges[part + 1]], shift, out[part])
+
+
+@kernel
 def apply_task(x, scale, offset, low, high, y):
     """``y = clip(scale * x + offset)``; nan stays nan."""
     for r in range(x.shape[0]):
@@ -42,7 +49,7 @@ def apply_task(x, scale, offset, low, high, y):
 
 
 @kernel
-def slopes_task(x, dy, scale, offset, mean, low, high, out):
+def _slopes(x, dy, scale, offset, mean, low, high, out):
     """``out [2, columns]``: sums over the rows of ``dz`` and of ``dz * (x - mean)``."""
     total, product = np.zeros(scale.shape[0], np.float32), np.zeros(scale.shape[0], np.float32)
     twos = x.shape[0] // 2 * 2
@@ -65,6 +72,14 @@ def slopes_task(x, dy, scale, offset, mean, low, high, out):
             product[k] += dp * (p - mean[k])
     out[0] = total
     out[1] = product
+
+
+@kernel
+def slopes_task(edges, first, last, x, dy, scale, offset, mean, low, high, out):
+    """Of the parts ``first`` to ``last - 1``, whose rows ``edges`` cut: :func:`_slopes`."""
+    for part in range(first, last):
+        rows = slice(edges[part], edges[part + 1])
+        _slopes(x[rows], dy[rows], scale, offset, mean, low, high, out[part])
 
 
 @kernel
