@@ -46,7 +46,7 @@ def test_the_readme_s_script_runs_as_it_stands(make_folder, tmp_path: Path) -> N
     """Spawned; a fork server prepares its processes in the same way."""
     data = make_folder(4, name="my_data")
     (tmp_path / "holiday").mkdir()
-    (data / "images" / "scene_0.png").rename(tmp_path / "holiday" / "beach.jpg")
+    (data / "images" / "scene_0.png").rename(tmp_path / "holiday" / "beach.png")
     (data / "masks" / "scene_0.png").unlink()
     done = run_script(readme_script() + "\n    print('scored', scores.images)\n", tmp_path, "spawn")
     assert done.returncode == 0, done.stderr

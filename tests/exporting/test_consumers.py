@@ -232,5 +232,5 @@ def test_the_licence_of_a_card(licence: str, data: str, stated: str, name: str |
 def test_arguments_that_cannot_be(
     arguments: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["export", "any", "--out", str(tmp_path / "m.onnx"), *arguments]) == 2
+    assert run(["export", __file__, "--out", str(tmp_path / "m.onnx"), *arguments]) == 2
     assert expected in complaint(capsys)

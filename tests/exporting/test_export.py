@@ -169,7 +169,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, exported: Path, capsys: pytes
         (["--device", "cuda"], "exported networks are computed on the CPU, found --device cuda"),
         (["--runner", "onnxruntime", "--precision", "bf16"], "onnxruntime computes on a CPU in fp32, found bf16"),
     ):
-        assert run(["predict", str(exported), "x.png", "--out", str(tmp_path), *options]) == 2
+        assert run(["predict", str(exported), __file__, "--out", str(tmp_path), *options]) == 2
         assert expected in complaint(capsys)
 
 

@@ -38,7 +38,7 @@ def test_a_broken_export_fails_the_gate_and_leaves_nothing(
     monkeypatch.setattr(build_module, "to_outputs", one_pixel_off)
     monkeypatch.setattr(export_module, "load", lambda *_: tiny())
     out = tmp_path / ("m.onnx" if target == "onnx" else "m.xml")
-    assert run(["export", "any", "--to", target, "--out", str(out)]) == GateError.exit_code == 4
+    assert run(["export", __file__, "--to", target, "--out", str(out)]) == GateError.exit_code == 4
     line = complaint(capsys)
     assert "worst in a generated image of" in line
     assert "nothing was written" in line
@@ -97,7 +97,7 @@ def test_a_network_that_quantises_badly_fails_the_gate(
     monkeypatch.setattr(export_module, "load", lambda *_: model)
     data = labelled_by(model, tmp_path / "data")
     out = tmp_path / "out" / "m.xml"
-    assert run(["export", "any", "--to", "openvino", "--out", str(out), "--int8", "--calibrate", str(data)]) == 4
+    assert run(["export", __file__, "--to", "openvino", "--out", str(out), "--int8", "--calibrate", str(data)]) == 4
     line = complaint(capsys)
     assert "int8 takes the mean IoU from 1.0000 to 0." in line
     assert "worst image" in line

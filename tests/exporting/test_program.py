@@ -82,7 +82,7 @@ def test_a_broken_program_fails_the_gate_and_leaves_nothing(
     right = program_module.Program.enlarged
     monkeypatch.setattr(program_module.Program, "enlarged", lambda self, *rest: right(self, *rest).flip(rest[1]))
     monkeypatch.setattr(export_module, "load", lambda *_: tiny())
-    assert run(["export", "any", "--to", "torch", "--out", str(tmp_path / "m.pt2")]) == GateError.exit_code
+    assert run(["export", __file__, "--to", "torch", "--out", str(tmp_path / "m.pt2")]) == GateError.exit_code
     assert "worst in a generated image of" in complaint(capsys)
     assert list(tmp_path.iterdir()) == []
 
@@ -96,7 +96,7 @@ def test_a_network_that_cannot_be_traced(
     model.network.forward = lambda pixels: forward(pixels) if bool(pixels.sum() > 0) else forward(-pixels)
     monkeypatch.setattr(export_module, "load", lambda *_: model)
     out = tmp_path / ("m.pt2" if target == "torch" else "m.onnx")
-    assert run(["export", "any", "--to", target, "--out", str(out)]) == 1
+    assert run(["export", __file__, "--to", target, "--out", str(out)]) == 1
     (line,) = capfd.readouterr().err.strip().splitlines()
     other = "onnx" if target == "torch" else "torch"
     assert line.startswith("fullconv: PyTorch cannot write this network as ")
