@@ -1,4 +1,4 @@
-"""One pool of threads for all kernels (they release Python's lock), as many as PyTorch uses."""
+"""Tasks of kernels (they release Python's lock) side by side: in PyTorch's own threads, else in one pool of ours."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TypeVar
 
 import torch
 
+from fullconv.ops.cpu.team import call_in_team, has_team
+
 SHARES = 4
-"""Of a thread, at least: handing one over costs some 50 microseconds, and threads do not end together."""
+"""Of a thread of the pool, at least: handing one over costs some 50 microseconds, and threads do not end together."""
 T = TypeVar("T")
 _pool: ThreadPoolExecutor | None = None
 _size = 0
@@ -25,9 +27,30 @@ def run_all(function: Callable[..., T], tasks: Iterable[tuple[object, ...]]) -> 
     A task that has tasks of its own does them itself: threads that wait for threads of their own pool never end.
     """
     tasks = list(tasks)
-    if torch.get_num_threads() <= 1 or len(tasks) <= 1 or getattr(_within, "a_task", False):
+    threads = min(len(tasks), torch.get_num_threads())
+    if threads <= 1 or getattr(_within, "a_task", False):
         return [function(*task) for task in tasks]
-    few = max(1, len(tasks) // (SHARES * torch.get_num_threads()))  # tasks that are handed over at once
+    return (_in_team if has_team() else _in_pool)(function, tasks, threads)
+
+
+def _in_team(function: Callable[..., T], tasks: list[tuple[object, ...]], threads: int) -> list[T]:
+    results: dict[int, T] = {}
+    numbered = enumerate(tasks)  # each thread takes the next
+
+    def work() -> None:
+        _within.a_task = True
+        try:
+            for number, task in numbered:
+                results[number] = function(*task)
+        finally:
+            _within.a_task = False  # one of the threads is the caller's
+
+    call_in_team(work, threads)
+    return [results[number] for number in range(len(tasks))]
+
+
+def _in_pool(function: Callable[..., T], tasks: list[tuple[object, ...]], threads: int) -> list[T]:
+    few = max(1, len(tasks) // (SHARES * threads))  # tasks that are handed over at once
     shares = [tasks[first : first + few] for first in range(0, len(tasks), few)]
     done = _threads().map(lambda share: [function(*task) for task in share], shares)
     return [result for share in done for result in share]
