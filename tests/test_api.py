@@ -77,7 +77,7 @@ def test_check_of_a_folder_writes_what_the_command_writes(
     assert (tmp_path / "a.html").read_text() == (tmp_path / "b.html").read_text()
     assert report.fixed
     assert report.fixed[0].startswith(str(tmp_path / "fixed"))
-    assert repr(report) == f"CheckReport(photos: 6 images, 0 problems, {len(report.notes)} notes)"
+    assert repr(report).startswith(f"CheckReport(photos: 6 images, 0 problems, {len(report.notes)} notes)\n  note: ")
     again = fullconv.check(tmp_path / "fixed")
     assert again.images == report.images
     capsys.readouterr()

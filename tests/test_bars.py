@@ -99,7 +99,7 @@ def test_compiling_is_said_once_where_a_bar_waits_for_it(monkeypatch: pytest.Mon
     with Bar("predict", console=console):
         bars.say_compiling()
         bars.say_compiling()
-    assert lines(console) == ["compiling kernels once on this machine (about 10 s)"]
+    assert lines(console) == ["compiling kernels that are new on this machine (up to 15 s of a core)"]
 
 
 def test_a_kernel_without_machine_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,3 +142,13 @@ def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
     assert any(re.match(r"export: tracing the network ━+ 1:00, ", line) for line in drawn)
     assert any(re.search(r"gate, openvino ━.* 10/20, 1 images/s, 1:10, left 0:10", line) for line in drawn)
     assert re.fullmatch(r"export: 1:15, peak memory [\d.]+ [MG]iB, cpu", drawn[-1])
+
+
+def test_slow_ones_are_told_in_seconds_each(late: list[float]) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    for unit, count in (("images", 2), ("epochs", 4), ("pairs", 1), ("images", 60)):
+        with Bar("x", unit, console=console) as bar:
+            bar(count, count)
+            late[0] += 30
+    rates = [line.split(", ")[2] for line in lines(console)]
+    assert rates == ["15 s an image", "7.5 s an epoch", "30 s a pair", "2 images/s"]

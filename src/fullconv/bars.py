@@ -78,8 +78,7 @@ class Bar:
         if kind is None and self._summary and seconds > LONG:
             count = (self._done - self._first) * self.each
             unit = self.unit.removesuffix("s") if count == 1 else self.unit
-            slow = f"{_number(seconds / count)} s an {unit}" if count and unit == "image" else ""
-            did = [f"{count:,} {unit}", slow or f"{_number(count / seconds)} {self.unit}/s"] if count else []
+            did = [f"{count:,} {unit}", _rate(count / seconds, self.unit)] if count else []
             peak = _memory(self.device)
             said = [*did[:1], clock(seconds), *did[1:], f"peak memory {peak}" if peak else "", self.device]
             line = f"{self.what}: {', '.join(filter(None, said))}"
@@ -175,10 +174,18 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
         return f"{task.percentage:.0f}%", f"{_number(speed / 1e6)} {PIXELS}/s" if speed else "", left
-    rate = f"{_number(speed * fields['each'])} {fields['unit']}/s" if speed else ""
+    rate = _rate(speed * fields["each"], fields["unit"]) if speed else ""
     if fields["left"] is not None:
         left = max(0.0, fields["left"] - (time.monotonic() - fields["told"]))
     return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", rate, left
+
+
+def _rate(speed: float, unit: str) -> str:
+    """``7.5 images/s``; where one takes a second or more, ``2 s an image``."""
+    if speed >= 1 or not unit:
+        return f"{_number(speed)} {unit}/s" if unit else ""
+    one = unit.removesuffix("s")
+    return f"{_number(1 / speed)} s {'an' if one[0] in 'aeiou' else 'a'} {one}"
 
 
 def _number(rate: float) -> str:
@@ -210,6 +217,18 @@ def _in_words(size: float) -> str:
 
 _open: list[Bar] = []
 _compiled = False
+_compiling = 0.0
+
+
+def compiling_seconds() -> float:
+    """How long this process has compiled kernels so far."""
+    return _compiling
+
+
+def compiled(seconds: float) -> None:
+    """A kernel was compiled, in so many seconds."""
+    global _compiling
+    _compiling += seconds
 
 
 def say_compiling() -> None:
@@ -217,4 +236,4 @@ def say_compiling() -> None:
     global _compiled
     if _open and not _compiled:
         _compiled = True
-        _open[-1].say("compiling kernels once on this machine (about 10 s)")
+        _open[-1].say("compiling kernels that are new on this machine (up to 15 s of a core)")

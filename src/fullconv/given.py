@@ -95,6 +95,8 @@ def _file(image: Any) -> ImageFile | None:
             )
         if os.path.isdir(name):
             raise UsageError(f"{name}: a folder, where an image is wanted; give one of its files")
+        if not os.path.exists(name):
+            raise DataError(f"{os.path.abspath(name)}: no such file")
         return Path(name)
     if hasattr(image, "read") and not isinstance(image, Image.Image):
         name, image = name_of(image), image.read()

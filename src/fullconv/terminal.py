@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 import textwrap
+from pathlib import Path
 
 from rich.console import Console
+
+
+def program() -> str:
+    """What to type to call the command line again: its name, or as it was called where the shell does not find that."""
+    called = Path(sys.argv[0]) if sys.argv else Path()
+    return shlex.quote(sys.argv[0]) if called.stem == "fullconv" and not shutil.which("fullconv") else "fullconv"
 
 
 def wrapped(text: str, width: int) -> str:

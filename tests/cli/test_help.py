@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cyclopts.completion.detect import ShellDetectionError
 
 from fullconv.cli.main import app, run
 from fullconv.training.config import TrainConfig
@@ -101,3 +102,13 @@ COMP_WORDS=(fullconv train --encoder-w); COMP_CWORD=2
 $complete_it fullconv --encoder-w train; echo "${{COMPREPLY[@]}}" """
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "--encoder-weights"
+
+
+def test_an_unknown_shell_is_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def nobody() -> str:
+        raise ShellDetectionError
+
+    monkeypatch.setattr("cyclopts.completion.detect.detect_shell", nobody)
+    assert run(["--install-completion"]) == 2
+    said = "fullconv: which shell is it? fullconv --install-completion --shell bash, or zsh, or fish\n"
+    assert capsys.readouterr().err == said

@@ -61,8 +61,8 @@ def test_named_colours_of_index_masks_are_for_pictures_and_the_order_of_names_sa
     for item in spec.split("train"):
         truth = Shapes(height=48, width=64).draw(int(item.id.removeprefix("scene_")))[1]
         np.testing.assert_array_equal(read_sample(spec, item).labels, truth)
-    lines = [reason for reason in spec.reasons if reason.endswith("which are for pictures only then")]
-    assert [line.partition(" are read by their numbers, as ids: ")[0] for line in lines] == [said]
+    lines = [reason for reason in spec.reasons if reason.endswith("colours are used in pictures alone")]
+    assert [line.partition(" are read as ids (")[0] for line in lines] == [said]
 
 
 def test_a_palette_of_the_masks_gives_named_classes_their_colours(make_folder: Make) -> None:

@@ -76,7 +76,7 @@ def test_grey_ids_beside_rgb_files_are_ids_and_said(tmp_path: Path, capsys: pyte
     files = [Image.fromarray(MASK if i % 2 else COLOURS[MASK]) for i in range(6)]
     root = data(tmp_path / "data", files, NAMED)
     said = str(checked(root, capsys)["printed"])
-    assert "grey masks are read by their numbers, as ids: their colours are not those of the classes (1.png)" in said
+    assert "grey masks are read as ids (1.png); the classes' colours are used in pictures alone" in said
     assert pixels(root, capsys) == THREE
 
 

@@ -37,6 +37,22 @@ def test_the_bar_counts_validation_apart_from_steps() -> None:
     assert "left 1:27" in text  # nine steps of 3 s and a validation of 60 s
 
 
+def test_the_compiling_of_kernels_is_not_expected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = [7.0]
+    monkeypatch.setattr("fullconv.training.report.compiling_seconds", lambda: compiled[0])
+    console = terminal()
+    reporter = Reporter(console)
+    reporter.start(steps=30, per_epoch=10, done=0)
+    for done in range(1, 11):
+        compiled[0] += 20 * (done == 1)
+        reporter.step(done, "epoch 1/3", 1.0 + 20 * (done == 1))
+    compiled[0] += 5
+    reporter.validated(8.0)  # 5 of them compiling
+    reporter.step(11, "epoch 2/3", 1.0)
+    reporter.stop()
+    assert "left 0:25" in shown(console)  # 19 steps of 1 s and two validations of 3 s
+
+
 def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])

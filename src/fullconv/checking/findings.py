@@ -14,6 +14,7 @@ from fullconv.data.annotations import KINDS, Kind, in_words
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError, first_few
 from fullconv.formats.problems import OpeningKind
+from fullconv.html.notebook import card, class_table, lines
 from fullconv.weak.faults import FaultKind as SupervisionKind
 
 FaultKind = Literal["unreadable", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
@@ -27,6 +28,7 @@ FindingKind = (
     | SupervisionKind
     | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]
 )
+FIXED_TWICE = ("ids", "jpeg")
 MOST_OF_A_KIND = 3
 MOST_CLASSES = 25
 
@@ -57,6 +59,11 @@ class Finding:
     pairs: tuple[tuple[SplitItem, SplitItem], ...] = ()
     files: tuple[Path, ...] = ()
     pixels: int = 0
+
+    @property
+    def seen(self) -> str:
+        """The text; where a reader's line ends with what to do, which ``fix`` says too, without that."""
+        return self.text.rpartition("; ")[0] or self.text if self.kind in FIXED_TWICE else self.text
 
 
 @dataclass
@@ -94,10 +101,32 @@ class CheckReport:
     supervision: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        images = sum(self.images.values())
-        return (
-            f"CheckReport({self.dataset.name}: {images} images, {len(self.problems)} problems, {len(self.notes)} notes)"
-        )
+        shown = [f"{word}: {one.seen}" for word, one in self._first()]
+        return "\n  ".join([f"CheckReport({self._title()})", *shown])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how much of each class there is, problems and notes."""
+        spec = self.dataset
+        columns = {
+            f"{split}, {what}": [f"{count:,}" for count in counts[split]]
+            for split in self.images
+            for what, counts in (("pixels", self.pixels), ("images", self.presence))
+        }
+        facts = {"images": ", ".join(f"{count} {split}" for split, count in self.images.items())}
+        facts["sizes"] = first_few([f"{w}x{h} ({count})" for (h, w), count in self.sizes.most_common()])
+        table = class_table(spec.classes.names, spec.classes.palette, columns)
+        said = [f"{word}: {one.seen}. Fix: {one.fix}." for word, one in self._first(MOST_OF_A_KIND)]
+        return card(f"Check of {self._title()}", facts, table, lines(said))
+
+    def _title(self) -> str:
+        counts = ((len(self.problems), "problem"), (len(self.notes), "note"))
+        said = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts]
+        return ", ".join([f"{self.dataset.name}: {sum(self.images.values())} images", *said])
+
+    def _first(self, most: int = 1) -> list[tuple[str, Finding]]:
+        """Of each kind the first, problems before notes."""
+        kinds = [(word, self._of_kinds(problem)) for word, problem in (("problem", True), ("note", False))]
+        return [(word, one) for word, by_kind in kinds for same in by_kind.values() for one in same[:most]]
 
     @property
     def problems(self) -> list[str]:
@@ -115,16 +144,21 @@ class CheckReport:
 
     def shown(self, problem: bool) -> list[Finding]:
         """The problems, or the notes; of each kind the first :data:`MOST_OF_A_KIND` and a line about the others."""
-        counts = Counter(finding.kind for finding in self.findings if finding.problem == problem)
         shown: list[Finding] = []
-        for kind, count in counts.items():
-            same = [finding for finding in self.findings if finding.kind == kind and finding.problem == problem]
+        for kind, same in self._of_kinds(problem).items():
             shown += same[:MOST_OF_A_KIND]
-            if count > MOST_OF_A_KIND:
-                shown.append(
-                    Finding(kind, f"and {count - MOST_OF_A_KIND} more of the kind '{kind}'", "--json lists all")
-                )
+            if (more := len(same) - MOST_OF_A_KIND) > 0:
+                of = f", {len(same)} of {sum(self.images.values())} images in all" if same[0].items else ""
+                shown.append(Finding(kind, f"and {more} more of the kind '{kind}'{of}", "--json lists all"))
         return shown
+
+    def _of_kinds(self, problem: bool) -> dict[FindingKind, list[Finding]]:
+        """The problems, or the notes, by their kind."""
+        kinds: dict[FindingKind, list[Finding]] = {}
+        for finding in self.findings:
+            if finding.problem == problem:
+                kinds.setdefault(finding.kind, []).append(finding)
+        return kinds
 
     def raise_problems(self) -> None:
         """Raise a DataError with the first problem and the number of the others."""
@@ -159,12 +193,12 @@ class CheckReport:
 
     def annotations_in_words(self) -> list[str]:
         """``3 boxes (person 2, car 1)``, a line for each kind that there is."""
-        lines = []
+        said = []
         for kind in KINDS:
             if found := self.annotations_of(kind):
                 classes = first_few([f"{name} {count}" for name, count in found.items()], MOST_CLASSES)
-                lines.append(f"{in_words(Counter({kind: sum(found.values())}))} ({classes})")
-        return lines
+                said.append(f"{in_words(Counter({kind: sum(found.values())}))} ({classes})")
+        return said
 
     def void_share(self, split: str) -> float:
         """The share of the split's pixels that have no label."""

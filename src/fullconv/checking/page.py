@@ -50,7 +50,7 @@ def _findings(report: CheckReport) -> str:
 def _finding(finding: Finding, problem: bool) -> str:
     kind = ' class="bad"' if problem else ""
     return (
-        f'<li{kind}><span class="tag">{escape(finding.kind)}</span>{escape(finding.text)}'
+        f'<li{kind}><span class="tag">{escape(finding.kind)}</span>{escape(finding.seen)}'
         f'<div class="fix">Fix: {escape(finding.fix)}</div></li>'
     )
 

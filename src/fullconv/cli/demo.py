@@ -17,6 +17,7 @@ from fullconv.data import Shapes
 from fullconv.errors import Interrupted, UsageError
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.prediction.files import predict
+from fullconv.terminal import program
 from fullconv.training import Run, train
 
 OUT = "runs/demo"
@@ -30,9 +31,6 @@ OPTIONS: dict[str, Any] = {
     "scale": (0.8, 1.25),
     "crop": (96, 96),
 }
-NEXT = """next, with your own images and masks:
-  fullconv check my_data
-  fullconv train my_data"""
 DATA, NEW_SCENES = "shapes:train=512", 8
 
 
@@ -53,7 +51,7 @@ def demo(out: str | os.PathLike[str] = OUT, workers: int | None = None, resume: 
     except (Interrupted, KeyboardInterrupt) as error:
         where = "" if Path(out) == Path(OUT) else f" --out {shlex.quote(os.fspath(out))}"
         what = str(error).partition(";")[0] or "interrupted"
-        raise Interrupted(f"{what}; go on with: fullconv demo --resume{where}") from error
+        raise Interrupted(f"{what}; go on with: {program()} demo --resume{where}") from error
 
 
 def _demo(out: Path, workers: int | None, resume: bool) -> Run:
@@ -87,5 +85,5 @@ def _demo(out: Path, workers: int | None, resume: bool) -> Run:
     print(f"image | truth | prediction: {run.path / 'pictures' / f'epoch_{epoch:03d}.png'}")
     print(f"curves: {run.path / 'curves.png'}")
     print(f"new scenes of another size and their masks: {out / 'new'}, {out / 'masks'}")
-    print(NEXT)
+    print(f"next, with your own images and masks:\n  {program()} check my_data\n  {program()} train my_data")
     return run

@@ -34,6 +34,9 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns 0 (fine), 1 (failed while running), 2 (usage), 3 (data), 4 (gate), 130 (interrupted)."""
     TYPED[:] = arguments
+    if arguments == ["--install-completion"] and not _shell_is_known():
+        complain("which shell is it? fullconv --install-completion --shell bash, or zsh, or fish")
+        return UsageError.exit_code
     try:
         code = app(as_meant(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -61,6 +64,16 @@ def run(arguments: list[str]) -> int:
         complain(f"{error.filename or 'system'}: {error.strerror or error}")
         return FullconvError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _shell_is_known() -> bool:
+    from cyclopts.completion.detect import ShellDetectionError, detect_shell
+
+    try:
+        detect_shell()
+    except ShellDetectionError:
+        return False
+    return True
 
 
 def _explained(error: CycloptsError, arguments: list[str]) -> str:

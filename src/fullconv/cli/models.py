@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fullconv.errors import UsageError
 from fullconv.exported.header import SUFFIXES, read_exported_header
 from fullconv.exported.runners import ExportedRunner
-from fullconv.facts import sees
+from fullconv.facts import facts, in_lines, sees
 from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
 from fullconv.pretrained import find_model, load
 
 
-def info(model: str | os.PathLike[str]) -> dict[str, Any]:
+class Info(dict[str, Any]):
+    """What a model says of itself; at a prompt what people ask for first."""
+
+    def __init__(self, header: Mapping[str, Any], said: Mapping[str, str]) -> None:
+        super().__init__(header)
+        self._said = said
+
+    def __repr__(self) -> str:
+        return in_lines(self["file"], self._said)
+
+
+def info(model: str | os.PathLike[str]) -> Info:
     """What a model is: its header (network, classes, preprocessing, provenance, licence), ``file``, ``sees``
     and who computes it on this machine for ``predict`` and ``evaluate``, where nothing else is asked for (``runner``).
 
@@ -33,12 +44,8 @@ def info(model: str | os.PathLike[str]) -> dict[str, Any]:
     seen = sees(segmenter.preprocessing, segmenter.runner)  # by trying, in fp32
     if not isinstance(segmenter.runner, ExportedRunner):
         segmenter.to()
-    return {
-        **header,
-        "file": str(file),
-        "sees": seen,
-        "runner": str(segmenter.runner),
-    }
+    said = {**facts(segmenter.header(), segmenter.runner), "sees": seen}
+    return Info({**header, "file": str(file), "sees": seen, "runner": str(segmenter.runner)}, said)
 
 
 def import_model(

@@ -158,7 +158,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
     if len(report.sizes) > 4:
         sizes += f" and {len(report.sizes) - 4} more sizes"
-    say(f"sizes: {sizes}")
+    say(f"sizes: {sizes or 'none, no pair could be read whole'}")
     say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
     if report.values is not None:
         kind = "8 bits" if spec.values is None or not spec.values.range else f"range {spec.values}"
@@ -172,11 +172,22 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     present = f"{len(report.present())} of {len(spec.classes)} classes are present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
+    if any(counts.any() for counts in report.pixels.values()):
+        console.print(_class_table(report))
+    for word, problem in (("note", False), ("problem", True)):
+        for finding in report.shown(problem):
+            say(f"{word}: {finding.seen}\n  fix: {finding.fix}")
+    count = len(report.problems)
+    say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
+
+
+def _class_table(report: CheckReport) -> Table:
+    """Of each class its share of the pixels and its images, by split, and its weight."""
     splits = list(report.images)
     heads = [f"{split}\n{what}" for split in splits for what in ("pixels", "images")]
     weights = report.median_frequency_weights() if "train" in report.pixels else []
     table = Table(Column("class", min_width=13), *map(_right, heads), *([_right("weight")] if weights else []))
-    for index, name in enumerate(spec.classes.names):
+    for index, name in enumerate(report.dataset.classes.names):
         cells = []
         for split in splits:
             total = max(int(report.pixels[split].sum()), 1)
@@ -185,12 +196,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     table.add_section()
     cells = [cell for split in splits for cell in (f"{report.void_share(split):.2%}", str(report.images[split]))]
     table.add_row("ignored / all", *cells)
-    console.print(table)
-    for word, problem in (("note", False), ("problem", True)):
-        for finding in report.shown(problem):
-            say(f"{word}: {finding.text}\n  fix: {finding.fix}")
-    count = len(report.problems)
-    say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
+    return table
 
 
 def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:

@@ -113,7 +113,7 @@ class AnnotationView:
         return self.base.annotations()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Item:
     """One image and its annotation.
 
@@ -132,6 +132,9 @@ class Item:
     source: int = 0
     block: int = -1
     whole: bool = False
+
+    def __repr__(self) -> str:
+        return f"Item({self.id}: {', '.join(map(str, dict.fromkeys(self.files))) or self.image.where})"
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -64,7 +64,7 @@ class Counts:
         return sum(map(sum, self.confusion))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
     """One thing that goes wrong.
 
@@ -81,6 +81,9 @@ class Finding:
     classes: tuple[str, ...]
     text: str
     advice: str
+
+    def __repr__(self) -> str:
+        return f"Finding({self.text})"
 
     def to_dict(self) -> dict[str, object]:
         return {"kind": self.kind, "classes": list(self.classes), "text": self.text, "advice": self.advice}

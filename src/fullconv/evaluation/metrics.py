@@ -61,7 +61,7 @@ class ObjectScores:
         return {**means, "by_class": by_class, "objects": self.objects, "images": self.images}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageScore:
     """One image of an evaluation.
 
@@ -74,6 +74,9 @@ class ImageScore:
     id: str
     file: str
     mean_iou: float
+
+    def __repr__(self) -> str:
+        return f"ImageScore({self.id}: mean IoU {self.mean_iou:.4f})"
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,10 @@ class Scores:
         texts += [f"lowest IoU: {', '.join(lowest)}"] if len(known) > 1 else []
         texts += [f"absent: {first_few(list(self.absent))}"] if self.absent else []
         texts += [f"worst image: {image.id} {image.mean_iou:.4f}" for image in self.worst[:1]]
-        texts += [finding.text for finding in self.findings[:LOWEST]]
-        texts += [f"and {more} findings more"] if (more := len(self.findings) - LOWEST) > 0 else []
+        first = dict(reversed([(finding.classes[:1], finding.text) for finding in self.findings]))
+        shown = [finding.text for finding in self.findings if finding.text in first.values()][:LOWEST]
+        texts += shown
+        texts += [f"and {more} findings more"] if (more := len(self.findings) - len(shown)) > 0 else []
         return "\n  ".join(texts)
 
     def _repr_html_(self) -> str:

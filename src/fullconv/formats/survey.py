@@ -42,8 +42,8 @@ def _settled(
                 first = next((found for found in files if not _in_colours(found, encoding, ignore)), files[0])
                 encoding = dataclasses.replace(encoding, by_value=(*encoding.by_value, kind))
                 reasons.append(
-                    f"{kind} masks are read by their numbers, as ids: their colours are not those of the classes "
-                    f"({first.mask.path.name}), which are for pictures only then"
+                    f"{kind} masks are read as ids ({first.mask.path.name}); the classes' colours are used in pictures "
+                    "alone"
                 )
     _refuse_two_meanings(inspected, encoding, classes)
     _refuse_inverted(inspected, encoding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
+from fullconv.terminal import program
 from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run
 
@@ -25,7 +26,8 @@ def ending(run: Run, data: str, masks: bool = True) -> list[str]:
     lines = [f"{what}: {path}" for what, path in shown if path.is_file()]
     model, data = shlex.quote(str(run.path)), shlex.quote(data)
     first = f"evaluate {model} {data}" if masks else f"pseudo-label {model} {data} --out labelled"
-    return [*lines, "next:", f"  fullconv {first}", f"  fullconv predict {model} PHOTOS --out masks --overlay"]
+    ours = program()
+    return [*lines, "next:", f"  {ours} {first}", f"  {ours} predict {model} PHOTOS --out masks --overlay"]
 
 
 def what_is_left(run: Run, config: TrainConfig, precision: str, history: Sequence[Mapping[str, float]]) -> str:

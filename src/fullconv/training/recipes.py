@@ -12,7 +12,14 @@ from fullconv.errors import UsageError
 FOLDER = Path(__file__).parents[1] / "recipes"
 
 
-def recipes(name: str = "") -> dict[str, str]:
+class Recipes(dict[str, str]):
+    """Texts by name; at a prompt names and subjects."""
+
+    def __repr__(self) -> str:
+        return "\n  ".join(["Recipes", *(f"{name}: {subject(text)}" for name, text in self.items())])
+
+
+def recipes(name: str = "") -> Recipes:
     """The text of each by name; it opens with what it is for, its command, its time and score.
 
     Args:
@@ -22,8 +29,8 @@ def recipes(name: str = "") -> dict[str, str]:
         UsageError: there is none of that name.
     """
     if name:
-        return {name: find_recipe(name).read_text(encoding="utf-8")}
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml"))}
+        return Recipes({name: find_recipe(name).read_text(encoding="utf-8")})
+    return Recipes({path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml"))})
 
 
 def subject(text: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 
-from fullconv.bars import Bar, clock
+from fullconv.bars import Bar, clock, compiling_seconds
 from fullconv.terminal import print_lines
 from fullconv.training.pace import Pace
 
@@ -26,6 +27,7 @@ class Reporter:
         self._head = ""
         self._seen = 0.0
         self._ends: float | None = None
+        self._compiling = 0.0
         self._share = 1.0
         """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
 
@@ -68,6 +70,10 @@ class Reporter:
             self.say(head)
         self.say(f"{left}{''.join(cells[:count])}{time:>9}{ends}")
 
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """A bar that stands while something is done before the first step."""
+        return nullcontext() if self.console is None else Bar(what, "", summary=False, console=self.console)
+
     # -- the bar -------------------------------------------------------------------------------------------------
 
     def start(
@@ -91,13 +97,14 @@ class Reporter:
                 console=self.console,
             )
             self._bar = bar.__enter__(), Pace(steps, per_epoch)
+            self._compiling = compiling_seconds()
 
     def step(self, done: int, words: str, seconds: float | None) -> None:
         """A step is done: how many are, what the bar says, how long this one took (None: do not count it)."""
         if self._bar is not None:
             bar, pace = self._bar
             if seconds is not None:
-                pace.step(seconds)
+                pace.step(self._working(seconds))
             bar(done, pace.steps, words=words, left=self._left(pace.left(done)))
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
@@ -114,6 +121,11 @@ class Reporter:
             bar, pace = self._bar
             bar(done, pace.steps, words=f"{words}, saving", left=self._left(pace.left(done, self._share)))
 
+    def _working(self, seconds: float) -> float:
+        """Without the part in which kernels were compiled: what is to come compiles none."""
+        before, self._compiling = self._compiling, compiling_seconds()
+        return max(0.0, seconds - (self._compiling - before))
+
     def _left(self, seconds: float | None) -> float | None:
         if seconds is None or self._ends is None:
             return seconds
@@ -122,6 +134,7 @@ class Reporter:
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
         if self._bar is not None:
+            seconds = self._working(seconds)
             self._bar[1].validated(seconds)
             if self._seen and seconds:
                 self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen) / seconds))

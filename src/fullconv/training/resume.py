@@ -10,6 +10,7 @@ from typing import Any
 
 from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
+from fullconv.terminal import program
 from fullconv.training.config import MACHINE, TrainConfig
 from fullconv.training.run import Run, existing_run
 from fullconv.training.state import Checkpoint
@@ -54,7 +55,7 @@ def data_of(run: Run, command: str = "") -> str:
 def go_on(run: Run, data: str) -> str:
     """What to type, whole, so that a run goes on; ``data`` is how its data was named, empty where made in Python."""
     if data:
-        return f"fullconv train --resume {shlex.quote(str(run.path))}"
+        return f"{program()} train --resume {shlex.quote(str(run.path))}"
     return f"fullconv.train(DATA, resume={str(run.path)!r})"
 
 

@@ -120,9 +120,10 @@ def train(
             if not ranks.first:
                 return known, {}
             taught, say = ground.supervision, reporter.say
-            return choose(
-                known, taught.spec, ground.report, ranks.device, say, began, asked, ranks.count, not taught.less
-            )
+            with reporter.waiting("choosing"):
+                return choose(
+                    known, taught.spec, ground.report, ranks.device, say, began, asked, ranks.count, not taught.less
+                )
 
         chosen, reasons = fabric.broadcast(ranks.prepare(choosing))
 

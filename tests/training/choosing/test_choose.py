@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fullconv
+from fullconv.data.sample import read_sample
 from fullconv.errors import UsageError
-from fullconv.training.choosing import budget, rules
+from fullconv.training.choosing import budget, measure, rules
 from fullconv.training.choosing.budget import choose
 from fullconv.training.choosing.encoders import candidates
 from fullconv.training.choosing.facts import DataFacts, _widths, look
@@ -193,6 +194,29 @@ def test_a_step_is_measured() -> None:
     assert found.step > 0 < found.label
     huge = config.model_copy(update={"crop": (32_000, 32_000), "batch_size": 64})
     assert cost(huge, 3, 3, (64, 96), CPU) is None
+
+
+def test_steps_are_timed_with_labels_as_samples_hold_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels are compiled for each type of labels: another one would cost every first run seconds."""
+    seen: list[torch.dtype] = []
+    monkeypatch.setattr(measure, "TIMED", 0)
+    monkeypatch.setattr(measure.statistics, "median", lambda seconds: 0.0)
+
+    def noted(logits: torch.Tensor, labels: torch.Tensor, **options: object) -> torch.Tensor:
+        seen.append(labels.dtype)
+        return logits.sum()
+
+    monkeypatch.setattr(measure, "upsample_cross_entropy", noted)
+    config = TrainConfig(encoder="resnet10t", batch_size=2, crop=(64, 64))
+    for classes in (5, 256):
+        assert cost(config, classes, 3, (64, 64), CPU) is not None
+    sample = read_sample(SPEC, SPEC.split("train")[0])
+    assert seen == [torch.from_numpy(sample.labels).dtype, torch.int32]
+
+
+def test_choices_are_said_as_they_are_typed() -> None:
+    assert budget._shown({"streams": [32, 16, 8, 4], "head_channels": 64}) == "streams=32,16,8,4 head_channels=64"
+    assert budget._shown((0.5, 2.0)) == "0.5 to 2.0"
 
 
 def test_who_has_a_budget() -> None:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from cyclopts import App, Parameter
 
 from fullconv.bars import Bar
-from fullconv.terminal import wrapped
+from fullconv.terminal import program, wrapped
 
 
 def _shown(default: Any) -> str | None:
@@ -39,7 +39,7 @@ TYPED: list[str] = []
 
 def command() -> str:
     """The whole command that runs, to be typed again."""
-    return f"fullconv {shlex.join(TYPED)}"
+    return f"{program()} {shlex.join(TYPED)}"
 
 
 def complain(line: str) -> None:

@@ -7,6 +7,7 @@ exponents up to 20 (tests measure both).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,14 +24,20 @@ inlined = njit(inline="always", error_model="numpy", fastmath=_FAST)
 
 
 class _Compiling(event.Listener):
-    """Told where numba finds no machine code of a kernel on disk."""
+    """Told where numba finds no machine code of a kernel on disk; those that a kernel calls are compiled within it."""
+
+    def __init__(self) -> None:
+        self._began: list[float] = []
 
     def on_start(self, event: event.Event) -> None:
+        self._began.append(time.monotonic())
         if event.data["dispatcher"].py_func.__module__.startswith("fullconv."):
             bars.say_compiling()
 
     def on_end(self, event: event.Event) -> None:
-        pass
+        began = self._began.pop()
+        if not self._began:
+            bars.compiled(time.monotonic() - began)
 
 
 event.register("numba:compile", _Compiling())

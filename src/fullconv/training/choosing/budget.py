@@ -264,6 +264,10 @@ def _length(plan: Plan, setting: Setting, asked: bool) -> dict[str, Choice]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_shown(entry)}" for name, entry in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     if isinstance(value, tuple):
         return "x".join(map(str, value)) if all(isinstance(v, int) for v in value) else " to ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
