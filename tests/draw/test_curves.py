@@ -58,6 +58,9 @@ def test_iou_of_each_class_and_the_rate_by_epoch() -> None:
     assert table.mask[1].all() or np.isnan(np.asarray(table)[1]).all()
     assert [text.get_text() for text in by_class.get_yticklabels()] == ["road", "a class of a very l…"]
     assert [text.get_text() for text in by_class.child_axes[0].get_yticklabels()] == ["0.20", "-"]
+    assert [axes.get_title() for axes in (rate, by_class)] == [
+        "learning rate at the end of each epoch", "IoU of each class on val"
+    ]  # fmt: skip
     many = [{"epoch": 1, **{f"iou/{i}": 0.5 for i in range(150)}}]
     assert len(draw.curves_figure(many, "cross-entropy").axes[-1].get_yticks()) == 50
     assert draw.curves(many).shape[0] < 2000
@@ -67,3 +70,12 @@ def test_curves_say_what_val_is_scored_against() -> None:
     rows = [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "mean_iou": 0.5, "rate": 0.1}]
     figure = draw.curves_figure(rows, "cross-entropy", "against boxes, not masks")
     assert "val against boxes, not masks; train on crops" in [axes.get_title() for axes in figure.axes]
+
+
+def test_losses_are_drawn_from_zero_and_the_legend_of_scores_lies_outside() -> None:
+    rows = [{"epoch": e, "train_loss": 3 - e, "val_loss": 2.0, "mean_iou": 0.9} for e in (1, 2)]
+    figure = draw.curves_figure(rows, "cross-entropy")
+    losses, scores = figure.axes[:2]
+    assert losses.get_ylim()[0] == 0
+    figure.canvas.draw()
+    assert scores.get_legend().get_window_extent().y1 < scores.get_window_extent().y0

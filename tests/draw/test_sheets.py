@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fullconv import draw
-from fullconv.draw.sheets import GAP, WRONG
+from fullconv.draw.sheets import GAP, WRONG, wrong_colour
 from fullconv.spec import ClassSet
 
-CLASSES = ClassSet(("sky", "road"), ((0, 0, 200), (200, 0, 0)))
+CLASSES = ClassSet(("sky", "road"), ((0, 0, 200), (200, 100, 0)))
 TOP = 20
 """Of the first row's pictures."""
 
@@ -72,3 +72,14 @@ def test_narrow_and_tiny_images_are_drawn_too() -> None:
         sheet = draw.contact_sheet([one], CLASSES, width=100)
         assert sheet.shape[1] == GAP + 4 * (100 + GAP)
         assert sheet.shape[0] < 400
+
+
+def test_errors_have_a_colour_that_no_class_has() -> None:
+    assert wrong_colour(CLASSES) == WRONG
+    red = ClassSet(("background", "disc"), ((236, 236, 236), (230, 80, 70)))
+    assert wrong_colour(red) not in (WRONG, *red.palette)
+    both = ClassSet(("disc", "pool"), ((230, 80, 70), wrong_colour(red)))
+    assert wrong_colour(both) not in (WRONG, wrong_colour(red))
+    painted = ClassSet(("background", "road"), ((214, 39, 40), (0, 0, 200)))
+    assert wrong_colour(painted) == WRONG  # background is never painted
+    assert (panel(draw.contact_sheet([row()], red, width=100), 3)[45, 20] == wrong_colour(red)).all()

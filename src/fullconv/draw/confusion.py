@@ -33,7 +33,7 @@ def confusion_picture(counts: np.ndarray | Sequence[Sequence[int]], names: Seque
     shares = np.divide(exact, total, out=np.full_like(exact, np.nan), where=total > 0)
     many = len(names)
     side = float(np.clip(0.42 * many, 3, 18))
-    figure = Figure(figsize=(side + 3, side + 2), layout="constrained")
+    figure = Figure(figsize=(side + 2.2, side + 2.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("0.85")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")

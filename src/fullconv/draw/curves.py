@@ -55,20 +55,25 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, again
     scores, rate = figure.add_subplot(grid[:2, 1]), figure.add_subplot(grid[2, 1])
     _plot(first, history, "train_loss", f"train: {train_loss}", "C0")
     _plot(second, history, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
+    if all(row.get(name, 0.0) >= 0 for row in history for name in ("train_loss", "val_loss")):
+        for axes in (first, second):
+            axes.set_ylim(0, axes.get_ylim()[1])
     first.set_title("loss" if same else "loss: two quantities, each on its own axis")
-    for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
-        for index, (name, words) in enumerate(SCORES.items()):
+    for index, (name, words) in enumerate(SCORES.items()):
+        for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):
             _plot(scores, history, prefix + name, f"{split} {words}", f"C{index}", style)
     of = f"val {against}; train on crops" if against else "scores: val, and train on augmented crops"
     scores.set_title(of)
     scores.set_ylim(0, 1)
-    _plot(rate, history, "rate", "learning rate at the epoch's end", "C7")
-    rate.set_title("learning rate")
+    _plot(rate, history, "rate", "", "C7")
+    rate.set_title("learning rate at the end of each epoch")
     rate.set_ylim(bottom=0)
     panels = list(dict.fromkeys((first, second, scores, rate)))
     for axes in panels:
         axes.grid(alpha=0.3)
-        axes.legend(ncols=2 if axes is scores else 1, fontsize="small")
+    for axes in dict.fromkeys((first, second)):
+        axes.legend(fontsize="small")
+    scores.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize="small", frameon=False)
     if classes:
         panels.append(figure.add_subplot(grid[2, 0]))
         _by_class(panels[-1], history, classes)
@@ -88,16 +93,18 @@ def _plot(
 
 
 def _by_class(axes: Axes, history: Sequence[Mapping[str, float]], classes: Sequence[str]) -> None:
-    """A row of colours for each class, and its last IoU; white where there is none."""
+    """A row of colours for each class, and its last IoU; white where there is none; what the colours stand for."""
     table = np.array([[row.get(IOU + name, math.nan) for row in history] for name in classes])
     extent = (history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5, len(classes) - 0.5, -0.5)
-    axes.imshow(table, vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
+    image = axes.imshow(table, vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
     shown = range(0, len(classes), -(-len(classes) // MOST_NAMES))
     axes.set_yticks(list(shown), [_cut(classes[index]) for index in shown], fontsize="small")
     last = axes.secondary_yaxis("right")
     values = ["-" if math.isnan(table[index, -1]) else f"{table[index, -1]:.2f}" for index in shown]
     last.set_yticks(list(shown), values, fontsize="small")
-    axes.set_title("IoU of each class on val (0 dark, 1 yellow), and the last")
+    last.set_ylabel("last", fontsize="small", rotation=0, labelpad=0, y=1.0, va="bottom")
+    axes.figure.colorbar(image, cax=axes.inset_axes((1.14, 0, 0.025, 1)), ticks=[0, 0.5, 1])
+    axes.set_title("IoU of each class on val")
 
 
 def _cut(name: str) -> str:

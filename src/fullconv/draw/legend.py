@@ -33,6 +33,12 @@ class Entry(NamedTuple):
     instead: str = "?"
     striped: bool = False
 
+    @classmethod
+    def of(cls, name: str, colour: Colour | None, number: int) -> Entry:
+        """Of a class."""
+        left = " (not painted)" if colour is None else ""
+        return cls(name + left, colour, f"class {number}{left}")
+
 
 def font(size: int, text: str = "") -> Font:
     """DejaVu Sans, which matplotlib brings, or the font of this machine that has most of the letters of ``text``."""

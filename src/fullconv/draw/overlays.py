@@ -67,7 +67,7 @@ def overlay_strips(
     if not with_legend:
         return (height, width), _painted(image, labels, classes, opacity, painted)
     listed = [
-        Entry(classes.names[index], classes.palette[index] if index in painted else None, f"class {index}")
+        Entry.of(classes.names[index], classes.palette[index] if index in painted else None, index)
         for index in present(labels, len(classes))
         if only is None or index in only
     ]

@@ -11,9 +11,14 @@ from PIL import Image, ImageDraw
 
 from fullconv.draw.legend import SMALLEST_TEXT, Entry, Font, font, legend, shortened, stripes
 from fullconv.draw.overlays import Picture, as_rgb, overlay, present
+from fullconv.palette import Colour
 from fullconv.spec import ClassSet
 
 WRONG = (214, 39, 40)
+WRONG_COLOURS = (WRONG, (214, 0, 214), (255, 230, 0), (0, 190, 200))
+"""The first that no class is like; red, where there is none."""
+ALIKE = 100.0
+"""Colours nearer to each other are taken for one another (the weighted distance of :func:`_distance`, 0 to 765)."""
 GAP, CAPTION = 8, 20
 OPACITY = 0.75
 HIGHEST = 3
@@ -56,9 +61,9 @@ def contact_sheet(
 ) -> Picture:
     """A row for each image: image | truth | prediction | errors, and the classes that are there below.
 
-    Labels are over the image in grey. Errors, where prediction and truth differ, are red; what has no label is striped.
-    With several models, whose ``titles`` are given, every prediction has its errors beside it. ``truth`` is the heading
-    of what is known.
+    Labels are over the image in grey. Errors, where prediction and truth differ, are red (:func:`wrong_colour`); what
+    has no label is striped. With several models, whose ``titles`` are given, every prediction has its errors beside it.
+    ``truth`` is the heading of what is known.
     """
     heads = ["image", truth]
     for title in titles:
@@ -96,7 +101,8 @@ def _panels(row: Row, classes: ClassSet, width: int) -> list[_Panel]:
         shown = overlay(grey, _nearest(predicted, size), classes, OPACITY)
         result.append(_Panel(shown, "nothing is labelled" if math.isnan(score) else f"mean IoU {score:.3f}"))
         labelled = max(1, void.size - int(void.sum()))
-        result.append(_Panel(_errors(grey, _share(wrong, size), hidden), f"{wrong.sum() / labelled:.1%} wrong"))
+        shown = _errors(grey, _share(wrong, size), hidden, wrong_colour(classes))
+        result.append(_Panel(shown, f"{wrong.sum() / labelled:.1%} wrong"))
     return result
 
 
@@ -106,9 +112,23 @@ def _greyed(image: Picture) -> Picture:
     return grey.round().astype(np.uint8).repeat(3, 2)
 
 
-def _errors(grey: Picture, wrong: np.ndarray, void: np.ndarray) -> Picture:
-    """The greyed image, red by the share of each pixel that is wrong, striped where nothing is labelled."""
-    picture = (grey + wrong[..., None] * (np.array(WRONG, np.float64) - grey)).round().astype(np.uint8)
+def wrong_colour(classes: ClassSet) -> Colour:
+    """Of errors: red, or another colour where a class is red; the same for every picture."""
+    known = [colour for index, colour in enumerate(classes.palette) if index != classes.background]
+    free = (one for one in WRONG_COLOURS if all(_distance(one, other) >= ALIKE for other in known))
+    return next(free, WRONG)
+
+
+def _distance(one: Colour, other: Colour) -> float:
+    """The "redmean" approximation of how different two colours look (T. Riemersma, compuphase.com/cmetric.htm)."""
+    red, green, blue = (a - b for a, b in zip(one, other, strict=True))
+    mean = (one[0] + other[0]) / 2
+    return math.sqrt((2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2)
+
+
+def _errors(grey: Picture, wrong: np.ndarray, void: np.ndarray, colour: Colour) -> Picture:
+    """The greyed image, coloured by the share of each pixel that is wrong, striped where nothing is labelled."""
+    picture = (grey + wrong[..., None] * (np.array(colour, np.float64) - grey)).round().astype(np.uint8)
     picture[void] = stripes(*void.shape)[void]
     return picture
 
@@ -126,10 +146,9 @@ def _share(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _entries(rows: Sequence[Row], classes: ClassSet) -> list[Entry]:
     there = {i for row in rows for labels in (row.truth, *row.predictions) for i in present(labels, len(classes))}
     entries = [
-        Entry(classes.names[i], None if i == classes.background else classes.palette[i], f"class {i}")
-        for i in sorted(there)
+        Entry.of(classes.names[i], None if i == classes.background else classes.palette[i], i) for i in sorted(there)
     ]
-    entries.append(Entry("wrong (in errors)", WRONG))
+    entries.append(Entry("wrong (in errors)", wrong_colour(classes)))
     if any((row.truth >= len(classes)).any() for row in rows):
         entries.append(Entry("not labelled", None, striped=True))
     return entries

@@ -11,6 +11,7 @@ import numpy as np
 
 from fullconv import draw
 from fullconv.evaluation.detail import Detail
+from fullconv.evaluation.findings import by_advice
 from fullconv.evaluation.metrics import Scores
 from fullconv.evaluation.numbers import known_mean
 from fullconv.evaluation.road import OTHERWISE, RoadScores
@@ -89,11 +90,12 @@ def _head(scores: Scores, detail: Detail, pictures: Pictures, origin: Origin) ->
 
 
 def _findings(scores: Scores) -> str:
-    lines = [
-        f'<li class="bad"><span class="tag">{escape(one.kind)}</span>{escape(one.text)}'
-        f'<div class="fix">Try: {escape(one.advice)}</div></li>'
-        for one in scores.findings
-    ]
+    """Those of one advice together."""
+    kinds = {one.text: one.kind for one in scores.findings}
+    lines = []
+    for texts, advice in by_advice(scores.findings):
+        said = [f'<div><span class="tag">{escape(kinds[text])}</span>{escape(text)}</div>' for text in texts]
+        lines.append(f'<li class="bad">{"".join(said)}<div class="fix">Try: {escape(advice)}</div></li>')
     return _section("What goes wrong", f"<ul>{''.join(lines)}</ul>") if lines else ""
 
 
