@@ -28,6 +28,16 @@ def busy() -> float:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
+def sleep_while_waiting() -> None:
+    """Let threads of GNU's OpenMP that wait for each other sleep after half a millisecond, unless the user says how.
+
+    They would hold their cores for some 16 ms: on two cores, beside one other process at work, a training step takes
+    many times as long (``benchmarks/README.md``). Heeded only before PyTorch is loaded.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"
+
+
 def default_workers(workers: int | None) -> int:
     """One reading process per core that this process may use beyond the first, at most 8."""
     if workers is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,20 @@ def test_lines_break_between_words_at_a_terminal_alone(monkeypatch: pytest.Monke
     assert max(map(len, shown)) <= 40
     assert " ".join(shown).split() == line.split()
     assert [len(one) - len(one.lstrip()) for one in shown] == [2, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_sleep_before_torch_is_loaded(given: dict[str, str], found: str | None) -> None:
+    """OpenMP reads it once; what the user says counts."""
+    code = (
+        "import os, sys; from fullconv.cli import main; sys.argv[1:] = ['--version']; seen = []\n"
+        "main.run = lambda words: seen.append('torch' in sys.modules) or 0\n"
+        "try: main.main()\nexcept SystemExit: print(seen, os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env={**clean, **given}, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == f"[False] {found}"

@@ -13,6 +13,7 @@ from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
 from fullconv.cli.verbs.shared import TYPED, app, complain
 from fullconv.errors import FullconvError, UsageError
+from fullconv.machine import sleep_while_waiting
 from fullconv.training.config import TrainConfig
 from fullconv.training.option_names import explain, near_options
 
@@ -28,6 +29,7 @@ VERBS = (training, prediction, heat_maps, evaluation, review, export, serving, d
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    sleep_while_waiting()
     sys.exit(run(sys.argv[1:]))
 
 
