@@ -124,6 +124,34 @@ def test_masks_that_are_there_are_kept_and_only_the_others_made(model: Segmenter
     assert "3 of 8 masks are pseudo-labels" in str(spec.reasons)
 
 
+def test_lists_may_name_images_that_have_no_mask(model: Segmenter, tmp_path: Path) -> None:
+    """Those of train and val are labelled for train, those of test left out; review looks at all of them."""
+    root, out = tmp_path / "data", tmp_path / "out"
+    images(root / "images", "abcdefgh")
+    (root / "masks").mkdir()
+    for name in "abc":
+        Image.fromarray(np.eye(*SIZE, dtype=np.uint8)).save(root / "masks" / f"{name}.png")
+    (root / "dataset.yaml").write_text("classes: [background, disc, ring]\n")
+    (root / "train.txt").write_text("a\nimages/d.png\nsomewhere/else/images/e.jpg\nb\n")
+    (root / "val.txt").write_text("c.png\nf\n")
+    (root / "test.txt").write_text("g masks/g.png\n")
+    with pytest.raises(DataError, match="5 of 8 images have no mask"):
+        fullconv.open_dataset(root)
+    done = fullconv.pseudo_label(model, root, out, confidence=0)
+    assert (done.predicted, done.kept) == (4, 3)
+    assert "not used" not in str(done.reasons)
+    spec = fullconv.open_dataset(out)
+    assert {split: {item.id for item in items} for split, items in spec.splits.items()} == {
+        "train": set("abdefh"), "val": {"c"}
+    }  # fmt: skip
+    assert "1 images of test have no mask and are left out" in done.notes
+    assert fullconv.review(model, root).without_mask == 5
+    assert fullconv.review(model, root, split="train").without_mask == 3  # d, e, and h, which no list names
+    (root / "train.txt").write_text("a\nnobody\n")
+    with pytest.raises(DataError, match=r"1 of 2 entries name no image with a mask \(nobody\)"):
+        fullconv.pseudo_label(model, root, tmp_path / "again")
+
+
 def test_labels_are_held_to_boxes(model: Segmenter, tmp_path: Path) -> None:
     folder = images(tmp_path / "photos", "a")
     boxes = [(1, (4, 6, 20, 30)), (2, (15, 10, 40, 38)), (-1, (42, 30, 48, 40))]

@@ -57,8 +57,9 @@ class NotRecognisedError(DataError):
     """A folder in which no data set is found."""
 
 
-def open_partly_masked(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
-    """As :func:`open_dataset`, of a folder whose images need not all have a mask; and the images that have none.
+def open_partly_masked(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, dict[Path, str]]:
+    """As :func:`open_dataset`, of a folder whose images need not all have a mask; and the images that have none, with
+    the split that lists them (empty: none does).
 
     Raises:
         UsageError, DataError: as :func:`open_dataset`; of the latter :class:`NotRecognisedError`.

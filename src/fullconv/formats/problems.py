@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fullconv.errors import DataError
+from fullconv.text import note
 
 OpeningKind = Literal["unpaired", "unreadable", "lists", "classes", "description", "undecided", "values"]
 """What a problem is about: files and list entries that belong to no pair; mask files that cannot be read; lists of
@@ -68,6 +69,14 @@ class Problems:
         """
         self.report("unpaired", text, fix, images)
 
+    def listed(self, split: str, images: Sequence[Path]) -> None:
+        """Take up that the list of a split names these of :attr:`bare`."""
+
+    @property
+    def bare(self) -> Collection[Path]:
+        """The images without a mask that are none of the problems."""
+        return ()
+
     def caught(self, kind: OpeningKind, error: DataError, files: Sequence[Path] = ()) -> None:
         """Take up an error that says itself what to do.
 
@@ -113,12 +122,21 @@ class Unmasked(Strict):
     """Raises the first problem, but for images without a mask: these are gathered.
 
     Attributes:
-        images: without a mask, beside others that have one.
+        images: without a mask, beside others that have one; and the split that lists each, empty where none does.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.images: list[Path] = []
+        self.images: dict[Path, str] = {}
+
+    @property
+    def bare(self) -> Collection[Path]:
+        return self.images
 
     def unmasked(self, text: str, fix: str, images: Sequence[Path]) -> None:
-        self.images += images
+        self.images |= dict.fromkeys(images, "")
+        for path in images:
+            note(path)
+
+    def listed(self, split: str, images: Sequence[Path]) -> None:
+        self.images |= dict.fromkeys(images, split)

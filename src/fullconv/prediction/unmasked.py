@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +32,11 @@ class Task(NamedTuple):
     masked: bool
 
 
-def open_or_images(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
-    """The data as they are, and the images beside them that have no mask; a folder that holds nothing but images is a
-    data set of the model's classes without an item.
+def open_or_images(
+    segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec
+) -> tuple[DatasetSpec, dict[Path, str]]:
+    """The data as they are, and the images beside them that have no mask, with the split that lists them; a folder that
+    holds nothing but images is a data set of the model's classes without an item.
 
     Raises:
         UsageError, DataError: it cannot be opened.
@@ -52,11 +54,11 @@ def open_or_images(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetS
             root.name, root, "images", (reason,), segmenter.classes, MaskEncoding(), {"train": ()},
             segmenter.preprocessing.channels, values=values,
         )  # fmt: skip
-        return spec, bare
+        return spec, dict.fromkeys(bare, "")
 
 
-def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, list[Path]]:
-    """The data with the model's classes, and the images beside them that have no mask.
+def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, dict[Path, str]]:
+    """The data with the model's classes, and the images beside them that have no mask, with the split that lists them.
 
     Raises:
         UsageError, DataError: it cannot be opened, or the classes are not the model's.
@@ -76,7 +78,7 @@ def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> 
     return dataclasses.replace(matched, classes=segmenter.classes), bare
 
 
-def tasks_of(spec: DatasetSpec, bare: Sequence[Path], labels: Labels, out: Path, notes: list[str]) -> list[Task]:
+def tasks_of(spec: DatasetSpec, bare: Mapping[Path, str], labels: Labels, out: Path, notes: list[str]) -> list[Task]:
     """Every item of the new data set.
 
     Raises:
@@ -95,7 +97,11 @@ def tasks_of(spec: DatasetSpec, bare: Sequence[Path], labels: Labels, out: Path,
             seen = see(item, split)
             known = seen.item.annotation if seen is not None else None
             tasks.append(Task("train", item, known if isinstance(known, Supervised) else None, False))
-    tasks += [Task("train", bare_item(path, spec.root), None, False) for path in bare]
+    for path, split in bare.items():
+        if split in ("", "train", "val"):
+            tasks.append(Task("train", bare_item(path, spec.root), None, False))
+        else:
+            left[split] += 1
     if not any(not task.masked for task in tasks):
         raise DataError(
             f"{spec.root}: all {len(tasks)} images have a mask already, nothing is left to label; --labels boxes (or "

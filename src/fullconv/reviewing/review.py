@@ -6,7 +6,7 @@ import dataclasses
 import json as json_module
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,7 +125,9 @@ def review(
     return result
 
 
-def _sorted(spec: DatasetSpec, bare: Sequence[Path], split: str, notes: list[str]) -> tuple[list[Entry], list[Entry]]:
+def _sorted(
+    spec: DatasetSpec, bare: Mapping[Path, str], split: str, notes: list[str]
+) -> tuple[list[Entry], list[Entry]]:
     """The images that have a mask, and those that have none, each once.
 
     Raises:
@@ -140,7 +142,9 @@ def _sorted(spec: DatasetSpec, bare: Sequence[Path], split: str, notes: list[str
                 (masked if has_mask(item.annotation) else unmasked).append(Entry(name, item))
     if unmasked and not bare and masked:
         notes.append(f"{len(unmasked)} images have no mask but boxes, lines, points or tags: they count as without one")
-    unmasked += [Entry("", bare_item(path, spec.root)) for path in bare]
+    unmasked += [
+        Entry(at, bare_item(path, spec.root)) for path, at in bare.items() if not (split and at) or at == split
+    ]
     if not masked and not unmasked:
         raise DataError(f"{spec.root}: no image to review")
     if not unmasked:

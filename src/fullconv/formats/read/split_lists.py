@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from fullconv.data.dataset import Item
@@ -60,6 +60,10 @@ def _read(path: Path, split: str, known: Names[list[Item]], problems: Problems) 
     report_outside(path, [line for line in entries if leads_outside(line)], problems)
     found = {line: _named(line, known) for line in entries if not leads_outside(line)}
     missing = [line for line, items in found.items() if not items]
+    if problems.bare and missing:
+        unmasked = _without_mask(missing, problems.bare)
+        problems.listed(split, list(unmasked.values()))
+        missing = [line for line in missing if line not in unmasked]
     if missing:
         problems.report(
             "unpaired", f"{path}: {len(missing)} of {len(entries)} entries name no image with a mask "
@@ -73,11 +77,28 @@ def _read(path: Path, split: str, known: Names[list[Item]], problems: Problems) 
     return [found[line][0] for line in entries if len(found.get(line, [])) == 1]
 
 
+def _without_mask(entries: Sequence[str], images: Collection[Path]) -> dict[str, Path]:
+    """Of those entries that mean one of these images, the image; as :func:`by_lists` reads them."""
+    known: dict[str, list[Path]] = {}
+    for path in images:
+        for name in {composed(path.name), composed(path.stem)}:
+            known.setdefault(name, []).append(path)
+    found: dict[str, Path] = {}
+    for line in entries:
+        for place in (place for text in readings(line) for place in _places(text)):
+            same = known.get(composed(place.name), [])
+            ends = [PurePosixPath(*place.parts[start:]).as_posix() for start in range(len(place.parts))]
+            fitting = ([path for path in same if path.match(e) or path.with_suffix("").match(e)] for e in ends)
+            fits = next((paths for paths in fitting if paths), [])
+            if len(fits) == 1:
+                found.setdefault(line, fits[0])
+    return found
+
+
 def _named(line: str, known: Names[list[Item]]) -> list[Item]:
     """The items that a line may mean; the most exact reading counts."""
     for text in readings(line):
-        place = PurePosixPath(text.replace("\\", "/"))
-        bare = place.with_suffix("") if place.suffix.lower() in IMAGE_SUFFIXES else place
+        place, bare = _places(text)
         for start in range(len(place.parts)):
             for reading in (place, bare):
                 found = known.get(PurePosixPath(*reading.parts[start:]).as_posix()) or []
@@ -86,3 +107,9 @@ def _named(line: str, known: Names[list[Item]]) -> list[Item]:
                 if found:
                     return found
     return []
+
+
+def _places(text: str) -> tuple[PurePosixPath, PurePosixPath]:
+    """The path that a reading is, and the same without the suffix of an image."""
+    place = PurePosixPath(text.replace("\\", "/"))
+    return place, place.with_suffix("") if place.suffix.lower() in IMAGE_SUFFIXES else place
