@@ -4,8 +4,10 @@
     python benchmarks/folder.py --images 30 --rounds 1
     python benchmarks/folder.py --device cuda
 
-A round is both: decoded images, in batches of the size that ``predict`` makes, through the network to labels in memory;
-then ``predict`` of the folder, reading and writing included. The ratio is within a round. Fails above 1.15.
+A round: decoded images, in batches of the size that ``predict`` makes, through the network to labels in memory, in as
+many streams as ``predict`` has (on a CPU one for each core; else one); then ``predict`` of the folder, reading and
+writing included. The ratio is within a round. Fails above 1.15. Beside it the same in processor time of all threads,
+and what the network takes by one batch after another, each by all threads (of the first 50 images).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ from fullconv.data.shapes import Shapes
 from fullconv.models import build_model
 from fullconv.prediction.files import predict
 from fullconv.prediction.settings import Settings
+from fullconv.prediction.streams import count, in_streams
 from fullconv.prediction.together import batch_size, predict_together
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
@@ -39,16 +43,25 @@ def model(device: str) -> Segmenter:
     return Segmenter(built, ClassSet(tuple(f"class {index}" for index in range(21))), Preprocessing()).to(device)
 
 
-def in_memory(segmenter: Segmenter, images: list[np.ndarray]) -> float:
-    """Seconds for the labels of images that are in memory."""
+def in_memory(segmenter: Segmenter, images: list[np.ndarray], streams: int) -> None:
+    """Labels of images that are in memory."""
     asked = Settings()
-    count = batch_size(segmenter, asked, images[0].shape[:2])
-    begun = time.perf_counter()
-    for first in range(0, len(images), count):
-        batch = images[first : first + count]
-        for _ in predict_together(segmenter, batch, ["image"] * len(batch), asked):
-            pass
-    return time.perf_counter() - begun
+    size = batch_size(segmenter, asked, images[0].shape[:2])
+    batches = (images[first : first + size] for first in range(0, len(images), size))
+
+    def compute(batch: list[np.ndarray]) -> list[object]:
+        return list(predict_together(segmenter, batch, ["image"] * len(batch), asked))
+
+    for batch, found in in_streams(batches, streams, lambda batch, room: True, compute):
+        if found is None:
+            compute(batch)
+
+
+def timed(images: int, work: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds an image by the clock, and of processor time."""
+    begun, used = time.perf_counter(), time.process_time()
+    work()
+    return 1000 * (time.perf_counter() - begun) / images, 1000 * (time.process_time() - used) / images
 
 
 def main() -> None:
@@ -69,18 +82,21 @@ def main() -> None:
             Image.fromarray(scenes.draw(index)[0]).save(path, quality=90)
             with Image.open(path) as image:
                 images.append(np.asarray(image.convert("RGB")))
-        in_memory(segmenter, images[:16])  # compiles kernels, chooses convolutions
+        streams = count(segmenter.runner, len(images))
+        in_memory(segmenter, images[:16], 1)  # compiles kernels, chooses convolutions
         rounds = []
         for number in range(chosen.rounds):
-            alone = in_memory(segmenter, images)
-            begun = time.perf_counter()
-            result = predict(segmenter, folder / "in", folder / f"out{number}")
-            whole = time.perf_counter() - begun
-            assert len(result.written) == chosen.images
-            rounds.append({"network": alone, "folder": whole, "ratio": whole / alone})
+            some = images[:50]
+            shared = timed(len(some), lambda some=some: in_memory(segmenter, some, 1))
+            alone = timed(len(images), lambda: in_memory(segmenter, images, streams))
+            whole = timed(len(images), lambda out=folder / f"out{number}": predict(segmenter, folder / "in", out))
+            assert len(list((folder / f"out{number}").glob("*.png"))) == chosen.images
+            rounds.append({"shared": shared, "streams": alone, "folder": whole, "ratio": whole[0] / alone[0]})
             print(
-                f"network {alone:.1f} s ({chosen.images / alone:.1f} images/s), folder {whole:.1f} s, "
-                f"ratio {whole / alone:.3f}"
+                f"ms an image (processor): network {alone[0]:.1f} ({alone[1]:.1f}) in {streams} streams, "
+                f"{shared[0]:.1f} ({shared[1]:.1f}) by all threads; folder {whole[0]:.1f} ({whole[1]:.1f}), "
+                f"{whole[0] / alone[0]:.3f} times ({whole[1] / alone[1]:.3f})",
+                flush=True,
             )
     ratio = statistics.median(one["ratio"] for one in rounds)
     print(json.dumps({"images": chosen.images, "side": chosen.side, "runner": str(segmenter.runner), "rounds": rounds}))

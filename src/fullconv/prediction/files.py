@@ -26,7 +26,8 @@ from fullconv.prediction.polygon_files import refuse_to_replace_annotations
 from fullconv.prediction.raster import LARGE, Done, predict_raster, raster_of
 from fullconv.prediction.read_ahead import Look, Reading, read_ahead
 from fullconv.prediction.settings import Settings
-from fullconv.prediction.together import batch_size, predict_together
+from fullconv.prediction.streams import count, in_streams
+from fullconv.prediction.together import batch_size, plain, predict_plainly, predict_together
 from fullconv.prediction.write_behind import WriteBehind
 from fullconv.pretrained import load
 from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_json
@@ -166,10 +167,16 @@ class _Run:
         self.result.skipped = len(inputs) - len(self.inputs)
         if self.journal is not None and self.journal.missing:
             self.result.note(f"nothing to resume in {self.out}: all images are predicted")
+        streams = count(self.segmenter.runner, len(self.inputs))
         reads = read_ahead(self.inputs, self._look, self._read, self._together, self.segmenter.preprocessing.channels)
-        with WriteBehind(self._told) as behind, closing(reads) as batches:
-            for batch in batches:
-                self._predict(batch, behind)
+        computed = in_streams(reads, streams, self._fits, self._compute)
+        with WriteBehind(self._told) as behind, closing(reads), closing(computed):
+            for batch, predictions in computed:
+                if predictions is None:
+                    self._predict(batch, behind)
+                    continue
+                for one, prediction in zip(batch, predictions, strict=True):
+                    self._take(one, prediction, behind)
 
     def _look(self, image: Input) -> Look:
         raster, note = open_raster_of(image.path, self.asked)
@@ -183,6 +190,18 @@ class _Run:
 
     def _together(self, size: tuple[int, int]) -> int:
         return batch_size(self.segmenter, self.asked, size)
+
+    def _fits(self, batch: Sequence[Reading[Input]], room: int) -> bool:
+        size = None if batch[0].pixels is None else batch[0].look.result().size
+        return size is not None and len(batch) * size[0] * size[1] <= room and plain(self.segmenter, self.asked, size)
+
+    def _compute(self, batch: Sequence[Reading[Input]]) -> list[Prediction] | None:
+        """By any thread; None where an image or its scores are bad."""
+        try:
+            images = [one.pixels.result() for one in batch if one.pixels is not None]
+        except (DataError, NotFiniteError):
+            return None
+        return predict_plainly(self.segmenter, images, [str(one.name.path) for one in batch], self.asked)
 
     def _predict(self, batch: Sequence[Reading[Input]], behind: WriteBehind) -> None:
         read: list[tuple[Reading[Input], np.ndarray]] = []
@@ -201,11 +220,14 @@ class _Run:
         for (one, _), prediction in zip(read, predictions, strict=True):
             if isinstance(prediction, NotFiniteError):
                 behind.settle(one.index, prediction)
-                continue
-            self.result.note(prediction.note)
-            if isinstance(self.segmenter, InstanceSegmenter):
-                self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
-            behind.write(one.index, held(prediction), functools.partial(self._write, prediction, one.name))
+            else:
+                self._take(one, prediction, behind)
+
+    def _take(self, one: Reading[Input], prediction: Prediction, behind: WriteBehind) -> None:
+        self.result.note(one.look.result().note, prediction.note)
+        if isinstance(self.segmenter, InstanceSegmenter):
+            self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
+        behind.write(one.index, held(prediction), functools.partial(self._write, prediction, one.name))
 
     def _label_raster(self, one: Reading[Input], behind: WriteBehind) -> None:
         path, labels = one.name.path, one.name.file(self.out, ".tif")

@@ -86,8 +86,10 @@ def read_ahead(
             waiting.append((batch, taken))
         while waiting:
             yield waiting.popleft()[0]
-    finally:
+    except BaseException:
         pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()  # what was given out may still be on its way
 
 
 def _bytes(reading: Reading[Name], channels: int) -> int:

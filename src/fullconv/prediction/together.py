@@ -24,10 +24,15 @@ cost a tenth in fp32 (benchmarks/batches.py)."""
 
 def batch_size(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> int:
     """How many images of ``(height, width)`` go through the network at once."""
-    alone = asked.instances or asked.views or asked.refinement(segmenter) or segmenter.preprocessing.resize is not None
-    if alone or max(size) > asked.tile:
+    if not plain(segmenter, asked, size):
         return 1
     return ON_A_GPU if segmenter.device.type == "cuda" else min(8, max(1, SMALL // (size[0] * size[1])))
+
+
+def plain(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> bool:
+    """Whether nothing but one pass of the network is needed for images of ``(height, width)``."""
+    more = asked.instances or asked.views or asked.refinement(segmenter) or segmenter.preprocessing.resize is not None
+    return not more and max(size) <= asked.tile
 
 
 def predict_together(
@@ -41,13 +46,10 @@ def predict_together(
         names: their paths.
         done: told of an image in tiles, how many of its pixels are labelled, and of how many.
     """
-    if len(images) > 1:
-        part = _scores(segmenter, images, asked)
-        if bool(part.logits.isfinite().all()):  # else each says for itself
-            for logits, image, name in zip(part.logits, images, names, strict=True):
-                maps = part._replace(logits=logits[None]).maps(asked.wanted)
-                yield Prediction(*maps[:2], segmenter.classes, image, "", name, *maps[2:])
-            return
+    together = predict_plainly(segmenter, images, names, asked) if len(images) > 1 else None
+    if together is not None:
+        yield from together
+        return
     refinement = asked.refinement(segmenter)
     for image, name in zip(images, names, strict=True):
         tiled = max(image.shape[:2]) > asked.tile
@@ -62,6 +64,23 @@ def predict_together(
 
 
 @torch.inference_mode()
+def predict_plainly(
+    segmenter: Segmenter, images: Sequence[np.ndarray], names: Sequence[str], asked: Settings
+) -> list[Prediction] | None:
+    """As :func:`predict_together`, of images that are :func:`plain`, by any thread.
+
+    None where scores are not finite: then each image is to say for itself.
+    """
+    part = _scores(segmenter, images, asked)
+    if not bool(part.logits.isfinite().all()):
+        return None
+    results = []
+    for logits, image, name in zip(part.logits, images, names, strict=True):
+        maps = part._replace(logits=logits[None]).maps(asked.wanted)
+        results.append(Prediction(*maps[:2], segmenter.classes, image, "", name, *maps[2:]))
+    return results
+
+
 def _scores(segmenter: Segmenter, images: Sequence[np.ndarray], asked: Settings) -> Part:
     height, width, channels = images[0].shape
     pinned = segmenter.device.type == "cuda"
