@@ -83,6 +83,16 @@ def test_the_command_writes_pictures_and_arrays(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "maps" / "b.png").exists()
 
 
+def test_the_sizes_of_an_image_are_told(mapper: HeatMapper, tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    told: list[tuple[str, int, int]] = []
+    fullconv.heatmap(
+        tmp_path / "a.png", "n02084071", mapper=mapper, sizes=[(64, 96), (128, 192)],
+        part=lambda path, done, of: told.append((path.name, done, of)),
+    )  # fmt: skip
+    assert told == [("a.png", 64 * 96, 64 * 96 + 128 * 192), ("a.png", 64 * 96 + 128 * 192, 64 * 96 + 128 * 192)]
+
+
 def test_default_sizes_keep_proportions_and_stay_bounded() -> None:
     assert default_sizes(1600, 2560) == [(400, 640), (800, 1280), (1600, 2560)]
     for height, width in ((300, 6000), (6000, 300)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -190,6 +190,7 @@ class HeatMapper:
         sizes: Sequence[tuple[int, int]] | None = None,
         combine: Combination = "geometric",
         flip: bool = False,
+        told: Callable[[int, int], None] | None = None,
     ) -> HeatMap:
         """Where a synset (or any of several) is in an image.
 
@@ -199,6 +200,7 @@ class HeatMapper:
             sizes: ``(height, width)`` that the image is brought to; by default :func:`default_sizes`.
             combine: how the maps are joined at the finest one's size: ``geometric`` or ``arithmetic`` mean, or ``max``.
             flip: average each map with that of the mirrored image.
+            told: called after each size with the places of it and of all sizes that are done, and of all.
 
         Raises:
             UsageError: no such synset, a size that is too small, or a classifier of other classes.
@@ -208,7 +210,9 @@ class HeatMapper:
         classes = classes_of(chosen)
         height, width = pixels.shape[:2]
         maps: dict[tuple[int, int], np.ndarray] = {}
-        for size in sizes or default_sizes(height, width):
+        asked = list(sizes or default_sizes(height, width))
+        places = [rows * columns for rows, columns in asked]
+        for number, size in enumerate(asked, 1):
             shares = self.probabilities(pixels, size)
             if shares.shape[0] != 1000:
                 raise UsageError(f"this classifier has {shares.shape[0]} classes; synsets are those of ImageNet's 1000")
@@ -217,6 +221,8 @@ class HeatMapper:
                 mirrored = self.probabilities(np.ascontiguousarray(pixels[:, ::-1]), size)[classes].sum(0)
                 found = (found + mirrored.flip(1)) / 2
             maps[size[0], size[1]] = found.numpy()
+            if told is not None:
+                told(sum(places[:number]), sum(places))
         return HeatMap(pixels, chosen, maps, combined(list(maps.values()), combine))
 
 

@@ -146,7 +146,7 @@ def test_a_run_starts_from_a_model_whose_classes_stand_in_another_order(
     (data / "dataset.yaml").write_text(yaml.safe_dump({"classes": other}))
     run = fullconv.train(
         data, tmp_path / "run", init_from=str(tmp_path / "first.safetensors"), model="fcn32s", epochs=1,
-        batch_size=4, rate=1e-12, workers=0, crop=(32, 32), precision="fp32", accelerator="cpu",
+        batch_size=4, rate=1e-12, workers=0, crop=(32, 32), precision="fp32", device="cpu",
     )  # fmt: skip
     said = capsys.readouterr().out
     assert f"as in {tmp_path / 'first.safetensors'}: encoder resnet10t\n" in said

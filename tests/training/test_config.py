@@ -89,6 +89,15 @@ def test_refuses(options: dict, words: str) -> None:
         TrainConfig.load(None, options)
 
 
+def test_files_with_the_old_name_of_device_are_read(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text("accelerator: cpu\nepochs: 3\n")
+    old = TrainConfig.load(tmp_path / "old.yaml", {})
+    assert (old.device, old.epochs) == ("cpu", 3)
+    assert TrainConfig.load(tmp_path / "old.yaml", {"device": "auto"}).device == "auto"
+    with pytest.raises(UsageError, match="there is no option 'accelerator'; did you mean device"):
+        TrainConfig.load(None, {"accelerator": "cpu"})
+
+
 def test_recipes_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file; give a YAML file"):
         TrainConfig.load(tmp_path / "none.yaml", {})

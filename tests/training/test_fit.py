@@ -132,7 +132,7 @@ def test_two_processes_see_the_batches_of_one(network: str, tmp_path: Path) -> N
         "    data = shapes_dataset(Shapes(height=64, width=64, train=8, val=3))\n"
         f"    fullconv.train(data, sys.argv[1], {network},\n"
         "        epochs=2, batch_size=4, workers=0, scale=(0.5, 1), optimizer='sgd', rate=0.1, precision='fp32',\n"
-        "        accelerator='cpu', devices=sys.argv[2])\n"
+        "        device='cpu', devices=sys.argv[2])\n"
     )
     for devices in ("1", "2"):
         command = [sys.executable, str(script), str(tmp_path / devices), devices]

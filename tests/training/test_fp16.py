@@ -65,7 +65,7 @@ def test_steps_that_overflow_for_ever_are_a_fault(tmp_path: Path, monkeypatch: p
 
 def test_fp16_is_refused_without_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="precision fp16 needs a CUDA GPU, found cpu; use bf16 or fp32"):
-        fullconv.train(FOUR_SCENES, tmp_path / "run", **FP16, accelerator="cpu")
+        fullconv.train(FOUR_SCENES, tmp_path / "run", **FP16, device="cpu")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -83,10 +83,10 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
         ({"class_weights": [1.0]}, UsageError, "expected 5 numbers"),
         ({"strategy": "fsdp"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'fsdp'"),
         ({"strategy": "ddp_spawn"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'ddp_spawn'"),
-        ({"accelerator": "abacus"}, UsageError, "accelerator: .*'cpu', 'gpu'.*found 'abacus'"),
+        ({"device": "abacus"}, UsageError, "device: .*'cpu', 'gpu'.*found 'abacus'"),
         ({"devices": "two"}, UsageError, "expected auto, a number of devices"),
         ({"devices": 0}, UsageError, "expected at least 1"),
-        ({"accelerator": "cpu", "devices": "0,1"}, UsageError, "0,1 devices of cpu: not available on this machine"),
+        ({"device": "cpu", "devices": "0,1"}, UsageError, "0,1 devices of cpu: not available on this machine"),
         ({"init_from": "nowhere.safetensors"}, UsageError, "no such model"),
         ({"encoder_weights": "nowhere.pth"}, UsageError, "no such weights file"),
         ({"model": "fcn9s"}, UsageError, "no model is called"),
@@ -118,9 +118,7 @@ def test_runs_are_never_overwritten_and_resume_needs_one(tmp_path: Path) -> None
 
 def test_more_processes_than_images_of_a_step_are_refused_before_they_start(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a batch of 2 cannot be shared by 5 processes"):
-        fullconv.train(
-            "shapes:train=4,val=2", tmp_path / "run", accelerator="cpu", devices="5", batch_size=2, quiet=True
-        )
+        fullconv.train("shapes:train=4,val=2", tmp_path / "run", device="cpu", devices="5", batch_size=2, quiet=True)
     assert not (tmp_path / "run").exists()
 
 

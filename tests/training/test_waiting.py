@@ -124,7 +124,7 @@ def _within(mode: NoReading, function: Any, given: Any) -> Any:
 def test_no_step_reads_a_value(kind: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss, gradient, optimiser, moving average, counts, log and the question of Ctrl-C, on two epochs of 2 steps."""
     steps = watch(monkeypatch)
-    run = fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, **kind, "accelerator": "cpu"})
+    run = fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, **kind, "device": "cpu"})
     assert steps == list(range(4))
     assert run.best.is_file()
 
@@ -153,7 +153,7 @@ def test_the_gpu_s_kernels_read_nothing(stride: int, smoothing: float, gamma: fl
 def test_the_watch_sees_what_a_processor_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch(monkeypatch)
     with pytest.raises(Read):
-        fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, "accelerator": "cpu"})
+        fullconv.train(FOUR_SCENES, tmp_path / "run", **{**FEW_STEPS, "device": "cpu"})
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")

@@ -152,7 +152,7 @@ def test_training_scores_a_mixture_as_evaluate_does(tmp_path: Path) -> None:
     data = "+".join(map(str, parts))
     trained = fullconv.train(
         data, tmp_path / "run", model="fcn32s", encoder="resnet10t", epochs=1, batch_size=4, crop=(32, 32), workers=0,
-        check=False, quiet=True, precision="fp32", accelerator="cpu",
+        check=False, quiet=True, precision="fp32", device="cpu",
     )  # fmt: skip
     segmenter = trained.segmenter("cpu")
     segmenter.to("cpu", "fp32")

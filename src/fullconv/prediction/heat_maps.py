@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def heatmap(
     unreadable: Callable[[DataError], None] | None = None,
     progress: Callable[[Path, HeatMap], None] | None = None,
     done: Callable[[int, int], None] | None = None,
+    part: Callable[[Path, int, int], None] | None = None,
     **options: Any,
 ) -> list[HeatMap]:
     """Heat maps of a synset in images, written under ``out`` if it is given.
@@ -46,6 +48,7 @@ def heatmap(
         unreadable: called for each file that cannot be read, and the rest are done; without it the error is raised.
         progress: called after each image that can be read.
         done: called before each image, and at the end, with how many are done, and of how many.
+        part: called after each size of an image with its path, the pixels that are done, and of how many.
         **options: for :meth:`fullconv.heatmapper.HeatMapper.load`.
 
     Raises:
@@ -62,7 +65,8 @@ def heatmap(
         if done is not None:
             done(number, len(inputs))
         try:
-            found = mapper.heat(image.path, synset, sizes=sizes, combine=combine, flip=flip)
+            told = partial(part, image.path) if part is not None else None
+            found = mapper.heat(image.path, synset, sizes=sizes, combine=combine, flip=flip, told=told)
         except DataError as error:
             if unreadable is None:
                 raise

@@ -16,7 +16,7 @@ from fullconv.training import option_values
 from fullconv.training.option_names import explain
 from fullconv.training.recipes import find_recipe
 
-MACHINE = ("threads", "workers", "cache", "accelerator", "devices", "nodes", "strategy", "track")
+MACHINE = ("threads", "workers", "cache", "device", "devices", "nodes", "strategy", "track")
 """Options that say where a run goes, and nothing of what comes out of it."""
 
 
@@ -180,9 +180,7 @@ class TrainConfig(BaseModel):
         "an extra), several joined by commas, or none",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order and the augmentation")
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
-        "auto", description="auto, cpu, gpu (or cuda), or mps"
-    )
+    device: Literal["auto", "cpu", "cuda", "gpu", "mps"] = Field("auto", description="auto, cpu, cuda (or gpu), or mps")
     devices: str = Field("auto", description="how many devices (2; on a CPU: processes), which GPUs (0,1), or auto")
     nodes: int = Field(1, ge=1, description="machines")
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
@@ -264,6 +262,8 @@ class TrainConfig(BaseModel):
         values: dict[str, Any] = {}
         if recipe is not None:
             values = read_yaml(find_recipe(recipe), UsageError, "training options such as 'epochs: 30'")
+            if "accelerator" in values:  # written before 'device' was its name
+                values["device"] = values.pop("accelerator")
         try:
             return cls(**{**values, **given})
         except ValidationError as error:

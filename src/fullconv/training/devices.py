@@ -35,21 +35,21 @@ def launch(config: TrainConfig) -> Fabric:
 
 def _fabric(config: TrainConfig) -> Fabric:
     devices: Any = config.devices
-    if config.devices == "auto" and config.accelerator in ("auto", "cpu") and not torch.cuda.is_available():
+    if config.devices == "auto" and config.device in ("auto", "cpu") and not torch.cuda.is_available():
         devices = 1  # lightning's auto would start one process per core
     elif config.devices.isdigit():
         devices = int(config.devices)
-    device = torch.device("cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu")
     precision: Any = FABRIC_S[choose_precision(config.precision, device)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Fabric(
-                accelerator=config.accelerator, devices=devices, num_nodes=config.nodes, strategy=config.strategy,
+                accelerator=config.device, devices=devices, num_nodes=config.nodes, strategy=config.strategy,
                 precision=precision,
             )  # fmt: skip
     except Exception as error:  # lightning has exceptions of its own, of no common kind
         raise UsageError(
-            f"{config.devices} devices of {config.accelerator}: not available on this machine "
-            f"({str(error).splitlines()[0]}); use --devices auto and --accelerator auto, or cpu"
+            f"{config.devices} devices of {config.device}: not available on this machine "
+            f"({str(error).splitlines()[0]}); use --devices auto and --device auto, or cpu"
         ) from error

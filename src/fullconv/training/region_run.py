@@ -28,7 +28,7 @@ from fullconv.training.run import Run, new_run_path
 
 USED = (
     "model", "encoder", "encoder_weights", "encoder_args", "model_args", "init_from", "resize", "input_range", "cache",
-    "check", "labels", "precision", "workers", "seed", "accelerator",
+    "check", "labels", "precision", "workers", "seed", "device",
 )  # fmt: skip
 """The options that a region model has."""
 
@@ -61,7 +61,7 @@ def train_regions(
     for note in built.notes:
         reporter.say(note)
     segmenter = RegionSegmenter(config.model, built, spec.classes, network.preprocessing, options)
-    device = "cuda" if config.accelerator == "gpu" else config.accelerator
+    device = "cuda" if config.device == "gpu" else config.device
     segmenter.to(device, choose_precision(config.precision, choose_device(device)))
     spec = as_read(config, spec, segmenter, reporter)
     train, val = spec.split("train"), spec.split("val")

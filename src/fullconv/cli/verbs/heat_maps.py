@@ -97,7 +97,7 @@ def heatmap(
     with Bar("heatmap", device=str(mapper.device)) as done:
         found = find(
             images, synset, out, mapper=mapper, sizes=chosen, combine=combine, flip=flip,  # type: ignore[arg-type]
-            threshold=threshold, unreadable=unreadable, progress=told, done=done,
+            threshold=threshold, unreadable=unreadable, progress=told, done=done, part=done.rows,
         )  # fmt: skip
     say(f"{len(found)} heat map{'s' * (len(found) != 1)} in {out}")
     for note in left_out(images, out):

@@ -134,7 +134,10 @@ def predict(
         Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
     """
     import fullconv
+    from fullconv.libraries import library
 
+    for package in ("shapely", "rasterio") if polygons else ():
+        library(package, "polygons")  # refused before PyTorch is loaded
     with starting():
         from fullconv.pretrained import load
 
