@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +16,9 @@ from PIL import Image
 from fullconv.device import computing_threads
 from fullconv.prediction import streams
 from fullconv.prediction.files import Predicted, predict
+from fullconv.prediction.settings import Settings
 from fullconv.prediction.streams import count, in_streams
+from fullconv.prediction.together import batch_size
 from fullconv.segmenter import Segmenter
 from fullconv.views import Views
 
@@ -55,9 +58,11 @@ def computed_by(model: Segmenter, monkeypatch) -> list[tuple[str, int]]:
     return seen
 
 
+@pytest.mark.parametrize("resize", [None, (64, 96)])
 def test_labels_are_those_of_one_thread_bit_for_bit(
-    model: Segmenter, folder: Path, tmp_path: Path, monkeypatch, two_threads
+    resize: tuple[int, int] | None, model: Segmenter, folder: Path, tmp_path: Path, monkeypatch, two_threads
 ) -> None:
+    monkeypatch.setattr(model, "preprocessing", dataclasses.replace(model.preprocessing, resize=resize))
     seen = computed_by(model, monkeypatch)
     result = predict(model, folder, tmp_path / "many")
     assert set(seen) == {("stream", 1)}
@@ -158,3 +163,11 @@ def test_only_pytorch_on_a_processor_has_streams(model: Segmenter, two_threads) 
     assert count(model.runner, 2) == 2
     assert count(model.runner, 1) == 1
     assert count(object(), 100) == 1  # type: ignore[arg-type]
+
+
+def test_what_the_network_sees_counts(model: Segmenter, monkeypatch) -> None:
+    """Of images that are brought to another size: as many go together as of that size, if it is larger."""
+    asked = Settings()
+    assert [batch_size(model, asked, size) for size in ((64, 64), (512, 512), (1000, 1000))] == [8, 1, 1]
+    monkeypatch.setattr(model, "preprocessing", dataclasses.replace(model.preprocessing, resize=(256, 512)))
+    assert [batch_size(model, asked, size) for size in ((64, 64), (512, 512), (1000, 1000))] == [2, 1, 1]

@@ -27,7 +27,7 @@ from fullconv.prediction.raster import LARGE, Done, predict_raster, raster_of
 from fullconv.prediction.read_ahead import Look, Reading, read_ahead
 from fullconv.prediction.settings import Settings
 from fullconv.prediction.streams import count, in_streams
-from fullconv.prediction.together import batch_size, plain, predict_plainly, predict_together
+from fullconv.prediction.together import batch_size, most_pixels, plain, predict_plainly, predict_together
 from fullconv.prediction.write_behind import WriteBehind
 from fullconv.pretrained import load
 from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_json
@@ -193,7 +193,9 @@ class _Run:
 
     def _fits(self, batch: Sequence[Reading[Input]], room: int) -> bool:
         size = None if batch[0].pixels is None else batch[0].look.result().size
-        return size is not None and len(batch) * size[0] * size[1] <= room and plain(self.segmenter, self.asked, size)
+        if size is None or not plain(self.segmenter, self.asked, size):
+            return False
+        return len(batch) * most_pixels(self.segmenter, size) <= room
 
     def _compute(self, batch: Sequence[Reading[Input]]) -> list[Prediction] | None:
         """By any thread; None where an image or its scores are bad."""
