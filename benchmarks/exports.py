@@ -21,12 +21,13 @@ from torch import nn
 from fullconv.errors import FullconvError
 from fullconv.exported.build import build
 from fullconv.exported.geometry import Places
-from fullconv.exported.runners import NAMES, ExportedRunner, open_runner
+from fullconv.exported.runners import ExportedRunner, open_runner
 from fullconv.exporting.gate import generated_images, pass_gate
 from fullconv.exporting.program import Program, open_torch, program_of, write_torch
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
+from fullconv.there import RUNNERS
 
 CLASSES = ClassSet(tuple(f"class {index}" for index in range(5)))
 Row = tuple[str, str, dict[str, Any], dict[str, Any]]
@@ -118,7 +119,7 @@ def judged(segmenter: Segmenter, kinds: tuple[str, ...]) -> str:
 def as_onnx(segmenter: Segmenter, places: Places) -> Iterator[ExportedRunner]:
     ours = segmenter.torch_runner
     model = build(ours.network, ours.preprocessing, places, segmenter.header()).SerializeToString()
-    yield from (open_runner(name, model, places) for name in NAMES)
+    yield from (open_runner(name, model, places) for name in RUNNERS)
 
 
 def as_program(segmenter: Segmenter, places: Places) -> Iterator[ExportedRunner]:

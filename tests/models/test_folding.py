@@ -86,6 +86,31 @@ def test_in_bf16_it_is_as_near_to_float32_as_the_network_is() -> None:
     assert 0 < near < 1.2 * far
 
 
+@pytest.mark.parametrize("activation", [None, nn.ReLU6(), nn.SiLU()])
+@torch.inference_mode()
+def test_in_bf16_weights_are_cast_and_laid_out_once(activation: nn.Module | None) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(24).eval()
+    layer = FoldedConvolution(nn.Conv2d(16, 24, 3, padding=1), norm, activation).eval()
+    laid_out = []
+    for side in (40, 9, 4):
+        pixels = torch.randn(1, 16, side, side).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = layer(pixels)
+        wanted = torch.nn.functional.conv2d(
+            pixels.bfloat16().float(), layer.weight.bfloat16().float(), layer.bias, padding=1
+        )
+        wanted = wanted if activation is None else activation(wanted)
+        assert found.dtype == torch.bfloat16
+        assert torch.allclose(found.float(), wanted, atol=0.03, rtol=0.01)
+        laid_out += [weight for weight, _ in layer._kernels.values()]
+    assert len({id(weight) for weight in laid_out}) == 1
+    assert laid_out[0].is_mkldnn
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.randn(1, 16, 1, 1))
+    assert len(layer._kernels) == 1  # oneDNN is not right there
+
+
 def test_a_runner_folds_for_prediction_alone_and_heeds_new_weights() -> None:
     network = make("fcn8s", "mobilenetv2_050", {})
     runner = TorchRunner(network, Preprocessing())

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
+from fullconv.models.cpu_bf16 import is_trusted
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.quick_norm import QuickBatchNorm, QuickBatchNormAct
 
@@ -35,6 +36,7 @@ SMALLEST = 8
 """Sides of the maps below which convolutions in bf16 may need care (:mod:`fullconv.models.cpu_bf16`)."""
 _CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d, QuickBatchNorm, QuickBatchNormAct)
+NO_ACTIVATION: tuple[str, list[float], str] = ("none", [], "")
 _ASKS = ("__get__", "dim", "size", "numel", "is_floating_point", "is_contiguous", "stride")
 
 
@@ -90,15 +92,15 @@ class FoldedConvolution(nn.Module):
         self.padding, self.groups = convolution.padding, convolution.groups
         self.kernel_size = convolution.kernel_size
         self.pads_same = isinstance(convolution, Conv2dSame)
-        self._fused = _by_onednn(activation)
+        fused = _by_onednn(activation)
+        self._fused, self._after = (fused, None) if fused else (NO_ACTIVATION, activation)
+        self._packs = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and torch.backends.mkldnn.is_available()
         self._depthwise = convolution.groups == convolution.in_channels and max(self.dilation) == 1
         self._kernels: dict[tuple[torch.dtype, tuple[int, int]], tuple[Tensor, Tensor | None]] = {}
 
     def forward(self, input: Tensor) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        careful = dtype != torch.float32 and (max(self.dilation) > 1 or min(input.shape[-2:]) < SMALLEST)
-        fused = self._fused is not None and input.device.type == "cpu" and not isinstance(self.padding, str)
-        fused = fused and not careful and dtype in (torch.float32, torch.bfloat16)
+        fused = self._is_for_onednn(input, dtype)
         padding, lead = self.padding, (0, 0)
         if self.pads_same:
             sides = pad_same_arg(list(input.shape[-2:]), list(self.kernel_size), list(self.stride), list(self.dilation))
@@ -110,15 +112,35 @@ class FoldedConvolution(nn.Module):
         if not fused:
             result = F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
             return result if self.activation is None else self.activation(result)
-        assert self._fused is not None
-        weight, bias = self._kernel(dtype, lead)
+        assert not isinstance(padding, str)
+        weight, bias = self._kernel(dtype, lead, padding, list(input.shape))
         fused_result: Tensor = torch.ops.mkldnn._convolution_pointwise(
             input.to(dtype), weight, bias, padding, self.stride, self.dilation, self.groups, *self._fused
         )
-        return fused_result
+        return fused_result if self._after is None else self._after(fused_result)
 
-    def _kernel(self, dtype: torch.dtype, lead: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-        """The weights in this arithmetic, with ``lead`` rows and columns of zeros before them.
+    def _is_for_onednn(self, input: Tensor, dtype: torch.dtype) -> bool:
+        """Whether oneDNN is given weights as it lays them out: where that is quicker, and right in bf16."""
+        if not self._packs or input.device.type != "cpu" or isinstance(self.padding, str):
+            return False
+        if dtype == torch.float32:
+            return self._fused != NO_ACTIVATION
+        if dtype != torch.bfloat16 or max(self.dilation) > 1:
+            return False
+        read = (input.shape[-2], input.shape[-1])
+        if min(read) >= SMALLEST or self.pads_same:
+            return min(read) >= SMALLEST
+        along = zip(read, self.kernel_size, self.stride, self.padding, strict=True)
+        written = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in along)
+        return is_trusted(self.kernel_size, self.stride, self.padding, self.dilation, read, written)
+
+    def _kernel(
+        self, dtype: torch.dtype, lead: tuple[int, int], padding: tuple[int, ...], size: list[int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """The weights in this arithmetic, as oneDNN lays them out, with ``lead`` rows and columns of zeros before them.
+
+        In each pass casting and laying out would cost as much as a small image: 11 M parameters take some 15 ms. It
+        is done for ``size``, that of the first input; where another wants another layout oneDNN does it again.
 
         TensorFlow's padding of an even size is a row and a column more behind than in front. With zeros before the
         kernel it can be as much in front: the same sums, without a padded copy of the map, which is the largest thing
@@ -126,14 +148,15 @@ class FoldedConvolution(nn.Module):
         """
         if (dtype, lead) not in self._kernels:
             weight = F.pad(self.weight, (lead[1], 0, lead[0], 0)) if any(lead) else self.weight
-            self._kernels[dtype, lead] = weight.to(dtype), None if self.bias is None else self.bias.to(dtype)
+            packed = torch.ops.mkldnn._reorder_convolution_weight(
+                weight.to(dtype), padding, self.stride, self.dilation, self.groups, size
+            )
+            self._kernels[dtype, lead] = packed, None if self.bias is None else self.bias.to(dtype)
         return self._kernels[dtype, lead]
 
 
 def _by_onednn(activation: nn.Module | None) -> tuple[str, list[float], str] | None:
     """The last arguments of PyTorch's convolution with an activation by oneDNN, which its compiler uses too."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
-        return None
     if isinstance(activation, nn.Hardtanh):  # and ReLU6
         return "hardtanh", [float(activation.min_val), float(activation.max_val)], ""
     return ("relu", [], "") if isinstance(activation, nn.ReLU) else None
