@@ -164,3 +164,12 @@ def test_threads_that_wait_sleep_before_torch_is_loaded(given: dict[str, str], f
         [sys.executable, "-c", code], env={**clean, **given}, capture_output=True, text=True, check=True
     )
     assert told.stdout.strip() == f"[False] {found}"
+
+
+def test_ctrl_c_is_answered_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fullconv.models.synsets.called", interrupted)
+    assert run(["synsets", "dog"]) == 130
+    assert capsys.readouterr().err == "fullconv: interrupted; nothing was left half-written\n"

@@ -134,7 +134,7 @@ def test_a_vgg16_of_tensorflow_is_an_encoder_s_start(tmp_path: Path) -> None:
     arrays = tensorflow_vgg(np.random.default_rng(0))
     bundle(tmp_path / "vgg", arrays)
     built = build_model("fcn8s", 2, "vgg16", str(tmp_path / "vgg"))
-    assert "30 copied, 0 reshaped, 0 left, 0 of the file not used" in built.notes[0]
+    assert built.notes[0].endswith(": 30 copied")
     assert built.config["encoder_args"] == {"fc_channels": 8}
     rng = np.random.default_rng(1)
     image = torch.from_numpy(rng.integers(0, 256, (1, 3, 64, 96), np.uint8))

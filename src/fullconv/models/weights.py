@@ -50,10 +50,11 @@ class TransplantReport:
         return "\n".join([self._counts(), *self.every_class_line, *self._lines(copied=True), *by_class, *unused])
 
     def _counts(self) -> str:
-        return (
-            f"{len(self.copied)} copied, {len(self.reshaped)} reshaped, {len(self.left)} left, "
-            f"{len(self.unused)} of the file not used" + (f", {len(self.by_class)} by class" if self.by_class else "")
-        )
+        counts = {
+            "reshaped": self.reshaped, "left": self.left, "of the file not used": self.unused, "by class": self.by_class
+        }  # fmt: skip
+        others = [f"{len(names)} {what}" for what, names in counts.items() if names]
+        return ", ".join([f"{len(self.copied)} copied", *others])
 
     def _lines(self, copied: bool) -> list[str]:
         lines = [f"  copied   {name}" for name in self.copied] if copied else []

@@ -29,6 +29,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative_iterable=(), negative_none=(), show_default=_shown),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # it would leave without a word
 )
 app.register_install_completion_command(help="Let the shell (bash, zsh, fish) complete verbs and options.")
 
