@@ -28,10 +28,10 @@ from fullconv.data.shapes import Shapes
 from fullconv.models import build_model
 from fullconv.prediction.files import predict
 from fullconv.prediction.settings import Settings
-from fullconv.prediction.streams import count, in_streams
 from fullconv.prediction.together import batch_size, predict_together
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
+from fullconv.streams import count, in_streams
 
 MOST = 1.15
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_lasting, _counting = 0, threading.Lock()
 _TRIM_THRESHOLD, _MMAP_MAX = 128 << 10, 65536  # glibc's defaults
 
 
@@ -42,12 +44,19 @@ def hand_back_what_is_free() -> None:
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """:func:`keep_freed_memory` while it lasts."""
-    keep_freed_memory()
+    """:func:`keep_freed_memory` while it lasts, and while another one does that began before it."""
+    global _lasting
+    with _counting:
+        _lasting += 1
+        if _lasting == 1:
+            keep_freed_memory()
     try:
         yield
     finally:
-        hand_back_memory()
+        with _counting:
+            _lasting -= 1
+            if not _lasting:
+                hand_back_memory()
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -76,6 +77,9 @@ class RunModel:
     licence: str = ""
 
 
+_FOLDING = threading.Lock()
+
+
 class TorchRunner:
     """A network of ours in PyTorch.
 
@@ -135,9 +139,10 @@ class TorchRunner:
         if torch.is_grad_enabled() or watched or any(value.is_inference() for value in values):
             return self.network
         state = [(value._version, value.data_ptr()) for value in values]
-        if self._folded is None or self._folded[0] != state:
-            self._folded = state, folded(self.network, self.preprocessing.channels)
-        return self._folded[1]
+        with _FOLDING:
+            if self._folded is None or self._folded[0] != state:
+                self._folded = state, folded(self.network, self.preprocessing.channels)
+            return self._folded[1]
 
     def find_not_finite(self, again: Callable[[], object]) -> tuple[str, str]:
         """The weights, else the first layer whose activations are not finite."""

@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from fullconv import streams
 from fullconv.device import computing_threads
-from fullconv.prediction import streams
 from fullconv.prediction.files import Predicted, predict
 from fullconv.prediction.settings import Settings
-from fullconv.prediction.streams import count, in_streams
 from fullconv.prediction.together import batch_size
 from fullconv.segmenter import Segmenter
+from fullconv.streams import count, in_streams
 from fullconv.views import Views
 
 

@@ -6,8 +6,9 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.parts import Part, refined, sound
 from fullconv.refinement import Refinement
 from fullconv.segmenter import Segmenter
+from fullconv.streams import count, in_streams, most_pixels
 from fullconv.tiling import TILE
 
 
@@ -133,62 +135,127 @@ def measure(
     device = segmenter.device
     matrix = ConfusionMatrix(spec.classes, device)
     result = Measured(matrix, torch.zeros(len(spec.classes), dtype=torch.int64, device=device), spec.labelled, restrict)
-    for batch in batches:
-        target = batch.labels.to(device, non_blocking=True)
+    settings = _Settings(refinement, restrict, partial_loss, tile, overlap, watch_confidence is not None)
+
+    def fits(batch: Batch, room: int) -> bool:
         size = (batch.labels.shape[1], batch.labels.shape[2])
-        result.seams = segmenter.seam_note(size, tile, overlap) or result.seams
-        images = [ConfusionMatrix(spec.classes, device) for _ in batch.ids]
-        labels, stride = torch.empty_like(target), 1.0
-        sure = torch.empty(target.shape, device=device) if watch_confidence else None
-        parts: Iterable[Part] = sound(
-            functools.partial(segmenter.parts, batch.pixels, tile, overlap), segmenter.runner, batch.ids
-        )
-        if restrict:
-            parts = (_asked(part, spec, batch) for part in parts)
-        if refinement:
-            parts = list(parts)
-            better = refined(parts, batch.pixels, len(spec.classes), refinement)
-            for number, likely in enumerate(better):
-                labels[number] = torch.from_numpy(likely.argmax(0))
-                if sure is not None:
-                    sure[number] = torch.from_numpy(likely.max(0))
-        for part in parts:
-            stride = part.window.height / part.logits.shape[2]
-            where = np.s_[:, part.rows, part.columns]
-            if not refinement and sure is not None:
-                labels[where], sure[where] = upsample_argmax(part.logits, part.size, crop=part.window, confidence=True)
-            elif not refinement:
-                labels[where] = upsample_argmax(part.logits, part.size, crop=part.window)
-            truth = target[where]
-            _add_loss(result, _asked(part, spec, batch) if partial_loss and not restrict else part, truth, batch)
-        _count(result, images, labels, target, batch)
-        if watch is not None:
-            watch(batch, labels, images, stride)
-        if watch_confidence is not None and sure is not None:
-            watch_confidence(batch, labels, [image.counts for image in images], sure)
-        for source, name, image in zip(batch.sources, batch.ids, images, strict=True):
-            matrix.merge(image)
-            counts = image.counts
-            result.by_image[source, name] = torch.stack((counts.diagonal(), counts.sum(1), counts.sum(0))).cpu()
-        result.void += int((batch.labels == spec.classes.ignore_index).sum())
-        result.images += len(batch.ids)
-        if progress is not None:
-            progress(result.images)
+        whole = max(size) <= tile or segmenter.preprocessing.resize is not None
+        return whole and not refinement and len(batch.ids) * most_pixels(segmenter.preprocessing, size) <= room
+
+    computed = in_streams(
+        batches, count(segmenter.runner), fits, functools.partial(_by_any_thread, segmenter, spec, settings)
+    )
+    with closing(computed):
+        for batch, found in computed:
+            _add(result, batch, found or _by_all_threads(segmenter, spec, settings, batch), watch, watch_confidence)
+            if progress is not None:
+                progress(result.images)
     return result
 
 
-def _add_loss(result: Measured, part: Part, truth: torch.Tensor, batch: Batch) -> None:
-    """Add the cross-entropy of a part's labelled pixels.
+class _Settings(NamedTuple):
+    """Of :func:`measure`, which says what they are."""
 
-    Raises:
-        NotFiniteError: it is nan or infinite.
+    refinement: Refinement | None
+    restrict: bool
+    partial_loss: bool
+    tile: int
+    overlap: int | None
+    sure: bool
+
+
+class _Found(NamedTuple):
+    """Of one batch: label maps, their probabilities where they are watched, each image's counts, pixels predicted as a
+    class that their image's data set does not label, summed loss, and how many pixels lie between two places of the
+    coarse logits."""
+
+    labels: torch.Tensor
+    sure: torch.Tensor | None
+    images: list[ConfusionMatrix]
+    outside: torch.Tensor | None
+    loss: float
+    stride: float
+    seams: str
+
+
+@torch.inference_mode()
+def _by_any_thread(segmenter: Segmenter, spec: DatasetSpec, settings: _Settings, batch: Batch) -> _Found | None:
+    """None where logits are not finite: to say why, no other thread may compute."""
+    parts = list(segmenter.parts(batch.pixels, settings.tile, settings.overlap))
+    if not all(bool(part.logits.isfinite().all()) for part in parts):
+        return None
+    return _found(segmenter, spec, settings, batch, parts)
+
+
+def _by_all_threads(segmenter: Segmenter, spec: DatasetSpec, settings: _Settings, batch: Batch) -> _Found:
+    again = functools.partial(segmenter.parts, batch.pixels, settings.tile, settings.overlap)
+    return _found(segmenter, spec, settings, batch, sound(again, segmenter.runner, batch.ids))
+
+
+def _found(segmenter: Segmenter, spec: DatasetSpec, settings: _Settings, batch: Batch, parts: Iterable[Part]) -> _Found:
+    """Raises:
+    NotFiniteError: the loss is nan or infinite.
     """
-    ignore = result.matrix.classes.ignore_index
-    loss = float(upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum"))
-    result.loss_sum += loss
-    if not math.isfinite(result.loss_sum):
+    device, size = segmenter.device, (batch.labels.shape[1], batch.labels.shape[2])
+    target = batch.labels.to(device, non_blocking=True)
+    images = [ConfusionMatrix(spec.classes, device) for _ in batch.ids]
+    labels, stride, loss = torch.empty_like(target), 1.0, 0.0
+    sure = torch.empty(target.shape, device=device) if settings.sure else None
+    if settings.restrict:
+        parts = (_asked(part, spec, batch) for part in parts)
+    if settings.refinement:
+        parts = list(parts)
+        better = refined(parts, batch.pixels, len(spec.classes), settings.refinement)
+        for number, likely in enumerate(better):
+            labels[number] = torch.from_numpy(likely.argmax(0))
+            if sure is not None:
+                sure[number] = torch.from_numpy(likely.max(0))
+    for part in parts:
+        stride = part.window.height / part.logits.shape[2]
+        where = np.s_[:, part.rows, part.columns]
+        if not settings.refinement and sure is not None:
+            labels[where], sure[where] = upsample_argmax(part.logits, part.size, crop=part.window, confidence=True)
+        elif not settings.refinement:
+            labels[where] = upsample_argmax(part.logits, part.size, crop=part.window)
+        asked = _asked(part, spec, batch) if settings.partial_loss and not settings.restrict else part
+        loss += _loss(asked, target[where], spec.classes.ignore_index)
+    if not math.isfinite(loss):
         raise NotFiniteError(f"{first_few(batch.ids)}: the loss is {loss}; use --precision fp32")
-    result.loss_pixels += int((truth != ignore).sum())
+    for image, predicted, true in zip(images, labels, target, strict=True):
+        image.update(predicted, true)
+    outside = None
+    if spec.labelled is not None:
+        outside = _outside(labels, target, spec, unlabelled(spec.labelled, batch.sources, device))
+    seams = segmenter.seam_note(size, settings.tile, settings.overlap)
+    return _Found(labels, sure, images, outside, loss, stride, seams)
+
+
+def _add(
+    result: Measured, batch: Batch, found: _Found,
+    watch: Callable[[Batch, torch.Tensor, list[ConfusionMatrix], float], None] | None,
+    watch_confidence: Callable[[Batch, torch.Tensor, list[torch.Tensor], torch.Tensor], None] | None,
+) -> None:  # fmt: skip
+    result.seams = found.seams or result.seams
+    result.loss_sum += found.loss
+    if watch is not None:
+        watch(batch, found.labels, found.images, found.stride)
+    if watch_confidence is not None and found.sure is not None:
+        watch_confidence(batch, found.labels, [image.counts for image in found.images], found.sure)
+    for source, name, image in zip(batch.sources, batch.ids, found.images, strict=True):
+        result.matrix.merge(image)
+        counts = image.counts
+        result.by_image[source, name] = torch.stack((counts.diagonal(), counts.sum(1), counts.sum(0))).cpu()
+    if found.outside is not None:
+        result.outside += found.outside
+    void = int((batch.labels == result.matrix.classes.ignore_index).sum())
+    result.void += void
+    result.loss_pixels += batch.labels.numel() - void
+    result.images += len(batch.ids)
+
+
+def _loss(part: Part, truth: torch.Tensor, ignore: int) -> float:
+    """The summed cross-entropy of a part's labelled pixels."""
+    return float(upsample_cross_entropy(part.logits, truth, ignore_index=ignore, crop=part.window, reduction="sum"))
 
 
 def batch_size(device: torch.device) -> int:
@@ -200,14 +267,7 @@ def _asked(part: Part, spec: DatasetSpec, batch: Batch) -> Part:
     return part._replace(logits=mask_unlabelled_classes(part.logits, spec.labelled, batch.sources))
 
 
-def _count(
-    result: Measured, images: Sequence[ConfusionMatrix], prediction: torch.Tensor, truth: torch.Tensor, batch: Batch
-) -> None:
-    """Add a batch's label maps to their images; those of classes that an image's data set does not label also apart."""
-    for image, predicted, true in zip(images, prediction, truth, strict=True):
-        image.update(predicted, true)
-    if result.labelled is None:
-        return
-    unknown = unlabelled(result.labelled, batch.sources, truth.device)
-    found = unknown.gather(1, prediction.flatten(1).long()) & (truth != result.matrix.classes.ignore_index).flatten(1)
-    result.outside.index_add_(0, prediction.flatten().long(), found.flatten().long())
+def _outside(prediction: torch.Tensor, truth: torch.Tensor, spec: DatasetSpec, unknown: torch.Tensor) -> torch.Tensor:
+    """int64 ``[classes]``: labelled pixels predicted as a class of ``unknown [n, classes]``."""
+    found = unknown.gather(1, prediction.flatten(1).long()) & (truth != spec.classes.ignore_index).flatten(1)
+    return torch.bincount(prediction.flatten().long()[found.flatten()], minlength=len(spec.classes))

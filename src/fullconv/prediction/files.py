@@ -26,12 +26,12 @@ from fullconv.prediction.polygon_files import refuse_to_replace_annotations
 from fullconv.prediction.raster import LARGE, Done, predict_raster, raster_of
 from fullconv.prediction.read_ahead import Look, Reading, read_ahead
 from fullconv.prediction.settings import Settings
-from fullconv.prediction.streams import count, in_streams
-from fullconv.prediction.together import batch_size, most_pixels, plain, predict_plainly, predict_together
+from fullconv.prediction.together import batch_size, plain, predict_plainly, predict_together
 from fullconv.prediction.write_behind import WriteBehind
 from fullconv.pretrained import load
 from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_json
 from fullconv.segmenter import Segmenter
+from fullconv.streams import count, in_streams, most_pixels
 
 INSTANCES = "instances.json"
 """Where the objects of all images are written."""
@@ -195,7 +195,7 @@ class _Run:
         size = None if batch[0].pixels is None else batch[0].look.result().size
         if size is None or not plain(self.segmenter, self.asked, size):
             return False
-        return len(batch) * most_pixels(self.segmenter, size) <= room
+        return len(batch) * most_pixels(self.segmenter.preprocessing, size) <= room
 
     def _compute(self, batch: Sequence[Reading[Input]]) -> list[Prediction] | None:
         """By any thread; None where an image or its scores are bad."""

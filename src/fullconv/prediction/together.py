@@ -15,6 +15,7 @@ from fullconv.parts import Part
 from fullconv.prediction.raster import Done
 from fullconv.prediction.settings import Settings
 from fullconv.segmenter import Segmenter
+from fullconv.streams import most_pixels
 
 ON_A_GPU = 8
 SMALL = 1 << 18
@@ -26,18 +27,16 @@ def batch_size(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> 
     """How many images of ``(height, width)`` go through the network at once."""
     if not plain(segmenter, asked, size):
         return 1
-    return ON_A_GPU if segmenter.device.type == "cuda" else min(8, max(1, SMALL // most_pixels(segmenter, size)))
+    return (
+        ON_A_GPU
+        if segmenter.device.type == "cuda"
+        else min(8, max(1, SMALL // most_pixels(segmenter.preprocessing, size)))
+    )
 
 
 def plain(segmenter: Segmenter, asked: Settings, size: tuple[int, int]) -> bool:
     """Whether nothing but one pass of the network is needed for images of ``(height, width)``."""
     return not (asked.instances or asked.views or asked.refinement(segmenter)) and max(size) <= asked.tile
-
-
-def most_pixels(segmenter: Segmenter, size: tuple[int, int]) -> int:
-    """Of an image of ``(height, width)``: what the network sees or what is labelled, whichever is more."""
-    seen = segmenter.preprocessing.resize or size
-    return max(size[0] * size[1], seen[0] * seen[1])
 
 
 def predict_together(

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import TypeVar
 
 import torch
 
-from fullconv.freed import hand_back_memory, keep_freed_memory
+from fullconv.freed import freed_memory_kept
 from fullconv.runner import Runner, TorchRunner
+from fullconv.spec import Preprocessing
 from fullconv.tiling import TILE
 
 MOST = 8
@@ -25,14 +27,20 @@ Batch = TypeVar("Batch")
 Found = TypeVar("Found")
 
 
-def count(runner: Runner, images: int) -> int:
-    """How many batches are computed side by side; 1: one by one, by all of the runner's threads.
+def count(runner: Runner, images: int = MOST) -> int:
+    """How many batches are computed side by side, of at least so many; 1: one by one, by all of the runner's threads.
 
     A GPU works through one queue; libraries other than PyTorch share out their own threads.
     """
     able = isinstance(runner, TorchRunner) and runner.device.type == "cpu"
     streams = min(MOST, torch.get_num_threads()) if able else 1
     return streams if images >= streams else 1
+
+
+def most_pixels(preprocessing: Preprocessing, size: tuple[int, int]) -> int:
+    """Of an image of ``(height, width)``: what the network sees or what is labelled, whichever is more."""
+    seen = preprocessing.resize or size
+    return max(size[0] * size[1], seen[0] * seen[1])
 
 
 def in_streams(
@@ -50,7 +58,7 @@ def in_streams(
     """
     threads = torch.get_num_threads()
     waiting: deque[tuple[Batch, Future[Found | None]]] = deque()
-    keeping = False
+    keeping, kept = False, ExitStack()
 
     def first() -> tuple[Batch, Found | None]:
         batch, future = waiting.popleft()
@@ -67,7 +75,9 @@ def in_streams(
             while waiting and (not fitting or len(waiting) > streams):
                 yield first()
             if fitting != keeping:
-                (keep_freed_memory if fitting else hand_back_memory)()  # fresh pages cost a fifth of a small pass
+                kept.close()
+                if fitting:
+                    kept.enter_context(freed_memory_kept())  # fresh pages cost a fifth of a small pass
                 keeping = fitting
             if fitting:
                 waiting.append((batch, pool.submit(compute, batch)))
@@ -77,6 +87,5 @@ def in_streams(
             yield first()
     finally:
         pool.shutdown(cancel_futures=True)
-        if keeping:
-            hand_back_memory()
+        kept.close()
         torch.set_num_threads(threads)
