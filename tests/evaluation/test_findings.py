@@ -20,6 +20,7 @@ from fullconv.evaluation.findings import FINER, Counts, Finding, findings
 from fullconv.evaluation.metrics import Scores
 from tests.builders.oracle import Change, oracle, shown
 
+ALIKE = "--loss cross-entropy+dice, which counts every class alike"
 NAMES = ("ground", "block", "pole", "speck", "ghost")
 SIZE = 64
 
@@ -220,3 +221,22 @@ def test_the_worst_images_come_first_and_are_drawn(data: Path, tmp_path: Path) -
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["confusion.png", "worst.png"]
     with pytest.raises(UsageError, match="is a file; --pictures is the folder"):
         fullconv.evaluate(segmenter, data, workers=0, pictures=data / "val.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, f"--class-weights median-frequency, or {ALIKE}; more images"),
+        ({"loss": "cross-entropy+dice"}, "--class-weights median-frequency; more images"),
+        (
+            {"class_weights": "median-frequency"},
+            "--loss cross-entropy+dice, which counts every class alike; more images",
+        ),
+        ({"loss": "dice"}, "more images"),
+        ({"loss": "cross-entropy+dice", "class_weights": [1.0, 2.0]}, "more images"),
+    ],
+)
+def test_what_was_tried_is_no_advice(options: dict[str, object], advice: str) -> None:
+    counts = Counts(("a", "b"), [[9_990, 0], [7, 3]], [True, True], [4, 1], 4, [0, 0], 1, options=options)
+    rare = next(finding for finding in findings(counts) if finding.kind == "rare")
+    assert rare.advice == f"{advice} that show it"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -113,7 +114,8 @@ def evaluate(
     measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, sure)
     log = [] if isinstance(model, Segmenter) else log_beside(model)
     of_training = log_findings(log, less="labels" in segmenter.provenance)
-    scores = _looked_at(measured.scores(), closer, items, measured.void, of_training)
+    options = segmenter.provenance.get("options", {})
+    scores = _looked_at(measured.scores(), closer, items, measured.void, of_training, options)
     if isinstance(road, RoadCounts):
         scores = dataclasses.replace(scores, road=road.scores())
     if isinstance(scoring, InstanceSegmenter):
@@ -159,15 +161,16 @@ def _no_mask_ap(bare: int, images: int) -> str:
 
 
 def _looked_at(
-    scores: Scores, closer: Closer, items: Sequence[Item], void: int, of_training: Sequence[Finding]
-) -> Scores:
+    scores: Scores, closer: Closer, items: Sequence[Item], void: int, of_training: Sequence[Finding],
+    options: Mapping[str, Any],
+) -> Scores:  # fmt: skip
     """Scores with the worst images and with what goes wrong, in the training first."""
     where = {(item.source, item.id): str(item.image.where) for item in items}
     worst = tuple(ImageScore(entry.key[1], where[entry.key], entry.mean_iou) for entry in closer.worst)
     names = scores.classes.names
     counts = Counts(
         names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
-        scores.images, closer.thin.tolist(), closer.stride, void, closer.shift,
+        scores.images, closer.thin.tolist(), closer.stride, void, closer.shift, options,
     )  # fmt: skip
     return dataclasses.replace(scores, worst=worst, findings=(*of_training, *findings(counts)))
 

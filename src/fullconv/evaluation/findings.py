@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fullconv.evaluation.shifts import Shift
@@ -36,6 +36,7 @@ class Counts:
         stride: pixels of the image between two places of the network's coarse logits.
         void: pixels that the truth leaves unlabelled.
         shift: of the masks, that fits the predictions better.
+        options: that the model was trained with, where they are known: what was tried already is no advice.
     """
 
     names: Sequence[str]
@@ -47,6 +48,7 @@ class Counts:
     stride: int
     void: int = 0
     shift: Shift | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def truth(self, index: int) -> int:
         return sum(self.confusion[index])
@@ -208,7 +210,7 @@ def _never_predicted(counts: Counts, index: int) -> Finding | None:
         "never-predicted", (name,),
         f"{name} is never predicted: {counts.truth(index):,} pixels in {_images(counts, index)}, {share:.0%} of them "
         f"taken for {counts.names[other]}",
-        "see whether train has it (fullconv check DATA); then more --epochs, or --class-weights median-frequency",
+        ", or ".join(["see whether train has it (fullconv check DATA); then more --epochs", *_balancing(counts)]),
     )  # fmt: skip
 
 
@@ -237,10 +239,22 @@ def _rare(counts: Counts, index: int) -> Finding | None:
         return None
     name = counts.names[index]
     return Finding(
-        "rare", (name,), f"{name} is rare: {share:.2%} of the labelled pixels, in {_images(counts, index)}",
-        "--class-weights median-frequency, or --loss cross-entropy+dice, which counts every class alike; more images "
-        "that show it",
-    )  # fmt: skip
+        "rare",
+        (name,),
+        f"{name} is rare: {share:.2%} of the labelled pixels, in {_images(counts, index)}",
+        "; ".join([*filter(None, [", or ".join(_balancing(counts))]), "more images that show it"]),
+    )
+
+
+def _balancing(counts: Counts) -> list[str]:
+    """What makes rare classes count, and was not tried."""
+    loss = str(counts.options.get("loss", ""))
+    weighted = counts.options.get("class_weights", "none") != "none" or loss == "dice"  # which takes no weights
+    alike = "dice" in loss
+    return [
+        *([] if weighted else ["--class-weights median-frequency"]),
+        *([] if alike else ["--loss cross-entropy+dice, which counts every class alike"]),
+    ]
 
 
 def _confused(counts: Counts, index: int) -> Finding | None:

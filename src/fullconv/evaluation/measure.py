@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -74,15 +74,20 @@ class Measured:
             loss, self.images, known, outside=outside, notes=(*self._notes(outside), *filter(None, [self.seams]))
         )
 
-    def report(self, notes: Sequence[str] = ()) -> dict[str, Any]:
-        """What a run keeps of its validation: scores, their intervals, and what goes wrong as far as counts say it."""
+    def report(self, notes: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What a run keeps of its validation: scores, their intervals, and what goes wrong as far as counts say it.
+
+        Args:
+            notes: about all scores.
+            options: that the model is trained with, where they count.
+        """
         scores = self.scores()
         scores = dataclasses.replace(scores, notes=(*scores.notes, *notes))
         names = scores.classes.names
         shown = torch.stack([counts[1] > 0 for counts in self.by_image.values()]).sum(0).tolist()
         counts = Counts(
             names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
-            [0] * len(names), 1, self.void,
+            [0] * len(names), 1, self.void, options=options or {},
         )  # fmt: skip
         scores = dataclasses.replace(scores, findings=tuple(findings(counts)))
         bounds = {name: [number(low), number(high)] for name, (low, high) in self.intervals().items()}
