@@ -83,7 +83,7 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
         ({"class_weights": [1.0]}, UsageError, "expected 5 numbers"),
         ({"strategy": "fsdp"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'fsdp'"),
         ({"strategy": "ddp_spawn"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'ddp_spawn'"),
-        ({"device": "abacus"}, UsageError, "device: .*'cpu', 'gpu'.*found 'abacus'"),
+        ({"device": "abacus"}, UsageError, "device: .*'cpu', 'cuda'.*found 'abacus'"),
         ({"devices": "two"}, UsageError, "expected auto, a number of devices"),
         ({"devices": 0}, UsageError, "expected at least 1"),
         ({"device": "cpu", "devices": "0,1"}, UsageError, "0,1 devices of cpu: not available on this machine"),
