@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fullconv.geometry import Window
+from fullconv.ops.backend import backend_name
 from fullconv.ops.checks import check_labels, widened
 from fullconv.ops.loss import checked
 from fullconv.ops.once import only_once
@@ -76,20 +77,19 @@ class _Overlap(torch.autograd.Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         exact, _, labels = ctx.saved_tensors
         exact = exact.detach()
-        gradient = torch.zeros_like(exact)
-        both, guessed = ctx.slopes[0].to(exact), ctx.slopes[1].to(exact)
         with torch.autocast(exact.device.type, enabled=False):
-            for strip in enlarged_strips(exact, tuple(labels.shape[1:]), *ctx.geometry):
-                share, truth = _probabilities(strip.scores, labels[:, strip.rows], ctx.ignore)
-                # the slope with respect to each probability, then through the softmax
-                slope = guessed[:, None, None] + both[:, None, None] * truth
-                slope = share * (slope - (share * slope).sum(1, keepdim=True))
-                strip.add_gradient(slope, gradient)
+            gradient = _gradient(exact, labels, ctx.ignore, *ctx.geometry, ctx.slopes)
         return only_once((gradient * outer.detach()).to(ctx.dtype), ctx), *[None] * 6
 
 
 def _sums(exact: Tensor, labels: Tensor, ignore: int, window: Window, align: bool) -> Tensor:
     """``sum(p t)``, ``sum(p)`` and ``sum(t)`` of each class, ``[3, c]``."""
+    if backend_name(exact) == "cpu":
+        from fullconv.ops.cpu.run import overlap_sums  # numba takes a second
+
+        found = overlap_sums(exact, labels, ignore, window, align)
+        if found is not None:
+            return found
     wide = torch.float32 if exact.device.type == "mps" else torch.float64
     sums = exact.new_zeros(3, exact.shape[1], dtype=wide)
     for strip in enlarged_strips(exact, (labels.shape[1], labels.shape[2]), window, align):
@@ -97,6 +97,25 @@ def _sums(exact: Tensor, labels: Tensor, ignore: int, window: Window, align: boo
         for index, values in enumerate((share * truth, share, truth)):
             sums[index] += values.sum((0, 2, 3), dtype=wide)
     return sums
+
+
+def _gradient(exact: Tensor, labels: Tensor, ignore: int, window: Window, align: bool, slopes: Tensor) -> Tensor:
+    """Of the coarse logits, from the slopes with respect to :func:`_sums`."""
+    if backend_name(exact) == "cpu":
+        from fullconv.ops.cpu.run import overlap_gradient
+
+        found = overlap_gradient(exact, labels, ignore, window, align, slopes)
+        if found is not None:
+            return found
+    gradient = torch.zeros_like(exact)
+    both, guessed = slopes[0].to(exact), slopes[1].to(exact)
+    for strip in enlarged_strips(exact, (labels.shape[1], labels.shape[2]), window, align):
+        share, truth = _probabilities(strip.scores, labels[:, strip.rows], ignore)
+        # the slope with respect to each probability, then through the softmax
+        slope = guessed[:, None, None] + both[:, None, None] * truth
+        slope = share * (slope - (share * slope).sum(1, keepdim=True))
+        strip.add_gradient(slope, gradient)
+    return gradient
 
 
 def _probabilities(scores: Tensor, labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from fullconv.ops import strips
 from fullconv.ops.cpu.argmax import argmax_task
 from fullconv.ops.cpu.counts import BYTE, count_any, count_bytes, within
 from fullconv.ops.cpu.grid import Grid, make_grid
+from fullconv.ops.cpu.overlap import overlap_task
 from fullconv.ops.cpu.softmax import softmax_task
 from fullconv.ops.cpu.threads import run_all
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms, bad_label
@@ -63,6 +64,67 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
         torch.from_numpy(gradient) if terms.gradient else None,
         torch.from_numpy(maps) if terms.pixel_losses else None,
     )
+
+
+def overlap_sums(
+    logits: Tensor, labels: Tensor, ignore_index: int, window: Window, align_corners: bool
+) -> Tensor | None:
+    """``sum(p t)``, ``sum(p)`` and ``sum(t)`` of each class over all pixels that count, float64 ``[3, c]``.
+
+    None where scores are not finite.
+
+    Args:
+        logits: float32, contiguous.
+        labels: ids of classes, and what is ignored.
+    """
+    if _has_strange(logits):
+        return None
+    nothing = np.zeros(logits.shape[1], np.float32)
+    none = np.zeros((logits.shape[0], 0, 0, 0), np.float32)
+    grid = _grid(logits, labels.shape[1:], window, align_corners)
+    found, _ = _overlap(logits, labels, ignore_index, grid, nothing, nothing, none)
+    return torch.from_numpy(found.sum(0))
+
+
+def overlap_gradient(
+    logits: Tensor, labels: Tensor, ignore_index: int, window: Window, align_corners: bool, slopes: Tensor
+) -> Tensor | None:
+    """Of the coarse logits, float32: what the slopes with respect to the sums give, ``[2 or more, c]``.
+
+    None where scores are not finite.
+
+    Args:
+        logits, labels, ignore_index, window, align_corners: as :func:`overlap_sums` took them.
+    """
+    if _has_strange(logits):
+        return None
+    grid = _grid(logits, labels.shape[1:], window, align_corners)
+    gradient = np.zeros(logits.shape, np.float32)
+    shared, guessed = (row.float().contiguous().numpy() for row in slopes[:2])
+    _, edges = _overlap(logits, labels, ignore_index, grid, shared, guessed, gradient)
+    for (image, begin, _), edge in zip(_parts(len(logits), grid), edges, strict=True):
+        gradient[image, :, max(grid.first_interval + begin - 1, 0)] += edge[:, 0]
+    return torch.from_numpy(gradient)
+
+
+def _overlap(
+    logits: Tensor, labels: Tensor, ignore_index: int, grid: Grid, shared: np.ndarray, guessed: np.ndarray,
+    gradient: np.ndarray,
+) -> tuple[np.ndarray, list[np.ndarray]]:  # fmt: skip
+    """The sums of each task, ``[tasks, 3, c]``, and the first coarse row of its gradient."""
+    scores, truth = logits.numpy(), labels.numpy()
+    images, classes, _, width = scores.shape
+    parts, ones = _parts(images, grid), np.ones(classes, np.float32)
+    sums = np.zeros((len(parts), 3, classes))
+    edges = [np.zeros((gradient.shape[1], 1, width), np.float32) for _ in parts]
+    run_all(
+        overlap_task,
+        [
+            (scores[i], truth[i], ones, ignore_index, shared, guessed, *grid, begin, end, gradient[i], edge, found)
+            for (i, begin, end), edge, found in zip(parts, edges, sums, strict=True)
+        ],
+    )
+    return sums, edges
 
 
 def argmax(

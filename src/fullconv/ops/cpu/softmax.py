@@ -26,7 +26,7 @@ SEGMENT = 128  # lanes worked on at once: their exponentials of all classes stay
 
 
 @kernel
-def _exponentials(upper, lower, first, count, fraction, bound, powers, total):
+def exponentials(upper, lower, first, count, fraction, bound, powers, total):
     """``2**(score - bound)`` of lanes ``first`` to ``first + count``, for all classes, and their sum."""
     rest = f32(1) - fraction
     for i in range(count):
@@ -39,7 +39,7 @@ def _exponentials(upper, lower, first, count, fraction, bound, powers, total):
 
 
 @kernel
-def _redo_lanes(upper, lower, fraction, first, count, soft, powers, bound, total):
+def redo_lanes(upper, lower, fraction, first, count, soft, powers, bound, total):
     """Lanes whose powers all vanished or are not finite, again with their true maximum.
 
     A lane that counts for nothing gets powers of 0, so that nan and infinity there do no harm.
@@ -63,7 +63,7 @@ def _redo_lanes(upper, lower, fraction, first, count, soft, powers, bound, total
 
 
 @kernel
-def _count_strange(total, count):
+def count_strange(total, count):
     strange = 0
     for i in range(count):
         strange += 0 if f32(1e-30) <= total[i] <= f32(1e30) else 1
@@ -109,7 +109,7 @@ def _gather_back(powers, factor, fraction, first, count, both, low):
 
 
 @kernel
-def _fold(both, low, carried):
+def fold(both, low, carried):
     """``carried += both - low``: what the interval gives to its upper coarse row."""
     for c in range(both.shape[0]):
         for i in range(both.shape[1]):
@@ -132,7 +132,7 @@ def _sum(values, count):
 
 
 @kernel
-def _enlarge_with_statistics(row, fraction, left, block, weight, smooth, lanes, highest, mean):
+def enlarge_with_statistics(row, fraction, left, block, weight, smooth, lanes, highest, mean):
     """A coarse row in lanes, the largest score of each lane, and (for smoothing) their weighted sum."""
     enlarge(row, fraction, left, block, lanes)
     highest[:] = LOWEST
@@ -183,9 +183,9 @@ def softmax_task(
             below = min(first_interval + interval, coarse_rows - 1)
             if interval == begin:
                 read_row(logits, above, start, LOG2E, row)
-                _enlarge_with_statistics(row, fraction[b], left, block, weight, smooth, upper, upper_max, upper_mean)
+                enlarge_with_statistics(row, fraction[b], left, block, weight, smooth, upper, upper_max, upper_mean)
             read_row(logits, below, start, LOG2E, row)
-            _enlarge_with_statistics(row, fraction[b], left, block, weight, smooth, lower, lower_max, lower_mean)
+            enlarge_with_statistics(row, fraction[b], left, block, weight, smooth, lower, lower_max, lower_mean)
             both[:] = f32(0)
             low[:] = f32(0)
             counted[:] = f32(0)
@@ -204,9 +204,9 @@ def softmax_task(
                     if pixels > 0:
                         pick(upper, lower, f, first, count, target, picked)
                         mix(upper_max, lower_max, f, first, count, bound)
-                        _exponentials(upper, lower, first, count, f, bound, powers, total)
-                        if _count_strange(total, count) > 0:
-                            _redo_lanes(upper, lower, f, first, count, soft, powers, bound, total)
+                        exponentials(upper, lower, first, count, f, bound, powers, total)
+                        if count_strange(total, count) > 0:
+                            redo_lanes(upper, lower, f, first, count, soft, powers, bound, total)
                         if smoothing > 0:
                             mix(upper_mean, lower_mean, f, first, count, mean_score)
                         _losses(count, total, bound, picked, mean_score, hard, soft, smooth, loss, factor)
@@ -225,7 +225,7 @@ def softmax_task(
             if wanted:
                 if smoothing > 0:
                     subtract_smoothing(weight, counted, counted_low, both, low)
-                _fold(both, low, carried)
+                fold(both, low, carried)
                 shrink(carried, fraction[b], left, block, row)
                 if interval == begin:
                     add_row(row, edge, 0, start)
