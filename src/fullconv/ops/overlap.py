@@ -78,7 +78,8 @@ class _Overlap(torch.autograd.Function):
         exact, _, labels = ctx.saved_tensors
         exact = exact.detach()
         with torch.autocast(exact.device.type, enabled=False):
-            gradient = _gradient(exact, labels, ctx.ignore, *ctx.geometry, ctx.slopes)
+            window, align = ctx.geometry
+            gradient = _gradient(exact, labels, ctx.ignore, window, align, ctx.slopes)
         return only_once((gradient * outer.detach()).to(ctx.dtype), ctx), *[None] * 6
 
 
