@@ -57,7 +57,7 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	@echo "installing PyTorch and what else is needed into $(VENV): about 1 GB, once; this takes minutes"
+	@echo "installing PyTorch and the rest into $(VENV), once: minutes; on Linux 6 GB"
 	$(BIN)/pip install --quiet -e .
 	touch $@
 

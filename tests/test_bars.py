@@ -99,7 +99,7 @@ def test_compiling_is_said_once_where_a_bar_waits_for_it(monkeypatch: pytest.Mon
     with Bar("predict", console=console):
         bars.say_compiling()
         bars.say_compiling()
-    assert lines(console) == ["compiling kernels that are new on this machine (up to 15 s of a core)"]
+    assert lines(console) == ["compiling kernels that are new on this machine (up to 20 s of a core)"]
 
 
 def test_a_kernel_without_machine_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

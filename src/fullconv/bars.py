@@ -236,4 +236,4 @@ def say_compiling() -> None:
     global _compiled
     if _open and not _compiled:
         _compiled = True
-        _open[-1].say("compiling kernels that are new on this machine (up to 15 s of a core)")
+        _open[-1].say("compiling kernels that are new on this machine (up to 20 s of a core)")

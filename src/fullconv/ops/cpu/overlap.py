@@ -63,30 +63,27 @@ def _slopes_back(powers, share, target, shared, guessed, fraction, first, count,
 
 @kernel
 def overlap_task(
-    logits, labels, ones, ignore_index, shared, guessed,
+    logits, labels, ignore_index, shared, guessed,
     first_interval, row_start, row_fraction, first_cell, block, left, fraction, pixel,
     begin, end, gradient, edge, sums,
 ):  # fmt: skip
     """Intervals ``begin`` to ``end`` of one image: either sums, or where ``gradient`` is not empty the gradient.
 
     ``gradient [c, h, w]`` and ``edge [c, 1, w]`` as :func:`fullconv.ops.cpu.softmax.softmax_task` has them; ``sums
-    [3, c]``, float64: ``sum(p t)``, ``sum(p)``, ``sum(t)``. ``ones [c]``: weights of classes.
+    [3, c]``, float64: ``sum(p t)``, ``sum(p)``, ``sum(t)``.
     """
     classes, coarse_rows, _ = logits.shape
     lanes = fraction.shape[1]
     wanted = gradient.shape[0] > 0
+    ones = np.ones(classes, f32)
     row = np.zeros((classes, block + 2), f32)
     upper, lower = np.zeros((classes, lanes), f32), np.zeros((classes, lanes), f32)
     both, low = np.zeros((classes, lanes), f32), np.zeros((classes, lanes), f32)
     carried = np.zeros((classes, lanes), f32)
     upper_max, lower_max, unused = np.zeros(lanes, f32), np.zeros(lanes, f32), np.zeros(lanes, f32)
     powers = np.zeros((classes, SEGMENT), f32)
-    total, bound, share, mean = (
-        np.zeros(SEGMENT, f32),
-        np.zeros(SEGMENT, f32),
-        np.zeros(SEGMENT, f32),
-        np.zeros(SEGMENT, f32),
-    )
+    total, bound = np.zeros(SEGMENT, f32), np.zeros(SEGMENT, f32)
+    share, mean = np.zeros(SEGMENT, f32), np.zeros(SEGMENT, f32)
     hard, soft, target = np.zeros(SEGMENT, f32), np.zeros(SEGMENT, f32), np.zeros(SEGMENT, i32)
     for b in range(fraction.shape[0]):
         start = first_cell + b * block

@@ -114,13 +114,13 @@ def _overlap(
     """The sums of each task, ``[tasks, 3, c]``, and the first coarse row of its gradient."""
     scores, truth = logits.numpy(), labels.numpy()
     images, classes, _, width = scores.shape
-    parts, ones = _parts(images, grid), np.ones(classes, np.float32)
+    parts = _parts(images, grid)
     sums = np.zeros((len(parts), 3, classes))
     edges = [np.zeros((gradient.shape[1], 1, width), np.float32) for _ in parts]
     run_all(
         overlap_task,
         [
-            (scores[i], truth[i], ones, ignore_index, shared, guessed, *grid, begin, end, gradient[i], edge, found)
+            (scores[i], truth[i], ignore_index, shared, guessed, *grid, begin, end, gradient[i], edge, found)
             for (i, begin, end), edge, found in zip(parts, edges, sums, strict=True)
         ],
     )
