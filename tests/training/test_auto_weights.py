@@ -55,6 +55,17 @@ def test_a_host_without_an_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch,
     assert download.unavailable("resnet19") == "timm has none"
 
 
+def test_one_encoder_at_hand_is_enough_where_it_is_chosen_later(
+    monkeypatch: pytest.MonkeyPatch, make_folder: Callable[..., Path]
+) -> None:
+    """That the fastest is not cached does not mean that the others start from random weights."""
+    spec = open_dataset(make_folder())
+    monkeypatch.setattr(download, "unavailable", lambda name: "" if name == LADDER[1] else "not cached")
+    monkeypatch.setattr(download, "timm_weights", lambda name: {})
+    assert weights_at_hand(TrainConfig(minutes=5), spec) == ("imagenet", "")
+    assert "mobilenetv2_100 (not cached)" in weights_at_hand(TrainConfig(minutes=5, encoder=LADDER[0]), spec)[1]
+
+
 def test_only_encoders_whose_weights_are_at_hand_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "fullconv.training.choosing.encoders.unavailable", lambda name: "" if name == LADDER[1] else "not cached"
