@@ -3,6 +3,7 @@
     python benchmarks/folder.py                      1,000 JPEG files of 512 x 512, FCN-8s on MobileNetV2, 21 classes
     python benchmarks/folder.py --images 30 --rounds 1
     python benchmarks/folder.py --device cuda
+    python benchmarks/folder.py --runner openvino    exported, and computed by another library
 
 A round: decoded images, in batches of the size that ``predict`` makes, through the network to labels in memory, in as
 many streams as ``predict`` has (on a CPU one for each core; else one); then ``predict`` of the folder, reading and
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+import fullconv
 from fullconv.data.shapes import Shapes
 from fullconv.models import build_model
 from fullconv.prediction.files import predict
@@ -32,15 +34,20 @@ from fullconv.prediction.together import batch_size, predict_together
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.streams import count, in_streams
+from fullconv.there import RUNNERS
 
 MOST = 1.15
 
 
-def model(device: str) -> Segmenter:
-    """FCN-8s on MobileNetV2, 21 classes, random weights."""
+def model(device: str, runner: str, folder: Path) -> Segmenter:
+    """FCN-8s on MobileNetV2, 21 classes, random weights; exported into the folder where another runner is asked for."""
     torch.manual_seed(0)
     built = build_model("fcn8s", 21, "mobilenetv2_100")
-    return Segmenter(built, ClassSet(tuple(f"class {index}" for index in range(21))), Preprocessing()).to(device)
+    segmenter = Segmenter(built, ClassSet(tuple(f"class {index}" for index in range(21))), Preprocessing())
+    if runner == "torch":
+        return segmenter.to(device)
+    fullconv.export(segmenter, "onnx", folder / "model.onnx")
+    return fullconv.load(folder / "model.onnx", runner=runner)
 
 
 def in_memory(segmenter: Segmenter, images: list[np.ndarray], streams: int) -> None:
@@ -70,10 +77,11 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runner", default="torch", choices=("torch", *RUNNERS))
     chosen = parser.parse_args()
-    segmenter = model(chosen.device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        segmenter = model(chosen.device, chosen.runner, folder)
         (folder / "in").mkdir()
         scenes = Shapes(height=chosen.side, width=chosen.side)
         images = []

@@ -1,19 +1,22 @@
 """The region route beside an FCN: seconds for one image by stage, and mean IoU on shapes.
 
     python benchmarks/regions.py time IMAGE WEIGHTS
-    python benchmarks/regions.py shapes WEIGHTS OUT
+    python benchmarks/regions.py compare WEIGHTS OUT
+    python benchmarks/regions.py compare WEIGHTS OUT --data ../shared/data/camvid --every 6 4
 
 WEIGHTS are those of a MobileNetV2 trained on ImageNet (timm's mobilenetv2_100, .safetensors). `time` brings IMAGE to
 500x375 and gives the median of three calls after one, and the processor's time beside it: on a busy machine, with
-`--threads 1`, that is what to compare. `shapes` trains each on the same images, the FCN for 20 epochs: scores, and the
-processor's seconds for a val image and for training.
+`--threads 1`, that is what to compare. `compare` trains each on the same images (of `shapes`, or of --data; --every 6 4:
+every sixth of train, every fourth of val), the FCN for 20 epochs: scores, and the processor's seconds for a val image
+and for training.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,17 +49,18 @@ def main() -> None:
     timing = verbs.add_parser("time")
     timing.add_argument("image", type=Path)
     timing.add_argument("weights", type=Path)
-    shapes = verbs.add_parser("shapes")
-    shapes.add_argument("weights", type=Path)
-    shapes.add_argument("out", type=Path)
-    shapes.add_argument("--data", default=DATA)
-    shapes.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS))
+    scores = verbs.add_parser("compare")
+    scores.add_argument("weights", type=Path)
+    scores.add_argument("out", type=Path)
+    scores.add_argument("--data", default=DATA)
+    scores.add_argument("--every", type=int, nargs=2, default=(1, 1), metavar=("TRAIN", "VAL"))
+    scores.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.verb == "time":
         time_one(np.asarray(Image.open(options.image).convert("RGB").resize((500, 375))), options.weights)
     else:
-        compare(options.weights, options.out, options.data, options.only)
+        compare(options.weights, options.out, options.data, options.every, options.only)
 
 
 def time_one(image: np.ndarray, weights: Path) -> None:
@@ -89,8 +93,10 @@ def report(what: str, call: Callable[[], object]) -> None:
     print(f"{what}: {np.median(wall):.2f} s, {np.median(processor):.2f} s of a processor", flush=True)
 
 
-def compare(weights: Path, out: Path, data: str, only: list[str]) -> None:
-    spec = fullconv.open_dataset(data)
+def compare(weights: Path, out: Path, data: str, every: Sequence[int], only: list[str]) -> None:
+    whole = fullconv.open_dataset(data)
+    splits = {name: whole.split(name)[::step] for name, step in zip(("train", "val"), every, strict=True)}
+    spec = dataclasses.replace(whole, splits=splits)
     for name in only:
         options = MODELS[name]
         folder = out / name.replace(" ", "_").replace(",", "")

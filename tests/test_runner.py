@@ -51,6 +51,7 @@ class NumpyRunner:
     device = torch.device("cpu")
     precision = "fp32"
     coarsest_stride = STRIDE
+    side_by_side = False
     context = Context(4, True)  # beyond the grid of cells: a pixel reads its own and the nearer neighbour
 
     def __init__(self, preprocessing: Preprocessing, value: float = 0.0) -> None:

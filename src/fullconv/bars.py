@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -22,6 +23,8 @@ LONG = 2.0
 """Seconds from which on a plain line tells what was done."""
 SHORTEST = 12
 """Columns of the bar itself, at least; figures that leave no room for it are left out."""
+ROOM = 3
+"""Columns on the right that no bar fills: for the ``^C`` that a terminal shows, which would break the line."""
 PIXELS = "Mpixel"
 
 
@@ -60,9 +63,9 @@ class Bar:
             columns = (
                 TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
                 BarColumn(None, table_column=Column(ratio=1)),
-                _Figures(self._console.width),
+                _Figures(self._console.width - ROOM),
             )
-            self._live = Progress(
+            self._live = _Live(
                 *columns, console=self._console, transient=True, expand=True, get_time=time.monotonic,
                 redirect_stdout=sys.stdout.isatty(),
             )  # fmt: skip
@@ -135,6 +138,13 @@ class Bar:
         fields: dict[str, Any] = {"first": first, "unit": unit, "each": each, "left": None, "device": self.device}
         fields |= {"counted": self._counted, "told": 0.0}
         return self._live.add_task(words, total=total, completed=first, since=since, **fields)
+
+
+class _Live(Progress):
+    """Leaves :data:`ROOM`."""
+
+    def get_renderable(self) -> RenderableType:
+        return Constrain(super().get_renderable(), self.console.width - ROOM)
 
 
 class _Figures(ProgressColumn):

@@ -44,6 +44,11 @@ class Runner(Protocol):
     def context(self) -> Context:
         """On how many pixels around it a label depends."""
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether threads may ask for passes at once, each computed by as many threads as PyTorch has for the one that
+        asks. A GPU works through one queue."""
+
     def coarse_logits(self, pixels: Tensor) -> tuple[Tensor, Window]:
         """Coarse logits of some images of one size.
 
@@ -111,6 +116,10 @@ class TorchRunner:
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
+
+    @property
+    def side_by_side(self) -> bool:
+        return self.device.type == "cpu"
 
     @property
     def coarsest_stride(self) -> int:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 
 from fullconv.freed import freed_memory_kept
-from fullconv.runner import Runner, TorchRunner
+from fullconv.runner import Runner
 from fullconv.spec import Preprocessing
 from fullconv.tiling import TILE
 
@@ -28,12 +28,8 @@ Found = TypeVar("Found")
 
 
 def count(runner: Runner, images: int = MOST) -> int:
-    """How many batches are computed side by side, of at least so many; 1: one by one, by all of the runner's threads.
-
-    A GPU works through one queue; libraries other than PyTorch share out their own threads.
-    """
-    able = isinstance(runner, TorchRunner) and runner.device.type == "cpu"
-    streams = min(MOST, torch.get_num_threads()) if able else 1
+    """How many batches are computed side by side, of at least so many; 1: one by one, by all of the runner's threads."""
+    streams = min(MOST, torch.get_num_threads()) if runner.side_by_side else 1
     return streams if images >= streams else 1
 
 

@@ -72,6 +72,7 @@ class ViewsRunner:
         self.device = runner.device
         self.precision = runner.precision
         self.coarsest_stride = runner.coarsest_stride
+        self.side_by_side = False
 
     def __str__(self) -> str:
         return f"{self.runner}, {self.views}"

@@ -28,6 +28,7 @@ class ColourRunner:
     device = torch.device("cpu")
     precision = "fp32"
     coarsest_stride = 1
+    side_by_side = False
     context = Context(0, True)
 
     def __str__(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
+from fullconv.device import computing_threads
 from fullconv.exported.build import build
 from fullconv.exported.geometry import LABELS, LOGITS, PROBABILITIES, SCORES, Places
 from fullconv.exported.runners import open_runner
@@ -70,6 +72,25 @@ def test_every_output_is_that_of_pytorch(
             np.testing.assert_allclose(full, scores, atol=2e-4)
             np.testing.assert_allclose(chances[0], expected.probabilities, atol=2e-3)
     assert len(seen) > 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_ask_at_once_and_each_gets_its_own(name: str, threads: int) -> None:
+    """Each asks with PyTorch's number of threads, as streams do with one."""
+    model = tiny()
+    runner = open_runner(name, *artefact(model))
+    images = [picture(20 + number % 3, 30 + number) for number in range(12)]
+
+    def logits(image: np.ndarray) -> np.ndarray:
+        with computing_threads(threads):
+            return runner.coarse_logits(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0].numpy()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(logits, images * 4))
+    for image, scores in zip(images * 4, found, strict=True):
+        (part,) = model.parts(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])
+        np.testing.assert_allclose(scores, part.logits.detach().numpy(), atol=1e-4)
 
 
 def test_a_batch_has_the_labels_of_each_image() -> None:

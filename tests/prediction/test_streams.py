@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import fullconv
 from fullconv import streams
 from fullconv.device import computing_threads
 from fullconv.prediction.files import Predicted, predict
@@ -20,7 +21,9 @@ from fullconv.prediction.settings import Settings
 from fullconv.prediction.together import batch_size
 from fullconv.segmenter import Segmenter
 from fullconv.streams import count, in_streams
+from fullconv.there import RUNNERS
 from fullconv.views import Views
+from tests.builders.exports import tiny
 
 
 @pytest.fixture
@@ -159,10 +162,26 @@ def test_results_come_in_order_and_what_is_left_to_the_caller_is_alone() -> None
     assert most[0] <= 3
 
 
-def test_only_pytorch_on_a_processor_has_streams(model: Segmenter, two_threads) -> None:
+def test_streams_are_for_runners_that_compute_side_by_side(model: Segmenter, two_threads) -> None:
     assert count(model.runner, 2) == 2
     assert count(model.runner, 1) == 1
-    assert count(object(), 100) == 1  # type: ignore[arg-type]
+    assert count(model.with_views(Views((1.0,), True)).runner, 100) == 1
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_an_exported_network_goes_in_streams_to_the_labels_of_one_by_one(
+    runner: str, folder: Path, tmp_path: Path, two_threads, monkeypatch
+) -> None:
+    file = tmp_path / "model.onnx"
+    fullconv.export(tiny(), "onnx", file)
+    model = fullconv.load(file, runner=runner)
+    seen = computed_by(model, monkeypatch)
+    predict(model, folder, tmp_path / "streams")
+    assert set(seen) == {("stream", 1)}
+    found = masks(tmp_path / "streams")
+    assert len(found) == 24
+    for name, labels in found.items():
+        assert np.array_equal(labels, model.predict(folder / name).labels)
 
 
 def test_what_the_network_sees_counts(model: Segmenter, monkeypatch) -> None:

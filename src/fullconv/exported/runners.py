@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,20 @@ class ExportedRunner:
         said: who computes, in what arithmetic and where.
         precision: that arithmetic.
         source: the file, or its bytes; empty where nobody asks which model it is.
+        side_by_side: see :attr:`fullconv.runner.Runner.side_by_side`.
     """
 
     device = torch.device("cpu")
 
     def __init__(
         self, run: Callable[[np.ndarray, tuple[str, ...]], list[np.ndarray]], places: Places, said: str,
-        precision: str, source: Path | bytes = b"",
+        precision: str, source: Path | bytes = b"", side_by_side: bool = False,
     ) -> None:  # fmt: skip
         self.run = run
         self.source = source
         self.places = places
         self.precision = precision
+        self.side_by_side = side_by_side
         self._said = said
 
     def __str__(self) -> str:
@@ -115,26 +118,39 @@ def open_runner(
         where = model if isinstance(model, Path) else "the exported network"
         raise ModelFileError(f"{where}: {name} cannot read it ({' '.join(str(error).split())[-300:]})") from error
     said, precision = (part.replace("fp32", "int8") if int8 else part for part in (said, precision))
-    return ExportedRunner(run, places, said, precision, model)
+    return ExportedRunner(run, places, said, precision, model, side_by_side=True)
+
+
+def _threads() -> int:
+    """Of a pass that this thread asks for: as many as PyTorch would take, one in a stream."""
+    return min(torch.get_num_threads(), usable_cores())
 
 
 def _with_onnxruntime(model: Path | bytes, precision: str) -> tuple[Any, str]:
     runtime = library("onnxruntime", "the runner onnxruntime")
     if precision != "fp32":
         raise UsageError(f"onnxruntime computes on a CPU in fp32, found {precision}; leave --precision out")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(
-        model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-    )
     only = runtime.RunOptions()
     only.only_execute_path_to_fetches = True  # the coarse logits cost no enlargement
+    sessions: dict[int, Any] = {}
+
+    def session() -> Any:
+        threads = _threads()
+        with opening:
+            if threads not in sessions:
+                options = runtime.SessionOptions()
+                options.intra_op_num_threads = threads
+                options.log_severity_level = 3
+                source = model if isinstance(model, bytes) else str(model)
+                sessions[threads] = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            return sessions[threads]
 
     def run(images: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
-        found: list[np.ndarray] = session.run(list(outputs), {IMAGES: images}, only)
+        found: list[np.ndarray] = session().run(list(outputs), {IMAGES: images}, only)
         return found
 
+    opening = threading.Lock()
+    session()  # what cannot be read is said at once
     return run, f"onnxruntime {runtime.__version__}, fp32 on cpu"
 
 
@@ -144,18 +160,30 @@ def _with_openvino(model: Path | bytes, precision: str) -> tuple[Any, str]:
         raise UsageError(f"openvino computes on a CPU in fp32 or bf16, found {precision}")
     core = openvino.Core()
     whole = core.read_model(model if isinstance(model, bytes) else str(model))
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
-        "INFERENCE_NUM_THREADS": usable_cores(),
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    compiled: dict[tuple[str, ...], Any] = {}
+    compiled: dict[tuple[int, tuple[str, ...]], Any] = {}
+    compiling, requests = threading.Lock(), threading.local()
+
+    def request(outputs: tuple[str, ...]) -> Any:
+        """This thread's own; of what is not asked for nothing is computed."""
+        threads = _threads()
+        which = threads, outputs
+        with compiling:
+            if which not in compiled:
+                part = openvino.Model([whole.output(name) for name in outputs], whole.get_parameters())
+                streams = usable_cores() if threads == 1 else 1  # passes at a time
+                settings = {
+                    "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
+                    "INFERENCE_NUM_THREADS": threads * streams,
+                    "NUM_STREAMS": streams,
+                }
+                compiled[which] = core.compile_model(part, "CPU", settings)
+        mine: dict[Any, Any] = requests.__dict__
+        if which not in mine:
+            mine[which] = compiled[which].create_infer_request()
+        return mine[which]
 
     def run(images: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
-        if outputs not in compiled:  # of what is not asked for nothing is computed
-            part = openvino.Model([whole.output(name) for name in outputs], whole.get_parameters())
-            compiled[outputs] = core.compile_model(part, "CPU", settings)
-        found = compiled[outputs]([images])
+        found = request(outputs).infer([images])
         return [np.array(found[index]) for index in range(len(outputs))]
 
     return run, f"openvino {openvino.__version__.split('-')[0]}, {precision} on cpu"

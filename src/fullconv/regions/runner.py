@@ -76,6 +76,7 @@ class RegionRunner:
 
     coarsest_stride = 1
     context = Context(None, False)
+    side_by_side = False
 
     def __init__(self, parts: RegionParts, options: RegionOptions, background: int | None) -> None:
         self.parts, self.options, self.background = parts.eval(), options, background

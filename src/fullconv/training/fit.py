@@ -256,17 +256,16 @@ class Loop:
 
     def replan(self) -> None:
         """As many epochs more as there is time for, where the run has a budget; by the first rank's clock."""
-        plan, now = self.plan, time.monotonic()
+        plan, table, now = self.plan, self.plan.timetable, time.monotonic()
         began, self.epoch_began = self.epoch_began, now
-        if plan.timetable.seconds is None or began is None:  # a part of this epoch was in another process
+        if table.seconds is None or began is None:  # a part of this epoch was in another process
             return
         spent, seconds = self.ranks.gather((now - self.began, now - began))[0]
-        done = self.progress.step // plan.steps_per_epoch
-        if plan.timetable.replan(done, spent, seconds):
-            epochs = plan.timetable.epochs
-            self.reporter.replanned(plan.total_steps, f"time for {epochs} epochs, since one takes {seconds:.0f} s")
+        if table.replan(self.progress.step // plan.steps_per_epoch, spent, seconds):
+            line = f"time for {table.epochs} epochs, since one takes {table.epoch_seconds:.0f} s"
+            self.reporter.replanned(plan.total_steps, line)
             if self.ranks.first:
-                self.run.change_epochs(epochs)
+                self.run.change_epochs(table.epochs)
 
     # -- leaving -------------------------------------------------------------------------------------------------
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 
 TOLERANCE = 0.05
 """Share of the epochs that are left by which their number may be off before it is changed."""
 FEW = 4
 """With more epochs left than these the first one, in which processes start and kernels compile, is not gone by."""
+RECENT = 3
+"""Epochs whose mean is what one takes: other work on the machine makes single ones longer."""
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Timetable:
     seconds: float | None = None
     planned: int = field(init=False)
     bend: tuple[int, float] = (0, 0.0)
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def __post_init__(self) -> None:
         self.planned = self.steps
@@ -47,18 +51,24 @@ class Timetable:
             return step
         return place + (self.planned - place) * (step - start) / max(self.steps - start, 1)
 
-    def replan(self, done: int, spent: float, epoch_seconds: float) -> bool:
+    @property
+    def epoch_seconds(self) -> float:
+        """How long an epoch takes; 0 before the first that counts."""
+        return sum(self._recent) / max(len(self._recent), 1)
+
+    def replan(self, done: int, spent: float, last_epoch: float) -> bool:
         """Fit the epochs that are left into what is left of the budget; whether their number has changed.
 
         Args:
             done: epochs that have ended.
             spent: seconds of the run so far.
-            epoch_seconds: how long an epoch takes, with its validation.
+            last_epoch: seconds of the last one, with its validation.
         """
         left = self.epochs - done
         if self.seconds is None or left == 0 or (done == 1 and left > FEW):
             return False
-        possible = max(0, math.floor((self.seconds - spent) / max(epoch_seconds, 1e-9) + TOLERANCE))
+        self._recent.append(last_epoch)
+        possible = max(0, math.floor((self.seconds - spent) / max(self.epoch_seconds, 1e-9) + TOLERANCE))
         if abs(possible - left) <= TOLERANCE * left:
             return False
         step = done * self.per_epoch
