@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 
 def count(runner: Runner, images: int = MOST) -> int:
-    """How many batches are computed side by side, of at least so many; 1: one by one, by all of the runner's threads."""
+    """How many batches are computed side by side, of at least so many; 1: one by one, by all threads."""
     streams = min(MOST, torch.get_num_threads()) if runner.side_by_side else 1
     return streams if images >= streams else 1
 

@@ -23,7 +23,6 @@ from fullconv.segmenter import Segmenter
 from fullconv.streams import count, in_streams
 from fullconv.there import RUNNERS
 from fullconv.views import Views
-from tests.builders.exports import tiny
 
 
 @pytest.fixture
@@ -170,18 +169,18 @@ def test_streams_are_for_runners_that_compute_side_by_side(model: Segmenter, two
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_an_exported_network_goes_in_streams_to_the_labels_of_one_by_one(
-    runner: str, folder: Path, tmp_path: Path, two_threads, monkeypatch
+    runner: str, model: Segmenter, folder: Path, tmp_path: Path, two_threads, monkeypatch
 ) -> None:
     file = tmp_path / "model.onnx"
-    fullconv.export(tiny(), "onnx", file)
-    model = fullconv.load(file, runner=runner)
-    seen = computed_by(model, monkeypatch)
-    predict(model, folder, tmp_path / "streams")
+    fullconv.export(model, "onnx", file)
+    exported = fullconv.load(file, runner=runner)
+    seen = computed_by(exported, monkeypatch)
+    predict(exported, folder, tmp_path / "streams")
     assert set(seen) == {("stream", 1)}
     found = masks(tmp_path / "streams")
     assert len(found) == 24
     for name, labels in found.items():
-        assert np.array_equal(labels, model.predict(folder / name).labels)
+        assert np.array_equal(labels, exported.predict(folder / name).labels)
 
 
 def test_what_the_network_sees_counts(model: Segmenter, monkeypatch) -> None:

@@ -19,8 +19,8 @@ def weights_at_hand(config: TrainConfig, spec: DatasetSpec) -> tuple[str, str]:
     """What ``encoder_weights`` means here, ``imagenet`` or ``none``, and a line about it where they could not be had.
 
     Other values stand. Networks that start from another model, whole networks of other libraries, and the drawn images
-    of ``shapes`` need none. Where the encoder is chosen later, the first of those that come into question and can be had
-    decides.
+    of ``shapes`` need none. Where the encoder is chosen later, the first that
+    comes into question and can be had decides.
     """
     if config.encoder_weights != AUTO:
         return config.encoder_weights, ""
