@@ -6,9 +6,9 @@
 
 WEIGHTS are those of a MobileNetV2 trained on ImageNet (timm's mobilenetv2_100, .safetensors). `time` brings IMAGE to
 500x375 and gives the median of three calls after one, and the processor's time beside it: on a busy machine, with
-`--threads 1`, that is what to compare. `compare` trains each on the same images (of `shapes`, or of --data; with --every 6 4 every sixth
-of train and fourth of val), the FCN for 20 epochs: scores, and the processor's seconds for a val image and for
-training.
+`--threads 1`, that is what to compare. `compare` trains each on the same images, of `shapes` or of --data (every sixth
+of train and every fourth of val: --every 6 4), the FCN for 20 epochs: scores, and the processor's seconds for a val
+image and for training.
 """
 
 from __future__ import annotations

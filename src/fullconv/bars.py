@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,14 @@ class Bar:
         self._started = time.monotonic()
         _open.append(self)
         if self._console.is_terminal:
+            width = self._console.width - ROOM
             columns = (
                 TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
                 BarColumn(None, table_column=Column(ratio=1)),
-                _Figures(self._console.width - ROOM),
+                _Figures(width, self._words),
             )
-            self._live = _Live(
-                *columns, console=self._console, transient=True, expand=True, get_time=time.monotonic,
+            self._live = _Narrower(
+                width, *columns, console=self._console, transient=True, expand=True, get_time=time.monotonic,
                 redirect_stdout=sys.stdout.isatty(),
             )  # fmt: skip
             self._live.start()
@@ -128,6 +130,11 @@ class Bar:
             self._parts[path.name] = self._add(path.name, total, done, PIXELS, 1)
         self._live.update(self._parts[path.name], completed=done, visible=done < total)
 
+    def _words(self) -> int:
+        """Columns of the words before the bars of all lines."""
+        tasks = self._live.tasks if self._live is not None else []
+        return max((len(task.description) for task in tasks if task.visible), default=0)
+
     def _add(self, words: str, total: int | None, first: int, unit: str, each: int, since: float = 0.0) -> TaskID:
         """A line of its own.
 
@@ -140,21 +147,25 @@ class Bar:
         return self._live.add_task(words, total=total, completed=first, since=since, **fields)
 
 
-class _Live(Progress):
-    """Leaves :data:`ROOM`."""
+class _Narrower(Progress):
+    """Of so many columns, whatever the console's are."""
+
+    def __init__(self, width: int, *columns: ProgressColumn, **options: Any) -> None:
+        self._width = width  # asked for at once
+        super().__init__(*columns, **options)
 
     def get_renderable(self) -> RenderableType:
-        return Constrain(super().get_renderable(), self.console.width - ROOM)
+        return Constrain(super().get_renderable(), self._width)
 
 
 class _Figures(ProgressColumn):
-    """What stands behind a bar, as much of it as there is room for in ``width`` columns."""
+    """What stands behind a bar, as much of it as there is room for in ``width`` columns beside the ``words``."""
 
     max_refresh = 0.5
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, words: Callable[[], int]) -> None:
         super().__init__(Column(no_wrap=True))
-        self._width = width
+        self._width, self._words = width, words
 
     def render(self, task: Task) -> Text:
         count, rate, left = _pace(task)
@@ -167,7 +178,7 @@ class _Figures(ProgressColumn):
             memory,
             device,
         ]
-        room = self._width - len(task.description) - SHORTEST - 3
+        room = self._width - self._words() - SHORTEST - 3
         for least in (memory, device, rate, said[2]):
             if sum(len(one) + 2 for one in said if one) - 2 > room:
                 said[said.index(least)] = ""
