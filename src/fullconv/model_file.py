@@ -73,6 +73,8 @@ def _header_text(file: Path) -> str | None:
         with safe_open(str(file), framework="pt") as content:
             found: str | None = (content.metadata() or {}).get("fullconv")
     except (SafetensorError, OSError) as error:
+        if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"):
+            raise ModelFileError(f"{file}: an image, where a model is wanted: a .safetensors file or a run") from error
         raise ModelFileError(
             f"{file}: not a readable safetensors file ({error}); it may be truncated: copy or save it again"
         ) from error

@@ -46,6 +46,7 @@ LINES = {
     "predict torchvision/x": "predict: --out OUT is missing; fullconv predict --help shows the usage",
     "predict torchvision/x --out o --precision x": "precision must be auto, bf16, fp16 or fp32, found 'x'",
     "predict torchvision/x --out o --runner x": "runner must be auto, torch, openvino or onnxruntime, found 'x'",
+    "train shapes --crop 512": "train: --crop takes 2 values, found 512; fullconv train --help shows the usage",
     "evaluate": "evaluate: MODEL is missing; fullconv evaluate --help shows the usage",
     "evaluate torchvision/x": "only a run folder knows its data; give it: fullconv evaluate MODEL DATA",
     "evaluate torchvision/x nothere": f"nothere: {NO_DATA}",

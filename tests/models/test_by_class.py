@@ -101,6 +101,8 @@ def test_no_class_in_common_is_said() -> None:
     report = transplant_by_class(source, ("class_0", "class_1"), target, ("sky", "road"))
     assert torch.equal(target.score["32"].weight, kept)
     assert "no class has the name of one that the source knows: all score layers start anew" in str(report)
+    assert not report.by_class
+    assert "by class" not in str(report)
 
 
 def test_names_that_differ_in_case_or_accents_form_only_are_one() -> None:

@@ -290,3 +290,14 @@ def test_an_image_of_background_alone_has_files_without_polygons(tmp_path: Path,
         (file,) = (tmp_path / "m").glob("*json")
         content = json.loads(file.read_text())
         assert [content[key] for key in ("features", "shapes", "annotations") if key in content] == [[]]
+
+
+def test_masks_are_ours_however_large_pillow_takes_a_picture_for_an_attack(
+    tmp_path: Path, model: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow warns from 90 Mpixel on and refuses twice as many: a limit for strangers' files."""
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    result = predict(model, tmp_path / "large.png", tmp_path / "out", polygons="geojson")
+    assert not result.failed
+    assert (tmp_path / "out" / "large.geojson").is_file()

@@ -80,7 +80,7 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
     ("options", "kind", "words"),
     [
         ({"resize": (60000, 60000)}, UsageError, "needs about .* GiB.*smaller"),
-        ({"class_weights": [1.0]}, UsageError, "expected 5 numbers"),
+        ({"class_weights": [1.0]}, UsageError, "expected 5 numbers, of background, disc, .*; found 1"),
         ({"strategy": "fsdp"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'fsdp'"),
         ({"strategy": "ddp_spawn"}, UsageError, "strategy: .*'auto', 'ddp'.*found 'ddp_spawn'"),
         ({"device": "abacus"}, UsageError, "device: .*'cpu', 'cuda'.*found 'abacus'"),

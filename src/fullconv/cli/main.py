@@ -100,6 +100,10 @@ def _explained(error: CycloptsError, arguments: list[str]) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name
         value = "" if name.isupper() else f" {name.lstrip('-').upper()}"
+        count, _ = error.argument.token_count()
+        if count > 1:
+            some = " ".join(error.tokens_so_far) or "none"
+            return f"{verb}: {name} takes {count} values, found {some}; fullconv {verb} --help shows the usage"
         return f"{verb}: {name}{value} is missing; fullconv {verb} --help shows the usage"
     message = " ".join(str(error).split()).rstrip(".")
     return f"{message}; fullconv {verb} --help shows the usage".replace("  ", " ")

@@ -89,6 +89,9 @@ def transplant_by_class(
         if any(a != b for i, (a, b) in enumerate(zip(value.shape, place.shape, strict=True)) if i not in axes):
             report.left[name] = f"shape {list(place.shape)}, the source has {list(value.shape)}"
             continue
+        if not match.places:
+            report.left[name] = "runs over the classes, of which the source has none by name"
+            continue
         with torch.no_grad():
             places[name].copy_(target.from_class(name, _placed(value, place, axes, match)))
         del report.left[name]

@@ -81,7 +81,7 @@ class FromLabels:
         notes = [note for one in made for note in one.notes]
         if asked.areas is not None:
             write_text(asked.areas, areas_csv((name, one.areas) for name, one in self._taken.items()))
-            notes.append(f"areas of {len(made)} images in {asked.areas}")
+            notes.append(f"areas of {len(made)} image{'s' * (len(made) != 1)} in {asked.areas}")
         if asked.polygons:
             write_for_all(asked.polygons, [one.written for one in made], self.classes, self.out)
             smallest = f", none below {asked.min_area} pixels" if asked.min_area > 1 else ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from fullconv.images.formats import identified
 from fullconv.images.map_place import MapPlace, map_place
 from fullconv.images.raster_open import open_raster
 from fullconv.prediction.inputs import Input
@@ -38,7 +38,7 @@ class LabelFile:
     def blocks(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
         """Row and column of each block, and its ids."""
         if self.path.suffix == ".png":
-            with Image.open(self.path) as file:
+            with identified(self.path) as file:
                 yield (0, 0), np.asarray(file)
             return
         reader = open_raster(self.path)
@@ -56,7 +56,7 @@ class LabelFile:
 def opened(image: Input, path: Path, level: int) -> LabelFile:
     """The label map of an image in the file ``path``; of a raster at a level of its pyramid."""
     if path.suffix == ".png":
-        with Image.open(path) as file:
+        with identified(path) as file:
             size = file.height, file.width
         return LabelFile(image, path, size, size, None)
     reader = open_raster(path)

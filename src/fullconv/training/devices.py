@@ -49,6 +49,8 @@ def _fabric(config: TrainConfig) -> Fabric:
                 precision=precision,
             )  # fmt: skip
     except Exception as error:  # lightning has exceptions of its own, of no common kind
+        if config.device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("there is no CUDA device that PyTorch can use here; leave --device out, or cpu") from error
         raise UsageError(
             f"{config.devices} devices of {config.device}: not available on this machine "
             f"({str(error).splitlines()[0]}); use --devices auto and --device auto, or cpu"

@@ -261,9 +261,10 @@ class Loop:
         if table.seconds is None or began is None:  # a part of this epoch was in another process
             return
         spent, seconds = self.ranks.gather((now - self.began, now - began))[0]
-        if table.replan(self.progress.step // plan.steps_per_epoch, spent, seconds):
+        done = self.progress.step // plan.steps_per_epoch
+        if table.replan(done, spent, seconds):
             line = f"time for {table.epochs} epochs, since one takes {table.epoch_seconds:.0f} s"
-            self.reporter.replanned(plan.total_steps, line)
+            self.reporter.replanned(plan.total_steps, line if table.epochs > done else "the time is over")
             if self.ranks.first:
                 self.run.change_epochs(table.epochs)
 

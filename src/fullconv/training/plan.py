@@ -102,6 +102,7 @@ def open_data(config: TrainConfig, data: str | os.PathLike[str] | DatasetSpec, r
         UsageError, DataError: what is wrong with them, or with options that they do not go with.
     """
     found = opened(data, reporter)
+    _refuse_weights(config, found.classes.names)
     supervision = supervise(found, config.labels)
     for line in (*supervision.lines, *(fault.line for fault in supervision.faults), *idle(config, supervision)):
         reporter.say(line)
@@ -244,15 +245,21 @@ def checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> Check
     return report
 
 
+def _refuse_weights(config: TrainConfig, names: Sequence[str]) -> None:
+    """Raises UsageError where there is another number of class weights than of classes."""
+    given = config.class_weights
+    if not isinstance(given, str) and len(given) != len(names):
+        raise UsageError(f"class_weights: expected {len(names)} numbers, of {', '.join(names)}; found {len(given)}")
+
+
 def _class_weights(config: TrainConfig, report: CheckReport | None, supervision: Supervision) -> list[float] | None:
     """One factor per class, or None. Frequencies are those of the labels that are learned from.
 
     Raises:
-        UsageError: another number of them was given, or no pixel is labelled.
+        UsageError: no pixel is labelled.
     """
     if config.class_weights == "none":
         return None
-    num_classes = len(supervision.spec.classes)
     if config.class_weights == "median-frequency":
         assert report is not None
         if not supervision.less:
@@ -263,6 +270,4 @@ def _class_weights(config: TrainConfig, report: CheckReport | None, supervision:
         return CheckReport(
             supervision.spec, pixels={"train": pixels}, exposure={"train": exposure}
         ).median_frequency_weights()
-    if len(config.class_weights) != num_classes:
-        raise UsageError(f"class_weights: expected {num_classes} numbers, found {len(config.class_weights)}")
     return [float(weight) for weight in config.class_weights]
