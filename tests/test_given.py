@@ -72,6 +72,7 @@ def test_floats_in_a_tensor_are_taken_by_a_model_of_a_range() -> None:
         (torch.zeros(7, 4, 5, dtype=torch.uint8), r"expected a tensor \[3, height, width\], channels first, found \[7"),
         (torch.zeros(9, dtype=torch.uint8), r"expected a tensor \[3, height, width\], found \[9\]"),
         (torch.zeros(3, 4, 5, dtype=torch.int64), "holds int64 values, where 8-bit images are expected"),
+        (np.zeros((3, 7, 9), np.uint8), r"which looks like \[channels, height, width\]; give array\.transpose"),
         (np.zeros((4, 5, 3)), "holds float64 values, where 8-bit images are expected"),
         ("https://example.org/a.jpg", r"https://example\.org/a\.jpg: an address.*give its bytes"),
         (Path("s3://bucket/a.jpg"), "an address, where an image is wanted"),

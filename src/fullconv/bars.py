@@ -6,6 +6,7 @@ than :data:`LONG` seconds, the line that a terminal gets too. All goes to the er
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -98,7 +99,7 @@ class Bar:
 
         Args:
             words: what it says before the bar instead of the verb.
-            left: seconds until the end, where they are known better than from the pace so far.
+            left: seconds until the end, where they are known better than from the pace so far; nan: nothing is said.
         """
         self._done = done
         if self._live is not None:
@@ -197,7 +198,8 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
         return f"{task.percentage:.0f}%", f"{_number(speed / 1e6)} {PIXELS}/s" if speed else "", left
     rate = _rate(speed * fields["each"], fields["unit"]) if speed else ""
     if fields["left"] is not None:
-        left = max(0.0, fields["left"] - (time.monotonic() - fields["told"]))
+        known = not math.isnan(fields["left"])
+        left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None
     return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", rate, left
 
 

@@ -71,6 +71,11 @@ def read_given(image: Given, preprocessing: Preprocessing) -> np.ndarray:
     array = _array(image, channels, values)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:
         raise UsageError(f"expected an array [height, width, {channels}] of numbers, found {array.dtype} {array.shape}")
+    if array.ndim == 3 and array.shape[0] == channels and array.shape[2] not in {1, 3, 4, channels}:
+        raise UsageError(
+            f"expected an array [height, width, {channels}], found {array.dtype} {array.shape}, which looks like "
+            "[channels, height, width]; give array.transpose(1, 2, 0)"
+        )
     array = array[..., None] if array.ndim == 2 else array
     if array.dtype == np.uint8 and array.shape[2] != channels and {channels, array.shape[2]} <= {1, 3, 4}:
         array = to_channels(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), channels)

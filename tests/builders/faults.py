@@ -89,6 +89,17 @@ def rgb_without_names(root: Path) -> None:
     recolour(root)
 
 
+def swapped_folders(root: Path) -> None:
+    """Photographs, which drawn scenes are not, among the masks."""
+    (root / "dataset.yaml").unlink()
+    random = np.random.default_rng(0)
+    for image in (root / "images").iterdir():
+        Image.fromarray(random.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(image)
+    (root / "images").rename(root / "photographs")
+    (root / "masks").rename(root / "images")
+    (root / "photographs").rename(root / "masks")
+
+
 def smoothed_rgb(root: Path) -> None:
     recolour(root)
     describe(root, classes=colours())

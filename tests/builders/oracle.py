@@ -30,6 +30,7 @@ class Oracle:
     precision = "fp32"
     device = torch.device("cpu")
     context = Context(0, True)
+    side_by_side = False
 
     def __init__(self, classes: int, stride: int, change: Change | None) -> None:
         self.classes, self.coarsest_stride, self.change = classes, stride, change

@@ -23,6 +23,7 @@ from tests.builders.faults import (
     smoothed_values,
     strange_colour,
     strange_id,
+    swapped_folders,
     turned_mask,
 )
 from tests.builders.folders import Make
@@ -37,6 +38,7 @@ PROBLEMS = [
     (bad_list, "train.txt: 1 of 4 entries name no image with a mask (scene_77)", "take the entries off the list"),
     (only_0_and_255, "the masks hold only 0 and 255", "'values: {0: background, 255: foreground}' (a class)"),
     (rgb_without_names, "an RGB mask, but no colour is named; the masks hold", "class_1: [0, 0, 0]"),
+    (swapped_folders, "an RGB mask, but no colour is named", "as in photographs: put images into images/"),
     (smoothed_rgb, "scene_0.png: smoothed edges: ", "--fix gives each such pixel the nearest colour"),
     (strange_colour, "scene_1.png: colour (10, 250, 250) at row 5, column 5", "fix: add the value or colour"),
     (smoothed_values, "scene_1.png: smoothed edges: ", "--fix gives each such pixel the nearest colour"),

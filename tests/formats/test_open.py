@@ -163,3 +163,10 @@ def test_a_list_of_classes_above_the_data_is_named(make_folder: Make) -> None:
         str(root.parents[1] / name) for name in ("classes.txt", "class_dict.csv")
     ]
     assert not any("lies above" in reason for reason in open_dataset(root).reasons)
+
+
+def test_half_of_a_data_set_says_where_the_whole_is(make_folder: Make) -> None:
+    root = make_folder()
+    for half in ("images", "masks"):
+        with pytest.raises(DataError, match=f"it is half of {root}: give that"):
+            open_dataset(root / half)

@@ -35,6 +35,7 @@ def test_the_time_left_is_right_from_the_second_epoch_on(
 
 def test_before_the_first_validation_it_is_that_of_the_steps() -> None:
     pace = Pace(20, 10)
-    for seconds in (90.0, 30.0, 2.0, 2.0):
+    for done, seconds in enumerate((90.0, 30.0, 2.0, 2.0), 1):
         pace.step(seconds)
+        assert (pace.left(done) is None) == (done <= 2)  # the first ones say nothing of those to come
     assert pace.left(4) == 16 * 2.0

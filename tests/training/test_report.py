@@ -72,6 +72,17 @@ def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.
     assert "left 0:05" in shown(console)  # it goes on counting while nothing is told
 
 
+def test_the_first_steps_say_nothing_of_the_time_left() -> None:
+    console = terminal()
+    reporter = Reporter(console)
+    reporter.start(steps=700, per_epoch=10, done=0)
+    reporter.step(1, "epoch 1/70", 45.0)
+    reporter.step(2, "epoch 1/70", 30.0)
+    reporter.stop()
+    assert "2/700" in shown(console)
+    assert "left" not in shown(console)
+
+
 def test_of_a_run_of_limited_time_no_more_is_left_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 30.0)
     console = terminal()

@@ -140,11 +140,14 @@ def _by_colour(
     frequent = [c for c, n in pixels.most_common() if n >= LEAST_SHARE * pixels.total() and c not in known]
     palette = dict(enumerate(frequent[:MOST_PROPOSED])) or {0: (0, 0, 0)}
     line = ", ".join(f"class_{index}: {list(colour)}" for index, colour in palette.items())
+    fix = f"give the classes' colours in dataset.yaml, with your own names ('classes: {{{line}}}'), or save index masks"
+    if sum(pixels[colour] for colour in frequent) < pixels.total() / 2:
+        fix = "hardly a colour is frequent, as in photographs: put images into images/ and masks into masks/"
     problems.report(
         "undecided",
         f"{coloured(inspected)[0].path}: an RGB mask, but no colour is named; the masks hold {len(pixels)} colours, "
         f"{len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels",
-        f"give the classes' colours in dataset.yaml, with your own names ('classes: {{{line}}}'), or save index masks",
+        fix,
     )
     classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
     return classes, dataclasses.replace(encoding, colours={colour: index for index, colour in palette.items()})

@@ -158,6 +158,8 @@ def _open_below(path: Path, problems: Problems) -> DatasetSpec:
     if not opened:
         halves = [name for name in ("images", "masks") if not (path / name).is_dir()]
         missing = f" ({halves[0]}/ is missing)" if len(halves) == 1 else ""
+        if path.name in ("images", "masks") and all((path.parent / name).is_dir() for name in ("images", "masks")):
+            missing = f" (it is half of {path.parent}: give that)"
         raise NotRecognisedError(
             f"{path}: no data set recognised{missing}; expected images/ and masks/ folders, or one of the layouts in "
             "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 WARM_UP = 2
-"""First steps, which start reading processes and compile kernels; they count only while there are no others."""
+"""First steps, which start reading processes and compile kernels; they count only where there are no others."""
 
 
 @dataclass
@@ -39,13 +39,14 @@ class Pace:
         self._validation = seconds
 
     def left(self, done: int, validated: float = 0.0) -> float | None:
-        """Seconds until the end; None before the first step. Before the first validation it is without validations.
+        """Seconds until the end; None before the first steps that count. Before the first validation it is without
+        validations.
 
         Args:
             done: steps done.
             validated: after an epoch's last step, the share of its validation that is done.
         """
-        if not self._step:
+        if not self._step or (self._seen <= WARM_UP and done % self.per_epoch):
             return None
         ended = (done - 1) // self.per_epoch + validated
         step = sum(self._step) / len(self._step)

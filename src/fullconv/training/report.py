@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -126,10 +127,12 @@ class Reporter:
         before, self._compiling = self._compiling, compiling_seconds()
         return max(0.0, seconds - (self._compiling - before))
 
-    def _left(self, seconds: float | None) -> float | None:
-        if seconds is None or self._ends is None:
-            return seconds
-        return min(seconds, max(0.0, self._ends - time.monotonic()))
+    def _left(self, seconds: float | None) -> float:
+        """No more than a run of limited time has; nan where it is not known."""
+        allowed = math.inf if self._ends is None else max(0.0, self._ends - time.monotonic())
+        if seconds is None:
+            return allowed if self._ends is not None else math.nan
+        return min(seconds, allowed)
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
