@@ -222,7 +222,7 @@ def test_an_imported_network_predicts_at_once_and_is_a_start_for_other_classes(t
     )  # fmt: skip
     listing = (run_folder.path / "weights.txt").read_text()
     assert "copied   encoder.features.0.0.weight" in listing
-    assert "by class head.0.weight" in listing
+    assert "left     head.0.weight: runs over the classes, of which the source has none by name" in listing
     with pytest.raises(UsageError, match="mean needs 1 number or 3, one for each channel, found 2"):
         from_elsewhere(tmp_path / "theirs", ["a", "b", "c"], mean=[0.5, 0.5])
     with pytest.raises(UsageError, match="every class needs a name"):

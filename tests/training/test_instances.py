@@ -41,7 +41,7 @@ def test_a_few_steps_learn_one_scene_by_heart(tmp_path: Path) -> None:
     spec = dataclasses.replace(spec, splits={"train": again, "val": [scene]})
     run = train(
         spec, tmp_path / "run", epochs=1, batch_size=2, scale=(1, 1), flip=False, colour=0.0, rate=4e-3,
-        schedule="constant", **TINY,
+        schedule="one-cycle", **TINY,
     )  # fmt: skip
     scores = evaluate(run.best, spec, device="cpu", precision="fp32", workers=0)
     assert scores.mean_iou > 0.8
