@@ -16,7 +16,7 @@ from fullconv.checking.remembered import ago, check_once
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.cache import decoded
 from fullconv.device import choose_precision
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, first_few
 from fullconv.files import cache_folder
 from fullconv.formats.open import open_dataset
 from fullconv.models.kept_features import KeptFeatures
@@ -249,7 +249,7 @@ def _refuse_weights(config: TrainConfig, names: Sequence[str]) -> None:
     """Raises UsageError where there is another number of class weights than of classes."""
     given = config.class_weights
     if not isinstance(given, str) and len(given) != len(names):
-        raise UsageError(f"class_weights: expected {len(names)} numbers, of {', '.join(names)}; found {len(given)}")
+        raise UsageError(f"class_weights: expected {len(names)} numbers, of {first_few(list(names))}; found {len(given)}")
 
 
 def _class_weights(config: TrainConfig, report: CheckReport | None, supervision: Supervision) -> list[float] | None:
