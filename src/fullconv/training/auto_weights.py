@@ -19,8 +19,8 @@ def weights_at_hand(config: TrainConfig, spec: DatasetSpec) -> tuple[str, str]:
     """What ``encoder_weights`` means here, ``imagenet`` or ``none``, and a line about it where they could not be had.
 
     Other values stand. Networks that start from another model, whole networks of other libraries, and the drawn images
-    of ``shapes`` need none. Where the encoder is chosen later, the first that comes
-    into question and can be had decides.
+    of ``shapes`` need none. Where the encoder is chosen later, the first that can be
+    had decides.
     """
     if config.encoder_weights != AUTO:
         return config.encoder_weights, ""
@@ -31,7 +31,9 @@ def weights_at_hand(config: TrainConfig, spec: DatasetSpec) -> tuple[str, str]:
     found = next((one for one in ladder if not download.unavailable(one)), "")
     name = found or ladder[0]
     strange = sorted(set(config.encoder_args) - FITTING)
-    why = f"with other {', '.join(strange)} they may not fit" if strange else "" if found else download.unavailable(name)
+    why = "" if found else download.unavailable(name)
+    if strange:
+        why = f"with other {', '.join(strange)} they may not fit"
     if not why:
         try:
             download.torchvision_weights(name) if name == VGG else download.timm_weights(name)

@@ -249,7 +249,9 @@ def _refuse_weights(config: TrainConfig, names: Sequence[str]) -> None:
     """Raises UsageError where there is another number of class weights than of classes."""
     given = config.class_weights
     if not isinstance(given, str) and len(given) != len(names):
-        raise UsageError(f"class_weights: expected {len(names)} numbers, of {first_few(list(names))}; found {len(given)}")
+        raise UsageError(
+            f"class_weights: expected {len(names)} numbers, of {first_few(list(names))}; found {len(given)}"
+        )
 
 
 def _class_weights(config: TrainConfig, report: CheckReport | None, supervision: Supervision) -> list[float] | None:
