@@ -34,6 +34,11 @@ def quantised(model: onnx.ModelProto, images: Iterable[np.ndarray]) -> Any:
     """
     openvino, nncf = (library(name, "export --int8") for name in ("openvino", "nncf"))
     converted = openvino.Core().read_model(model.SerializeToString())
+    from openvino.passes import ConstantFolding, Manager
+
+    folding = Manager()
+    folding.register_pass(ConstantFolding())
+    folding.run_passes(converted)  # else NNCF finds no biases, and corrects none
     shown = [image[None] for image in images]
     logging.getLogger("nncf").setLevel(logging.ERROR)
     # enlargements within the network cost little time and, in int8, more mean IoU than all else
@@ -42,7 +47,7 @@ def quantised(model: onnx.ModelProto, images: Iterable[np.ndarray]) -> Any:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # bars
             return nncf.quantize(
                 converted, nncf.Dataset(shown), subset_size=len(shown), ignored_scope=surroundings,
-                preset=nncf.QuantizationPreset.MIXED,
+                preset=nncf.QuantizationPreset.MIXED, fast_bias_correction=False,
             )  # fmt: skip
     except Exception as error:  # NNCF and OpenVINO have kinds of their own
         reason = " ".join(str(error).split())[:300]
