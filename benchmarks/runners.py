@@ -50,11 +50,14 @@ def labeller(name: str, file: str) -> Callable[[np.ndarray], object]:
     segmenter = Segmenter.load(file, "cpu", "fp32")
     network = segmenter.network.to(memory_format=torch.contiguous_format)
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (segmenter.preprocessing.mean, segmenter.preprocessing.std))
+    resize = segmenter.preprocessing.resize
 
     @torch.inference_mode()
     def eager(pixels: np.ndarray) -> torch.Tensor:
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        logits = network((image / 255 - mean) / std)
+        image = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+        if resize:
+            image = F.interpolate(image, resize, mode="bilinear")
+        logits = network((image - mean) / std)
         return F.interpolate(logits, pixels.shape[:2], mode="bilinear").argmax(1)
 
     return eager

@@ -170,11 +170,11 @@ def _with_openvino(model: Path | bytes, precision: str) -> tuple[Any, str]:
         with compiling:
             if which not in compiled:
                 part = openvino.Model([whole.output(name) for name in outputs], whole.get_parameters())
-                streams = usable_cores() if threads == 1 else 1  # passes at a time
+                passes = usable_cores() if threads == 1 else 1  # at a time
                 settings = {
                     "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
-                    "INFERENCE_NUM_THREADS": threads * streams,
-                    "NUM_STREAMS": streams,
+                    "INFERENCE_NUM_THREADS": threads * passes,
+                    **({"PERFORMANCE_HINT": "LATENCY"} if passes == 1 else {"NUM_STREAMS": passes}),
                 }
                 compiled[which] = core.compile_model(part, "CPU", settings)
         mine: dict[Any, Any] = requests.__dict__
@@ -183,7 +183,7 @@ def _with_openvino(model: Path | bytes, precision: str) -> tuple[Any, str]:
         return mine[which]
 
     def run(images: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
-        found = request(outputs).infer([images])
+        found = request(outputs).infer([images], share_inputs=True)
         return [np.array(found[index]) for index in range(len(outputs))]
 
     return run, f"openvino {openvino.__version__.split('-')[0]}, {precision} on cpu"
