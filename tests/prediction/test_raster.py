@@ -20,6 +20,7 @@ from fullconv.errors import UsageError
 from fullconv.images import raster_write
 from fullconv.prediction import files, raster
 from fullconv.prediction.files import predict
+from fullconv.prediction.journal import JOURNAL
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 from tests.builders import models
@@ -92,14 +93,17 @@ def test_finished_rows_are_not_computed_again(
     seen.clear()
     monkeypatch.setattr(model.runner, "coarse_logits", counted)
     steps: list[int] = []
-    predict(model, path, out, tile=128, overlap=64, done=lambda path, some, every: steps.append(some))
+    result = predict(
+        model, path, out, tile=128, overlap=64, resume=True, done=lambda path, some, every: steps.append(some)
+    )
+    assert not [note for note in result.notes if "nothing to resume" in note]
     again = 1 if finished and encoder != "resnet18" else 0  # for what two rows of tiles share
     assert len(seen) == (len(down) - finished + again) * len(across)
     assert steps == sorted(steps)
     assert steps[0] > down[finished].keep_start * WIDTH // 2
     assert steps[-1] == HEIGHT * WIDTH
     assert np.array_equal(tifffile.imread(out / "a.tif"), model.predict(PIXELS, tile=128, overlap=64).labels)
-    only_the_labels(out, "a.tif")
+    only_the_labels(out, "a.tif", JOURNAL)
 
 
 KILLED = """

@@ -78,7 +78,7 @@ class MapWriter:
 
     def __init__(self, path: Path, size: tuple[int, int], look: Look, job: dict[str, Any], others: int = 0) -> None:
         self.path, self.size, self.look, self.dtype, self._others = path, size, look, look.dtype, others
-        self._data_path, self._journal_path = (path.with_name(f".{path.name}.{end}") for end in ("part", "journal"))
+        self._data_path, self._journal_path = _beside(path)
         head = json.dumps({"size": size, "tile": TILE, "dtype": self.dtype.name, "job": job}, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +222,16 @@ class MapWriter:
                     quarter[j * half : (j + 1) * half, i * half : (i + 1) * half] = values[::2, ::2]
                 stored.append(self._store(quarter))
         return stored
+
+
+def begun(path: Path) -> bool:
+    """Whether a raster was begun here, whose finished rows are not written again."""
+    return all(one.is_file() for one in _beside(path))
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """What there is of a raster while it is written: the rows, and what is said of them."""
+    return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.journal")
 
 
 def _tiles(rows: np.ndarray, fill: int) -> Iterator[np.ndarray]:

@@ -17,6 +17,7 @@ from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
 from fullconv.given import read_given
 from fullconv.images.files import MAX_PIXELS, image_size
 from fullconv.images.raster import RasterReader
+from fullconv.images.raster_write import begun
 from fullconv.label_map import Prediction
 from fullconv.prediction.from_labels import FromLabels
 from fullconv.prediction.inputs import Input, find_inputs, left_out, listed, refuse_to_overwrite
@@ -165,7 +166,8 @@ class _Run:
             else:
                 self.made.again(image, mask)
         self.result.skipped = len(inputs) - len(self.inputs)
-        if self.journal is not None and self.journal.missing:
+        afresh = not any(begun(image.file(self.out, ".tif")) for image in inputs)
+        if self.journal is not None and self.journal.missing and afresh:
             self.result.note(f"nothing to resume in {self.out}: all images are predicted")
         streams = count(self.segmenter.runner, len(self.inputs))
         reads = read_ahead(self.inputs, self._look, self._read, self._together, self.segmenter.preprocessing.channels)
