@@ -58,7 +58,7 @@ def write_polygons(kind: str, labels: LabelFile, found: list[ClassPolygon], clas
     if kind == "gpkg":
         shapes = [piece.shape for piece in found] if place is None else _moved(found, place.coordinates)
         _write_gpkg(file, found, shapes, None if place is None or place.crs is None else place.crs.to_wkt())
-        return Written(None, _coordinates(labels, place is not None, "the raster's map coordinates"))
+        return Written(None, _coordinates(labels, place is not None, "map coordinates"))
     found, (height, width) = _at_full_size(found, labels), labels.full
     if kind == "coco":
         entry = {"file_name": image.below.as_posix(), "height": height, "width": width}
@@ -77,7 +77,8 @@ def _coordinates(labels: LabelFile, on_earth: bool, which: str) -> tuple[str, ..
     if on_earth:
         return (f"polygons of rasters that lie on the earth are in {which}",)
     if labels.path.suffix == ".tif":
-        return (f"{labels.image.path}: no {which} can be told, so its polygons are in pixels",)
+        where = f"{labels.image.path}: where it lies on the earth is not stated"
+        return (f"{where}, so its polygons are in pixels, not in {which}",)
     return ()
 
 
