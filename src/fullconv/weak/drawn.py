@@ -18,6 +18,8 @@ SHARE = 0.03
 """Of the labelled pixels that drawn scribbles cover."""
 MOST = 0.1
 """Of the pixels of a component that its scribbles cover, where that does not make them smaller than a dot."""
+CRUMB = 3000
+"""A component smaller than an image's pixels divided by this (58 of 480x360) gets no stroke and no point."""
 INSIDE = 3
 """How many pixels inside its component the middle of a stroke along a border lies."""
 
@@ -63,12 +65,13 @@ def box_around(mask: np.ndarray, label: int) -> Box:
 
 
 def points_of(labels: np.ndarray, ignore_index: int) -> np.ndarray:
-    """A label map with one point for each 8-connected component, background too, void elsewhere.
+    """A label map with one point for each 8-connected component but crumbs (:func:`_pieces`), background too, void
+    elsewhere.
 
     The point is the component's pixel that lies deepest (farthest from all others and from the image's border; of equal
     ones the first, row by row), drawn as the part of a 3x3 square that lies in the component.
     """
-    _, numbers, count = _components(labels, ignore_index)
+    numbers, count = _pieces(labels, ignore_index)
     places = _deepest(numbers, _depth(numbers), count)[0]
     painted = np.zeros(numbers.shape, bool)
     for place in places.tolist():
@@ -77,7 +80,8 @@ def points_of(labels: np.ndarray, ignore_index: int) -> np.ndarray:
 
 
 def scribbles_of(labels: np.ndarray, ignore_index: int, share: float = SHARE) -> np.ndarray:
-    """A label map with one or two strokes for each 8-connected component, background too, void elsewhere.
+    """A label map with one or two strokes for each 8-connected component but crumbs (:func:`_pieces`), background too,
+    void elsewhere.
 
     Strokes inside and along borders, as in ScribbleBench (Gotkowski et al., arXiv:2403.12834), and in proportion to the
     size of things, not to their area: all cover ``share`` of the labelled pixels, divided by :func:`_divided`. One
@@ -86,7 +90,7 @@ def scribbles_of(labels: np.ndarray, ignore_index: int, share: float = SHARE) ->
     :func:`_beside_borders`. Both are 3 pixels wide, never outside the component, the first wider only where its way is
     too short. What has too few pixels for a stroke gets a dot of up to 3x3.
     """
-    _, numbers, count = _components(labels, ignore_index)
+    numbers, count = _pieces(labels, ignore_index)
     depth = _depth(numbers)
     areas = _deepest(numbers, depth, count)[1]
     wanted = _divided(areas, share)
@@ -103,7 +107,7 @@ def scribbles_of(labels: np.ndarray, ignore_index: int, share: float = SHARE) ->
 
 def stroke_count(labels: np.ndarray, ignore_index: int) -> int:
     """How many strokes :func:`scribbles_of` draws."""
-    _, numbers, count = _components(labels, ignore_index)
+    numbers, count = _pieces(labels, ignore_index)
     depth = _depth(numbers)
     areas = _deepest(numbers, depth, count)[1]
     beside = _beside_borders(numbers, depth, areas, _divided(areas, SHARE), np.zeros(numbers.shape, bool))
@@ -152,6 +156,26 @@ def _components(labels: np.ndarray, ignore_index: int) -> tuple[np.ndarray, np.n
     ids = np.ascontiguousarray(labels, np.int32)
     numbers = np.zeros(ids.shape, np.int32)
     return ids, numbers, medial.components(ids, ignore_index, np.zeros(ids.size + 1, np.int32), numbers)
+
+
+def _pieces(labels: np.ndarray, ignore_index: int) -> tuple[np.ndarray, int]:
+    """The number of each pixel's component, from 1, int32 ``[height, width]``; how many. Crumbs have the number 0.
+
+    Crumbs are components so small (:data:`CRUMB`) that nobody would mark them, and that are not the largest of their
+    class in the image. They are leaves, gaps between leaves and ragged edges: half of CamVid's components, of 0.3 % of
+    its pixels, and what the network sees there is not what they are called.
+    """
+    ids, numbers, count = _components(labels, ignore_index)
+    areas = np.bincount(numbers.ravel(), minlength=count + 1)
+    classes = np.full(count + 1, ignore_index)
+    classes[numbers] = ids
+    order = np.lexsort((-areas, classes))
+    largest = order[np.flatnonzero(np.diff(classes[order], prepend=classes[order[:1]] - 1))]
+    marked = areas * CRUMB >= labels.size
+    marked[largest] = True
+    marked[0] = False
+    renumbered = np.where(marked, np.cumsum(marked), 0).astype(np.int32)
+    return renumbered[numbers], int(marked.sum())
 
 
 def _depth(numbers: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from fullconv.data.dataset import Item
 from fullconv.errors import FullconvError
 from fullconv.files import cache_folder, replacing
 
-VERSION = 2
+VERSION = 3
 """Of the rules by which labels are derived; raised whenever one changes."""
 
 
