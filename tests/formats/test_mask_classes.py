@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,58 @@ def test_ids_from_1_are_explained(where: str, make_folder: Make, capsys: pytest.
     assert run(["check", str(root)]) == 3
     said = " ".join(capsys.readouterr().out.split())
     line = "values: {1: ground, 2: disc, 3: square, 4: triangle, 5: ring}"
-    assert "ids up to 5 and no 0, but the 5 classes are 0 to 4" in said
+    assert f"ids up to 5 and no 0, but the 5 classes of {where} are 0 to 4" in said
     assert f"write '{line}' into" in said
     with pytest.raises(DataError, match="ids up to 5 and no 0"):
         open_dataset(root)
     (root / "dataset.yaml").write_text(line)
     assert open_dataset(root).classes.names == tuple(names)
+
+
+NAMES = {
+    "classes.txt": "ground\ndisc\n",
+    "labels.txt": "ground\ndisc\n",
+    "class_dict.csv": "name,r,g,b\nground,0,0,0\ndisc,255,0,0\n",
+    "dataset.yaml": "classes: [ground, disc]\n",
+}
+
+
+@pytest.mark.parametrize("file", NAMES)
+def test_the_file_that_names_too_few_classes_is_named(
+    file: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(4)
+    (root / file).write_text(NAMES[file])
+    assert run(["check", str(root)]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert f", as {file} names 2 classes" in said
+    assert "smoothed" not in said
+    assert f"add the missing names to {file}" in said or file == "dataset.yaml"
+    with pytest.raises(DataError, match=f"as {file} names 2 classes; .*dataset.yaml"):
+        read_sample(spec := open_dataset(root), spec.split("train")[0])
+
+
+def test_the_file_that_names_too_many_classes_is_named(make_folder: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder(4)
+    (root / "labels.txt").write_text("\n".join("abcdefgh"))
+    assert run(["check", str(root)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "labels.txt names 8 classes, and 3 of them are in no mask: f, g, h" in said
+    assert re.search(r"absent from [^;]*\b[fgh]\b", said) is None
+
+
+def test_names_without_colours_are_not_those_of_coloured_masks(
+    make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(3)
+    for mask in (root / "masks").iterdir():
+        Image.fromarray(np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)[
+            np.array(Image.open(mask))]).save(mask)  # fmt: skip
+    (root / "classes.txt").write_text("a\nb\nc\n")
+    assert run(["check", str(root)]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no colour is named; classes.txt names 3 without colours, and the masks hold" in said
+    assert "counted from the masks, not declared" in said
 
 
 GERMAN = ["Boden", "Straße", "Gebäude"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from fullconv.checking.findings import CheckReport, Finding, SplitItem
 from fullconv.checking.judging import Totals, judge
-from fullconv.checking.reading import FIXES, Inspection, inspect
+from fullconv.checking.reading import Inspection, fix_of, inspect
 from fullconv.checking.values import ValueCounts
 from fullconv.data.annotations import MASK_THEM
 from fullconv.data.dataset import DatasetSpec, Item, without_label_maps
@@ -162,7 +162,8 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
     """Add one inspection to the totals."""
     split = place[0]
     for fault in result.faults:
-        report.add(fault.kind, fault.text, FIXES[fault.kind], problem=True, items=(place,), pixels=fault.pixels)
+        fix = fix_of(fault.kind, report.dataset)
+        report.add(fault.kind, fault.text, fix, problem=True, items=(place,), pixels=fault.pixels)
     if result.encoding:
         report.encodings[result.encoding] += 1
     report.annotations += result.marked

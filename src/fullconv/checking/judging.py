@@ -41,8 +41,9 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     read = [split for split in splits if split in report.pixels]
     judge_forms(report, totals.items, totals.forms)
     _judge_labels(report, read, totals)
+    nowhere = _judge_unused(report, read, totals)
     for split in read:
-        _judge_classes(report, split, _marked_otherwise(report, split, totals))
+        _judge_classes(report, split, nowhere | _marked_otherwise(report, split, totals))
     _judge_rare(report, read, _marked_otherwise(report, "train", totals))
     for text, fix in judge_range(report.dataset, report.values) if report.values else []:
         report.add("range", text, fix)
@@ -94,6 +95,22 @@ def _marked_otherwise(report: CheckReport, split: str, totals: Totals) -> set[in
     if sum(place[0] == split for place in totals.items) == report.images.get(split, 0):
         return set()
     return {label for kind, label in report.annotations if kind != "mask"}
+
+
+def _judge_unused(report: CheckReport, splits: Sequence[str], totals: Totals) -> set[int]:
+    """Classes that a file names and nothing shows: the file may be another data set's. Their ids."""
+    spec, file = report.dataset, report.dataset.encoding.named_in
+    marked = set().union(*(_marked_otherwise(report, split, totals) for split in splits))
+    unused = set(range(len(spec.classes))) - set(report.present().tolist()) - marked
+    if not file or not unused or len(unused) == len(spec.classes) or report.problems:
+        return set()
+    names = [spec.classes.names[index] for index in sorted(unused)]
+    report.add(
+        "absent",
+        f"{file} names {len(spec.classes)} classes, and {len(unused)} of them are in no mask: {first_few(names, 25)}",
+        f"see that {file} is that of these masks, or take them out of it; absent classes get weight 0 and no IoU",
+    )
+    return unused
 
 
 def _judge_classes(report: CheckReport, split: str, otherwise: set[int]) -> None:

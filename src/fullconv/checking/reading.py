@@ -20,6 +20,7 @@ from fullconv.data.sample import refuse_unlabelled, void_where
 from fullconv.data.sources import FileMask
 from fullconv.data.turning import size_line
 from fullconv.errors import DataError
+from fullconv.formats.description import FILE_NAME
 from fullconv.images.mask_file import LossyMask, UnfitMask
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import MaskQuestion
@@ -35,8 +36,19 @@ FIXES: dict[FaultKind, str] = {
     "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
     "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...})",
 }
+OTHER_NAMES = (
+    "add the missing names to {file}, name the classes in dataset.yaml (classes, values or ignore), or fix the mask "
+    "(--fix leaves the pair out)"
+)
+"""The fix of ids that the classes of another file than ``dataset.yaml`` leave out."""
 KINDS: dict[type[DataError], FaultKind] = {UnfitMask: "form", LossyMask: "jpeg", MaskQuestion: "undecided"}
 """What is wrong with a mask, by the sort of error that its reader raises."""
+
+
+def fix_of(kind: FaultKind, spec: DatasetSpec) -> str:
+    """What to do about a fault, with the file in which the classes are named."""
+    file = spec.encoding.named_in
+    return OTHER_NAMES.format(file=file) if kind == "ids" and file not in ("", FILE_NAME) else FIXES[kind]
 
 
 class Fault(NamedTuple):
@@ -162,7 +174,8 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
     decoded = decode_strays(mask, source.encoding, spec.classes)
     if decoded is None:
         return Fault("colours" if mask.kind == "colour" else "form", text)
-    if not decoded.smoothed() or (decoded.raw.shape[2] == 1 and not source.encoding.values):
+    ids = mask.kind == "grey" and decoded.numbered() if decoded.raw.shape[2] == 3 else not source.encoding.values
+    if ids or not decoded.smoothed():
         return Fault("ids", text)
     count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
     sorts = len(np.unique(stray, axis=0))

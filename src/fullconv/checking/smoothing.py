@@ -58,6 +58,11 @@ class Decoded:
         colours = colours[counts >= SOLID_PIXELS]
         return not any(np.square(self.keys - colour).sum(1).min() > CLOSE_COLOUR**2 for colour in colours)
 
+    def numbered(self) -> bool:
+        """Whether greys are likely numbers: all nearly black, and unknown ones on areas."""
+        painted = int((_solid(_packed(self.raw)) & self.stray).sum())
+        return bool(self.raw.max() < CLOSE_COLOUR) and painted >= SOLID_PIXELS
+
     def nearest(self) -> np.ndarray:
         """Labels int32 ``[h, w]``: unknown pixels take the nearest colour of the classes that lie around them.
 

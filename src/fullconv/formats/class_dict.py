@@ -47,6 +47,7 @@ def by_class_dict(
         colours={colour: ids[name] for name, colour in kept.items() if colour is not None},
         void_values=void_values or given.void_values,
         void_colours=(*(colour for name in voids if (colour := found[name]) is not None), *given.void_colours),
+        named_in=listing.name,
     )
     return ClassSet(tuple(kept), tuple(palette) if len(palette) == len(kept) else ()), encoding
 

@@ -40,7 +40,7 @@ def complete(root: Path, found: Found, description: Description | None, problems
     if classes is None and (root / CLASS_DICT).is_file():
         with problems.catching("classes"):
             classes, encoding = by_class_dict(root / CLASS_DICT, encoding, reasons, problems)
-    declared = classes is not None or names_file(root) is not None
+    stated = classes is not None
     masks = mask_files(splits)
     if classes is None:
         classes, encoding = classes_from_files(root, masks, encoding, reasons, problems)
@@ -48,7 +48,7 @@ def complete(root: Path, found: Found, description: Description | None, problems
         classes, encoding = _settled(root, found, masks, classes, encoding, given, reasons, problems)
     spec = DatasetSpec(
         root.name, root, found.layout, tuple(reasons), classes, encoding, with_encoding(splits, encoding),
-        declared=declared, licence=LICENCES.get(found.layout, "") if found.public else "",
+        declared=stated or bool(encoding.named_in), licence=LICENCES.get(found.layout, "") if found.public else "",
     )  # fmt: skip
     spec = _with_values(spec, given, problems)
     if given.labelled:

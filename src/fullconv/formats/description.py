@@ -126,6 +126,7 @@ class Description(BaseModel):
             void_colours=tuple(v for v in self.ignore if isinstance(v, tuple) and v not in both),
             by_value=("grey", "palette") if self.values else (),
             transparent=ids.get(self.transparent, UNLABELLED) if self.transparent else None,
+            named_in=FILE_NAME if self.classes or self.values else "",
         )
 
 

@@ -48,11 +48,13 @@ def classes_from_files(
         if seen:
             _, encoding = real_ids(root, inspected, encoding, problems)
         if not problems.asked():
-            _ask_about_ids_from_1(root, seen, encoding, names, problems)
+            _ask_about_ids_from_1(root, seen, encoding, names, problems, listing.name)
         reasons.append(f"class names from {listing.name}")
+        encoding = dataclasses.replace(encoding, named_in=listing.name)
         classes = in_their_colours(ClassSet(names), inspected, encoding)
     else:
-        classes, encoding = classes_from_masks(root, inspected, encoding, problems)
+        unused = f"{listing.name} names {len(names)} without colours, and " if names and listing is not None else ""
+        classes, encoding = classes_from_masks(root, inspected, encoding, problems, unused)
         count = f"{len(classes)} classes counted from the masks (largest id {len(classes) - 1})"
         reasons += [] if problems.asked() else [f"class names are not given: {count}"]
     if given.void_values is None and encoding.void_values:
@@ -87,14 +89,15 @@ def _wrong_name(lines: Sequence[str], number: int) -> str:
 
 
 def classes_from_masks(
-    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems
+    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems, unused: str = ""
 ) -> tuple[ClassSet, MaskEncoding]:
     """``class_0`` and so on, as many as masks hold, and the encoding with the value that is void.
 
     Where masks do not say what their classes are, that is a problem, and each value or frequent colour is a class.
+    ``unused``: what a file says that is of no use where masks are coloured, for that problem.
     """
     if coloured(inspected):
-        return _by_colour(inspected, encoding, problems)
+        return _by_colour(inspected, encoding, problems, unused)
     planes = max((found.planes for found in inspected), default=0)
     whole = all(found.covered for found in inspected if found.planes)  # then a map for each class, and no rest
     real = {planes - whole} if planes else set[int]()
@@ -130,7 +133,7 @@ def _by_value(values: set[int], encoding: MaskEncoding) -> tuple[ClassSet, MaskE
 
 
 def _by_colour(
-    inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems
+    inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems, unused: str
 ) -> tuple[ClassSet, MaskEncoding]:
     """Masks in colours that nobody named: a class for each frequent one."""
     pixels = Counter[Colour]()
@@ -145,8 +148,8 @@ def _by_colour(
         fix = "hardly a colour is frequent, as in photographs: put images into images/ and masks into masks/"
     problems.report(
         "undecided",
-        f"{coloured(inspected)[0].path}: an RGB mask, but no colour is named; the masks hold {len(pixels)} colours, "
-        f"{len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels",
+        f"{coloured(inspected)[0].path}: an RGB mask, but no colour is named; {unused}the masks hold {len(pixels)} "
+        f"colours, {len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels",
         fix,
     )
     classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
@@ -159,11 +162,11 @@ def ask_about_values(
     """Ask about masks that nobody explained: of 0 and 255 only, or of the ids 1 to N of the N classes ``names``."""
     seen = {int(value) for found in inspected for value in found.values}
     if not problems.asked() and not _ask(root, seen, encoding, problems):
-        _ask_about_ids_from_1(root, seen, encoding, names, problems)
+        _ask_about_ids_from_1(root, seen, encoding, names, problems, encoding.named_in)
 
 
 def _ask_about_ids_from_1(
-    root: Path, seen: set[int], encoding: MaskEncoding, names: Sequence[str], problems: Problems
+    root: Path, seen: set[int], encoding: MaskEncoding, names: Sequence[str], problems: Problems, named_in: str
 ) -> None:
     """Left as they are, the last class would be out of range, and all others one class off."""
     ids = seen - {255, 65535} - set(encoding.void_values or ())
@@ -172,8 +175,9 @@ def _ask_about_ids_from_1(
     line = f"values: {{{', '.join(f'{number}: {name}' for number, name in enumerate(names, 1))}}}"
     problems.report(
         "undecided",
-        f"{root}: the masks hold ids up to {len(names)} and no 0, but the {len(names)} classes are 0 to "
-        f"{len(names) - 1}",
+        f"{root}: the masks hold ids up to {len(names)} and no 0, but the {len(names)} classes"
+        + (f" of {named_in}" if named_in else "")
+        + f" are 0 to {len(names) - 1}",
         f"write '{line}' into {root / 'dataset.yaml'}, or name class 0 first",
     )
 

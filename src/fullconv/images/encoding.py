@@ -34,6 +34,7 @@ class MaskEncoding:
         palette: the colour of each value in the palettes of the data set, where their values count; a file that shows
             a value in another colour is refused.
         palette_of: the file that each is from.
+        named_in: the file that names the classes, relative to the data set's folder; empty where none does.
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
@@ -44,3 +45,4 @@ class MaskEncoding:
     transparent: int | None = None
     palette: Mapping[int, Colour] = field(default_factory=dict)
     palette_of: Mapping[int, str] = field(default_factory=dict)
+    named_in: str = field(default="", compare=False)

@@ -38,7 +38,7 @@ def labels_of(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignore_i
     if mask.kind == "planes":
         labels = _from_planes(mask, num_classes, ignore_index)
     elif by_colour(mask, encoding):
-        labels = _from_colours(mask, encoding, ignore_index)
+        labels = _from_colours(mask, encoding, num_classes, ignore_index)
     else:
         labels = _from_values(mask, encoding, num_classes, ignore_index)
     return labels.astype(np.uint8 if ignore_index <= 255 else np.int32, copy=False)
@@ -152,7 +152,7 @@ def _from_values(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignor
         if mask.missing is not None:
             stray &= ~mask.missing
         if stray.any():
-            raise DataError(_strange(mask.path, raw, stray, mapping))
+            raise DataError(_strange(mask.path, raw, stray, mapping, _named(encoding, num_classes)))
     return see_through(mask, encoding, ignore_index, labels)
 
 
@@ -213,12 +213,20 @@ def contradiction(first: str, colour: tuple[int, ...], value: int, other: tuple[
     )
 
 
-def _strange(path: ImageFile, raw: np.ndarray, stray: np.ndarray, mapping: Mapping[int | float, int]) -> str:
+def _named(encoding: MaskEncoding, num_classes: int) -> str:
+    """``, as classes.txt names 3 classes``; empty where no file names them."""
+    count = f"{num_classes} class{'' if num_classes == 1 else 'es'}"
+    return f", as {encoding.named_in} names {count}" if encoding.named_in else ""
+
+
+def _strange(
+    path: ImageFile, raw: np.ndarray, stray: np.ndarray, mapping: Mapping[int | float, int], named: str
+) -> str:
     values = [value.item() for value in np.unique(raw[stray])]
     row, column = (int(place) for place in np.argwhere(stray)[0])
     return (
-        f"{path}: holds {_ids(values)} at row {row}, column {column}; expected {_range(mapping)}; fix the mask, or "
-        "name the classes (or values, or ignore) in dataset.yaml"
+        f"{path}: holds {_ids(values)} at row {row}, column {column}; expected {_range(mapping)}{named}; fix the mask, "
+        "or name the classes (or values, or ignore) in dataset.yaml"
     )
 
 
@@ -236,7 +244,7 @@ def _range(mapping: Mapping[int | float, int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
 
 
-def _from_colours(mask: MaskFile, encoding: MaskEncoding, ignore_index: int) -> np.ndarray:
+def _from_colours(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignore_index: int) -> np.ndarray:
     ids = colour_ids(encoding, ignore_index)
     shades = mask.shades() if mask.kind != "colour" else None
     if shades is None:
@@ -258,8 +266,13 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, ignore_index: int) -> 
         row, column = (int(value) for value in np.argwhere(stray)[0])
         raise DataError(
             f"{mask.path}: {_colour_at(mask, shades, row, column)} at row {row}, column {column} stands for no class "
-            f"({int(stray.sum())} such pixels); add it to dataset.yaml, or save the mask without smoothing"
-            + ("" if shades is None else "; if its numbers are ids, write 'values: {0: NAME, ...}' into it")
+            f"({int(stray.sum())} such pixels){_named(encoding, num_classes)}; add it to "
+            f"{encoding.named_in or 'dataset.yaml'}, or save the mask without smoothing"
+            + (
+                ""
+                if shades is None
+                else ", or, if its numbers are ids, write 'values: {0: NAME, ...}' into dataset.yaml"
+            )
         )
     return see_through(mask, encoding, ignore_index, labels)
 

@@ -99,7 +99,7 @@ def _label_map(path: Path) -> tuple[ClassSet, MaskEncoding, tuple[Colour, ...]]:
     values = {place: classes.names.index(name) for place, name in enumerate(order) if name != IGNORED_LABEL}
     void_values = (order.index(IGNORED_LABEL), 255) if voids else None
     ids = {colour: index for index, colour in enumerate(colours.values())}
-    return classes, MaskEncoding(values, ids, void_values, voids), voids
+    return classes, MaskEncoding(values, ids, void_values, voids, named_in=path.name), voids
 
 
 def _subsets(root: Path, masks: Path) -> dict[str, list[str]]:

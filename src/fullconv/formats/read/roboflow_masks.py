@@ -34,7 +34,9 @@ def recognise_roboflow_masks(root: Path, description: Description, problems: Pro
         raise DataError(f"{first}: no images found; expected a.jpg and a{SUFFIX}.png beside {LISTING}")
     reasons = [f"{LISTING} beside images and *{SUFFIX}.png: Roboflow's semantic masks, {len(values)} classes"]
     encoding = MaskEncoding(
-        values={value: i for i, value in enumerate(values)}, void_values=() if 255 in values else None
+        values={value: i for i, value in enumerate(values)},
+        void_values=() if 255 in values else None,
+        named_in=(first / LISTING).relative_to(root).as_posix(),
     )
     return Found("roboflow_masks", reasons, splits, ClassSet(tuple(values.values())), encoding)
 
