@@ -12,6 +12,7 @@ import importlib.util
 import re
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from fullconv.errors import DataError, UsageError
@@ -29,6 +30,17 @@ FOREIGN = ("torchvision", "smp")
 """Networks of other libraries; the name of one of theirs stands where the encoder's does."""
 REGION_MODELS = ("rcnn", "sds")
 """Region models by name."""
+SHORT_LIST = (
+    "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny",
+    "convnextv2_tiny", "mambaout_tiny", "swin_tiny_patch4_window7_224", "hiera_tiny_224", "maxvit_tiny_tf_224",
+    "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3",
+)  # fmt: skip
+"""Encoders of timm of which messages and ``fullconv models`` name one."""
+USUAL_NETWORK, USUAL_ENCODER = "fcn8s", "resnet50"
+OWN_ENCODERS = {"segnet": "vgg16", "eomt": "vit_small_patch16_dinov3"}
+"""Of networks that do not take the usual one."""
+LEAST = 3
+"""Letters by which a name may be recognised."""
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 RUNNERS = ("openvino", "onnxruntime")
 """Of exported files; the faster first, as measured (docs/export.md)."""
@@ -153,7 +165,10 @@ def refuse_unknown_network(name: str) -> None:
     """
     names = (*NETWORKS, *FOREIGN)
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1, cutoff=0.6)
+        if encoder := _meant(name, ("vgg16", *SHORT_LIST, *encoder_names()), USUAL_ENCODER):
+            what = "is an encoder" if encoder == name else f"stands in names of encoders, such as {encoder}"
+            raise UsageError(f"no model is called {name!r}, which {what}: --model {USUAL_NETWORK} --encoder {encoder}")
+        near = difflib.get_close_matches(name.lower(), names, 1, cutoff=0.6)
         meant = f"did you mean {near[0]}? There are" if near else "there are"
         raise UsageError(f"no model is called {name!r}; {meant} {', '.join(names)}")
 
@@ -193,8 +208,31 @@ def _source() -> str:
     return "\n".join(file.read_text(encoding="utf-8") for file in sorted(Path(found.origin).parent.glob("models/*.py")))
 
 
+def _meant(name: str, others: Iterable[str], usual: str) -> str:
+    """Which of ``others`` is called so, else begins so, else has it inside; empty where there is none.
+
+    Of several it is the usual one, else the first. Neither case nor signs count.
+    """
+    plain = {other: _letters(other) for other in others}
+    asked = _letters(name)
+    found = [other for other, letters in plain.items() if len(asked) >= LEAST and asked in letters]
+    found = [other for other in found if plain[other].startswith(asked)] or found
+    same = [other for other in found if plain[other] == asked]
+    return same[0] if same else usual if usual in found else next(iter(found), "")
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def no_encoder(name: str) -> UsageError:
     """What to raise where timm does not know a name: it gives those that are spelled nearly so."""
+    if network := _meant(name, (*NETWORKS, *FOREIGN), USUAL_NETWORK):
+        what = "is a network" if network == name else f"stands in names of networks, such as {network}"
+        what = f"is a library, whose networks stand as --encoder beside --model {network}" if network in FOREIGN else (
+            f"{what}: --model {network} --encoder {OWN_ENCODERS.get(network, USUAL_ENCODER)}"
+        )  # fmt: skip
+        return UsageError(f"no encoder is called {name!r}, which {what}")
     near = difflib.get_close_matches(name, ["vgg16", *sorted(encoder_names())], 3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "fullconv models names some"
     return UsageError(f"no encoder is called {name!r}; {hint}")

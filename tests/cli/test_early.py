@@ -42,6 +42,15 @@ LINES = {
     "recipes nothere": f"nothere: {NO_RECIPE}",
     "info nothere": f"nothere: {NO_MODEL}",
     "predict nothere x.jpg --out o": f"nothere: {NO_MODEL}",
+    "train shapes --model resnet": "no model is called 'resnet', which stands in names of encoders, such as resnet50: "
+    "--model fcn8s --encoder resnet50",
+    "train shapes --model efficientnet-b0": "no model is called 'efficientnet-b0', which stands in names of encoders, "
+    "such as efficientnet_b0: --model fcn8s --encoder efficientnet_b0",
+    "train shapes --model vgg16": "no model is called 'vgg16', which is an encoder: --model fcn8s --encoder vgg16",
+    "train shapes --model dinov3": "no model is called 'dinov3', which stands in names of encoders, such as vit_small",
+    "train shapes --encoder unet": "no encoder is called 'unet', which is a network: --model unet --encoder resnet50",
+    "train shapes --encoder segnet": "no encoder is called 'segnet', which is a network: --model segnet --encoder vgg",
+    "train shapes --encoder smp": "no encoder is called 'smp', which is a library, whose networks stand as --encoder",
     "predict torchvision/x x.jpg --out o": "x.jpg: no such file, folder or glob; give images to predict",
     "predict torchvision/x": "predict: --out OUT is missing; fullconv predict --help shows the usage",
     "predict torchvision/x --out o --precision x": "precision must be auto, bf16, fp16 or fp32, found 'x'",
@@ -89,6 +98,8 @@ def test_python_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     calls = {
         "train nothere": lambda: fullconv.train("nothere", quiet=True),
         "train shapes --encoder resnet33": lambda: fullconv.models.build_model("fcn8s", 2, "resnet33"),
+        "train shapes --encoder unet": lambda: fullconv.models.build_model("fcn8s", 2, "unet"),
+        "train shapes --model resnet": lambda: fullconv.models.build_model("resnet", 2),
         "train shapes --model unet2": lambda: fullconv.models.build_model("unet2", 2),
         "train shapes --init-from nothere": lambda: fullconv.load("nothere"),
         "train --resume nothere": lambda: fullconv.train(resume="nothere", quiet=True),

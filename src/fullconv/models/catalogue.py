@@ -16,13 +16,7 @@ from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.models.variants import FOREIGN, MODELS
 from fullconv.models.vgg import NAME as VGG
 from fullconv.models.vgg import VGG16
-from fullconv.there import REGION_MODELS
-
-SHORT_LIST = (
-    "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny",
-    "convnextv2_tiny", "mambaout_tiny", "swin_tiny_patch4_window7_224", "hiera_tiny_224", "maxvit_tiny_tf_224",
-    "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3",
-)  # fmt: skip
+from fullconv.there import REGION_MODELS, SHORT_LIST
 
 
 class Weights(NamedTuple):
