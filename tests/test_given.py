@@ -97,6 +97,39 @@ def test_a_missing_file_and_a_folder_are_called_so(tmp_path: Path) -> None:
         one_by_one(tmp_path)
 
 
+def test_a_glob_is_what_it_matches(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c.jpg"):
+        Image.fromarray(picture(8, 9)).save(tmp_path / name)
+    assert one_by_one(f"{tmp_path}/*.png") == ([tmp_path / "a.png", tmp_path / "b.png"], False)
+    assert [one.name for one in make().predict(tmp_path / "*.png")] == [f"{tmp_path}/a.png", f"{tmp_path}/b.png"]
+    with pytest.raises(UsageError, match=r"\*\.tif: no such file, folder or glob; give images to predict"):
+        make().predict(f"{tmp_path}/*.tif")
+    Image.fromarray(picture(8, 9)).save(tmp_path / "[a].png")
+    assert one_by_one(tmp_path / "[a].png") == ([tmp_path / "[a].png"], True)
+
+
+@pytest.mark.parametrize("given", [lambda folder: folder, lambda folder: f"{folder}/*.png"])
+def test_a_folder_goes_on_past_a_broken_file_and_names_it(given: Callable[[Path], Any], tmp_path: Path) -> None:
+    for name in ("a.png", "c.png"):
+        Image.fromarray(picture(8, 9)).save(tmp_path / name)
+    (tmp_path / "b.png").write_bytes(b"no image")
+    with pytest.warns(UserWarning, match=r"1 of 3 images are left out: .*b\.png: not an image") as caught:
+        found = make().predict(given(tmp_path))
+    assert [Path(one.name).name for one in found] == ["a.png", "c.png"]
+    assert caught[0].filename == __file__
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"a\.png: not an image"):
+        make().predict(given(tmp_path))
+
+
+def test_a_list_keeps_its_places_and_refuses_a_broken_file(tmp_path: Path) -> None:
+    Image.fromarray(picture(8, 9)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"^image 2 of 2: .*b\.png: not an image .*; take it out of the list$"):
+        make().predict([tmp_path / "a.png", tmp_path / "b.png"])
+
+
 STACK = np.stack([picture(8, 9), picture(8, 9)[::-1]])
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor, bfloat16
 
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
 from fullconv.formats.read.base import image_files
 from fullconv.images.encoded import EncodedFile, ImageFile
 from fullconv.images.files import IMAGE_SUFFIXES
@@ -19,28 +21,33 @@ from fullconv.images.pixels import read_image, to_channels
 from fullconv.images.stored import WIDE_MODES, Stored
 from fullconv.images.values import to_pixels
 from fullconv.spec import Preprocessing, Values
-from fullconv.there import ADDRESS
+from fullconv.there import ADDRESS, matching
 
 Given = str | os.PathLike[str] | bytes | BinaryIO | np.ndarray | Tensor | Image.Image
 """One image: a file, its bytes, an open file, a PIL image, an array ``[height, width, channels]`` or
 ``[height, width]``, or a tensor ``[channels, height, width]``."""
 IMAGE = "the image"
+NAMED = 10
+"""So many images that are left out are named in a line."""
+T = TypeVar("T")
 ARRAY_FILE = b"\x93NUMPY"
 
 
 def one_by_one(images: Any) -> tuple[list[Any], bool]:
     """What was given as a list, and whether it is one image (or nothing that can be one).
 
-    Several are a folder's images in the order of their paths, the entries of a list or of any other iterable, of an
-    array ``[n, height, width, channels]`` or of a tensor ``[n, channels, height, width]``.
+    Several are the images of a folder or glob in the order of their paths, the entries of a list or of any other
+    iterable, of an array ``[n, height, width, channels]`` or of a tensor ``[n, channels, height, width]``.
 
     Raises:
-        UsageError: a folder without images.
+        UsageError: a folder without images, a glob that matches none.
     """
     if isinstance(images, (np.ndarray, Tensor)):
         return (list(images), False) if images.ndim == 4 else ([images], True)
     if isinstance(images, (str, os.PathLike)):
         folder = Path(images)
+        if glob.has_magic(os.fspath(images)) and not folder.exists() and not ADDRESS.match(os.fspath(images)):
+            return list(matching(folder)), False
         if not folder.is_dir():
             return [images], True
         found = image_files(folder)
@@ -49,6 +56,35 @@ def one_by_one(images: Any) -> tuple[list[Any], bool]:
         return list(found), False
     single = isinstance(images, (bytes, bytearray, memoryview, Image.Image, dict)) or hasattr(images, "read")
     return ([images], True) if single or not isinstance(images, Iterable) else (list(images), False)
+
+
+def each(images: Any, predict: Callable[[Any], T]) -> T | list[T]:
+    """What ``predict`` gives of an image, or of each of several (:func:`one_by_one`).
+
+    Files of a folder or glob for which it raises are left out, with a warning that names them; the entries of a list
+    keep their places, so there the first is an error.
+
+    Raises:
+        UsageError: as :func:`one_by_one` and ``predict``.
+        DataError, NotFiniteError: of ``predict``; of a folder or glob where it raises for all.
+    """
+    found, single = one_by_one(images)
+    if single:
+        return predict(found[0])
+    results, failed = list[T](), list[FullconvError]()
+    for number, one in enumerate(found, 1):
+        try:
+            results.append(predict(one))
+        except (DataError, NotFiniteError) as error:
+            if not isinstance(images, (str, os.PathLike)):
+                raise type(error)(f"image {number} of {len(found)}: {error}; take it out of the list") from error
+            failed.append(error)
+    if failed and not results:
+        raise failed[0]
+    if failed:
+        said = "; ".join(map(str, failed[:NAMED])) + (f"; and {len(failed) - NAMED} more" * (len(failed) > NAMED))
+        warnings.warn(f"{images}: {len(failed)} of {len(found)} images are left out: {said}", stacklevel=3)
+    return results
 
 
 def name_of(image: object) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fullconv.crf import CRF
 from fullconv.errors import NotFiniteError, UsageError, first_few
 from fullconv.facts import facts, in_lines
-from fullconv.given import IMAGE, Given, name_of, one_by_one, read_given
+from fullconv.given import IMAGE, Given, each, name_of, read_given
 from fullconv.html.notebook import card, class_table
 from fullconv.label_map import Prediction
 from fullconv.loading import load_model
@@ -197,8 +197,9 @@ class Segmenter:
             image: a file, its bytes, an open file, a PIL image, an array ``[height, width, channels]`` (or ``[height,
                 width]``, grey), or a tensor ``[channels, height, width]``: uint8, or of the type that the model's range
                 of values is for. Where an image holds nothing (nodata, not finite) the network sees the mean, and
-                labels it all the same. Of a folder, a list, or an array or tensor with one dimension more in front,
-                the predictions are a list, all in memory; :func:`fullconv.predict` writes files one by one.
+                labels it all the same. Of a folder, a glob, a list, or an array or tensor with one dimension more in
+                front, the predictions are a list, all in memory; :func:`fullconv.predict` writes files one by one.
+                Files of a folder or glob that cannot be predicted are left out with a warning; a list refuses them.
             tile: larger images are cut into overlapping tiles of this side, so that memory stays bounded.
             overlap: of neighbouring tiles, in pixels; by default so much that no label depends on pixels beyond its
                 tile, but at most half of the tile (:attr:`Prediction.note` says when that is not enough).
@@ -217,16 +218,11 @@ class Segmenter:
             NotFiniteError: the network's scores of this image are nan or infinite.
         """
         refinement = Refinement.of(self.provenance, image_prior, superpixels, crf)
-        (images, single), asked = one_by_one(image), self.with_views(views or Views())
-        results = [
-            asked.predict_pixels(
-                read_given(one, self.preprocessing), tile=tile, overlap=overlap, exact=exact,
-                probabilities=probabilities, confidence=confidence, entropy=entropy, refinement=refinement,
-                name=name_of(one),
-            )
-            for one in images
-        ]  # fmt: skip
-        return results[0] if single else results
+        asked = self.with_views(views or Views())
+        return each(image, lambda one: asked.predict_pixels(
+            read_given(one, self.preprocessing), tile=tile, overlap=overlap, exact=exact, probabilities=probabilities,
+            confidence=confidence, entropy=entropy, refinement=refinement, name=name_of(one),
+        ))  # fmt: skip
 
     @torch.inference_mode()
     def predict_pixels(

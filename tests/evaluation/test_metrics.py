@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from sklearn.metrics import (
 )
 from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex
 
+from fullconv.errors import UsageError
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.spec import ClassSet
 
@@ -109,3 +113,20 @@ def test_the_published_output_of_the_fcn_authors_scores_what_it_did(shared: Path
     assert scores.pixel_accuracy == pytest.approx(0.843, abs=5e-4)
     assert [scores.iou[i] for i in (0, 2, 15)] == pytest.approx([0.777, 0.662, 0.719], abs=5e-4)
     assert len(scores.absent) == 18
+
+
+def test_figures_of_classes_have_names_and_are_tuples() -> None:
+    matrix = ConfusionMatrix(ClassSet(("ground", "road", "pole")))
+    matrix.counts = torch.tensor([[6, 2, 0], [0, 4, 0], [0, 2, 6]])
+    scores = matrix.scores()
+    for figures in (scores.iou, scores.accuracy, scores.recall, scores.precision, scores.dice):
+        assert isinstance(figures, tuple)
+        assert figures["road"] == figures[1] == figures[-2]
+        assert figures == tuple(figures)
+        assert figures[:2] == tuple(figures)[:2]
+    assert (scores.iou["road"], scores.precision["road"], scores.recall["ground"]) == (0.5, 0.5, 0.75)
+    with pytest.raises(UsageError, match="no class is called 'raod'; did you mean road"):
+        scores.iou["raod"]
+    for again in (pickle.loads(pickle.dumps(scores)), copy.deepcopy(scores), dataclasses.replace(scores, loss=1.0)):
+        assert again.iou["pole"] == scores.iou["pole"] == 0.75
+    assert dataclasses.asdict(scores)["iou"] == scores.iou

@@ -16,6 +16,7 @@ from fullconv.errors import first_few
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.findings import Finding, by_advice
 from fullconv.evaluation.numbers import number
+from fullconv.evaluation.per_class import PerClass
 from fullconv.evaluation.road import RoadScores
 from fullconv.html.notebook import card, class_table, lines
 from fullconv.ops import confusion_counts
@@ -88,8 +89,9 @@ class Scores:
         mean_accuracy: mean over classes with ``t_i > 0`` of ``n_ii / t_i``.
         mean_iou: mean over classes present in truth or prediction of ``n_ii / (t_i + sum_j n_ji - n_ii)``.
         fw_iou: the IoUs weighted by ``t_i / sum_k t_k`` (frequency-weighted).
-        iou, accuracy: per class, in id order; nan where the class is absent. ``accuracy`` is also the class's
-            :attr:`recall`; :attr:`precision` and :attr:`dice` are its other two scores.
+        iou, accuracy: per class, in id order, and by name: ``scores.iou["road"]``; nan where the class is absent.
+            ``accuracy`` is also the class's :attr:`recall`; :attr:`precision` and :attr:`dice` are its other two
+            scores.
         pixels: ``t_i`` per class.
         absent: names of the classes in neither truth nor prediction, left out of ``mean_iou``.
         loss: mean cross-entropy over all labelled pixels (nan where it was not computed).
@@ -110,8 +112,8 @@ class Scores:
     mean_accuracy: float
     mean_iou: float
     fw_iou: float
-    iou: tuple[float, ...]
-    accuracy: tuple[float, ...]
+    iou: PerClass
+    accuracy: PerClass
     pixels: tuple[int, ...]
     classes: ClassSet
     loss: float = math.nan
@@ -125,6 +127,10 @@ class Scores:
     findings: tuple[Finding, ...] = ()
     detail: Detail | None = None
     road: RoadScores | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("iou", "accuracy"):
+            object.__setattr__(self, name, PerClass(getattr(self, name), self.classes))
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
@@ -159,24 +165,25 @@ class Scores:
         return draw.confusion_picture(self.confusion, self.classes.names)
 
     @property
-    def recall(self) -> tuple[float, ...]:
+    def recall(self) -> PerClass:
         """``n_ii / t_i`` of each class; nan where no pixel is of it."""
         return self.accuracy
 
     @property
-    def precision(self) -> tuple[float, ...]:
+    def precision(self) -> PerClass:
         """``n_ii / sum_j n_ji`` of each class; nan where it is never predicted, or the data never label it."""
         predicted = [sum(column) for column in zip(*self.confusion, strict=True)]
         named = zip(self.classes.names, predicted, strict=True)
-        return tuple(
+        shares = (
             self.confusion[i][i] / n if n and name not in self.unlabelled else math.nan
             for i, (name, n) in enumerate(named)
         )
+        return PerClass(shares, self.classes)
 
     @property
-    def dice(self) -> tuple[float, ...]:
+    def dice(self) -> PerClass:
         """``2 n_ii / (t_i + sum_j n_ji)`` of each class, also called F1; nan where the class has no IoU."""
-        return tuple(2 * iou / (1 + iou) for iou in self.iou)
+        return PerClass((2 * iou / (1 + iou) for iou in self.iou), self.classes)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -261,8 +268,8 @@ class ConfusionMatrix:
             mean_accuracy=float(accuracy.nanmean()),
             mean_iou=float(iou.nanmean()),
             fw_iou=float((truth * iou.nan_to_num(0)).sum() / total),
-            iou=tuple(iou.tolist()),
-            accuracy=tuple(accuracy.tolist()),
+            iou=PerClass(iou.tolist(), self.classes),
+            accuracy=PerClass(accuracy.tolist(), self.classes),
             pixels=tuple(int(count) for count in truth),
             classes=self.classes,
             loss=loss,
