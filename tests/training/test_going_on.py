@@ -20,6 +20,7 @@ from fullconv.data import Shapes
 from fullconv.device import choose_precision
 from fullconv.errors import Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
+from fullconv.spec import ClassSet
 from fullconv.training import fit as fit_module
 from fullconv.training.state import Checkpoint
 from tests.builders.commands import TINY, complaint
@@ -143,7 +144,16 @@ def test_a_run_goes_on_in_the_arithmetic_it_began_with(tmp_path: Path, monkeypat
 def test_a_run_resumes_on_its_own_data_only(tmp_path: Path) -> None:
     run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1})
     other = shapes_dataset(Shapes(height=64, width=64, train=12, val=3))
-    with pytest.raises(UsageError, match="not the data of this run"):
+    with pytest.raises(
+        UsageError,
+        match=rf"^shapes: not the data of the run {run.path}, which are shapes \(other names.*; give its own: ",
+    ):
+        fullconv.train(other, run.path, resume=True, quiet=True)
+    classes = ClassSet(("a", *other.classes.names[1:]))
+    with pytest.raises(UsageError, match=rf"\(classes a, .*, not {other.classes.names[0]}, .*{run.path}'"):
+        fullconv.train(dataclasses.replace(other, classes=classes), run.path, resume=True, quiet=True)
+    run.environment.write_text('{"given": "/my/photos"}')
+    with pytest.raises(UsageError, match=r"which are /my/photos .*; leave the data out: .* train --resume"):
         fullconv.train(other, run.path, resume=True, quiet=True)
     run.state.write_bytes(run.state.read_bytes()[:999])
     with pytest.raises(UsageError, match=r"state\.pt: damaged"):

@@ -29,7 +29,8 @@ from fullconv.training.frozen import kept_features
 from fullconv.training.objective import Objective
 from fullconv.training.objectives import epoch_steps, idle, make_objective, refuse
 from fullconv.training.report import Reporter
-from fullconv.training.resume import typed
+from fullconv.training.resume import other_data, typed
+from fullconv.training.run import Run
 from fullconv.training.state import Checkpoint, fingerprint
 from fullconv.training.timetable import Timetable
 from fullconv.weak import Supervision, labelled_pixels, supervise
@@ -118,6 +119,7 @@ def make_plan(
     saved: Checkpoint | None = None,
     reasons: Mapping[str, str] | None = None,
     began: float | None = None,
+    resumed: Run | None = None,
 ) -> Plan:
     """Build the network: with :func:`open_data` everything that can be refused before a run folder exists.
 
@@ -125,6 +127,7 @@ def make_plan(
         saved: of the run that is resumed: its network and arithmetic are taken, and its data asked for.
         reasons: of the options that were chosen.
         began: when the run was started, by the monotonic clock.
+        resumed: the run that ``saved`` is of.
 
     Raises:
         UsageError, DataError: what is wrong with the options or the data.
@@ -136,9 +139,7 @@ def make_plan(
     crop = choose_crop(config, spec, report)
     train_items, val_items = _items(config, spec, crop, report, reporter)
     if saved is not None and saved.data != fingerprint(spec, train_items, val_items):
-        raise UsageError(
-            f"{spec.root}: not the data of this run (other classes, names, order or range of values); give the same"
-        )
+        raise other_data(resumed or Run("."), saved.header["classes"]["names"], spec)
     if config.encoder_rate == 0:  # known before the memory check: what is frozen keeps nothing
         segmenter.network.backbone.requires_grad_(False)
     kept, line = kept_features(config, segmenter.network, crop, sizes_of(spec, report))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fullconv.data import DatasetSpec
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, first_few
 from fullconv.terminal import program
 from fullconv.training.config import MACHINE, TrainConfig
 from fullconv.training.run import Run, existing_run
@@ -40,16 +41,34 @@ def data_of(run: Run, command: str = "") -> str:
         UsageError: the run does not know it, or nothing is there any more.
     """
     ask = f"give it: {command or f'fullconv train DATA --resume {shlex.quote(str(run.path))}'}"
-    try:
-        kept = json.loads(run.environment.read_text(encoding="utf-8")).get("given", "")
-    except (OSError, ValueError, AttributeError):
-        kept = ""
-    if not kept or not isinstance(kept, str):
+    kept = _kept(run, "given")
+    if not kept:
         raise UsageError(f"{run.path}: does not say by which name its data can be opened; {ask}")
     for part in [kept] if Path(kept).exists() else kept.split("+"):
         if Path(part).is_absolute() and not Path(part).exists():
             raise UsageError(f"{run.path}: its data was in {part}, which is not there any more; {ask}")
     return kept
+
+
+def _kept(run: Run, what: str) -> str:
+    """A line of ``environment.json``; empty where it has none."""
+    try:
+        kept = json.loads(run.environment.read_text(encoding="utf-8")).get(what, "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return kept if isinstance(kept, str) else ""
+
+
+def other_data(run: Run, classes: Sequence[str], spec: DatasetSpec) -> UsageError:
+    """What to raise where a run of these classes cannot go on with some data: it names the run's own."""
+    own, differs = _kept(run, "given") or _kept(run, "data"), "other names, order or range of values of its images"
+    if tuple(classes) != spec.classes.names:
+        differs = f"classes {first_few(list(spec.classes.names), 5)}, not {first_few(list(classes), 5)}"
+    again = "leave the data out: " if _kept(run, "given") else "give its own: "
+    return UsageError(
+        f"{spec.root}: not the data of the run {run.path}" + (f", which are {own}" if own else "") + f" ({differs}); "
+        f"{again}{go_on(run, _kept(run, 'given'))}"
+    )
 
 
 def go_on(run: Run, data: str) -> str:

@@ -128,7 +128,7 @@ def train(
         chosen, reasons = fabric.broadcast(ranks.prepare(choosing))
 
     def prepare() -> Plan:
-        plan = make_plan(chosen, ground, ranks.device, reporter, saved, reasons, began)
+        plan = make_plan(chosen, ground, ranks.device, reporter, saved, reasons, began, resumed)
         check_memory(plan.segmenter, plan.crop, -(-chosen.batch_size // ranks.count), ranks.device)
         return plan
 
