@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import CheckReport, Finding, SplitItem
+from fullconv.checking.findings import OF_CLASSES, CheckReport, Finding, SplitItem
 from fullconv.checking.judging import Totals, judge
 from fullconv.checking.reading import Inspection, fix_of, inspect
 from fullconv.checking.values import ValueCounts
@@ -81,6 +81,7 @@ def _read_all(
     for problem in problems:
         fix = problem.fix + (" (--fix leaves them out)" if problem.kind == "unpaired" else "")
         report.add(problem.kind, problem.text, fix, problem=True, files=problem.files)
+        report.guessed |= problem.kind == "undecided" and not spec.declared
     chosen = list(spec.splits) if splits is None else list(splits)
     places: list[SplitItem] = []
     if splits is None and "train" not in spec.splits:
@@ -162,6 +163,8 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
     """Add one inspection to the totals."""
     split = place[0]
     for fault in result.faults:
+        if report.guessed and fault.kind in OF_CLASSES:
+            continue
         fix = fix_of(fault.kind, report.dataset)
         report.add(fault.kind, fault.text, fix, problem=True, items=(place,), pixels=fault.pixels)
     if result.encoding:

@@ -28,7 +28,10 @@ FindingKind = (
     | SupervisionKind
     | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]
 )
+OF_CLASSES = ("ids", "smoothed", "colours")
+"""Faults by which a mask does not fit the classes."""
 FIXED_TWICE = ("ids", "jpeg")
+FIX_IN_COPY = "save masks without smoothing, or train on a mended copy: fullconv check DATA --fix COPY"
 MOST_OF_A_KIND = 3
 MOST_CLASSES = 25
 
@@ -84,6 +87,8 @@ class CheckReport:
         findings: problems and notes, in the order in which they were found.
         fixed: what is in the fixed copy, and what is not, one line each; empty where none was written.
         supervision: what the train images teach with, in lines; empty where it is their masks.
+        guessed: whether the classes are our guess, by a question that is among the problems: what follows from the
+            guess alone is no finding.
     """
 
     dataset: DatasetSpec
@@ -99,6 +104,7 @@ class CheckReport:
     findings: list[Finding] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
     supervision: tuple[str, ...] = ()
+    guessed: bool = False
 
     def __repr__(self) -> str:
         shown = [f"{word}: {one.seen}" for word, one in self._first()]
@@ -165,7 +171,9 @@ class CheckReport:
         if self.problems:
             more = len(self.problems) - 1
             tail = f" (and {more} more problem{'s' if more > 1 else ''}: fullconv check lists them)" if more else ""
-            raise DataError(self.problems[0] + tail)
+            first = next(finding for finding in self.findings if finding.problem)
+            mend = f"; {FIX_IN_COPY}" if first.kind == "smoothed" else ""
+            raise DataError(first.text + mend + tail)
 
     def median_frequency_weights(self, split: str = "train") -> list[float]:
         """A weight per class: the median class frequency over the class's own; 0 for absent classes.

@@ -40,11 +40,12 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     """Add the findings that need the whole data set."""
     read = [split for split in splits if split in report.pixels]
     judge_forms(report, totals.items, totals.forms)
-    _judge_labels(report, read, totals)
-    nowhere = _judge_unused(report, read, totals)
-    for split in read:
-        _judge_classes(report, split, nowhere | _marked_otherwise(report, split, totals))
-    _judge_rare(report, read, _marked_otherwise(report, "train", totals))
+    if not report.guessed:
+        _judge_labels(report, read, totals)
+        nowhere = _judge_unused(report, read, totals)
+        for split in read:
+            _judge_classes(report, split, nowhere | _marked_otherwise(report, split, totals))
+        _judge_rare(report, read, _marked_otherwise(report, "train", totals))
     for text, fix in judge_range(report.dataset, report.values) if report.values else []:
         report.add("range", text, fix)
     _judge_equal(report, splits, totals)

@@ -61,6 +61,7 @@ def _numbers(report: CheckReport) -> str:
     if len(report.sizes) > 5:
         sizes.append(f"{len(report.sizes) - 5} more sizes")
     present, declared = report.present(), "declared" if spec.declared else "counted from the masks"
+    declared = "guessed" if report.guessed else declared
     rows = {
         "folder": escape(str(spec.root)),
         "layout": escape(spec.layout),

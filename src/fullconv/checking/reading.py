@@ -169,7 +169,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
         return Fault(kind, text)
     if size is not None and mask.size != size:
         return _size_fault(item, size, mask.size)
-    if kind == "undecided":
+    if kind != "unreadable":  # said as what it is
         return Fault(kind, text)
     decoded = decode_strays(mask, source.encoding, spec.classes)
     if decoded is None:
@@ -178,7 +178,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
     if ids or not decoded.smoothed():
         return Fault("ids", text)
     count, stray = int(decoded.stray.sum()), decoded.raw[decoded.stray]
-    sorts = len(np.unique(stray, axis=0))
+    sorts = decoded.different()
     coloured = decoded.raw.shape[2] == 3
     what = ("colours" if coloured else "values") if sorts > 1 else ("colour" if coloured else "value")
     row, column = (int(places[0]) for places in np.nonzero(decoded.stray))

@@ -53,10 +53,17 @@ class Decoded:
             return False
         if self.raw.shape[2] == 1:
             return bool(_between(self.raw[..., 0])[stray].mean() >= 0.5)
-        painted = self.raw[_solid(_packed(self.raw)) & stray]
-        colours, counts = np.unique(painted, axis=0, return_counts=True)
-        colours = colours[counts >= SOLID_PIXELS]
-        return not any(np.square(self.keys - colour).sum(1).min() > CLOSE_COLOUR**2 for colour in colours)
+        packed = _packed(self.raw)
+        painted, counts = np.unique(packed[_solid(packed) & stray], return_counts=True)
+        colours = _colours(painted[counts >= SOLID_PIXELS])
+        near = np.full(len(colours), CLOSE_COLOUR**2 + 1)
+        for key in self.keys:  # each with all colours at once: there are few keys
+            near = np.minimum(near, np.square(colours - key).sum(1))
+        return bool((near <= CLOSE_COLOUR**2).all())
+
+    def different(self) -> int:
+        """How many unknown values or colours there are."""
+        return len(np.unique(_packed(self.raw)[self.stray]))
 
     def numbered(self) -> bool:
         """Whether greys are likely numbers: all nearly black, and unknown ones on areas."""

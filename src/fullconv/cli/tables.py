@@ -158,7 +158,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     sizes = ", ".join(f"{w}x{h} ({n})" for (h, w), n in report.sizes.most_common(4))
     if len(report.sizes) > 4:
         sizes += f" and {len(report.sizes) - 4} more sizes"
-    say(f"sizes: {sizes or 'none, no pair could be read whole'}")
+    unread = "none, no mask fits the guessed classes" if report.guessed else "none, no pair could be read whole"
+    say(f"sizes: {sizes or unread}")
     say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
     if report.values is not None:
         kind = "8 bits" if spec.values is None or not spec.values.range else f"range {spec.values}"
@@ -170,9 +171,10 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     for line in report.supervision:
         say(line)
     declared = "declared" if spec.declared else "counted from the masks, not declared"
+    declared = "guessed, see the problem" if report.guessed else declared
     present = f"{len(report.present())} of {len(spec.classes)} classes are present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
-    if any(counts.any() for counts in report.pixels.values()):
+    if any(counts.any() for counts in report.pixels.values()):  # of a guess, too: how frequent each colour is
         console.print(_class_table(report))
     for word, problem in (("note", False), ("problem", True)):
         for finding in report.shown(problem):

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fullconv.errors import first_few
+from fullconv.formats.colour_classes import classes_by_colour, coloured
 from fullconv.formats.contents import PROBED_MASKS, Contents, inspect_masks
 from fullconv.formats.problems import Problems
 from fullconv.formats.survey import settle
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.mask_file import unpacked
 from fullconv.images.masks import MaskQuestion, asks_about_no_data
-from fullconv.spec import ClassSet, Colour
+from fullconv.spec import ClassSet
 from fullconv.text import read_text
 
 MOST_SPARSE = 20
-MOST_VALUES, MOST_PROPOSED = 1000, 40
-"""Classes that are made of values, and of colours, where nobody named them."""
-LEAST_SHARE = 0.001
-"""Of all pixels: rarer colours are not proposed as classes."""
+MOST_VALUES = 1000
+"""Classes that are made of values, where nobody named them."""
 NAME_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "label_names.txt", "classes.names", "obj.names",
     "labelmap.txt", "label_map.txt",
@@ -97,7 +94,7 @@ def classes_from_masks(
     ``unused``: what a file says that is of no use where masks are coloured, for that problem.
     """
     if coloured(inspected):
-        return _by_colour(inspected, encoding, problems, unused)
+        return classes_by_colour(inspected, encoding, problems, unused)
     planes = max((found.planes for found in inspected), default=0)
     whole = all(found.covered for found in inspected if found.planes)  # then a map for each class, and no rest
     real = {planes - whole} if planes else set[int]()
@@ -132,30 +129,6 @@ def _by_value(values: set[int], encoding: MaskEncoding) -> tuple[ClassSet, MaskE
     )
 
 
-def _by_colour(
-    inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems, unused: str
-) -> tuple[ClassSet, MaskEncoding]:
-    """Masks in colours that nobody named: a class for each frequent one."""
-    pixels = Counter[Colour]()
-    for found in coloured(inspected):
-        pixels.update(dict(zip(map(unpacked, found.colours or ()), found.pixels, strict=True)))
-    known = set(encoding.void_colours)
-    frequent = [c for c, n in pixels.most_common() if n >= LEAST_SHARE * pixels.total() and c not in known]
-    palette = dict(enumerate(frequent[:MOST_PROPOSED])) or {0: (0, 0, 0)}
-    line = ", ".join(f"class_{index}: {list(colour)}" for index, colour in palette.items())
-    fix = f"give the classes' colours in dataset.yaml, with your own names ('classes: {{{line}}}'), or save index masks"
-    if sum(pixels[colour] for colour in frequent) < pixels.total() / 2:
-        fix = "hardly a colour is frequent, as in photographs: put images into images/ and masks into masks/"
-    problems.report(
-        "undecided",
-        f"{coloured(inspected)[0].path}: an RGB mask, but no colour is named; {unused}the masks hold {len(pixels)} "
-        f"colours, {len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels",
-        fix,
-    )
-    classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
-    return classes, dataclasses.replace(encoding, colours={colour: index for index, colour in palette.items()})
-
-
 def ask_about_values(
     root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, names: Sequence[str], problems: Problems
 ) -> None:
@@ -180,11 +153,6 @@ def _ask_about_ids_from_1(
         + f" are 0 to {len(names) - 1}",
         f"write '{line}' into {root / 'dataset.yaml'}, or name class 0 first",
     )
-
-
-def coloured(inspected: Sequence[Contents]) -> list[Contents]:
-    """Those that hold colours only, no numbers."""
-    return [found for found in inspected if found.mask.kind == "colour" and not found.values]
 
 
 def values_of(inspected: Sequence[Contents]) -> set[int]:

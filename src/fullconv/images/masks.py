@@ -10,13 +10,15 @@ import numpy as np
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import UNLABELLED, MaskEncoding, UInt8Array
-from fullconv.images.mask_file import NO_COLOUR, MaskFile, packed, unpacked
+from fullconv.images.mask_file import NO_COLOUR, MaskFile, UnfitMask, packed, unpacked
 from fullconv.images.mask_reading import read_mask
 from fullconv.spec import Colour
 
 BAD = 254
 """Marks bytes that stand for no class, where no class has this id."""
 NO_CLASS = -1
+PHOTOGRAPH = 1000
+"""So many colours of no class, on most of a file's pixels, are a photograph's."""
 WHITE, BIT = 255, 1
 
 
@@ -264,6 +266,7 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, num_classes: int, igno
             stray &= ~excused
     if stray.any():
         row, column = (int(value) for value in np.argwhere(stray)[0])
+        _refuse_photograph(mask, stray)
         raise DataError(
             f"{mask.path}: {_colour_at(mask, shades, row, column)} at row {row}, column {column} stands for no class "
             f"({int(stray.sum())} such pixels){_named(encoding, num_classes)}; add it to "
@@ -275,6 +278,18 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, num_classes: int, igno
             )
         )
     return see_through(mask, encoding, ignore_index, labels)
+
+
+def _refuse_photograph(mask: MaskFile, stray: UInt8Array) -> None:
+    """Refuse a file most of whose pixels are of very many colours, by what it is."""
+    if mask.kind != "colour" or stray.mean() <= 0.5:
+        return
+    count = len(np.unique(packed(mask.stored)[stray]))
+    if count >= PHOTOGRAPH:
+        raise UnfitMask(
+            f"{mask.path}: holds {count:,} colours of no class, as a photograph does and a mask does not; put the "
+            "image's mask in its place"
+        )
 
 
 def _colour_at(mask: MaskFile, shades: np.ndarray | None, row: int, column: int) -> str:
