@@ -16,7 +16,7 @@ from fullconv.data.instances import count_without_instances
 from fullconv.data.loader import EvalBatches
 from fullconv.evaluation.closer import Closer
 from fullconv.evaluation.detail import DetailCounts
-from fullconv.evaluation.findings import Counts, Finding, findings
+from fullconv.evaluation.findings import Counts, findings
 from fullconv.evaluation.log_findings import log_beside, log_findings
 from fullconv.evaluation.mask_ap import judged, mask_ap
 from fullconv.evaluation.matching import other_range, with_classes_of
@@ -25,6 +25,7 @@ from fullconv.evaluation.metrics import ImageScore, Scores
 from fullconv.evaluation.pictures import refuse_file, write_pictures
 from fullconv.evaluation.report import Again, origin_of, refuse_folders, write_images, write_report
 from fullconv.evaluation.road import RoadCounts, road_counts
+from fullconv.evaluation.short import longer_first
 from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
@@ -114,8 +115,8 @@ def evaluate(
     measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, sure)
     log = [] if isinstance(model, Segmenter) else log_beside(model)
     of_training = log_findings(log, less="labels" in segmenter.provenance)
-    options = segmenter.provenance.get("options", {})
-    scores = _looked_at(measured.scores(), closer, items, measured.void, of_training, options)
+    scores = _looked_at(measured.scores(), closer, items, measured.void, segmenter.provenance, len(log))
+    scores = dataclasses.replace(scores, findings=(*of_training, *scores.findings))
     if isinstance(road, RoadCounts):
         scores = dataclasses.replace(scores, road=road.scores())
     if isinstance(scoring, InstanceSegmenter):
@@ -161,18 +162,18 @@ def _no_mask_ap(bare: int, images: int) -> str:
 
 
 def _looked_at(
-    scores: Scores, closer: Closer, items: Sequence[Item], void: int, of_training: Sequence[Finding],
-    options: Mapping[str, Any],
+    scores: Scores, closer: Closer, items: Sequence[Item], void: int, provenance: Mapping[str, Any], epochs: int,
 ) -> Scores:  # fmt: skip
-    """Scores with the worst images and with what goes wrong, in the training first."""
+    """Scores with the worst images and with what goes wrong; ``epochs`` of the run are known, or 0."""
     where = {(item.source, item.id): str(item.image.where) for item in items}
     worst = tuple(ImageScore(entry.key[1], where[entry.key], entry.mean_iou) for entry in closer.worst)
     names = scores.classes.names
     counts = Counts(
         names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
-        scores.images, closer.thin.tolist(), closer.stride, void, closer.shift, options,
+        scores.images, closer.thin.tolist(), closer.stride, void, closer.shift,
+        provenance.get("options", {}),
     )  # fmt: skip
-    return dataclasses.replace(scores, worst=worst, findings=(*of_training, *findings(counts)))
+    return dataclasses.replace(scores, worst=worst, findings=longer_first(findings(counts), provenance, epochs))
 
 
 def _without_masks(items: Sequence[Item]) -> str:

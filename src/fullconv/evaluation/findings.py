@@ -72,7 +72,7 @@ class Finding:
 
     Attributes:
         kind: ``void``, ``shifted``, ``one-class``, ``swapped``, ``never-predicted``, ``thin``, ``rare``, ``confused``,
-            ``too-often`` or ``not-in-truth``; of a run's log ``rate`` or ``gap``.
+            ``too-often`` or ``not-in-truth``; of a run ``short``, ``rate`` or ``gap``.
         classes: that it is about; of ``confused`` the other class is the second, of ``swapped`` each is predicted as
             the next.
         text: what was found.

@@ -19,6 +19,7 @@ from fullconv.evaluation.findings import Counts, findings
 from fullconv.evaluation.intervals import bootstrap, means
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.evaluation.numbers import number
+from fullconv.evaluation.short import longer_first
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.parts import Part, refined, sound
@@ -74,12 +75,12 @@ class Measured:
             loss, self.images, known, outside=outside, notes=(*self._notes(outside), *filter(None, [self.seams]))
         )
 
-    def report(self, notes: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def report(self, notes: Sequence[str] = (), provenance: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What a run keeps of its validation: scores, their intervals, and what goes wrong as far as counts say it.
 
         Args:
             notes: about all scores.
-            options: that the model is trained with, where they count.
+            provenance: of the model, where it counts what it was trained with.
         """
         scores = self.scores()
         scores = dataclasses.replace(scores, notes=(*scores.notes, *notes))
@@ -87,9 +88,9 @@ class Measured:
         shown = torch.stack([counts[1] > 0 for counts in self.by_image.values()]).sum(0).tolist()
         counts = Counts(
             names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
-            [0] * len(names), 1, self.void, options=options or {},
+            [0] * len(names), 1, self.void, options=(provenance or {}).get("options", {}),
         )  # fmt: skip
-        scores = dataclasses.replace(scores, findings=tuple(findings(counts)))
+        scores = dataclasses.replace(scores, findings=longer_first(findings(counts), provenance or {}))
         bounds = {name: [number(low), number(high)] for name, (low, high) in self.intervals().items()}
         return {**scores.to_dict(), "intervals": bounds}
 

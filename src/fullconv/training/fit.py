@@ -223,6 +223,7 @@ class Loop:
         """Of the network, or its moving average."""
         watched = self.learner.watched
         watched.network.eval()
+        watched.provenance |= {"steps": self.progress.step, "of_steps": self.plan.total_steps}
         self.ranks.copy_first(list(watched.network.buffers()))  # each has its own statistics; the first's are saved
 
         def between(done: int, of: int) -> None:

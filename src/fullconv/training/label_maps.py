@@ -224,9 +224,7 @@ class LabelMaps:
             **{draw.IOU + name: iou for name, iou in zip(scores.classes.names, scores.iou, strict=True)},
         }
         self.by_image = result.image_scores()
-        report = result.report(
-            [f"scored {self.against}"] if self.against else [], segmenter.provenance.get("options", {})
-        )
+        report = result.report([f"scored {self.against}"] if self.against else [], segmenter.provenance)
         return Validation(columns, report, {"intervals": report["intervals"]})
 
     def _of_val(self, iou: Sequence[float], counts: Tensor) -> float:
