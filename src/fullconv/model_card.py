@@ -118,8 +118,10 @@ def _scores(header: Header) -> str:
     rows = [f"| {SCORES[key]} | {value:.4f} | {_interval(bounds, key)} |" for key, value in scores.items()]
     return "\n".join([
         f"On val{against}, as training kept them{chosen}.", "",
-        "| score | | 95 % |", "|---|---|---|", *rows, "",
-        "The intervals are by the bootstrap over the images of val. How the model does on other data is not known.",
+        "| score | | range (95 %) |", "|---|---|---|", *rows, "",
+        "The range is that of the score over all images of the kind of val, of which val is a sample (95 %, by the "
+        "bootstrap over its images). It leaves out that another training would score otherwise. How the model does on "
+        "other data is not known.",
     ])  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_detail_is_that_of_single_predictions(segmenter: Segmenter, tmp_path: Pa
     assert unsure == pytest.approx([1 - image.confidence for image in detail.images], abs=1e-6)
     wrong = [1 - float(row["pixel_accuracy"]) for row in rows]
     assert detail.uncertainty_tells_error == pytest.approx(spearmanr(unsure, wrong).statistic)
-    assert f"rank correlation {detail.uncertainty_tells_error:.2f}" in detail.uncertainty_in_words()
+    assert f"rank correlation of {detail.uncertainty_tells_error:.2f}" in detail.uncertainty_in_words()
     assert float(rows[0]["mean_iou"]) == pytest.approx(detail.images[0].mean_iou, abs=1e-6)
 
 
@@ -96,6 +96,9 @@ def test_the_page_needs_no_other_file_and_shows_everything(segmenter: Segmenter,
     assert "&lt;first&gt; on shapes" in text
     assert "rate: 0.001" in text
     assert not re.search(r'(src|href)="(?!data:)', text)
+    assert "images are only a sample. Measured on all images of their kind, the score would probably (95%) lie" in text
+    assert "leaves out that another training of the same network would score otherwise" in text
+    assert "Here the images that the model is unsure of are " in text
     assert text.count("<circle") >= 9  # a dot for each image
     for heading in (
         "Scores",

@@ -59,7 +59,9 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
     """A row for each model, then of each but the first what differs."""
     console = console or Console(emoji=False)
     names, scores = comparison.names, comparison.scores
-    table = Table(Column("model", overflow="fold"), *(_right(name) for name in ("mean IoU", "95 %", "pixel accuracy")))
+    table = Table(
+        Column("model", overflow="fold"), *(_right(name) for name in ("mean IoU", "range (95 %)", "pixel accuracy"))
+    )
     for name, one in zip(names, scores, strict=True):
         low, high = one.detail.intervals["mean_iou"] if one.detail else (math.nan, math.nan)
         table.add_row(escape(name), _score(one.mean_iou), f"{low:.4f} to {high:.4f}", _score(one.pixel_accuracy))

@@ -85,9 +85,12 @@ class Detail:
         """What that correlation means for whoever ranks images by uncertainty."""
         value = self.uncertainty_tells_error
         if math.isnan(value):
-            return "whether uncertain images are the worse ones cannot be said of these images"
-        means = "tells which images are worse" if value >= TELLS else "says little of which images are worse"
-        return f"an image's uncertainty {means}: rank correlation {value:.2f} with its share of wrong pixels"
+            return "it cannot be said whether the images that the model is unsure of are the worse ones"
+        means = "are mostly the worse ones" if value >= TELLS else "are hardly more often the worse ones than others"
+        return (
+            f"the images that the model is unsure of {means}: ranked by uncertainty and by share of wrong pixels, they "
+            f"have a rank correlation of {value:.2f} (1: one order, 0: no relation)"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, but for the images; nan becomes null."""

@@ -12,6 +12,18 @@ LEVEL = 0.95
 MEANS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "mean_dice")
 
 
+def range_in_words(images: int) -> str:
+    """What the range of a score is, over what, and what it leaves out, for whoever reads it the first time."""
+    one = f"these {images} images are" if images != 1 else "this one image is"
+    return (
+        f"The range: {one} only a sample. Measured on all images of their kind, the score would probably ({LEVEL:.0%}) "
+        f"lie in it. It is found by drawing as many of the images anew {SAMPLES:,} times, some twice and some not at "
+        "all (the bootstrap). It leaves out that another training of the same network would score otherwise (train "
+        "with other values of --seed to see how far), that images of another kind may be harder, and faults of the "
+        "masks. Where images are alike, as frames of one video, it is too narrow."
+    )
+
+
 def means(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of counts ``[..., 3, classes]`` (right, of the truth, predicted), each ``[...]``; nan without pixels.
 

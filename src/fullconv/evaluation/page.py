@@ -12,6 +12,7 @@ import numpy as np
 from fullconv import draw
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.findings import by_advice
+from fullconv.evaluation.intervals import range_in_words
 from fullconv.evaluation.metrics import Scores
 from fullconv.evaluation.numbers import known_mean
 from fullconv.evaluation.road import OTHERWISE, RoadScores
@@ -27,8 +28,7 @@ DEFINITIONS = {
 }
 HOW = (
     "n_ij: pixels of true class i predicted as j, summed over all images; t_i, p_i: pixels of class i in truth and "
-    "prediction. Unlabelled pixels count nowhere; classes in neither truth nor prediction are in no mean. In brackets: "
-    "95 % intervals by the bootstrap over images."
+    "prediction. Unlabelled pixels count nowhere; classes in neither truth nor prediction are in no mean."
 )
 
 
@@ -85,8 +85,10 @@ def report_page(scores: Scores, detail: Detail, pictures: Pictures, origin: Orig
 
 def _head(scores: Scores, detail: Detail, pictures: Pictures, origin: Origin) -> str:
     notes = "".join(f'<div class="soft">{escape(note)}</div>' for note in (*scores.notes, pictures.note) if note)
-    verdict = f"mean IoU {_number(scores.mean_iou)} {_interval(detail.intervals['mean_iou'])}"
-    return f'<h1>{escape(origin.title)}</h1><div class="verdict">{verdict}, {scores.images} images</div>{notes}'
+    low, high = detail.intervals["mean_iou"]
+    apart = "" if math.isnan(low) else f" (of all such images probably {low:.3f} to {high:.3f}: see Scores)"
+    verdict = f"mean IoU {_number(scores.mean_iou)} of {scores.images} images{apart}"
+    return f'<h1>{escape(origin.title)}</h1><div class="verdict">{verdict}</div>{notes}'
 
 
 def _findings(scores: Scores) -> str:
@@ -112,8 +114,9 @@ def _means(scores: Scores, detail: Detail) -> str:
         ["cross-entropy", _number(scores.loss), "", "mean over labelled pixels"],
         *_road(scores.road),
     ]  # fmt: skip
-    table = _table(("score", "value", "95 %", "definition"), [[escape(cell) for cell in row] for row in rows])
-    return _section("Scores", f'<div class="wide words">{table}</div><p class="soft">{escape(HOW)}</p>')
+    table = _table(("score", "value", "range (95 %)", "definition"), [[escape(cell) for cell in row] for row in rows])
+    said = "".join(f'<p class="soft">{escape(words)}</p>' for words in (range_in_words(scores.images), HOW))
+    return _section("Scores", f'<div class="wide words">{table}</div>{said}')
 
 
 def _road(road: RoadScores | None) -> list[list[str]]:
@@ -161,8 +164,10 @@ def _calibration(detail: Detail) -> str:
 def _uncertainty(detail: Detail) -> str:
     points = [(image.uncertainty, 1 - image.pixel_accuracy, image.key[1]) for image in detail.images if image.pixels]
     words = (
-        f"Each dot is an image: uncertainty is the mean over its pixels of 1 minus the probability of the class, error "
-        f"the share of its labelled pixels that are wrong. {detail.uncertainty_in_words().capitalize()}."
+        "Each dot is an image. Further right, the model is less sure of it (uncertainty: 1 minus the probability of "
+        "the predicted class, the mean over its pixels); further up, more of its labelled pixels are wrong (error). "
+        "Where dots rise to the right, the model knows which images it gets wrong. "
+        f"Here {detail.uncertainty_in_words()}."
     )
     drawn = scatter(points, "uncertainty", "error")
     return _section("Uncertainty of images", f'{drawn}<p class="soft">{escape(words)}</p>') if points else ""
