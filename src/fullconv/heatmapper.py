@@ -32,6 +32,8 @@ HEIGHTS = (400, 800, 1600)
 SMALLEST = 32
 LIKELY = 0.5
 """Below this probability the classifier finds all else together more probable; a map that stays below is warned of."""
+LITTLE = 0.01
+"""Below this share of the picture a classifier that was never shown single places may well be wrong in them."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,14 +82,25 @@ class HeatMap:
         return self.highest >= LIKELY
 
     @property
+    def share(self) -> float:
+        """Of the combined map, where the synsets are more probable than all else together."""
+        return float((self.combined >= LIKELY).mean())
+
+    @property
     def words(self) -> str:
         """What was looked for."""
         return " or ".join(synset.words.split(",")[0] for synset in self.synsets)
 
     def summary(self) -> str:
         """What was looked for, and how probable it is at most, in a line."""
-        share = f"{(self.combined >= LIKELY).mean():.1%} of the picture at {LIKELY:g} or more"
-        return f"{self.words}: at most {self.highest:.3f}; " + (share if self.found else "probably not there")
+        top = f"{self.words}: at most {self.highest:.3f}"
+        if not self.found:
+            return f"{top}; probably not there"
+        share = f"{self.share:.1%} of the picture at {LIKELY:g} or more"
+        if self.share >= LITTLE:
+            return f"{top}; {share}"
+        row, column = (int(place) for place in np.unravel_index(np.argmax(self.enlarged()), self.image.shape[:2]))
+        return f"{top}, at row {row}, column {column}; only {share}: doubtful unless small"
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]

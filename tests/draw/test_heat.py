@@ -51,3 +51,10 @@ def test_the_summary_states_the_highest_and_whether_that_is_likely() -> None:
     assert not found(values).found
     values[0, 0] = 0.5
     assert found(values).summary() == "dog: at most 0.500; 1.0% of the picture at 0.5 or more"
+
+
+def test_the_summary_says_where_little_of_the_picture_is_likely() -> None:
+    values = np.full((20, 20), 0.02, np.float32)
+    values[19, 0] = 0.7
+    words = "; only 0.2% of the picture at 0.5 or more: doubtful unless small"
+    assert found(values, 20, 20).summary() == f"dog: at most 0.700, at row 19, column 0{words}"
