@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fullconv.checking.check import check
 from fullconv.cli.main import run
@@ -44,6 +45,30 @@ def test_masks_exported_empty_are_no_training_data(tmp_path: Path, capsys: pytes
         small_pair(tmp_path, str(i), 0)
     assert run(["check", str(tmp_path)]) == 3
     assert "suspicious: every labelled pixel of the data set is class_0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("images", "words", "end"),
+    [
+        (1, "one image only, both train and val", "sound, but one image is too few to tell how good a model is"),
+        (2, "val is one image: ", "fit for training"),
+    ],
+)
+def test_so_few_images_that_scores_say_nothing(
+    images: int, words: str, end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number in range(images):
+        labels = np.zeros((32, 32), np.uint8)
+        labels[:, 16 - number :] = 1
+        save_mask(tmp_path / "masks" / f"{number}.png", labels)
+        image = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(image).save(tmp_path / "images" / f"{number}.png")
+    assert run(["check", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert words in said
+    assert said.endswith(end)
 
 
 NOTES = [

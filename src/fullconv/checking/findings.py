@@ -23,7 +23,19 @@ FindingKind = (
     OpeningKind
     | FaultKind
     | Literal[
-        "split", "no-mask", "empty", "one-id", "interpolated", "blank", "absent", "void", "unlearned", "rare", "range"
+        "split",
+        "one-image",
+        "few",
+        "no-mask",
+        "empty",
+        "one-id",
+        "interpolated",
+        "blank",
+        "absent",
+        "void",
+        "unlearned",
+        "rare",
+        "range",
     ]
     | SupervisionKind
     | Literal["leak", "copies", "near-leak", "near-copies", "turned", "gaps"]

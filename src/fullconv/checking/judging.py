@@ -40,6 +40,7 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     """Add the findings that need the whole data set."""
     read = [split for split in splits if split in report.pixels]
     judge_forms(report, totals.items, totals.forms)
+    _judge_few(report)
     if not report.guessed:
         _judge_labels(report, read, totals)
         nowhere = _judge_unused(report, read, totals)
@@ -51,6 +52,19 @@ def judge(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:
     _judge_equal(report, splits, totals)
     _judge_near(report, splits, totals)
     _judge_unlisted_files(report)
+
+
+def _judge_few(report: CheckReport) -> None:
+    """One image alone, and a val of one: scores of them say nothing of others."""
+    if not {"train", "val"} <= set(report.images):
+        return
+    train, val = ([item.id for item in report.dataset.split(split)] for split in ("train", "val"))
+    if train == val and len(val) == 1:
+        text = "there is one image only, both train and val: training would run, and its scores show memory, not skill"
+        report.add("one-image", text, "label more images: a dozen for a first try")
+    elif len(val) == 1:
+        text = "val is one image: its scores say next to nothing of others"
+        report.add("few", text, "label more images, or raise val_fraction in dataset.yaml")
 
 
 def _judge_labels(report: CheckReport, splits: Sequence[str], totals: Totals) -> None:

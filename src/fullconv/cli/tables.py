@@ -182,7 +182,13 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
         for finding in report.shown(problem):
             say(f"{word}: {finding.seen}\n  fix: {finding.fix}")
     count = len(report.problems)
-    say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else "fit for training")
+    say(f"{count} problem{'' if count == 1 else 's'}: training would go wrong" if count else _fit(report))
+
+
+def _fit(report: CheckReport) -> str:
+    """The last line where there is no problem."""
+    alone = any(finding.kind == "one-image" for finding in report.findings)
+    return "sound, but one image is too few to tell how good a model is" if alone else "fit for training"
 
 
 def _class_table(report: CheckReport) -> Table:
