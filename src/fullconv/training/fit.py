@@ -27,6 +27,7 @@ from fullconv.training.frozen import features_kept
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, TooLateError
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.learner import BadStepError, Learner
+from fullconv.training.leaving import Leaving
 from fullconv.training.objective import Validation
 from fullconv.training.plan import Plan
 from fullconv.training.ranks import Ranks
@@ -57,7 +58,6 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         tuned_convolutions(ranks.device.type == "cuda"),
         features_kept(plan.kept, [learner.network, learner.watched.network], reporter.say),
     ):
-        interrupt.says = ranks.first
         loop = Loop(plan, run, reporter, ranks, learner, interrupt)
         loop.restore(saved)
         if saved is not None:
@@ -69,8 +69,11 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         )  # fmt: skip
         for note in loop.tracking.missing() if ranks.first else []:
             reporter.say(note)
+        interrupt.answer, interrupt.last_words = loop.leaving.answer, loop.leaving.last_words
         try:
             loop.go()
+        except KeyboardInterrupt as error:  # the second
+            raise Interrupted(loop.leaving.stopped()) from error
         finally:
             reporter.stop()
             loop.tracking.close()
@@ -90,6 +93,7 @@ class Loop:
     def __post_init__(self) -> None:
         config = self.plan.config
         self.tracking = Tracking(config.tracked, self.run.path, config.model_dump(mode="json"))
+        self.leaving = Leaving(self.run, self.plan.given, self.reporter, self.ranks.first)
         self.began = self.plan.began
         """When the run began, as if it had never been interrupted."""
 
@@ -111,6 +115,7 @@ class Loop:
         """The last loss that was read."""
         self.learner.guard.exact_until = self.progress.step + EXACT_STEPS
         self.saved_at = time.monotonic()
+        self.leaving.saved = None if saved is None else self.progress.step
 
     def go(self) -> None:
         """Every step that is left; back to the saved state, once, where what a GPU noted shows a fault too late."""
@@ -283,6 +288,7 @@ class Loop:
                 raise NotFiniteError(f"{self.run.state}: not written, {first_few(bad)} are not finite")
             self.learner.checkpoint(self.progress, gathered).write(self.run)
             self.run.point_latest()
+        self.leaving.saved = self.progress.step
         self.ranks.wait()
 
     def leave_if_asked(self) -> None:
