@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> No
     drawn = lines(console)
     assert max(len(line) for line in drawn if "━" in line) == width - bars.ROOM
     assert max(map(len, drawn)) <= width
-    for words in ("evaluate ", "6000/12000", "1,000 images/s", "left 0:06", "50%", "left 0:06"):
+    for words in ("evaluate ", " 6000/12000", "1,000 images/s", " 50%", "left  0:06"):
         assert any(words in line for line in drawn), words
     assert any("━" * (bars.SHORTEST - 1) in line for line in drawn)
     halfway = next(line for line in drawn if "6000/12000, 1,000" in line)
@@ -54,6 +55,35 @@ def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> No
     assert ("cuda:0" in halfway) == (width == 120)
     assert "…" not in "".join(drawn)
     assert drawn[-1].startswith("evaluate: 12,000 images, 0:15, 800 images/s, ")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_nothing_moves_from_step_to_step(width: int, late: list[float]) -> None:
+    console = terminal(width)
+    with Bar("training", device="cpu", each=8, counted="step", room=30, summary=False, console=console) as bar:
+        assert bar._live is not None
+        bar(0, 1000, left=math.nan)
+        for done in (1, 2, 9, 10, 11, 40, 80, 99, 101, 500, 555, 700, 999):
+            late[0] += 0.7 + done % 7 * 3
+            phase = ("loss 2.307", "loss 0.9", "validating  3/101", "saving")[done % 4 * (done % 3 == 0)]
+            left = 1300.0 - done if done > 2 else math.nan
+            bar(done, 1000, words=f"epoch {done // 100 + 1:2}/10  {phase}", left=left)
+            bar._live.refresh()
+    drawn = [line for line in lines(console) if "epoch" in line]
+    assert len({re.sub("━|╸|╺", "", line) for line in drawn}) == 13
+    assert {len(line) for line in drawn} == {width - bars.ROOM}
+    for part in ("[━╸╺]", "step", "left", " images/s,|$", ", cpu|$"):
+        assert len({found.start() for line in drawn if (found := re.search(part, line))}) == 1, part
+
+
+def test_a_long_name_leaves_room_for_the_bar(late: list[float]) -> None:
+    console = terminal(80)
+    with Bar("predict", console=console) as bar:
+        assert bar._live is not None
+        bar(0, 2)
+        bar.rows(Path("x" * 200 + ".tif"), 10**7, 10**8)
+        bar._live.refresh()
+    assert all("━" in line and len(line) == 77 for line in lines(console)[1:])
 
 
 def test_a_log_has_one_line_of_what_took_long(late: list[float]) -> None:
@@ -79,9 +109,9 @@ def test_what_was_done_before_says_nothing_of_the_speed(late: list[float]) -> No
         bar._live.refresh()
     text = "\n".join(lines(console))
     assert "epoch 3/5  loss 0.123" in text
-    assert "120/200, 4 images/s" in text
-    assert "left 1:20" in text
-    assert "left 1:17" in text
+    assert "120/200, 4.00 images/s" in text
+    assert "left  1:20" in text
+    assert "left  1:17" in text
     assert text.splitlines()[-1].startswith("training: 80 images, 0:30, 2.67 images/s")
 
 
@@ -142,7 +172,7 @@ def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
     drawn = lines(console)
     assert max(map(len, drawn)) <= 80
     assert any(re.match(r"export: tracing the network ━+ 1:00, ", line) for line in drawn)
-    assert any(re.search(r"gate, openvino ━.* 10/20, 1 images/s, 1:10, left 0:10", line) for line in drawn)
+    assert any(re.search(r"gate, openvino ━.* 10/20, 1.00 images/s,  1:10, left  0:10", line) for line in drawn)
     assert re.fullmatch(r"export: 1:15, peak memory [\d.]+ [MG]iB, cpu", drawn[-1])
 
 

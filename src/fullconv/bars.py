@@ -1,7 +1,8 @@
 """The one bar of everything that takes longer: how far it is, how fast, how long still, on what, in how much memory.
 
-On a terminal it is a line that moves and goes at the end; in a log there is nothing but, at the end of what took more
-than :data:`LONG` seconds, the line that a terminal gets too. All goes to the error stream.
+On a terminal it is a line that moves and goes at the end, whose parts stay where they are; in a log there is nothing
+but, at the end of what took more than :data:`LONG` seconds, the line that a terminal gets too. All goes to the error
+stream.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.constrain import Constrain
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.table import Column
 from rich.text import Text
 
@@ -28,6 +28,8 @@ SHORTEST = 12
 ROOM = 3
 """Columns on the right that no bar fills: for the ``^C`` that a terminal shows, which would break the line."""
 PIXELS = "Mpixel"
+UNKNOWN = "--:--"
+"""The time left, where nothing is known of it."""
 
 
 class Bar:
@@ -40,18 +42,20 @@ class Bar:
         each: units in one of what is counted: images in a step.
         first: what was done before.
         counted: what stands before the count: ``step``.
+        room: columns to keep for the words before the bar, where they will be longer than the verb.
         summary: whether it ends with a line.
         console: where to; None: the error stream.
     """
 
     def __init__(
         self, what: str, unit: str = "images", device: str = "", *, each: int = 1, first: int = 0, summary: bool = True,
-        counted: str = "", console: Console | None = None,
+        counted: str = "", room: int = 0, console: Console | None = None,
     ) -> None:  # fmt: skip
         self.what, self.unit, self.device, self.each = what, unit, device, each
         self._first = self._done = first
         self._summary = summary
         self._counted = f"{counted} " if counted else ""
+        self._room = room
         self._console = console or Console(file=sys.stderr, emoji=False)  # as it is now: some redirect it
         self._live: Progress | None = None
         self._parts: dict[str, TaskID] = {}
@@ -63,11 +67,8 @@ class Bar:
         _open.append(self)
         if self._console.is_terminal:
             width = self._console.width - ROOM
-            columns = (
-                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-                BarColumn(None, table_column=Column(ratio=1)),
-                _Figures(width, self._words),
-            )
+            self._words = _Words(width // 2, self._room)
+            columns = (self._words, BarColumn(None, table_column=Column(ratio=1)), _Figures(width, self._words))
             self._live = _Narrower(
                 width, *columns, console=self._console, transient=True, expand=True, get_time=time.monotonic,
                 redirect_stdout=sys.stdout.isatty(),
@@ -99,7 +100,7 @@ class Bar:
 
         Args:
             words: what it says before the bar instead of the verb.
-            left: seconds until the end, where they are known better than from the pace so far; nan: nothing is said.
+            left: seconds until the end, where they are known better than from the pace so far; nan: it is unknown.
         """
         self._done = done
         if self._live is not None:
@@ -120,6 +121,7 @@ class Bar:
         if words != self._stage:
             self._stage = words
             self._live.remove_task(self._task)
+            self._words.widest = 0
             self._task = self._add(words, total, 0, self.unit, self.each, since=time.monotonic() - self._started)
         self._live.update(self._task, completed=done, total=total)
 
@@ -130,11 +132,6 @@ class Bar:
         if path.name not in self._parts:
             self._parts[path.name] = self._add(path.name, total, done, PIXELS, 1)
         self._live.update(self._parts[path.name], completed=done, visible=done < total)
-
-    def _words(self) -> int:
-        """Columns of the words before the bars of all lines."""
-        tasks = self._live.tasks if self._live is not None else []
-        return max((len(task.description) for task in tasks if task.visible), default=0)
 
     def _add(self, words: str, total: int | None, first: int, unit: str, each: int, since: float = 0.0) -> TaskID:
         """A line of its own.
@@ -159,31 +156,58 @@ class _Narrower(Progress):
         return Constrain(super().get_renderable(), self._width)
 
 
+class _Words(ProgressColumn):
+    """What stands before a bar, in as many columns as the longest so far, but no more than ``most``."""
+
+    def __init__(self, most: int, room: int) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._most, self.widest = most, min(room, most)
+
+    def render(self, task: Task) -> Text:
+        words = Text(task.description, no_wrap=True, overflow="ellipsis")
+        self.widest = min(max(self.widest, words.cell_len), self._most)
+        words.truncate(self.widest, overflow="ellipsis", pad=True)
+        return words
+
+
 class _Figures(ProgressColumn):
-    """What stands behind a bar, as much of it as there is room for in ``width`` columns beside the ``words``."""
+    """What stands behind a bar, as much of it as there is room for in ``width`` columns beside the ``words``.
+
+    Each figure has as many columns as it ever had, and all together too, so that none moves when another changes.
+    """
 
     max_refresh = 0.5
 
-    def __init__(self, width: int, words: Callable[[], int]) -> None:
+    def __init__(self, width: int, words: _Words) -> None:
         super().__init__(Column(no_wrap=True))
-        self._width, self._words = width, words
+        self._width, self._words, self._widest = width, words, 0
+        self._wide: dict[tuple[TaskID, str], int] = {}
+        self._named: dict[TaskID, list[str]] = {}
 
     def render(self, task: Task) -> Text:
         count, rate, left = _pace(task)
-        memory, device = _memory(task.fields["device"]), task.fields["device"]
-        said = [
-            count,
-            rate,
-            clock(task.fields["since"] + (task.elapsed or 0)),
-            f"left {clock(left)}" if left is not None else "",
-            memory,
-            device,
-        ]
-        room = self._width - self._words() - SHORTEST - 3
-        for least in (memory, device, rate, said[2]):
-            if sum(len(one) + 2 for one in said if one) - 2 > room:
-                said[said.index(least)] = ""
-        return Text(", ".join(filter(None, said)), no_wrap=True, overflow="ellipsis")
+        spent = task.fields["since"] + (task.elapsed or 0)
+        longest = len(UNKNOWN if left is None else clock(spent + left))
+        figures = {
+            "count": count,
+            "rate": rate,
+            "spent": clock(spent).rjust(longest if count else 0),
+            "left": (UNKNOWN if left is None else clock(left)).rjust(longest) if count else "",
+            "memory": _memory(task.fields["device"]),
+            "device": task.fields["device"],
+        }
+        for name, said in figures.items():
+            wide = self._wide[task.id, name] = max(self._wide.get((task.id, name), 0), len(said))
+            figures[name] = f"{'left ' * (name == 'left')}{said.rjust(wide)}" if said else ""
+        room = self._width - self._words.widest - SHORTEST - 3
+        for least in ("memory", "device", "rate", "spent"):
+            if sum(len(one) + 2 for one in figures.values() if one) - 2 > room:
+                figures[least] = ""
+        text = ", ".join(filter(None, figures.values()))
+        named = [name for name, said in figures.items() if said]
+        self._widest = max(self._widest, len(text)) if named == self._named.get(task.id) else len(text)
+        self._named[task.id] = named
+        return Text(text.ljust(self._widest), no_wrap=True, overflow="ellipsis")
 
 
 def _pace(task: Task) -> tuple[str, str, float | None]:
@@ -195,24 +219,26 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     speed = task.speed or (done / task.elapsed if task.elapsed else 0.0)
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
-        return f"{task.percentage:.0f}%", f"{_number(speed / 1e6)} {PIXELS}/s" if speed else "", left
-    rate = _rate(speed * fields["each"], fields["unit"]) if speed else ""
+        return f"{task.percentage:3.0f}%", f"{_number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
+    rate = _rate(speed * fields["each"], fields["unit"], "#") if speed else ""
     if fields["left"] is not None:
         known = not math.isnan(fields["left"])
         left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None
-    return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", rate, left
+    total = f"{task.total:.0f}"
+    return f"{fields['counted']}{task.completed:{len(total)}.0f}/{total}", rate, left
 
 
-def _rate(speed: float, unit: str) -> str:
+def _rate(speed: float, unit: str, form: str = "") -> str:
     """``7.5 images/s``; where one takes a second or more, ``2 s an image``."""
     if speed >= 1 or not unit:
-        return f"{_number(speed)} {unit}/s" if unit else ""
+        return f"{_number(speed, form)} {unit}/s" if unit else ""
     one = unit.removesuffix("s")
-    return f"{_number(1 / speed)} s {'an' if one[0] in 'aeiou' else 'a'} {one}"
+    return f"{_number(1 / speed, form)} s {'an' if one[0] in 'aeiou' else 'a'} {one}"
 
 
-def _number(rate: float) -> str:
-    return f"{rate:.3g}" if rate < 1000 else f"{rate:,.0f}"
+def _number(rate: float, form: str = "") -> str:
+    """Three digits; with ``#`` also those at the end that are 0."""
+    return f"{rate:{form}.3g}".removesuffix(".") if rate < 1000 else f"{rate:,.0f}"
 
 
 def clock(seconds: float) -> str:

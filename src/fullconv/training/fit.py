@@ -65,7 +65,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
             reporter.say(f"resuming {run.path} at step {loop.progress.step} of {plan.total_steps}")
         reporter.start(
             plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size,
-            None if plan.timetable.seconds is None else loop.began + plan.timetable.seconds,
+            None if plan.timetable.seconds is None else loop.began + plan.timetable.seconds, loop.longest(),
         )  # fmt: skip
         for note in loop.tracking.missing() if ranks.first else []:
             reporter.say(note)
@@ -146,7 +146,7 @@ class Loop:
             if read:
                 self.shown = f"  loss {float(loss):.3f}"
             now = time.monotonic()
-            self.reporter.step(progress.step, self.where(), now - started)
+            self.reporter.step(progress.step, f"{self.where()}{self.shown}", now - started)
             progress.seconds, started = progress.seconds + now - started, now
             if progress.step % CHECK_EVERY == 0:
                 self.learner.guard.check()
@@ -163,9 +163,14 @@ class Loop:
                 self.leave_if_asked()
 
     def where(self) -> str:
-        """The epoch of the last step, and the last loss that was read."""
-        epoch = 1 + (self.progress.step - 1) // self.plan.steps_per_epoch
-        return f"epoch {epoch}/{self.plan.timetable.epochs}{self.shown}"
+        """The epoch of the last step."""
+        epoch, epochs = 1 + (self.progress.step - 1) // self.plan.steps_per_epoch, str(self.plan.timetable.epochs)
+        return f"epoch {epoch:{len(epochs)}}/{epochs}"
+
+    def longest(self) -> str:
+        """The longest words that the bar will have."""
+        epochs, images = self.plan.timetable.epochs, len(self.plan.val_items)
+        return f"epoch {epochs}/{epochs}  validating {images}/{images}"
 
     def batches(self) -> Iterator[Batch]:
         """Of every step that is left, read ahead; read anew from each epoch on that has other items."""

@@ -79,11 +79,12 @@ class Reporter:
 
     def start(
         self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1,
-        ends: float | None = None,
+        ends: float | None = None, words: str = "",
     ) -> None:  # fmt: skip
         """Open the bar over all steps of the run (on a terminal only).
 
         Args:
+            words: the longest that it will say.
             ends: by the monotonic clock, of a run whose epochs follow its time: no more is left than until then.
         """
         self._ends = ends
@@ -95,18 +96,20 @@ class Reporter:
                 first=done,
                 summary=False,
                 counted="step",
+                room=len(words),
                 console=self.console,
             )
             self._bar = bar.__enter__(), Pace(steps, per_epoch)
+            bar(done, steps, left=self._left(None))
             self._compiling = compiling_seconds()
 
     def step(self, done: int, words: str, seconds: float | None) -> None:
-        """A step is done: how many are, what the bar says, how long this one took (None: do not count it)."""
+        """A step is done: how many are, what the bar says, how long this one took (None: as the bar counts)."""
         if self._bar is not None:
             bar, pace = self._bar
             if seconds is not None:
                 pace.step(self._working(seconds))
-            bar(done, pace.steps, words=words, left=self._left(pace.left(done)))
+            bar(done, pace.steps, words=words, left=None if seconds is None else self._left(pace.left(done)))
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
         """Within a validation after ``done`` steps: its images so far."""
@@ -114,13 +117,13 @@ class Reporter:
             bar, pace = self._bar
             self._seen = time.monotonic()
             left = self._left(pace.left(done, self._share * images / of))
-            bar(done, pace.steps, words=f"{words}, validating {images}/{of}", left=left)
+            bar(done, pace.steps, words=f"{words}  validating {images:{len(str(of))}}/{of}", left=left)
 
     def ending(self, done: int, words: str) -> None:
         """After a validation: what ends an epoch, files and pictures."""
         if self._bar is not None:
             bar, pace = self._bar
-            bar(done, pace.steps, words=f"{words}, saving", left=self._left(pace.left(done, self._share)))
+            bar(done, pace.steps, words=f"{words}  saving", left=self._left(pace.left(done, self._share)))
 
     def _working(self, seconds: float) -> float:
         """Without the part in which kernels were compiled: what is to come compiles none."""
