@@ -176,6 +176,17 @@ def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
     assert re.fullmatch(r"export: 1:15, peak memory [\d.]+ [MG]iB, cpu", drawn[-1])
 
 
+def test_of_a_few_the_pace_is_that_since_the_start(late: list[float]) -> None:
+    console = terminal(80)
+    with Bar("sweep", "epochs", console=console) as bar:
+        assert bar._live is not None
+        for done, seconds in ((0, 14.0), (1, 3.0), (2, 1.0)):  # the first one starts a process
+            bar(done, 4)
+            late[0] += seconds
+        bar._live.refresh()
+    assert "2/4, 9 s an epoch, 0:18, left 0:18" in " ".join(" ".join(lines(console)).replace("9.00", "9").split())
+
+
 def test_slow_ones_are_told_in_seconds_each(late: list[float]) -> None:
     console = Console(file=io.StringIO(), width=80)
     for unit, count in (("images", 2), ("epochs", 4), ("pairs", 1), ("images", 60)):

@@ -27,6 +27,8 @@ SHORTEST = 12
 """Columns of the bar itself, at least; figures that leave no room for it are left out."""
 ROOM = 3
 """Columns on the right that no bar fills: for the ``^C`` that a terminal shows, which would break the line."""
+FEW = 10
+"""Up to so many done, the pace is that since the start, and not that of the last half minute."""
 PIXELS = "Mpixel"
 UNKNOWN = "--:--"
 """The time left, where nothing is known of it."""
@@ -112,6 +114,12 @@ class Bar:
                 left=left,
                 told=time.monotonic(),
             )
+
+    def begin(self, done: int) -> None:
+        """So many were done before, which is known only now."""
+        self._first = self._done = done
+        if self._live is not None:
+            self._live.update(self._task, first=done, completed=done)
 
     def stage(self, words: str, done: int, total: int | None) -> None:
         """Of several things one after the other this one; ``total`` is None where its parts are not counted."""
@@ -216,7 +224,8 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
         return "", "", None
     fields: dict[str, Any] = task.fields
     done = task.completed - fields["first"]
-    speed = task.speed or (done / task.elapsed if task.elapsed else 0.0)
+    mean = done / task.elapsed if task.elapsed else 0.0
+    speed = task.speed if task.speed and done > FEW else mean  # of a few the last ones say too little
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
         return f"{task.percentage:3.0f}%", f"{_number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left

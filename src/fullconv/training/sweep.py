@@ -150,27 +150,32 @@ def _train_all(
             begun = [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]
             left = set(begun)
             while left:
-                done(*_reached(runs, configs, [one.done() for one in begun]))
+                done(*_reached(runs, configs, [one.done() for one in begun], [one.running() for one in begun]))
                 ended, left = wait(left, LOOK, FIRST_COMPLETED)
                 for one in ended:
                     one.result()
             done(total, total, "")
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):  # the runs hear it too, each in its log
+                say("each run finishes its step, then saves; Ctrl-C again stops at once")
             pool.shutdown(cancel_futures=True)  # waits for those that run: after Ctrl-C they save and leave
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted(f"{runs[0].path.parent}: interrupted; the same command goes on") from error
             raise
 
 
-def _reached(runs: Sequence[Run], configs: Sequence[dict[str, Any]], ended: Sequence[bool]) -> tuple[int, int, str]:
-    """How many epochs have ended, of how many, and which run is at which; by the runs' own logs."""
+def _reached(
+    runs: Sequence[Run], configs: Sequence[dict[str, Any]], ended: Sequence[bool], running: Sequence[bool]
+) -> tuple[int, int, str]:
+    """How many epochs have ended, of how many, and what the first run that goes does; by the runs' own files."""
     some, where = 0, ""
-    for run, config, over in zip(runs, configs, ended, strict=True):
-        log = run.path / "log.csv"
+    for run, config, over, goes in zip(runs, configs, ended, running, strict=True):
+        log, epochs = run.path / "log.csv", config["epochs"]
         rows = max(0, len(log.read_text(encoding="utf-8").splitlines()) - 1) if log.is_file() else 0
-        some += config["epochs"] if over else rows
-        if not over and not where and run.config.is_file():
-            where = f"{run.path.name}, epoch {min(rows + 1, config['epochs'])}/{config['epochs']}"
+        some += epochs if over else rows
+        if goes and not where:
+            at = f"epoch {rows + 1}/{epochs}" if rows < epochs else "ending"
+            where = f"{run.path.name}, {at if run.config.is_file() else 'starting'}"
     return some, sum(config["epochs"] for config in configs), where
 
 

@@ -128,8 +128,12 @@ def sweep(
 
     given = config.model_dump(exclude_unset=True) if config else {}
     with Bar("sweep", "epochs") as bar:
+        begun: list[int] = []
 
         def done(some: int, every: int, where: str) -> None:
+            if not begun:  # a study that goes on
+                begun.append(some)
+                bar.begin(some)
             bar(some, every, words=f"sweep: {where}" if where else "")
 
         try:
