@@ -100,6 +100,18 @@ def test_only_what_is_painted_is_in_the_legend() -> None:
     assert (one == (200, 0, 0)).all(2).any()
 
 
+def test_a_box_of_the_legend_looks_as_its_class_does_in_the_picture() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 60, (200, 300, 3), dtype=np.uint8)  # dark, and reddish on the right
+    image[:, 150:, 0] += 120
+    picture = draw.overlay(image, halves(200, 300), CLASSES, with_legend=True)
+    colours, counts = np.unique(picture[200:].reshape(-1, 3), axis=0, return_counts=True)
+    for index, half in ((0, picture[:200, 5:145]), (1, picture[:200, 155:295])):
+        near = np.abs(colours - half.mean((0, 1))).max(1) <= 1
+        full = (colours == CLASSES.palette[index]).all(1)
+        assert counts[near].sum() > counts[full].sum() > 0  # within a frame of the colour itself
+
+
 def test_long_names_are_cut_and_letters_no_font_has_give_way_to_the_id() -> None:
     short = np.asarray(legend.legend([legend.Entry("Straße, улица", (1, 2, 3))], 240, 0))
     long = np.asarray(legend.legend([legend.Entry("a" * 500, (1, 2, 3))], 240, 0))

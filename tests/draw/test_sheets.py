@@ -42,6 +42,15 @@ def test_image_truth_prediction_and_errors(channels: int) -> None:
         assert {tuple(c) for c in one[:29].reshape(-1, 3).tolist()} == {(255, 255, 255), (176, 176, 176)}
 
 
+def test_boxes_of_the_legend_look_as_classes_do_over_the_grey_image() -> None:
+    sheet = draw.contact_sheet([row()], CLASSES, width=100)
+    legend = sheet[-20:].reshape(-1, 3).astype(int)
+    for index, place in enumerate((20, 80)):
+        shown = panel(sheet, 1)[45, place].astype(int)
+        assert (np.abs(legend - shown).max(1) < 12).sum() > 30
+        assert (legend == CLASSES.palette[index]).all(1).any()  # its frame
+
+
 def test_small_errors_in_large_images_are_not_lost_or_enlarged() -> None:
     truth = np.zeros((600, 1000), np.uint8)
     predicted = truth.copy()

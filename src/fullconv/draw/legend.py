@@ -18,6 +18,8 @@ TEXT_SHARE = 75
 """The longer side of a picture has so many times the height of its text, which then can be read when it is shrunk."""
 NARROWEST = 240
 """A legend is at least so wide, however narrow its picture."""
+EDGE = (160, 160, 160)
+"""Around a box with a frame: it shows where a light one ends, and is no part of the frame."""
 STRIPE = 4
 """Pixels across."""
 
@@ -26,18 +28,21 @@ class Entry(NamedTuple):
     """A box with its name; without a colour the box is empty, for what is see-through.
 
     ``instead`` is written where no font of the machine has the letters of ``name``; ``striped`` is what has no label.
+    ``inside`` is how the colour looks in the picture, mixed with it: the box has it within a frame of the colour, as
+    regions have within their outlines.
     """
 
     name: str
     colour: Colour | None
     instead: str = "?"
     striped: bool = False
+    inside: Colour | None = None
 
     @classmethod
-    def of(cls, name: str, colour: Colour | None, number: int) -> Entry:
+    def of(cls, name: str, colour: Colour | None, number: int, inside: Colour | None = None) -> Entry:
         """Of a class."""
         left = " (not painted)" if colour is None else ""
-        return cls(name + left, colour, f"class {number}{left}")
+        return cls(name + left, colour, f"class {number}{left}", inside=inside if colour else None)
 
 
 def font(size: int, text: str = "") -> Font:
@@ -85,24 +90,27 @@ def legend(entries: Sequence[Entry], width: int, longer_side: int) -> Image.Imag
         return Image.new("RGB", (width, 0), "white")
     all_letters = frozenset("".join(entry.name for entry in entries))
     letters, unknown = font(size, "".join(all_letters)), _missing(_file(all_letters), all_letters)
-    box, gap, line = size, size // 2, round(1.5 * size)
+    box, wide, gap, line = size, round(1.5 * size), size // 2, round(1.5 * size)
     written = [entry.instead if set(entry.name) & unknown else entry.name for entry in entries]
-    names = [shortened(name, letters, width - box - 3 * gap) for name in written]
+    names = [shortened(name, letters, width - wide - 3 * gap) for name in written]
     places, x, y = list[tuple[int, int]](), gap, gap
     for name in names:
-        length = box + gap + round(letters.getlength(name)) + gap
+        length = wide + gap + round(letters.getlength(name)) + gap
         if x > gap and x + length > width:
             x, y = gap, y + line
         places.append((x, y))
         x += length + gap
     picture = Image.new("RGB", (width, y + line), "white")
     pen, edge = ImageDraw.Draw(picture), max(1, size // 16)
+    frame = edge + max(2, size // 8)
     for (x, y), name, entry in zip(places, names, entries, strict=True):
-        pen.rectangle((x, y, x + box, y + box), fill=entry.colour)
+        pen.rectangle((x, y, x + wide, y + box), fill=entry.colour)
         if entry.striped:
-            picture.paste(Image.fromarray(stripes(box, box)), (x, y))
-        pen.rectangle((x, y, x + box, y + box), outline="black", width=edge)
-        pen.text((x + box + gap, y + box / 2), name, fill="black", font=letters, anchor="lm")
+            picture.paste(Image.fromarray(stripes(box, wide)), (x, y))
+        if entry.inside is not None:
+            pen.rectangle((x + frame, y + frame, x + wide - frame, y + box - frame), fill=entry.inside)
+        pen.rectangle((x, y, x + wide, y + box), outline=EDGE if entry.inside else "black", width=edge)
+        pen.text((x + wide + gap, y + box / 2), name, fill="black", font=letters, anchor="lm")
     return picture
 
 

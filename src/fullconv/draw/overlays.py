@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from fullconv.draw.legend import Entry, legend
+from fullconv.palette import Colour
 from fullconv.spec import ClassSet
 
 Picture = np.ndarray
@@ -16,6 +18,9 @@ Picture = np.ndarray
 IGNORED = (255, 255, 255)
 STRIP_PIXELS = 1 << 20
 """Painted at a time."""
+LOOKED_AT = 1 << 20
+"""Pixels by which the legend knows how a class looks, about."""
+GREY = 128
 LINE_SHARE = 1500
 """An outline has a pixel on either side, and one more for every so many pixels of the picture's longer side."""
 
@@ -43,7 +48,8 @@ def overlay(
     """The classes' colours over the image, each outlined in its full colour.
 
     Ignored pixels, the class that is background, and where ``only`` is given all other ids, show the image alone. A
-    legend of the classes that are there goes below the picture, which then may also be wider than the image.
+    legend of the classes that are there goes below the picture, which then may also be wider than the image; its boxes
+    are small regions, outlined in the class's colour and filled as the class looks in this picture.
     """
     (height, width), strips = overlay_strips(image, labels, classes, opacity, only, with_legend)
     result, top = np.empty((height, width, 3), np.uint8), 0
@@ -66,11 +72,12 @@ def overlay_strips(
     painted = set(range(len(classes))) - {classes.background} if only is None else set(only)
     if not with_legend:
         return (height, width), _painted(image, labels, classes, opacity, painted)
-    listed = [
-        Entry.of(classes.names[index], classes.palette[index] if index in painted else None, index)
-        for index in present(labels, len(classes))
-        if only is None or index in only
-    ]
+    found, below_them = present(labels, len(classes)), _grounds(image, labels, len(classes))
+    listed = []
+    for index in found if only is None else [index for index in found if index in only]:
+        colour = classes.palette[index]
+        inside = mixed(colour, below_them[index], opacity)
+        listed.append(Entry.of(classes.names[index], colour if index in painted else None, index, inside))
     below = np.asarray(legend(listed, width, max(height, width)))
     size = (height + below.shape[0], max(width, below.shape[1]))
 
@@ -88,6 +95,22 @@ def present(labels: np.ndarray, count: int) -> list[int]:
     for rows in _strips(*labels.shape):
         found[np.minimum(labels[rows], count)] = True
     return [int(index) for index in np.flatnonzero(found[:count])]
+
+
+def mixed(colour: Colour, ground: np.ndarray | float, opacity: float) -> Colour:
+    """How a class's colour looks over a ground of this colour, or grey."""
+    red, green, blue = np.rint(opacity * np.array(colour) + (1 - opacity) * ground).astype(int).tolist()
+    return red, green, blue
+
+
+def _grounds(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """The mean colour of the image below each class, ``[count, 3]``, by some of its pixels; grey if there are none."""
+    step = 1 + math.isqrt(labels.size // LOOKED_AT)
+    ids = np.minimum(labels[::step, ::step], count).ravel()
+    pixels = as_rgb(image[::step, ::step]).reshape(-1, 3)
+    numbers = np.bincount(ids, minlength=count + 1)[:count, None]
+    sums = np.stack([np.bincount(ids, channel, count + 1)[:count] for channel in pixels.T], axis=1)
+    return np.where(numbers, sums / np.maximum(numbers, 1), GREY)
 
 
 def _strips(height: int, width: int) -> Iterator[slice]:

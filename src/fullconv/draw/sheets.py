@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fullconv.draw.legend import SMALLEST_TEXT, Entry, Font, font, legend, shortened, stripes
-from fullconv.draw.overlays import Picture, as_rgb, overlay, present
+from fullconv.draw.overlays import Picture, as_rgb, mixed, overlay, present
 from fullconv.palette import Colour
 from fullconv.spec import ClassSet
 
@@ -21,6 +21,9 @@ ALIKE = 100.0
 """Colours nearer to each other are taken for one another (the weighted distance of :func:`_distance`, 0 to 765)."""
 GAP, CAPTION = 8, 20
 OPACITY = 0.75
+DARKEST = 90
+"""Of the image in grey."""
+MIDDLE = DARKEST + 0.6 * 128
 HIGHEST = 3
 """A picture is drawn at most so many times as high as wide."""
 
@@ -108,7 +111,7 @@ def _panels(row: Row, classes: ClassSet, width: int) -> list[_Panel]:
 
 def _greyed(image: Picture) -> Picture:
     """The image in light grey, so that all colours are those of labels."""
-    grey = np.asarray(Image.fromarray(image).convert("L"))[..., None] * 0.6 + 90
+    grey = np.asarray(Image.fromarray(image).convert("L"))[..., None] * 0.6 + DARKEST
     return grey.round().astype(np.uint8).repeat(3, 2)
 
 
@@ -145,8 +148,10 @@ def _share(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _entries(rows: Sequence[Row], classes: ClassSet) -> list[Entry]:
     there = {i for row in rows for labels in (row.truth, *row.predictions) for i in present(labels, len(classes))}
+    colours = {i: None if i == classes.background else classes.palette[i] for i in sorted(there)}
     entries = [
-        Entry.of(classes.names[i], None if i == classes.background else classes.palette[i], i) for i in sorted(there)
+        Entry.of(classes.names[i], colour, i, colour and mixed(colour, MIDDLE, OPACITY))
+        for i, colour in colours.items()
     ]
     entries.append(Entry("wrong (in errors)", wrong_colour(classes)))
     if any((row.truth >= len(classes)).any() for row in rows):
