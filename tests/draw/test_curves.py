@@ -3,8 +3,11 @@ from __future__ import annotations
 from math import nan
 
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fullconv import draw
+from fullconv.draw.curves import SCORES
 from fullconv.training.config import TrainConfig
 
 
@@ -72,10 +75,26 @@ def test_curves_say_what_val_is_scored_against() -> None:
     assert "val against boxes, not masks; train on crops" in [axes.get_title() for axes in figure.axes]
 
 
-def test_losses_are_drawn_from_zero_and_the_legend_of_scores_lies_outside() -> None:
+def test_losses_are_drawn_from_zero() -> None:
     rows = [{"epoch": e, "train_loss": 3 - e, "val_loss": 2.0, "mean_iou": 0.9} for e in (1, 2)]
-    figure = draw.curves_figure(rows, "cross-entropy")
-    losses, scores = figure.axes[:2]
-    assert losses.get_ylim()[0] == 0
-    figure.canvas.draw()
-    assert scores.get_legend().get_window_extent().y1 < scores.get_window_extent().y0
+    assert draw.curves_figure(rows, "cross-entropy").axes[0].get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "dice, weighted by class"])
+@pytest.mark.parametrize("classes", [0, 2, 11, 21, 40])
+def test_nothing_is_cut_or_lies_over_another_part(classes: int, loss: str) -> None:
+    scores = {f"{split}{name}": 0.9 for split in ("", "train_") for name in SCORES}
+    each = {f"iou/class {i} of a long name": 0.5 for i in range(classes)}
+    rows = [{"epoch": e, "train_loss": 3.0, "val_loss": 2.0, "rate": 1e-4, **scores, **each} for e in range(1, 41)]
+    figure = draw.curves_figure(rows, loss)
+    FigureCanvasAgg(figure).draw()
+    inner = figure.bbox.padded(-5)
+    parts = [axes.get_tightbbox() for axes in figure.axes]
+    for one in parts:
+        assert inner.x0 <= one.x0 < one.x1 <= inner.x1
+        assert inner.y0 <= one.y0 < one.y1 <= inner.y1
+    assert not [(i, j) for i, one in enumerate(parts) for j, two in enumerate(parts) if i < j and one.overlaps(two)]
+    shown = next(axes for axes in figure.axes if "scores" in axes.get_title())
+    legend = shown.get_legend().get_window_extent()
+    assert legend.y1 < shown.get_window_extent().y0
+    assert shown.get_window_extent().x0 <= legend.x0 < legend.x1 <= shown.get_window_extent().x1

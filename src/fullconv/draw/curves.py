@@ -21,6 +21,8 @@ VAL_LOSS = "cross-entropy"
 SCORES = {"mean_iou": "mean IoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "mean accuracy"}
 IOU = "iou/"
 """What the log's columns of single classes' IoU begin with; the class's name follows."""
+RATE = 2.5
+"""Inches of height of the learning rate, where the classes beside it take much more."""
 MOST_NAMES = 60
 """So many classes are named beside their IoU at most; of more, every second, third, ..."""
 
@@ -43,16 +45,20 @@ def curves(history: Sequence[Mapping[str, float]], train_loss: str = VAL_LOSS, a
 def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, against: str = "") -> Figure:
     """:func:`curves` before it is drawn."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import MaxNLocator
 
     classes = [name.removeprefix(IOU) for name in history[-1] if name.startswith(IOU)]
     below = max(2.5, 0.9 + 0.2 * min(len(classes), MOST_NAMES))
-    figure = Figure(figsize=(12, 4 + below), layout="constrained")
+    figure = Figure(figsize=(12, 4 + below), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04))
     grid = figure.add_gridspec(3, 2, height_ratios=(2, 2, below))
     same = train_loss == VAL_LOSS
     first = figure.add_subplot(grid[:2, 0] if same else grid[0, 0])
     second = first if same else figure.add_subplot(grid[1, 0], sharex=first)
-    scores, rate = figure.add_subplot(grid[:2, 1]), figure.add_subplot(grid[2, 1])
+    scores, place = figure.add_subplot(grid[:2, 1]), grid[2, 1]
+    if below > 1.5 * RATE:
+        place = place.subgridspec(2, 1, height_ratios=(RATE, below - RATE))[0]
+    rate = figure.add_subplot(place)
     _plot(first, history, "train_loss", f"train: {train_loss}", "C0")
     _plot(second, history, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
     if all(row.get(name, 0.0) >= 0 for row in history for name in ("train_loss", "val_loss")):
@@ -73,7 +79,10 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, again
         axes.grid(alpha=0.3)
     for axes in dict.fromkeys((first, second)):
         axes.legend(fontsize="small")
-    scores.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize="small", frameon=False)
+    scores.legend(
+        loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=3, fontsize=7.5, frameon=False,
+        columnspacing=1.0, handlelength=1.5, handletextpad=0.5, borderpad=0,
+    )  # fmt: skip
     if classes:
         panels.append(figure.add_subplot(grid[2, 0]))
         _by_class(panels[-1], history, classes)
