@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +157,22 @@ def test_an_image_without_a_label_has_no_score(
     assert np.isnan(scores.mean_iou)
     assert scores.detail is not None
     assert np.isnan(scores.detail.intervals["mean_iou"]).all()
+
+
+def test_no_table_is_wider_than_the_page(segmenter: Segmenter, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    fullconv.evaluate(segmenter, DATA, report=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for name, longer in zip(
+        DATA.classes.names, ("traffic sign, seen from behind", "a_name_without_any_place"), strict=False
+    ):
+        page = page.replace(f"</span>{name}</td>", f"</span>{longer}</td>")
+    measure = "Math.max(...[...document.querySelectorAll('.wide')].map(d => d.scrollWidth - d.clientWidth))"
+    page = page.replace("</body>", f"<script>document.body.dataset.beyond = {measure}</script></body>")
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    for width in (600, 1000, 1400):
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"]
+        shown = subprocess.run([*command, f"file://{tmp_path}/page.html"], capture_output=True, text=True, check=True)
+        assert 'data-beyond="0"' in shown.stdout, width

@@ -92,6 +92,6 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) ->
 def bar(share: float, colour: str = BAR) -> str:
     """A bar of a share of the width of its cell."""
     return (
-        f'<div style="background: {LINE}; border-radius: 2px; height: 9px; min-width: 90px">'
+        f'<div class="bar" style="background: {LINE}; border-radius: 2px; height: 9px; min-width: 90px">'
         f'<div style="background: {colour}; width: {100 * share:.1f}%; height: 9px; border-radius: 2px"></div></div>'
     )

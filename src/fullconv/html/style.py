@@ -27,9 +27,12 @@ li, figcaption, dd { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-th { color: var(--soft); font-weight: 500; }
-.words td:last-child, .words th:last-child { text-align: left; color: var(--soft); }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
+td:first-child { overflow-wrap: anywhere; min-width: 8.5em; }
+th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
+.words td:last-child, .words th:last-child { text-align: left; color: var(--soft); white-space: normal; }
+@media (max-width: 1080px) { th, td { padding: 5px 7px; } }
+@media (max-width: 760px) { th, td { padding: 4px 3px; font-size: 12px; } td > .bar { display: none; } }
 pre { overflow-x: auto; font-size: 12px; }
 tr.none td { color: #a3abb6; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #0003; border-radius: 2px;
