@@ -172,7 +172,7 @@ def test_frequencies_are_those_of_what_is_learned(tmp_path: Path, capsys: pytest
     """Weights from the masks would know what boxes do not say."""
     options = {**OPTIONS, "epochs": 1, "labels": "points", "class_weights": "median-frequency", "quiet": False}
     fullconv.train(SCENES, tmp_path / "run", **options)
-    found: Supervision = supervise(SCENES, "points")
+    found: Supervision = supervise(SCENES, "points", spread=True)
     labels = [item.annotation.label_map(5, VOID) for item in found.spec.split("train")]
     counts = np.array([np.bincount(one.ravel(), minlength=256)[:5] for one in labels], float)
     frequency = counts.sum(0) / ((counts > 0) * counts.sum(1, keepdims=True)).sum(0)

@@ -140,7 +140,7 @@ def test_what_tools_write_teaches_as_what_it_is(name: str, tmp_path: Path, capsy
     assert found.against == kind
     report = checked(tmp_path / "data", capsys)
     assert f"learns from {kind} of 1 image" in str(report["printed"])
-    assert report["supervision"] == list(found.lines)
+    assert report["supervision"] == list(supervise(spec, "auto", spread=True).lines)
     if kind == "tags":
         source = found.spec.split("train")[0].annotation
         assert {spec.classes.names[label] for label in source.tags()} == {"cat"}  # type: ignore[attr-defined]

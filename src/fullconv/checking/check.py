@@ -21,6 +21,7 @@ from fullconv.errors import DataError
 from fullconv.files import write_text
 from fullconv.formats.open import open_as_far_as_it_goes
 from fullconv.formats.problems import SEE_LINE, Problem
+from fullconv.libraries import installed
 from fullconv.weak import Labels, supervise
 
 __all__ = ["CheckReport", "Finding", "check"]
@@ -125,7 +126,7 @@ def _judge_supervision(report: CheckReport, labels: Labels, splits: list[str]) -
         return
     chosen = {name: items for name, items in spec.splits.items() if name in splits}
     try:
-        found = supervise(dataclasses.replace(spec, splits=chosen), labels)
+        found = supervise(dataclasses.replace(spec, splits=chosen), labels, installed("skimage"))
     except DataError as error:
         report.add("no-mask", str(error), SEE_LINE, problem=True)
         return

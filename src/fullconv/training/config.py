@@ -105,6 +105,11 @@ class TrainConfig(BaseModel):
         description="first labels of images that teach with boxes: grabcut, inner (fifth of each box) or filled, then "
         "predictions (Simple Does It); or boxsup (segments chosen by overlap and by the network)",
     )
+    point_labels: Literal["superpixels", "dots"] = Field(
+        "superpixels",
+        description="labels of images that teach with points: superpixels (up to 64 pixels of the one around each "
+        "too), or dots of 3x3 pixels",
+    )
     rounds: int | None = Field(
         None,
         ge=1,

@@ -22,9 +22,10 @@ from fullconv.training.tag_term import tag_term
 from fullconv.training.terms import Relabel, Term
 from fullconv.weak import Supervision
 from fullconv.weak.grabcut import refuse_without_libraries
+from fullconv.weak.spread import refuse_without_library
 
 NEED: dict[str, tuple[str, ...]] = {
-    "boxes": ("box_labels", "rounds"), "tags": ("tag_pooling", "tag_pooling_sharpness"),
+    "boxes": ("box_labels", "rounds"), "points": ("point_labels",), "tags": ("tag_pooling", "tag_pooling_sharpness"),
 }  # fmt: skip
 """Options that say something of images which teach with this kind."""
 OF_PIXELS = ("loss", "reduction", "label_smoothing", "class_weights")
@@ -73,6 +74,8 @@ def refuse(config: TrainConfig, supervision: Supervision) -> None:
     LabelMaps.refuse(config, supervision.spec)
     if supervision.count("boxes") and config.box_labels in ("grabcut", "boxsup"):
         refuse_without_libraries(config.box_labels)
+    if supervision.count("points") and config.point_labels == "superpixels":
+        refuse_without_library()
 
 
 def _refuse_less(config: TrainConfig, supervision: Supervision) -> None:

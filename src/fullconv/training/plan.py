@@ -104,7 +104,7 @@ def open_data(config: TrainConfig, data: str | os.PathLike[str] | DatasetSpec, r
     """
     found = opened(data, reporter)
     _refuse_weights(config, found.classes.names)
-    supervision = supervise(found, config.labels)
+    supervision = supervise(found, config.labels, config.point_labels == "superpixels")
     for line in (*supervision.lines, *(fault.line for fault in supervision.faults), *idle(config, supervision)):
         reporter.say(line)
     refuse(config, supervision)

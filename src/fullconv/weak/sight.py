@@ -13,7 +13,8 @@ from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError
 from fullconv.spec import ClassSet
 from fullconv.weak.annotated import Kind, has_mask, marked_with, outlines_of, strokes_in
-from fullconv.weak.drawn import SHARE, WIDTH
+from fullconv.weak.drawn import CRUMB, SHARE, WIDTH
+from fullconv.weak.spread import MOST
 from fullconv.weak.supervised import Rules, Supervised
 
 Labels = Literal["masks", "boxes", "tags", "scribbles", "points", "auto"]
@@ -35,12 +36,17 @@ class Seen(NamedTuple):
 class Sight:
     """Sees items of a data set as supervision of the kind that is asked for.
 
+    Args:
+        spread: the points of the train split label superpixels; scores are of points as they are.
+
     Attributes:
         wanting: what items have that cannot teach so, in words.
     """
 
-    def __init__(self, spec: DatasetSpec, labels: Labels) -> None:
-        self.spec, self.labels, self.rules = spec, labels, Rules(spec.classes)
+    def __init__(self, spec: DatasetSpec, labels: Labels, spread: bool = False) -> None:
+        self.spec, self.labels = spec, labels
+        self.scored = Rules(spec.classes)
+        self.taught = Rules(spec.classes, (spec.channels, spec.values)) if spread else self.scored
         self.thin: dict[str, bool] = {}
         """Whether the mask files of a split are scribbles, as far as that was asked."""
         self.wanting = "no annotation" if labels == "auto" else f"no {labels}, and no mask to derive them from"
@@ -58,7 +64,7 @@ class Sight:
             return self.mask(item, split)
         marked = marked_with(source)
         if labels == "auto":
-            return self._as(item, marked[0], True) if marked else None
+            return self._as(item, split, marked[0], True) if marked else None
         fits: dict[str, tuple[Kind, ...]] = {
             "scribbles": ("scribbles", "points"),
             "tags": ("tags",) if masked else marked,
@@ -66,18 +72,19 @@ class Sight:
         own = any(kind in marked for kind in fits.get(labels, (labels,))) or (labels == "scribbles" and self.brushed)
         if not own and not masked:
             return None
-        return self._as(item, labels, own)
+        return self._as(item, split, labels, own)
 
     def mask(self, item: Item, split: str) -> Seen:
         """An item with a mask, as it is."""
         sparse = outlines_of(item.annotation) is None and self._sparse(split)
         return Seen(item, "scribbles" if sparse else "masks", True)
 
-    def _as(self, item: Item, kind: Kind, own: bool) -> Seen:
+    def _as(self, item: Item, split: str, kind: Kind, own: bool) -> Seen:
         background = self.spec.classes.background
         if background is not None and self.spec.labelled and not self.spec.labelled[item.source][background]:
             background = None
-        seen = Supervised(item.annotation, item.image, kind, own, background, self.rules)
+        rules = self.taught if split == "train" else self.scored
+        seen = Supervised(item.annotation, item.image, kind, own, background, rules)
         return Seen(dataclasses.replace(item, annotation=seen, whole=kind == "tags"), kind, own)
 
     def _sparse(self, split: str) -> bool:
@@ -128,8 +135,14 @@ def learning_lines(seen: Sequence[Seen], classes: ClassSet) -> list[str]:
     ]
     lines = [f"learns from {'; '.join(said)}"]
     kinds = {one.kind for one in seen}
-    if any(isinstance(one.item.annotation, Supervised) for one in seen if one.kind in ("scribbles", "points")):
+    marks = [one.item.annotation for one in seen if one.kind in ("scribbles", "points")]
+    drawn = [one for one in marks if isinstance(one, Supervised)]
+    if drawn:
         lines.append(_STROKES)
+    if any(one.kind == "points" and one.rules.spread for one in drawn):
+        lines.append(f"points also label up to {MOST} pixels of the superpixels that they lie in")
+    if any(not one.own for one in drawn):
+        lines.append(f"none is derived from components smaller than 1/{CRUMB} of the image")
     if ("scribbles", False) in counts:
         lines.append(f"drawn scribbles cover {SHARE:.0%} of what is labelled: middles and borders of components")
     if "boxes" in kinds:

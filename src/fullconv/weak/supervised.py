@@ -12,11 +12,12 @@ from fullconv.data.dataset import AnnotationView, ImageSource, Item
 from fullconv.data.instances import BITS, KeepsInstances, pack
 from fullconv.errors import DataError
 from fullconv.images.orientation import upright_size
-from fullconv.spec import ClassSet
+from fullconv.spec import ClassSet, Values
 from fullconv.weak.annotated import Kind, boxes_in, outlines_of, strokes_in, tags_in
 from fullconv.weak.boxes import filled
 from fullconv.weak.drawn import Box, box_around, boxes_of, boxes_of_objects, points_of, scribbles_of, tags_of
 from fullconv.weak.kept import kept
+from fullconv.weak.spread import spread
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,12 @@ class Rules:
 
     Attributes:
         classes: of the label maps.
+        spread: points label superpixels (:mod:`fullconv.weak.spread`), of images read so: channels, and how other than
+            8-bit values are; None: points label their 3x3 pixels.
     """
 
     classes: ClassSet
+    spread: tuple[int, Values | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class Supervised(AnnotationView):
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """The labels to learn from, ``[height, width]``: void where nothing is said. Derived ones are kept."""
-        if self.own or self.kind == "tags":
+        spreads = self.kind == "points" and self.rules.spread is not None
+        if (self.own and not spreads) or self.kind == "tags":
             return self._drawn(self.size(), ignore_index)
         rule = self.kind, self.background, self.rules
         return kept(Item("", self.image, self.base), rule, lambda: self._derived(ignore_index))
@@ -84,11 +89,17 @@ class Supervised(AnnotationView):
         return np.where(labels == IGNORED, ignore_index, labels).astype(_dtype(ignore_index))
 
     def _derived(self, ignore_index: int) -> np.ndarray:
-        """By a rule from the mask."""
+        """By a rule from the mask, or from points."""
+        if self.kind == "points":
+            marks = self._drawn(self.size(), ignore_index) if self.own else points_of(self.mask(), ignore_index)
+            if self.rules.spread is None:
+                return marks
+            channels, values = self.rules.spread
+            return spread(marks, np.asarray(self.image.read(channels, 1, values).image), ignore_index)
         labels = self.mask()
         if self.kind == "boxes":
             return filled(self.boxes(), (labels.shape[0], labels.shape[1]), ignore_index, self.background)
-        return points_of(labels, ignore_index) if self.kind == "points" else scribbles_of(labels, ignore_index)
+        return scribbles_of(labels, ignore_index)
 
     def mask(self) -> np.ndarray:
         """The label map of the annotation itself."""

@@ -59,12 +59,15 @@ class Supervision:
         return sum(kind in kinds for kind in self.kinds.values())
 
 
-def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
+def supervise(spec: DatasetSpec, labels: Labels, spread: bool = False) -> Supervision:
     """See the train items of a data set as supervision of the kind that is asked for, and val items as what scores.
 
     An image that was annotated in that kind teaches with its own annotations, another with what is derived from its
     mask. With ``auto`` each teaches with what it has: its mask, else strokes, points, boxes or tags. Images that have
     nothing of the sort are left out of train, val items without a mask out of the score, and both are said.
+
+    Args:
+        spread: points of train items label the superpixels that they lie in (:mod:`fullconv.weak.spread`).
 
     Raises:
         DataError: no train or val image has anything of the sort, or annotations cannot be read.
@@ -73,7 +76,7 @@ def supervise(spec: DatasetSpec, labels: Labels) -> Supervision:
     if labels == "masks":
         refuse_without_label_maps(spec, "train", "val")
         return Supervision(spec, {(item.source, item.id): "masks" for item in train})
-    see, look = Sight(spec, labels), Look()
+    see, look = Sight(spec, labels, spread), Look()
     seen = [see(item, "train") for item in train]
     left_out = [item for item, one in zip(train, seen, strict=True) if one is None]
     taught = [one for one in seen if one is not None and look(one.item, train=True)]
