@@ -144,7 +144,10 @@ def joined_maps(parts: Iterable[Part], size: tuple[int, int], classes: int, want
         *(np.empty(size, np.float32) if asked else None for asked in wanted[1:]),
     )  # fmt: skip
     for part in parts:
-        for whole, piece in zip(maps, part.maps(wanted), strict=True):
+        pieces = part.maps(wanted)
+        if part.size == size:
+            return pieces  # no copies
+        for whole, piece in zip(maps, pieces, strict=True):
             if whole is not None:
                 whole[..., part.rows, part.columns] = piece
     return maps

@@ -18,7 +18,7 @@ Picture = np.ndarray
 IGNORED = (255, 255, 255)
 STRIP_PIXELS = 1 << 20
 """Painted at a time."""
-LOOKED_AT = 1 << 20
+LOOKED_AT = 1 << 18
 """Pixels by which the legend knows how a class looks, about."""
 GREY = 128
 LINE_SHARE = 1500

@@ -15,6 +15,8 @@ from fullconv.spec import ClassSet
 TOLERANCE = 1.0
 """Pixels: steps of one pixel become slanted lines."""
 FOR = "polygons"
+STRIP_PIXELS = 1 << 20
+"""Looked at together."""
 
 
 class ClassPolygon(NamedTuple):
@@ -56,7 +58,7 @@ def trace(
         UsageError: a negative tolerance or area, or a package that is not installed.
     """
     shapely = library("shapely", FOR)
-    ids = np.where(labels < len(classes), labels, len(classes)).astype(np.int32)
+    ids = np.minimum(labels, len(classes)).astype(np.uint8 if len(classes) <= 255 else np.int32, copy=False)
     shapes, owners = traced(ids, len(classes), tolerance, min_area)
     shown = np.isin(owners, [index for index in range(len(classes)) if index != classes.background])
     moved = shapely.transform(shapes[shown], lambda xy: xy + origin[::-1])
@@ -93,23 +95,31 @@ def check(tolerance: float, min_area: int) -> None:
 def _exact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Polygons along the pixels' edges, and the id of each; all have a corner wherever three pieces meet."""
     shapely, features = library("shapely", FOR), library("rasterio.features", FOR)
+    corners, owners, labels = list[np.ndarray](), list[int](), list[int]()
     with without_georeference():
-        found = list(features.shapes(ids, connectivity=4))
-    corners = [np.array(ring) for shape, _ in found for ring in shape["coordinates"]]
-    owners = np.repeat(np.arange(len(found)), [len(shape["coordinates"]) for shape, _ in found])
+        for shape, label in features.shapes(ids, connectivity=4):
+            corners += [np.array(ring, np.int32) for ring in shape["coordinates"]]
+            owners += [len(labels)] * len(shape["coordinates"])
+            labels.append(int(label))
     places = np.repeat(np.arange(len(corners)), [len(ring) for ring in corners])
     rings = shapely.segmentize(shapely.linearrings(np.concatenate(corners), indices=places), 1.0)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     kept = _corners(ids)[points[:, 1].astype(int), points[:, 0].astype(int)]
     shapes = shapely.polygons(shapely.linearrings(points[kept], indices=ring[kept]), indices=owners)
-    return shapes, np.array([label for _, label in found], int)
+    return shapes, np.array(labels, int)
 
 
 def _corners(ids: np.ndarray) -> np.ndarray:
     """Where more than one straight border passes between pixels, bool ``[height + 1, width + 1]``."""
-    around = np.pad(ids, 1, constant_values=-1)
-    a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
-    corners: np.ndarray = ~((a == b) & (c == d) | (a == c) & (b == d))
+    height, width = ids.shape
+    corners = np.empty((height + 1, width + 1), bool)
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height + 1, step):
+        bottom = min(top + step, height + 1)
+        rows = ids[max(top - 1, 0) : bottom].astype(np.int32)
+        around = np.pad(rows, ((top == 0, bottom > height), (1, 1)), constant_values=-1)
+        a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
+        np.logical_not((a == b) & (c == d) | (a == c) & (b == d), out=corners[top:bottom])
     return corners
 
 

@@ -231,7 +231,8 @@ class _Run:
         self.result.note(one.look.result().note, prediction.note)
         if isinstance(self.segmenter, InstanceSegmenter):
             self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
-        behind.write(one.index, held(prediction), functools.partial(self._write, prediction, one.name))
+        one.pixels = None  # the prediction has them, and nobody else
+        behind.write(one.index, held(prediction), functools.partial(self._write, [prediction], one.name))
 
     def _label_raster(self, one: Reading[Input], behind: WriteBehind) -> None:
         path, labels = one.name.path, one.name.file(self.out, ".tif")
@@ -240,8 +241,9 @@ class _Run:
         self.result.note(*predict_raster(self.segmenter, raster, path, labels, self.asked, self.done))
         behind.write(one.index, 0, functools.partial(self.made.make, one.name, labels))
 
-    def _write(self, prediction: Prediction, image: Input) -> Path:
-        return self.made.make(image, write_outputs(prediction, image, self.out, self.asked))
+    def _write(self, only: list[Prediction], image: Input) -> Path:
+        """A prediction, which is let go before its labels are read again."""
+        return self.made.make(image, write_outputs(only.pop(), image, self.out, self.asked))
 
     def _told(self, index: int, settled: Future[Path]) -> None:
         """An image is done with, in the order of the images."""
