@@ -39,3 +39,20 @@ def test_before_the_first_validation_it_is_that_of_the_steps() -> None:
         pace.step(seconds)
         assert (pace.left(done) is None) == (done <= 2)  # the first ones say nothing of those to come
     assert pace.left(4) == 16 * 2.0
+
+
+@pytest.mark.parametrize("faster", [1.0, 3.0])  # the same machine, and another
+def test_a_run_that_goes_on_knows_how_long_validations_are(faster: float) -> None:
+    first = Pace(40, 10)
+    assert first.share == 0
+    for done in range(1, 13):
+        first.step(2.0)
+        if done == 10:
+            first.validated(8.0)
+    assert first.share == pytest.approx(0.4)
+    second = Pace(40, 10, first.share)
+    for _ in range(13, 16):
+        second.step(2.0 / faster)
+    assert second.left(15) == pytest.approx((25 * 2.0 + 3 * 8.0) / faster)
+    second.validated(9.0 / faster)  # its own count from here on
+    assert second.left(20, 1.0) == pytest.approx((20 * 2.0 + 2 * 9.0) / faster)

@@ -66,6 +66,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         reporter.start(
             plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size,
             None if plan.timetable.seconds is None else loop.began + plan.timetable.seconds, loop.longest(),
+            run.pace if saved is not None else 0.0,
         )  # fmt: skip
         for note in loop.tracking.missing() if ranks.first else []:
             reporter.say(note)
@@ -159,6 +160,8 @@ class Loop:
                 self.save()
                 started = time.monotonic()
                 self.reporter.validated(started - now)
+                if self.ranks.first and self.reporter.share:
+                    self.run.write_pace(self.reporter.share)
             if ends or self.ranks.count == 1 or not waits(self.ranks.device) or progress.step % ASK_EVERY == 0:
                 self.leave_if_asked()
 

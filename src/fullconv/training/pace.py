@@ -16,10 +16,13 @@ class Pace:
     Attributes:
         steps: of the whole run.
         per_epoch: of an epoch; a validation follows each.
+        known: of a run that goes on, how long a validation took, over the steps of its epoch. Shares, unlike seconds,
+            are about the same on another machine.
     """
 
     steps: int
     per_epoch: int
+    known: float = 0.0
     _step: deque[float] = field(init=False)
     _seen: int = 0
     _validation: float = 0.0
@@ -38,9 +41,20 @@ class Pace:
         """Note the last validation, which stands for those to come."""
         self._validation = seconds
 
+    @property
+    def share(self) -> float:
+        """How long the last validation took, over the steps of an epoch; 0 where that is not known."""
+        if not (self._validation and self._step):
+            return self.known
+        return self._validation / (self.per_epoch * self._mean)
+
+    @property
+    def _mean(self) -> float:
+        return sum(self._step) / len(self._step)
+
     def left(self, done: int, validated: float = 0.0) -> float | None:
-        """Seconds until the end; None before the first steps that count. Before the first validation it is without
-        validations.
+        """Seconds until the end; None before the first steps that count. Before the first validation of all it is
+        without validations.
 
         Args:
             done: steps done.
@@ -49,5 +63,5 @@ class Pace:
         if not self._step or (self._seen <= WARM_UP and done % self.per_epoch):
             return None
         ended = (done - 1) // self.per_epoch + validated
-        step = sum(self._step) / len(self._step)
-        return (self.steps - done) * step + (self.steps // self.per_epoch - ended) * self._validation
+        validation = self._validation or self.known * self.per_epoch * self._mean
+        return (self.steps - done) * self._mean + (self.steps // self.per_epoch - ended) * validation

@@ -79,12 +79,13 @@ class Reporter:
 
     def start(
         self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1,
-        ends: float | None = None, words: str = "",
+        ends: float | None = None, words: str = "", share: float = 0.0,
     ) -> None:  # fmt: skip
         """Open the bar over all steps of the run (on a terminal only).
 
         Args:
             words: the longest that it will say.
+            share: :attr:`share` as a run that goes on had it.
             ends: by the monotonic clock, of a run whose epochs follow its time: no more is left than until then.
         """
         self._ends = ends
@@ -99,7 +100,7 @@ class Reporter:
                 room=len(words),
                 console=self.console,
             )
-            self._bar = bar.__enter__(), Pace(steps, per_epoch)
+            self._bar = bar.__enter__(), Pace(steps, per_epoch, share)
             bar(done, steps, left=self._left(None))
             self._compiling = compiling_seconds()
 
@@ -144,6 +145,11 @@ class Reporter:
             self._bar[1].validated(seconds)
             if self._seen and seconds:
                 self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen) / seconds))
+
+    @property
+    def share(self) -> float:
+        """How long a validation takes, over the steps of an epoch; 0 where that is not known, or nothing is shown."""
+        return 0.0 if self._bar is None else self._bar[1].share
 
     def replanned(self, steps: int, line: str) -> None:
         """The run has another number of steps now."""

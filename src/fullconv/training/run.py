@@ -97,6 +97,18 @@ class Run:
         return self.path / "resume" / "state.pt"
 
     @property
+    def pace(self) -> float:
+        """How long a validation took, over the steps of its epoch; 0 where nobody has noted it."""
+        try:
+            return float(json.loads(self._pace.read_text(encoding="utf-8"))["validation"])
+        except (OSError, ValueError, TypeError, KeyError):  # it only tells how long a run takes
+            return 0.0
+
+    @property
+    def _pace(self) -> Path:
+        return self.state.parent / "pace.json"
+
+    @property
     def scores(self) -> dict[str, Any]:
         """The best epoch's scores, as :meth:`fullconv.Scores.to_dict` gives them, with its number."""
         content: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
@@ -190,6 +202,10 @@ class Run:
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
         write_text(self.path / "scores.json", json.dumps(scores, indent=2) + "\n")
+
+    def write_pace(self, validation: float) -> None:
+        """What :attr:`pace` is, for whoever goes on."""
+        write_text(self._pace, json.dumps({"validation": validation}) + "\n")
 
     def write_card(self) -> None:
         """``README.md``: what the best model is, how good, and under which terms."""
