@@ -78,7 +78,8 @@ def train_regions(
     for note in notes:
         reporter.say(note)
     batches = EvalBatches(EvalData(spec, val), batch_size(segmenter.device), default_workers(config.workers))
-    measured = measure(segmenter, spec, batches)
+    with reporter.waiting("validating") as bar:
+        measured = measure(segmenter, spec, batches, lambda done: bar(done, len(val)) if bar is not None else None)
     report = measured.report()
     segmenter.provenance |= {
         "options": config.changed(),

@@ -71,8 +71,8 @@ class Reporter:
             self.say(head)
         self.say(f"{left}{''.join(cells[:count])}{time:>9}{ends}")
 
-    def waiting(self, what: str) -> AbstractContextManager[object]:
-        """A bar that stands while something is done before the first step."""
+    def waiting(self, what: str) -> AbstractContextManager[Bar | None]:
+        """A bar while something is done before the first step or after the last; it stands unless it is told more."""
         return nullcontext() if self.console is None else Bar(what, "", summary=False, console=self.console)
 
     # -- the bar -------------------------------------------------------------------------------------------------
