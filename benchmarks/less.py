@@ -25,7 +25,7 @@ import numpy as np
 from fullconv import Superpixels, evaluate, open_dataset
 from fullconv.data.dataset import DatasetSpec
 from fullconv.weak import KINDS, supervise
-from fullconv.weak.drawn import boxes_of, stroke_count
+from fullconv.weak.drawn import point_count, stroke_count
 
 HERE = Path(__file__).resolve().parent
 SECONDS = {"masks": 239.7, "boxes": 7.0, "scribbles": 10.9, "points": 2.4, "tags": 1.0}
@@ -163,7 +163,7 @@ def annotation_minutes(spec: DatasetSpec) -> dict[str, float]:
     for item in spec.split("train"):  # a point for each piece, of the background too
         labels = item.annotation.label_map(len(classes), classes.ignore_index)
         strokes += stroke_count(labels, classes.ignore_index)
-        points += len(boxes_of(labels, classes.ignore_index, None))
+        points += point_count(labels, classes.ignore_index)
     print(f"{images} images: {boxes} boxes, {strokes} strokes, {points} points", file=sys.stderr)
     times = {"masks": images, "boxes": boxes, "scribbles": strokes, "points": points, "tags": images * len(classes)}
     return {kind: SECONDS[kind] * times[kind] / 60 for kind in KINDS}

@@ -105,6 +105,11 @@ def scribbles_of(labels: np.ndarray, ignore_index: int, share: float = SHARE) ->
     return _where(painted, labels, ignore_index)
 
 
+def point_count(labels: np.ndarray, ignore_index: int) -> int:
+    """How many points :func:`points_of` draws."""
+    return _pieces(labels, ignore_index)[1]
+
+
 def stroke_count(labels: np.ndarray, ignore_index: int) -> int:
     """How many strokes :func:`scribbles_of` draws."""
     numbers, count = _pieces(labels, ignore_index)
