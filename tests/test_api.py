@@ -19,7 +19,7 @@ from PIL import Image
 import fullconv
 from fullconv.cli.main import app, run
 from fullconv.errors import UsageError
-from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.metrics import ConfusionMatrix, ImageScore
 from fullconv.prediction.settings import Settings
 from tests.builders.folders import Make

@@ -9,7 +9,7 @@ import pytest
 import fullconv
 from fullconv.cli.models import info
 from fullconv.errors import DataError
-from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.metrics import ImageScore, Scores
 from fullconv.spec import ClassSet
 from tests.builders.folders import Make

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fullconv.cli.main import run
 from fullconv.cli.report import evaluation_report
-from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.metrics import ConfusionMatrix, ImageScore, Scores
 from fullconv.spec import ClassSet
 from tests.builders.models import make
@@ -74,7 +74,7 @@ def test_worst_images_and_findings() -> None:
         "c0 fails", "c2 fails",
     ]  # fmt: skip
     assert lines[13:16] == ["  try: this", "c1 fails", "c3 fails"]
-    assert lines[-1] == "and 2 findings more: --json FILE has them all"
+    assert lines[-1] == "and 2 findings more: --json FILE has all"
 
 
 def test_nothing_labelled_has_nothing_to_say() -> None:

@@ -16,7 +16,8 @@ import fullconv
 from fullconv.cli.main import app
 from fullconv.data import Shapes
 from fullconv.errors import UsageError
-from fullconv.evaluation.findings import FINER, Counts, Finding, findings
+from fullconv.evaluation.finding import Finding
+from fullconv.evaluation.findings import FINER, Counts, findings
 from fullconv.evaluation.metrics import Scores
 from tests.builders.oracle import Change, oracle, shown
 

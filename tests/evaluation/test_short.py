@@ -9,7 +9,7 @@ import pytest
 
 import fullconv
 from fullconv.data import Shapes
-from fullconv.evaluation.findings import Finding, by_advice
+from fullconv.evaluation.finding import Finding, by_advice, told
 from fullconv.evaluation.short import LONGER, longer_first
 from fullconv.formats.open import shapes_dataset
 
@@ -60,3 +60,10 @@ def test_train_and_evaluate_say_so(tmp_path: Path, capsys: pytest.CaptureFixture
         LONGER,
         "a split that shows every class, or fewer classes",
     }
+
+
+def test_what_is_left_of_the_findings_is_counted_in_words() -> None:
+    found = [Finding("thin", (name,), f"{name} is thin", "a finer network").to_dict() for name in "abc"]
+    assert told(found, 3) == ["a is thin", "b is thin", "c is thin", "  try: a finer network"]
+    assert told(found, 2)[-1] == "and 1 finding more: fullconv evaluate says it"
+    assert told(found, 1)[-1] == "and 2 findings more: fullconv evaluate says them"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fullconv.draw.confusion import percent
-from fullconv.evaluation.findings import by_advice
+from fullconv.evaluation.finding import by_advice, more_findings
 from fullconv.evaluation.metrics import Scores
 from fullconv.terminal import print_lines
 
@@ -35,7 +35,7 @@ def evaluation_report(scores: Scores, console: Console | None = None) -> None:
     for texts, advice in by_advice(scores.findings[:MOST_FINDINGS]):
         print_lines(console, "\n".join([*texts, f"  try: {advice}"]), style="yellow")
     if (more := len(scores.findings) - MOST_FINDINGS) > 0:
-        print_lines(console, f"and {more} findings more: --json FILE has them all")
+        print_lines(console, f"and {more_findings(more)}: --json FILE has all")
 
 
 def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:

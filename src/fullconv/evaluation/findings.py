@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.shifts import Shift
 
 FAILS = 0.5
@@ -66,31 +67,6 @@ class Counts:
         return sum(map(sum, self.confusion))
 
 
-@dataclass(frozen=True, repr=False)
-class Finding:
-    """One thing that goes wrong.
-
-    Attributes:
-        kind: ``void``, ``shifted``, ``one-class``, ``swapped``, ``never-predicted``, ``thin``, ``rare``, ``confused``,
-            ``too-often`` or ``not-in-truth``; of a run ``short``, ``rate`` or ``gap``.
-        classes: that it is about; of ``confused`` the other class is the second, of ``swapped`` each is predicted as
-            the next.
-        text: what was found.
-        advice: what to try.
-    """
-
-    kind: str
-    classes: tuple[str, ...]
-    text: str
-    advice: str
-
-    def __repr__(self) -> str:
-        return f"Finding({self.text})"
-
-    def to_dict(self) -> dict[str, object]:
-        return {"kind": self.kind, "classes": list(self.classes), "text": self.text, "advice": self.advice}
-
-
 def findings(counts: Counts) -> list[Finding]:
     """What goes wrong, the whole model first, then class by class, the worst first; empty where nothing does."""
     present = [index for index, known in enumerate(counts.known) if known and counts.truth(index)]
@@ -103,22 +79,6 @@ def findings(counts: Counts) -> list[Finding]:
         if counts.iou(index) < FAILS and counts.names[index] not in settled:
             found += [finding for look in CAUSES if (finding := look(counts, index)) is not None]
     return found + [_not_in_truth(counts, index) for index in _unexpected(counts)]
-
-
-def by_advice(found: Iterable[Finding]) -> list[tuple[list[str], str]]:
-    """What was found, and what to try: findings of one advice together, in the order of the first of them."""
-    texts: dict[str, list[str]] = {}
-    for finding in found:
-        texts.setdefault(finding.advice, []).append(finding.text)
-    return [(together, advice) for advice, together in texts.items()]
-
-
-def told(found: Sequence[Mapping[str, Any]], most: int) -> list[str]:
-    """The first of what was found, as :meth:`Finding.to_dict` gives it, in lines."""
-    shown = [Finding(one["kind"], tuple(one["classes"]), one["text"], one["advice"]) for one in found[:most]]
-    lines = [line for texts, advice in by_advice(shown) for line in (*texts, f"  try: {advice}")]
-    more = len(found) - most
-    return [*lines, f"and {more} findings more: fullconv evaluate says them"] if more > 0 else lines
 
 
 def _one_class(counts: Counts, present: Sequence[int]) -> Finding | None:

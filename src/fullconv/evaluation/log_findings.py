@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.finding import Finding
 
 Row = Mapping[str, float]
 """An epoch's figures by name, as in ``log.csv``."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from fullconv import draw
 from fullconv.errors import first_few
 from fullconv.evaluation.detail import Detail
-from fullconv.evaluation.findings import Finding, by_advice
+from fullconv.evaluation.finding import Finding, by_advice, more_findings
 from fullconv.evaluation.numbers import number
 from fullconv.evaluation.per_class import PerClass
 from fullconv.evaluation.road import RoadScores
@@ -143,7 +143,7 @@ class Scores:
         first = dict(reversed([(finding.classes[:1], finding.text) for finding in self.findings]))
         shown = [finding.text for finding in self.findings if finding.text in first.values()][:LOWEST]
         texts += shown
-        texts += [f"and {more} findings more"] if (more := len(self.findings) - len(shown)) > 0 else []
+        texts += [f"and {more_findings(more)}"] if (more := len(self.findings) - len(shown)) > 0 else []
         return "\n  ".join(texts)
 
     def _repr_html_(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fullconv import draw
 from fullconv.evaluation.detail import Detail
-from fullconv.evaluation.findings import by_advice
+from fullconv.evaluation.finding import by_advice
 from fullconv.evaluation.intervals import range_in_words
 from fullconv.evaluation.metrics import Scores
 from fullconv.evaluation.numbers import known_mean

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fullconv.evaluation.findings import Finding
+from fullconv.evaluation.finding import Finding
 
 FEW_STEPS = 2000
 """From random weights a network needs more to tell classes apart: a rule of thumb."""

@@ -15,7 +15,7 @@ from fullconv.data import Batch, DatasetSpec, EvalData, Item
 from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.loader import EvalBatches
 from fullconv.errors import NotFiniteError, UsageError, first_few
-from fullconv.evaluation.findings import told
+from fullconv.evaluation.finding import told
 from fullconv.evaluation.measure import Measured, batch_size, measure
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.geometry import Window

@@ -15,7 +15,7 @@ from rich.console import Console
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
 from fullconv.errors import UsageError
-from fullconv.evaluation.findings import told
+from fullconv.evaluation.finding import told
 from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.freed import freed_memory_kept
 from fullconv.processes import refuse_unguarded
