@@ -38,3 +38,14 @@ def test_info_says_what_predict_will_do(
     expected = str(fullconv.load(tmp_path / "m.safetensors").runner)
     assert expected.startswith("bf16" if bf16 else "fp32")
     assert f"computed on this machine by {expected}" in capsys.readouterr().out
+
+
+def test_info_writes_sizes_as_sizes_and_ranges_as_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"crop": [160, 224], "scale": [0.5, 1.6], "crf_loss_deviations": [25.0, 10.0], "streams": [32, 16]}
+    built = fullconv.build_model("fcn32s", 2, "mobilenetv2_050")
+    segmenter = fullconv.Segmenter(built, ClassSet(("a", "b")), Preprocessing(), provenance={"options": options})
+    segmenter.save(tmp_path / "m.safetensors")
+    run(["info", str(tmp_path / "m.safetensors")])
+    said = capsys.readouterr().out
+    for line in ("crop 160x224", "scale 0.5000 to 1.6000", "crf loss deviations 25.0000, 10.0000", "streams 32, 16"):
+        assert line in said

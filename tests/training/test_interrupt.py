@@ -17,8 +17,9 @@ from fullconv.training.report import Reporter
 from fullconv.training.run import Run
 
 DEEP = """
-import hashlib, os, sys
+import hashlib, os, signal, sys
 from fullconv.training.interrupt import InterruptRequest
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in a shell's background
 with InterruptRequest() as interrupt:
     interrupt.answer = lambda: print("answered", flush=True)
     interrupt.last_words = lambda: print("last words", flush=True)
@@ -48,13 +49,15 @@ def test_it_is_answered_and_obeyed_within_one_long_call() -> None:
 
 
 def test_the_second_raises_where_python_hears_it() -> None:
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.default_int_handler
+    outside = signal.signal(signal.SIGINT, before)  # ignored where the tests run in a shell's background
     with InterruptRequest() as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, outside)
     assert signal.set_wakeup_fd(-1) == -1
 
 

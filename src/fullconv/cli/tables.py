@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from fullconv.training.sweep import Swept
 
 
+SIZES = ("crop", "resize")
+"""Options of a height and a width."""
+PAIRS = ("crf_loss_deviations",)
+"""Options of two numbers that are no range; other two numbers are one."""
+
+
 def score_table(scores: Scores, console: Console | None = None, what: str = "") -> None:
     """Per-class scores, then the four means; ``what`` was scored is the title."""
     console = console or Console(emoji=False)
@@ -240,12 +246,14 @@ def _in_a_line(values: dict[str, Any]) -> str:
     return "; ".join(said) or "-"
 
 
-def _plain(value: Any) -> str:
-    """A value of a header for people: numbers of four digits, entries one by line."""
+def _plain(value: Any, name: str = "") -> str:
+    """A value of a header for people: numbers of four digits, entries one by line, sizes and ranges as such."""
     if isinstance(value, dict):
-        return "\n".join(f"{str(key).replace('_', ' ')} {_plain(entry)}" for key, entry in value.items())
+        return "\n".join(f"{str(key).replace('_', ' ')} {_plain(entry, key)}" for key, entry in value.items())
     if isinstance(value, list):
-        return " to ".join(map(_plain, value)) if len(value) == 2 else ", ".join(map(_plain, value))
+        ranges = all(isinstance(one, float) for one in value) and name not in PAIRS
+        between = "x" if name in SIZES else " to " if ranges else ", "
+        return (between if len(value) == 2 else ", ").join(map(_plain, value))
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
