@@ -15,7 +15,7 @@ from tests.builders.runs import FEW_STEPS
 
 
 def test_a_run_leaves_a_card_of_its_best_model(tmp_path: Path) -> None:
-    data = "shapes:height=32,width=32,train=4,val=3"
+    data = "shapes:height=32,width=32,train=4,val=10"
     run = fullconv.train(data, tmp_path / "street", init_from="", **FEW_STEPS)
     text = (run.path / "README.md").read_text()
     front = yaml.safe_load(text.split("---\n")[1])
@@ -24,6 +24,9 @@ def test_a_run_leaves_a_card_of_its_best_model(tmp_path: Path) -> None:
     assert metrics["mean_iou"] == run.scores["mean_iou"]
     low, high = run.scores["intervals"]["mean_iou"]
     assert f"| mean IoU | {run.scores['mean_iou']:.4f} | {low:.4f} to {high:.4f} |" in text
+    few = fullconv.train(data.replace("val=10", "val=3"), tmp_path / "few", init_from="", **FEW_STEPS)
+    assert few.scores["intervals"]["mean_iou"] == [None, None]
+    assert f"| mean IoU | {few.scores['mean_iou']:.4f} | too few images |" in (few.path / "README.md").read_text()
     scores = fullconv.evaluate(run.path, data, device="cpu", precision="fp32", workers=0, detail=True)
     assert isinstance(scores, Scores)
     assert scores.detail is not None

@@ -126,8 +126,10 @@ def _scores(header: Header) -> str:
 
 
 def _interval(bounds: object, name: str) -> str:
-    low, high = (bounds.get(name) if isinstance(bounds, dict) else None) or (None, None)
-    return "not known" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+    if not isinstance(bounds, dict) or name not in bounds:
+        return "not known"
+    low, high = bounds[name]
+    return "too few images" if low is None or high is None else f"{low:.4f} to {high:.4f}"
 
 
 def _training(header: Header, files: Sequence[str]) -> str:

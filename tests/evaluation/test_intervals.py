@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fullconv.evaluation.intervals import MEANS, bootstrap, means, paired
+from fullconv.evaluation.intervals import FEWEST, MEANS, bootstrap, means, paired, range_in_words
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.spec import ClassSet
 
@@ -85,3 +85,11 @@ def test_other_images_are_refused_and_none_are_nan() -> None:
     with pytest.raises(ValueError, match=r"same images, found shapes \(3, 3, 4\) and \(2, 3, 4\)"):
         paired(images(3, 0)[0], images(2, 0)[0])
     assert all(map(math.isnan, bootstrap(np.zeros((0, 3, 4), np.int64))["mean_iou"]))
+
+
+def test_few_images_have_no_range_and_that_is_said() -> None:
+    counts = images(FEWEST, 0.3, 0)[0]
+    assert not math.isnan(bootstrap(counts)["mean_iou"][0])
+    assert all(math.isnan(bound) for bounds in bootstrap(counts[1:]).values() for bound in bounds)
+    assert range_in_words(FEWEST - 1).startswith(f"There is no range: {FEWEST - 1} images are too few")
+    assert range_in_words(FEWEST).startswith("The range: these 10 images")

@@ -24,8 +24,8 @@ from fullconv.formats.open import shapes_dataset
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
 
-SCENES = "shapes:height=40,width=56,train=4,val=9"
-DATA = shapes_dataset(Shapes(height=40, width=56, train=4, val=9))
+SCENES = "shapes:height=40,width=56,train=4,val=12"
+DATA = shapes_dataset(Shapes(height=40, width=56, train=4, val=12))
 
 
 @pytest.fixture

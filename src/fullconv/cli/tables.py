@@ -70,7 +70,8 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
     )
     for name, one in zip(names, scores, strict=True):
         low, high = one.detail.intervals["mean_iou"] if one.detail else (math.nan, math.nan)
-        table.add_row(escape(name), _score(one.mean_iou), f"{low:.4f} to {high:.4f}", _score(one.pixel_accuracy))
+        apart = "too few images" if math.isnan(low) else f"{low:.4f} to {high:.4f}"
+        table.add_row(escape(name), _score(one.mean_iou), apart, _score(one.pixel_accuracy))
     console.print(table)
     for name, differences in zip(names[1:], comparison.differences, strict=True):
         iou = differences["mean_iou"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,18 +10,24 @@ import numpy as np
 
 SAMPLES = 1000
 LEVEL = 0.95
+FEWEST = 10
+"""Images of a range: draws of fewer repeat each other, and classes that one image shows drop out of their mean."""
 MEANS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "fw_iou", "mean_dice")
 
 
 def range_in_words(images: int) -> str:
     """What the range of a score is, over what, and what it leaves out, for whoever reads it the first time."""
-    one = f"these {images} images are" if images != 1 else "this one image is"
+    if images < FEWEST:
+        few = "one image is" if images == 1 else f"{images} images are"
+        return (
+            f"There is no range: {few} too few to tell how far the score would move with others; {FEWEST} are enough."
+        )
     return (
-        f"The range: {one} only a sample. Measured on all images of their kind, the score would probably ({LEVEL:.0%}) "
-        f"lie in it. It is found by drawing as many of the images anew {SAMPLES:,} times, some twice and some not at "
-        "all (the bootstrap). It leaves out that another training of the same network would score otherwise (train "
-        "with other values of --seed to see how far), that images of another kind may be harder, and faults of the "
-        "masks. Where images are alike, as frames of one video, it is too narrow."
+        f"The range: these {images} images are only a sample. Measured on all images of their kind, the score would "
+        f"probably ({LEVEL:.0%}) lie in it. It is found by drawing as many of the images anew {SAMPLES:,} times, some "
+        "twice and some not at all (the bootstrap). It leaves out that another training of the same network would "
+        "score otherwise (train with other values of --seed to see how far), that images of another kind may be harder, "
+        "and faults of the masks. Where images are alike, as frames of one video, it is too narrow."
     )
 
 
@@ -58,10 +65,12 @@ def bootstrap(counts: np.ndarray, samples: int = SAMPLES, seed: int = 0) -> dict
         seed: of the draws.
 
     Returns:
-        ``{score: (lowest, highest)}``; both nan without images.
+        ``{score: (lowest, highest)}``; both nan of fewer than :data:`FEWEST` images.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
     """
+    if len(counts) < FEWEST:
+        return dict.fromkeys(MEANS, (math.nan, math.nan))
     drawn = means(_drawn(counts, _weights(len(counts), samples, seed)))
     return {name: _interval(values) for name, values in drawn.items()}
 
