@@ -26,8 +26,8 @@ def range_in_words(images: int) -> str:
         f"The range: these {images} images are only a sample. Measured on all images of their kind, the score would "
         f"probably ({LEVEL:.0%}) lie in it. It is found by drawing as many of the images anew {SAMPLES:,} times, some "
         "twice and some not at all (the bootstrap). It leaves out that another training of the same network would "
-        "score otherwise (train with other values of --seed to see how far), that images of another kind may be harder, "
-        "and faults of the masks. Where images are alike, as frames of one video, it is too narrow."
+        "score otherwise (train with other values of --seed to see how far), that images of another kind may be "
+        "harder, and faults of the masks. Where images are alike, as frames of one video, it is too narrow."
     )
 
 
