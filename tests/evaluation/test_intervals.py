@@ -91,5 +91,12 @@ def test_few_images_have_no_range_and_that_is_said() -> None:
     counts = images(FEWEST, 0.3, 0)[0]
     assert not math.isnan(bootstrap(counts)["mean_iou"][0])
     assert all(math.isnan(bound) for bounds in bootstrap(counts[1:]).values() for bound in bounds)
+    other = images(FEWEST, 0.1, 1)[0]
+    assert not math.isnan(paired(counts, other)["mean_iou"].p)
+    few = paired(counts[1:], other[1:])["mean_iou"]
+    assert all(map(math.isnan, (few.p, few.low, few.high)))
+    assert math.isfinite(few.value)
+    assert not few.real
+    assert few.p_in_words() == "too few images to tell (10 are enough)"
     assert range_in_words(FEWEST - 1).startswith(f"There is no range: {FEWEST - 1} images are too few")
     assert range_in_words(FEWEST).startswith("The range: these 10 images")

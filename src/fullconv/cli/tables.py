@@ -75,9 +75,11 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
     console.print(table)
     for name, differences in zip(names[1:], comparison.differences, strict=True):
         iou = differences["mean_iou"]
-        interval = f"mean IoU {iou.value:+.4f} ({iou.low:+.4f} to {iou.high:+.4f})"
-        words = f"{iou.p_in_words()}: {'real' if iou.real else 'not shown by these images'}"
-        print_lines(console, f"{name} - {names[0]}:\n  {interval}, {words}")
+        words = f"mean IoU {iou.value:+.4f}, {iou.p_in_words()}"
+        if not math.isnan(iou.p):
+            words = f"mean IoU {iou.value:+.4f} ({iou.low:+.4f} to {iou.high:+.4f}), {iou.p_in_words()}: "
+            words += "real" if iou.real else "not shown by these images"
+        print_lines(console, f"{name} - {names[0]}:\n  {words}")
     for note in dict.fromkeys(note for one in scores for note in one.notes):
         print_lines(console, note)
 

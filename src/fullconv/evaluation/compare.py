@@ -54,8 +54,8 @@ class Comparison:
             "differences_from_the_first": [
                 {
                     name: {
-                        "value": number(one.value), "low": number(one.low), "high": number(one.high), "p": one.p,
-                        "draws": one.draws, "real": one.real,
+                        "value": number(one.value), "low": number(one.low), "high": number(one.high),
+                        "p": number(one.p), "draws": one.draws, "real": one.real,
                     }
                     for name, one in differences.items()
                 }

@@ -81,7 +81,7 @@ class Difference:
 
     Attributes:
         value: the second's minus the first's.
-        low, high: its 95 % interval.
+        low, high: its 95 % interval; nan, as ``p``, of fewer than :data:`FEWEST` images.
         p: how often a difference as large comes about by the choice of images alone, were there none: twice the
             smaller share of draws on either side of 0, 1 at most. So it is a multiple of ``2 / draws``, and 0 says only
             that it is smaller than that.
@@ -95,7 +95,9 @@ class Difference:
     draws: int = SAMPLES
 
     def p_in_words(self) -> str:
-        """``p = 0.110``, or ``p < 0.002`` where no draw lies on the other side of 0."""
+        """``p = 0.110``, or ``p < 0.002`` where no draw lies on the other side of 0; of few images that they are."""
+        if math.isnan(self.p):
+            return f"too few images to tell ({FEWEST} are enough)"
         return f"p = {self.p:.3f}" if self.p else f"p < {2 / self.draws:.1g}"
 
     @property
@@ -115,6 +117,8 @@ def paired(first: np.ndarray, second: np.ndarray, samples: int = SAMPLES, seed: 
     """
     if first.shape != second.shape:
         raise ValueError(f"expected counts of the same images, found shapes {first.shape} and {second.shape}")
+    if len(first) < FEWEST:
+        samples = 0
     weights = _weights(len(first), samples, seed)
     drawn = [means(_drawn(counts, weights)) for counts in (first, second)]
     whole = [means(counts.sum(0)) for counts in (first, second)]
@@ -122,9 +126,9 @@ def paired(first: np.ndarray, second: np.ndarray, samples: int = SAMPLES, seed: 
     for name in MEANS:
         change = drawn[1][name] - drawn[0][name]
         change = change[~np.isnan(change)]
-        sides = [np.mean(change <= 0), np.mean(change >= 0)] if len(change) else [1, 1]
+        sides = [np.mean(change <= 0), np.mean(change >= 0)] if len(change) else [math.nan]
         value = float(whole[1][name] - whole[0][name])
-        found[name] = Difference(value, *_interval(change), min(1.0, 2 * float(min(sides))), len(change))
+        found[name] = Difference(value, *_interval(change), min(2 * float(min(sides)), 1.0), len(change))
     return found
 
 

@@ -82,15 +82,17 @@ class Measured:
             notes: about all scores.
             provenance: of the model, where it counts what it was trained with.
         """
+        provenance = provenance or {}
+        void = 0 if "scored_against" in provenance else self.void  # beside strokes and points all else is void
         scores = self.scores()
         scores = dataclasses.replace(scores, notes=(*scores.notes, *notes))
         names = scores.classes.names
         shown = torch.stack([counts[1] > 0 for counts in self.by_image.values()]).sum(0).tolist()
         counts = Counts(
             names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
-            [0] * len(names), 1, self.void, options=(provenance or {}).get("options", {}),
+            [0] * len(names), 1, void, options=provenance.get("options", {}),
         )  # fmt: skip
-        scores = dataclasses.replace(scores, findings=longer_first(findings(counts), provenance or {}))
+        scores = dataclasses.replace(scores, findings=longer_first(findings(counts), provenance))
         bounds = {name: [number(low), number(high)] for name, (low, high) in self.intervals().items()}
         return {**scores.to_dict(), "intervals": bounds}
 

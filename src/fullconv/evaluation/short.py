@@ -34,6 +34,7 @@ def longer_first(
     random = options.get("encoder_weights") == "none" and not options.get("init_from")
     if steps >= FEW_STEPS or not random or not any(one.kind in EARLY for one in found):
         return tuple(found)
-    text = f"the network began with random weights and learned for {steps:,} steps only: too few to judge it by"
+    learned = "one step" if steps == 1 else f"{steps:,} steps"
+    text = f"the network began with random weights and learned for {learned} only: too few to judge it by"
     later = [dataclasses.replace(one, advice=LONGER) if one.kind in EARLY else one for one in found]
     return Finding("short", (), text, LONGER), *later

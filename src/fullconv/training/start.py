@@ -202,8 +202,8 @@ def _batch_line(plan: Plan, ranks: int) -> str:
     shared = f"batch {size} = {each} per device x {ranks}" if ranks > 1 else f"batch {size}"
     pass_steps = -(-images // size)
     again = pass_steps * size - images
-    line = f"{shared}, {steps} steps an epoch"
+    line = f"{shared}, {steps} step{'s' * (steps != 1)} an epoch"
     if steps != pass_steps:
-        line = f"{shared}, {steps} steps an epoch, {pass_steps} a pass over the images"
+        line += f", {pass_steps} a pass over the images"
     filled = f"the last batch of a pass is filled up with {again} image{'s' * (again > 1)} of its first"
     return f"{line}; {filled}" if again else line
