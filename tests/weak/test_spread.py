@@ -68,6 +68,14 @@ def test_no_void_and_no_marks() -> None:
     np.testing.assert_array_equal(spread.spread(full, image, VOID), full)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_images_of_other_channels_are_spread_without_a_warning(channels: int) -> None:
+    marks, image = scene(0)
+    wide = np.concatenate([image, image[..., ::-1]], 2)[..., :channels]
+    seen = image if channels >= 3 else image[..., :1].repeat(3, 2)
+    np.testing.assert_array_equal(spread.spread(marks, wide, VOID), spread.spread(marks, seen, VOID))
+
+
 def test_train_points_are_spread_and_those_that_score_are_not() -> None:
     scenes = open_dataset("shapes:height=96,width=96,train=4,val=4")
     dots, spreads = supervise(scenes, "points"), supervise(scenes, "points", spread=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fullconv.draw.overlays import as_rgb
 from fullconv.errors import UsageError
 from fullconv.libraries import library
 
@@ -32,13 +33,14 @@ class Superpixels:
             )
 
     def of(self, image: np.ndarray) -> np.ndarray:
-        """The superpixel of each pixel, int64 ``[height, width]`` from 0, of uint8 ``[height, width, channels]``.
+        """The superpixel of each pixel, int64 ``[height, width]`` from 0, of uint8 ``[height, width, channels]``: of
+        fewer than three channels the first, of more the first three.
 
         Raises:
             UsageError: scikit-image is not installed.
         """
         segmentation = library("skimage.segmentation", "--superpixels")
-        segments: np.ndarray = segmentation.felzenszwalb(image, self.scale, self.sigma, self.smallest)
+        segments: np.ndarray = segmentation.felzenszwalb(as_rgb(image), self.scale, self.sigma, self.smallest)
         return segments.astype(np.int64)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.draw.overlays import as_rgb
 from fullconv.files import replacing
 from fullconv.machine import usable_cores
 from fullconv.regions.proposals import Method, Proposals, propose_regions
@@ -76,7 +77,7 @@ class BoxSup(BoxRounds):
         if self._file(place).is_file():
             return
         image = self.image(place)
-        colours = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, 2)
+        colours = as_rgb(image)
         boxes = self.boxed[place].boxes()
         found = [propose_regions(colours, method) for method in METHODS] if boxes else []
         corners = np.concatenate([one.boxes for one in found]) if found else np.zeros((0, 4), np.int32)

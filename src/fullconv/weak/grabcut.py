@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fullconv.data.annotations import IGNORED
+from fullconv.draw.overlays import as_rgb
 from fullconv.errors import UsageError
 from fullconv.libraries import EXTRAS, installed, library
 from fullconv.weak.boxes import Box, empty_map, id_of, inside, middle, painted
@@ -82,7 +83,7 @@ def grabcut(
         background: the class of what lies outside all boxes; None: that is void.
         seed: the runs are functions of it and of the box's place.
     """
-    colours = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, 2)
+    colours = as_rgb(image)
     labels = empty_map((image.shape[0], image.shape[1]), ignore_index, background)
     found = Cuts()
     for place in painted(boxes):
