@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import fullconv
 from fullconv import open_dataset
-from fullconv.errors import UsageError
+from fullconv.errors import DataError, UsageError
 from fullconv.weak import spread, supervise
 
 pytest.importorskip("skimage")
@@ -92,6 +95,16 @@ def test_train_points_are_spread_and_those_that_score_are_not() -> None:
         assert one.annotation == other.annotation
     said = ["superpixels" in " ".join(found.lines) for found in (dots, spreads)]
     assert said == [False, True]
+
+
+def test_a_mask_of_another_size_is_refused_as_ever(tmp_path: Path) -> None:
+    for folder, size in (("images", (50, 40)), ("masks", (60, 40))):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB" if folder == "images" else "L", size, 1).save(tmp_path / "data" / folder / f"{number}.png")
+    options: dict[str, Any] = {"epochs": 1, "encoder": "mobilenetv2_050", "encoder_weights": "none", "quiet": True}
+    with pytest.raises(DataError, match=r"is 50x40, but its mask 1\.png is 60x40; export the mask at the image's size"):
+        fullconv.train(tmp_path / "data", tmp_path / "run", labels="points", check=False, workers=0, **options)
 
 
 def test_without_scikit_image_dots_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,9 @@ class Supervised(AnnotationView):
             if self.rules.spread is None:
                 return marks
             channels, values = self.rules.spread
-            return spread(marks, np.asarray(self.image.read(channels, 1, values).image), ignore_index)
+            image = np.asarray(self.image.read(channels, 1, values).image)
+            fits = image.shape[:2] == marks.shape  # else it is refused where both are read
+            return spread(marks, image, ignore_index) if fits else marks
         labels = self.mask()
         if self.kind == "boxes":
             return filled(self.boxes(), (labels.shape[0], labels.shape[1]), ignore_index, self.background)
