@@ -80,7 +80,7 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, again
     for axes in dict.fromkeys((first, second)):
         axes.legend(fontsize="small")
     scores.legend(
-        loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=3, fontsize=7.5, frameon=False,
+        loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5, ncols=3, fontsize=7.5, frameon=False,
         columnspacing=1.0, handlelength=1.5, handletextpad=0.5, borderpad=0,
     )  # fmt: skip
     if classes:

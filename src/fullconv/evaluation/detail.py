@@ -85,7 +85,10 @@ class Detail:
         """What that correlation means for whoever ranks images by uncertainty."""
         value = self.uncertainty_tells_error
         if math.isnan(value):
-            return "it cannot be said whether the images that the model is unsure of are the worse ones"
+            images = "one image is" if len(self.images) == 1 else f"{len(self.images)} images are"
+            return (
+                f"{images} too few, or too much alike, to say whether those that the model is unsure of are the worse"
+            )
         means = "are mostly the worse ones" if value >= TELLS else "are hardly more often the worse ones than others"
         return (
             f"the images that the model is unsure of {means}: ranked by uncertainty and by share of wrong pixels, they "
