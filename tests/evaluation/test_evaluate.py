@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def test_data_that_names_no_classes_takes_the_model_s(make_folder) -> None:
     assert open_dataset(root).classes != DATA.classes
     scores = fullconv.evaluate(shapes_segmenter(), root, workers=0)
     assert scores.classes == DATA.classes
+
+
+def test_pictures_have_the_colours_of_predictions() -> None:
+    segmenter = shapes_segmenter()
+    own = tuple((shade, 255 - shade, 7) for shade in (9, 50, 90, 130, 170))
+    segmenter.classes = dataclasses.replace(DATA.classes, palette=own)
+    assert fullconv.evaluate(segmenter, DATA, workers=0).classes.palette == own != DATA.classes.palette
 
 
 def test_absent_classes_are_named(tmp_path: Path) -> None:

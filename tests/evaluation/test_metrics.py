@@ -130,3 +130,4 @@ def test_figures_of_classes_have_names_and_are_tuples() -> None:
     for again in (pickle.loads(pickle.dumps(scores)), copy.deepcopy(scores), dataclasses.replace(scores, loss=1.0)):
         assert again.iou["pole"] == scores.iou["pole"] == 0.75
     assert dataclasses.asdict(scores)["iou"] == scores.iou
+    assert repr(scores.iou) == "PerClass(ground 0.7500, road 0.5000, pole 0.7500)"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -83,6 +84,17 @@ def test_examples_are_the_images_with_most_such_pixels(segmenter: Segmenter, tmp
     for (true, taken), (_, name) in scores.detail.examples.items():
         best = stacked[:, true, taken].argmax()
         assert name == DATA.split("val")[best].id
+
+
+def test_an_image_that_shows_several_confusions_is_shown_once(segmenter: Segmenter, tmp_path: Path) -> None:
+    two = dataclasses.replace(DATA, splits={"val": DATA.split("val")[:2]})
+    scores = fullconv.evaluate(segmenter, two, report=tmp_path / "r.html")
+    assert scores.detail is not None
+    images = set(scores.detail.examples.values())
+    assert len(images) < len(scores.detail.examples)
+    confusion = (tmp_path / "r.html").read_text().split("<h2>Confusion</h2>")[1].split("</section>")[0]
+    assert confusion.count("<h3>") == len(images)
+    assert confusion.count(" taken for ") == len(scores.detail.examples)
 
 
 def test_the_page_needs_no_other_file_and_shows_everything(segmenter: Segmenter, tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from fullconv.spec import Values
 
 
 def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
-    """The data set read with the model's classes and channels.
+    """The data set read with the model's classes and channels, and drawn in the colours of the model's predictions.
 
     Raises:
         DataError: it has a class that the model does not know.
     """
     spec = _with_values_of(segmenter, spec)
     if spec.classes.names == segmenter.classes.names:
-        return spec
+        return dataclasses.replace(spec, classes=dataclasses.replace(spec.classes, palette=segmenter.classes.palette))
     if not spec.declared and len(spec.classes) <= len(segmenter.classes):
         return dataclasses.replace(spec, classes=segmenter.classes)
     by_name = renamed(spec, segmenter.classes)

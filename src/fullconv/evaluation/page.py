@@ -38,14 +38,14 @@ class Pictures:
 
     Attributes:
         worst, median, best: by their mean IoU.
-        confused: ``(words, row)`` of each pair of classes that are confused most.
+        confused: ``(words, row)`` of each image that shows classes which are confused most, in words for each pair.
         note: what to know of them.
     """
 
     worst: Sequence[draw.Row] = ()
     median: Sequence[draw.Row] = ()
     best: Sequence[draw.Row] = ()
-    confused: Sequence[tuple[str, draw.Row]] = ()
+    confused: Sequence[tuple[Sequence[str], draw.Row]] = ()
     note: str = ""
 
 
@@ -147,8 +147,8 @@ def _classes(scores: Scores, detail: Detail) -> str:
 def _confusion(scores: Scores, pictures: Pictures) -> str:
     picture = draw.confusion_picture(scores.confusion, scores.classes.names)
     parts = [_picture(picture, "confusion matrix", lossless=True, width=min(picture.shape[1], 900))]
-    for words, row in pictures.confused:
-        parts.append(f"<h3>{escape(words)}</h3>{_sheet([row], scores)}")
+    for pairs, row in pictures.confused:
+        parts.append(f"<h3>{'<br>'.join(escape(words) for words in pairs)}</h3>{_sheet([row], scores)}")
     return _section("Confusion", "".join(parts))
 
 

@@ -11,7 +11,7 @@ from fullconv.spec import ClassSet
 class PerClass(tuple[float, ...]):
     """``figures[3]`` is that of class 3, ``figures["road"]`` that of the class of this name.
 
-    In all else it is the tuple.
+    In all else it is the tuple; it shows itself with the names.
 
     Attributes:
         classes: whose figures they are.
@@ -29,6 +29,10 @@ class PerClass(tuple[float, ...]):
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return tuple(self), self.classes  # for copies and pickles
+
+    def __repr__(self) -> str:
+        named = zip(self.classes.names, self, strict=True)
+        return f"PerClass({', '.join(f'{name} {figure:.4f}' for name, figure in named)})"
 
     @overload
     def __getitem__(self, place: str | SupportsIndex) -> float: ...

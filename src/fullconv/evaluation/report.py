@@ -17,7 +17,7 @@ from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.errors import UsageError
 from fullconv.evaluation.closer import Worst
-from fullconv.evaluation.detail import Key
+from fullconv.evaluation.detail import Detail, Key
 from fullconv.evaluation.metrics import Scores
 from fullconv.evaluation.page import Origin, Pictures, report_page
 from fullconv.facts import facts
@@ -82,11 +82,19 @@ def write_report(
 
     pictures = Pictures(
         rows(list(kept)), rows(others[middle : middle + SHOWN]), rows(best),
-        [(_pair(scores, pair), rows([key])[0]) for pair, key in detail.examples.items()],
+        [([_pair(scores, pair) for pair in pairs], rows([key])[0]) for key, pairs in _by_image(detail).items()],
         "the worst images are shown as they were scored, the others with classes that the data do not label"
         if again.restrict else "",
     )  # fmt: skip
     write_text(Path(path), report_page(scores, detail, pictures, origin))
+
+
+def _by_image(detail: Detail) -> dict[Key, list[tuple[int, int]]]:
+    """The pairs that each image is an example of: it is shown once."""
+    found: dict[Key, list[tuple[int, int]]] = {}
+    for pair, key in detail.examples.items():
+        found.setdefault(key, []).append(pair)
+    return found
 
 
 def _pair(scores: Scores, pair: tuple[int, int]) -> str:

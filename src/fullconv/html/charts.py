@@ -14,7 +14,7 @@ def reliability(points: Sequence[tuple[float, float, int]]) -> str:
     Args:
         points: mean confidence, accuracy and number of pixels of each bin.
     """
-    side, edge = 320, 44
+    side, edge = 320, 52
     total = max(1, sum(count for *_, count in points))
 
     def x(value: float) -> float:
@@ -45,7 +45,7 @@ def reliability(points: Sequence[tuple[float, float, int]]) -> str:
         f'<text x="12" y="{12 + side / 2}" text-anchor="middle" fill="{INK}" '
         f'transform="rotate(-90 12 {12 + side / 2})">accuracy</text>'
     )
-    width, height = edge + side + 12, side + 54
+    width, height = edge + side + 24, side + 54
     return f'<svg viewBox="0 0 {width} {height}" style="max-width: 420px" font-size="12">{"".join(drawn)}</svg>'
 
 
@@ -56,7 +56,7 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) ->
         points: where each is, 0 or more, and its name.
         across, up: what the axes are.
     """
-    side, edge = 320, 52
+    side, edge = 320, 64
     most = max((right for right, _, _ in points), default=0) or 1, max((high for _, high, _ in points), default=0) or 1
 
     def x(value: float) -> float:
@@ -85,7 +85,7 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) ->
         f'<text x="{middle}" y="{y(0) + 34}" text-anchor="middle" fill="{INK}">{across}</text>'
         f'<text x="12" y="{level}" text-anchor="middle" fill="{INK}" transform="rotate(-90 12 {level})">{up}</text>'
     )
-    box = f'viewBox="0 0 {edge + side + 12} {side + 54}"'
+    box = f'viewBox="0 0 {edge + side + 24} {side + 54}"'
     return f'<svg {box} style="max-width: 420px" font-size="12">{"".join(drawn)}</svg>'
 
 
