@@ -1,9 +1,11 @@
-"""What ``fullconv train DATA --minutes M`` chooses, beside what it did before: ResNet-34, random weights, 30 epochs.
+"""What ``fullconv train DATA --minutes M`` chooses, beside what it did before: ResNet-34 from random weights, crops of
+the images' size, and every other option as ``train --help`` has it, for the same minutes.
 
     python benchmarks/choosing.py ../shared/data OUT --minutes 4 [--weights FILE] [--only NAME ...] [--seeds 0 1 2]
 
 Each data set is trained both ways, one run after the other (a run that has ended is kept): val mean IoU of the best
-epoch, and the minutes that the whole command took. ``OUT/choosing.json`` keeps them.
+epoch, and the minutes that the whole command took. ``OUT/choosing.json`` keeps them. Without --weights the encoder's
+are those that are cached or can be fetched.
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+
+import yaml
+
+from fullconv import open_dataset
+from fullconv.training.config import TrainConfig
 
 SCENES = {
     "shapes": "shapes",
@@ -23,7 +31,6 @@ SCENES = {
     "shapes, 20 classes": "shapes:num_classes=20,objects=3-6",
 }
 FOLDERS = {"KITTI Road": "kitti_road", "VOC sample": "voc_sample", "CamVid": "camvid"}
-BEFORE = ("--encoder", "resnet34", "--epochs", "30")
 
 
 def main() -> None:
@@ -37,21 +44,32 @@ def main() -> None:
     options = parser.parse_args()
     sets = {**SCENES, **{name: str(options.data / folder) for name, folder in FOLDERS.items()}}
     weights = ("--encoder-weights", options.weights) if options.weights else ()
-    ways = {"chosen": ("--minutes", options.minutes, *weights), "before": BEFORE}
     rows: dict[str, dict[str, list[list[float]]]] = {}
     for seed in options.seeds:
         for name, data in sets.items():
             if options.only and name not in options.only:
                 continue
-            for way, arguments in ways.items():
+            before = options.out / f"before-{name.replace(', ', '-').replace(' ', '-')}.yaml"
+            write_before(before, data)
+            for way, arguments in {"chosen": weights, "before": ("--recipe", str(before))}.items():
                 out = options.out / f"{name.replace(', ', '-').replace(' ', '-')}-{way}-{seed}"
-                found = trained(data, [*arguments, "--seed", str(seed)], out)
+                found = trained(data, [*arguments, "--minutes", options.minutes, "--seed", str(seed)], out)
                 rows.setdefault(name, {}).setdefault(way, []).append(found)
                 print(f"{name}, {way}, seed {seed}: mean IoU {found[0]:.4f} in {found[1]:.1f} minutes", flush=True)
     (options.out / "choosing.json").write_text(json.dumps(rows, indent=1) + "\n")
     print("| data | chosen | minutes | before | minutes |\n|---|---|---|---|---|")
     for name, row in rows.items():
         print(f"| {name} | {cells(row['chosen'])} | {cells(row['before'])} |")
+
+
+def write_before(path: Path, data: str) -> None:
+    """A recipe that leaves nothing to be chosen but the epochs."""
+    config = TrainConfig(encoder_weights="none").model_dump(mode="json", exclude={"minutes", "epochs", "seed"})
+    sizes = Counter(item.image.size() for item in open_dataset(data).split("train"))
+    height, width = sizes.most_common(1)[0][0]
+    config["crop"] = [min(height, 512), min(width, 512)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config))
 
 
 def trained(data: str, options: list[str], out: Path) -> list[float]:
