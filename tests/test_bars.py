@@ -37,7 +37,7 @@ def late(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize("width", [80, 120])
 def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> None:
     console = terminal(width)
-    with Bar("evaluate", device="cuda:0", console=console) as bar:
+    with Bar("evaluate", device="cpu", console=console) as bar:
         assert bar._live is not None
         for done in range(0, 12001, 3000):
             bar(done, 12000)
@@ -47,12 +47,11 @@ def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> No
     drawn = lines(console)
     assert max(len(line) for line in drawn if "━" in line) == width - bars.ROOM
     assert max(map(len, drawn)) <= width
-    for words in ("evaluate ", " 6000/12000", "1,000 images/s", " 50%", "left  0:06"):
+    for words in ("evaluate ", " 6000/12000", "1,000 images/s", " 50%", "0:06, left 0:06"):
         assert any(words in line for line in drawn), words
     assert any("━" * (bars.SHORTEST - 1) in line for line in drawn)
     halfway = next(line for line in drawn if "6000/12000, 1,000" in line)
-    assert ("iB" in halfway) == (width == 120)  # what has no room is left out
-    assert ("cuda:0" in halfway) == (width == 120)
+    assert re.search(r"6000/12000, 1,000 images/s, 0:06, left 0:06, [\d.]+ [MG]iB, cpu$", halfway)  # the bar gives way
     assert "…" not in "".join(drawn)
     assert drawn[-1].startswith("evaluate: 12,000 images, 0:15, 800 images/s, ")
 
@@ -60,20 +59,39 @@ def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> No
 @pytest.mark.parametrize("width", [80, 120])
 def test_nothing_moves_from_step_to_step(width: int, late: list[float]) -> None:
     console = terminal(width)
-    with Bar("training", device="cpu", each=8, counted="step", room=30, summary=False, console=console) as bar:
+    with Bar("training", device="cpu", each=8, counted="step", room=23, summary=False, console=console) as bar:
         assert bar._live is not None
         bar(0, 1000, left=math.nan)
         for done in (1, 2, 9, 10, 11, 40, 80, 99, 101, 500, 555, 700, 999):
             late[0] += 0.7 + done % 7 * 3
-            phase = ("loss 2.307", "loss 0.9", "validating  3/101", "saving")[done % 4 * (done % 3 == 0)]
+            phase = ("loss 2.307", "loss 0.9", "validating", "saving")[done % 4 * (done % 3 == 0)]
             left = 1300.0 - done if done > 2 else math.nan
-            bar(done, 1000, words=f"epoch {done // 100 + 1:2}/10  {phase}", left=left)
+            bar(done, 1000, words=f"epoch {done // 100 + 1}/10, {phase}", left=left)
             bar._live.refresh()
     drawn = [line for line in lines(console) if "epoch" in line]
-    assert len({re.sub("━|╸|╺", "", line) for line in drawn}) == 13
+    assert len({re.sub("━|╸|╺", "", line) for line in drawn}) >= 13
     assert {len(line) for line in drawn} == {width - bars.ROOM}
-    for part in ("[━╸╺]", "step", "left", " images/s,|$", ", cpu|$"):
-        assert len({found.start() for line in drawn if (found := re.search(part, line))}) == 1, part
+    for part in ("[━╸╺]", "left", " images/s,|$", r", [\d.]+ [MG]iB, cpu$"):
+        assert len({found.start() if (found := re.search(part, line)) else -1 for line in drawn}) == 1, part
+    told = (re.split("[━╸╺]+", line) for line in drawn)
+    assert not [figures for _, figures in told if "  " in figures.strip()]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_what_the_words_say_gives_way_before_any_other_figure(device: str, late: list[float]) -> None:
+    drawn = {}
+    for width in (80, 120):
+        console = terminal(width)
+        with Bar("training", device=device, each=8, first=300, counted="step", summary=False, console=console) as bar:
+            assert bar._live is not None
+            for done in (301, 390):
+                late[0] += 50
+                bar(done, 1380, words="epoch 7/30, loss 0.523", left=1500)
+                bar._live.refresh()
+        drawn[width] = next(line for line in lines(console) if "images/s" in line)
+        said = f"{'step 390/1380, ' * (width == 120)}7.20 images/s, 01:40, left 25:00, "
+        assert re.fullmatch(rf"epoch 7/30, loss 0.523 [━╸╺]{{4,}} +{said}[\d.]+ [MG]iB, {device}", drawn[width])
+    assert drawn[120].count("━") > 20
 
 
 def test_a_long_name_leaves_room_for_the_bar(late: list[float]) -> None:
@@ -110,8 +128,8 @@ def test_what_was_done_before_says_nothing_of_the_speed(late: list[float]) -> No
     text = "\n".join(lines(console))
     assert "epoch 3/5  loss 0.123" in text
     assert "120/200, 4.00 images/s" in text
-    assert "left  1:20" in text
-    assert "left  1:17" in text
+    assert "00:20, left 01:20" in text
+    assert "left 01:17" in text
     assert text.splitlines()[-1].startswith("training: 80 images, 0:30, 2.67 images/s")
 
 
@@ -156,6 +174,8 @@ def test_a_kernel_without_machine_code_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 def test_time_in_words() -> None:
     assert [clock(seconds) for seconds in (0.4, 5, 65, 3599, 3725)] == ["0:00", "0:05", "1:05", "59:59", "1:02:05"]
+    assert [clock(65, width) for width in (4, 5, 7, 8)] == ["1:05", "01:05", "0:01:05", "00:01:05"]
+    assert clock(3725, 5) == "1:02:05"
 
 
 def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
@@ -172,7 +192,7 @@ def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
     drawn = lines(console)
     assert max(map(len, drawn)) <= 80
     assert any(re.match(r"export: tracing the network ━+ 1:00, ", line) for line in drawn)
-    assert any(re.search(r"gate, openvino ━.* 10/20, 1.00 images/s,  1:10, left  0:10", line) for line in drawn)
+    assert any(re.search(r"gate, openvino ━.* 10/20, 1.00 images/s, 01:10, left 00:10", line) for line in drawn)
     assert re.fullmatch(r"export: 1:15, peak memory [\d.]+ [MG]iB, cpu", drawn[-1])
 
 

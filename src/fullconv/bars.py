@@ -23,8 +23,8 @@ from fullconv.terminal import print_lines
 
 LONG = 2.0
 """Seconds from which on a plain line tells what was done."""
-SHORTEST = 12
-"""Columns of the bar itself, at least; figures that leave no room for it are left out."""
+SHORTEST = 4
+"""Columns of the bar itself, which gives way first; figures that leave no room for so many are left out."""
 ROOM = 3
 """Columns on the right that no bar fills: for the ``^C`` that a terminal shows, which would break the line."""
 FEW = 10
@@ -32,6 +32,8 @@ FEW = 10
 PIXELS = "Mpixel"
 UNKNOWN = "--:--"
 """The time left, where nothing is known of it."""
+GIVE_WAY = ("device", "memory", "rate", "spent")
+"""Figures that are left out where there is no room, in this order; a count that the words say too before them."""
 
 
 class Bar:
@@ -43,7 +45,7 @@ class Bar:
         device: where it is computed; empty where that says nothing.
         each: units in one of what is counted: images in a step.
         first: what was done before.
-        counted: what stands before the count: ``step``.
+        counted: what stands before the count: ``step``; words before the bar then say where that is, too.
         room: columns to keep for the words before the bar, where they will be longer than the verb.
         summary: whether it ends with a line.
         console: where to; None: the error stream.
@@ -181,7 +183,8 @@ class _Words(ProgressColumn):
 class _Figures(ProgressColumn):
     """What stands behind a bar, as much of it as there is room for in ``width`` columns beside the ``words``.
 
-    Each figure has as many columns as it ever had, and all together too, so that none moves when another changes.
+    All together have as many columns as they ever had, the free ones on the left, and times as many digits, so that
+    none moves when another changes.
     """
 
     max_refresh = 0.5
@@ -189,33 +192,31 @@ class _Figures(ProgressColumn):
     def __init__(self, width: int, words: _Words) -> None:
         super().__init__(Column(no_wrap=True))
         self._width, self._words, self._widest = width, words, 0
-        self._wide: dict[tuple[TaskID, str], int] = {}
+        self._digits: dict[TaskID, int] = {}
         self._named: dict[TaskID, list[str]] = {}
 
     def render(self, task: Task) -> Text:
         count, rate, left = _pace(task)
         spent = task.fields["since"] + (task.elapsed or 0)
         longest = len(UNKNOWN if left is None else clock(spent + left))
+        digits = self._digits[task.id] = max(self._digits.get(task.id, 0), longest) if count else 0
         figures = {
             "count": count,
             "rate": rate,
-            "spent": clock(spent).rjust(longest if count else 0),
-            "left": (UNKNOWN if left is None else clock(left)).rjust(longest) if count else "",
+            "spent": clock(spent, digits),
+            "left": f"left {UNKNOWN.rjust(digits) if left is None else clock(left, digits)}" if count else "",
             "memory": _memory(task.fields["device"]),
             "device": task.fields["device"],
         }
-        for name, said in figures.items():
-            wide = self._wide[task.id, name] = max(self._wide.get((task.id, name), 0), len(said))
-            figures[name] = f"{'left ' * (name == 'left')}{said.rjust(wide)}" if said else ""
-        room = self._width - self._words.widest - SHORTEST - 3
-        for least in ("memory", "device", "rate", "spent"):
+        room = self._width - self._words.widest - SHORTEST - 2
+        for least in (*["count"] * bool(task.fields["counted"]), *GIVE_WAY):
             if sum(len(one) + 2 for one in figures.values() if one) - 2 > room:
                 figures[least] = ""
         text = ", ".join(filter(None, figures.values()))
         named = [name for name, said in figures.items() if said]
         self._widest = max(self._widest, len(text)) if named == self._named.get(task.id) else len(text)
         self._named[task.id] = named
-        return Text(text.ljust(self._widest), no_wrap=True, overflow="ellipsis")
+        return Text(text.rjust(self._widest), no_wrap=True, overflow="ellipsis")
 
 
 def _pace(task: Task) -> tuple[str, str, float | None]:
@@ -228,13 +229,12 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     speed = task.speed if task.speed and done > FEW else mean  # of a few the last ones say too little
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
-        return f"{task.percentage:3.0f}%", f"{_number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
+        return f"{task.percentage:.0f}%", f"{_number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
     rate = _rate(speed * fields["each"], fields["unit"], "#") if speed else ""
     if fields["left"] is not None:
         known = not math.isnan(fields["left"])
         left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None
-    total = f"{task.total:.0f}"
-    return f"{fields['counted']}{task.completed:{len(total)}.0f}/{total}", rate, left
+    return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", rate, left
 
 
 def _rate(speed: float, unit: str, form: str = "") -> str:
@@ -250,10 +250,12 @@ def _number(rate: float, form: str = "") -> str:
     return f"{rate:{form}.3g}".removesuffix(".") if rate < 1000 else f"{rate:,.0f}"
 
 
-def clock(seconds: float) -> str:
-    """``0:05``, ``1:02:03``."""
+def clock(seconds: float, width: int = 0) -> str:
+    """``0:05``, ``1:02:03``; as ``0:00:05`` where that is to be of ``width`` columns."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    short = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return short if len(short) >= width else f"{hours:02}:{minutes:02}:{rest:02}"[-width:]
 
 
 def _memory(device: str) -> str:

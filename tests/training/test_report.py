@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -27,8 +28,8 @@ def test_the_bar_counts_validation_apart_from_steps() -> None:
     reporter = Reporter(console)
     reporter.start(steps=20, per_epoch=10, done=0, device="cpu", batch_size=8)
     for done in range(1, 11):
-        reporter.step(done, "epoch 1/2  loss 1.250", 3.0)
-    reporter.validating(10, "epoch 1/2  loss 1.250", 4, 8)
+        reporter.step(done, "epoch 1/2, loss 1.250", 3.0)
+    reporter.validating(10, "epoch 1/2, loss 1.250", 4, 8)
     reporter.validated(60.0)
     reporter.step(11, "epoch 2/2", 3.0)
     reporter.stop()
@@ -68,8 +69,32 @@ def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.
         if epoch == 1:
             reporter.validated(50.0)
     reporter.stop()
-    assert "epoch 2/2  saving" in shown(console)
+    assert "epoch 2/2, saving" in shown(console)
     assert "left 0:05" in " ".join(shown(console).split())  # it goes on counting while nothing is told
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_bar_keeps_every_figure(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run as long as they come: at 80 columns without the count, which the epoch says too."""
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    console = terminal(width)
+    reporter = Reporter(console)
+    reporter.start(steps=2760, per_epoch=46, done=1300, device="cpu", batch_size=8, words="epoch 60/60", images=101)
+    assert reporter._bar is not None
+    assert reporter._bar[0]._live is not None
+    for done in range(1300, 1311):
+        now[0] += 1.9
+        reporter.step(done, "epoch 29/60, loss 0.523", 1.9)
+    reporter._bar[0]._live.refresh()
+    reporter.validating(1310, "epoch 29/60", 53, 101)
+    reporter.stop()
+    drawn = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown(console)))
+    figures = r"[\d.,]+ images/s, 00:21, left 45:5\d, [\d.]+ [MG]iB, cpu"
+    step, validating = "epoch 29/60, loss 0.523", "epoch 29/60, " * (width == 120) + "validating 53/101"
+    for words in (step, validating):
+        last = [line for line in drawn if words in line][-1]
+        assert re.fullmatch(rf"{words} +[━╸╺]{{4,}} +{'step 1310/2760, ' * (width == 120)}{figures}", last)
 
 
 def test_the_first_steps_say_nothing_of_the_time_left() -> None:

@@ -66,7 +66,7 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
         reporter.start(
             plan.total_steps, plan.steps_per_epoch, loop.progress.step, str(ranks.device), plan.config.batch_size,
             None if plan.timetable.seconds is None else loop.began + plan.timetable.seconds, loop.longest(),
-            run.pace if saved is not None else 0.0,
+            len(plan.val_items), run.pace if saved is not None else 0.0,
         )  # fmt: skip
         for note in loop.tracking.missing() if ranks.first else []:
             reporter.say(note)
@@ -145,7 +145,7 @@ class Loop:
             self.loss_sum += loss
             progress.add()
             if read:
-                self.shown = f"  loss {float(loss):.3f}"
+                self.shown = f", loss {float(loss):.3f}"
             now = time.monotonic()
             self.reporter.step(progress.step, f"{self.where()}{self.shown}", now - started)
             progress.seconds, started = progress.seconds + now - started, now
@@ -167,13 +167,11 @@ class Loop:
 
     def where(self) -> str:
         """The epoch of the last step."""
-        epoch, epochs = 1 + (self.progress.step - 1) // self.plan.steps_per_epoch, str(self.plan.timetable.epochs)
-        return f"epoch {epoch:{len(epochs)}}/{epochs}"
+        return f"epoch {1 + (self.progress.step - 1) // self.plan.steps_per_epoch}/{self.plan.timetable.epochs}"
 
     def longest(self) -> str:
-        """The longest words that the bar will have."""
-        epochs, images = self.plan.timetable.epochs, len(self.plan.val_items)
-        return f"epoch {epochs}/{epochs}  validating {images}/{images}"
+        """The longest that :meth:`where` will be."""
+        return f"epoch {self.plan.timetable.epochs}/{self.plan.timetable.epochs}"
 
     def batches(self) -> Iterator[Batch]:
         """Of every step that is left, read ahead; read anew from each epoch on that has other items."""

@@ -15,6 +15,8 @@ from fullconv.training.pace import Pace
 
 LOG_WIDTH = 80
 """Columns of a line in a log."""
+NARROW = 100
+"""Columns below which the bar does not say the epoch while it validates, so that all its figures have room."""
 Figures = Sequence[tuple[str, str]]
 """Names and values of what an epoch came to, the most important first."""
 
@@ -79,12 +81,13 @@ class Reporter:
 
     def start(
         self, steps: int, per_epoch: int, done: int, device: str = "", batch_size: int = 1,
-        ends: float | None = None, words: str = "", share: float = 0.0,
+        ends: float | None = None, words: str = "", images: int = 0, share: float = 0.0,
     ) -> None:  # fmt: skip
         """Open the bar over all steps of the run (on a terminal only).
 
         Args:
-            words: the longest that it will say.
+            words: the longest that it will say of where it is; empty where it has no epochs.
+            images: of val.
             share: :attr:`share` as a run that goes on had it.
             ends: by the monotonic clock, of a run whose epochs follow its time: no more is left than until then.
         """
@@ -96,8 +99,8 @@ class Reporter:
                 each=batch_size,
                 first=done,
                 summary=False,
-                counted="step",
-                room=len(words),
+                counted="step" * bool(words),
+                room=max(len(f"{words}, loss 0.000"), len(self._validating(words, images, images))) if words else 0,
                 console=self.console,
             )
             self._bar = bar.__enter__(), Pace(steps, per_epoch, share)
@@ -118,13 +121,17 @@ class Reporter:
             bar, pace = self._bar
             self._seen = time.monotonic()
             left = self._left(pace.left(done, self._share * images / of))
-            bar(done, pace.steps, words=f"{words}  validating {images:{len(str(of))}}/{of}", left=left)
+            bar(done, pace.steps, words=self._validating(words, images, of), left=left)
 
     def ending(self, done: int, words: str) -> None:
         """After a validation: what ends an epoch, files and pictures."""
         if self._bar is not None:
             bar, pace = self._bar
-            bar(done, pace.steps, words=f"{words}  saving", left=self._left(pace.left(done, self._share)))
+            bar(done, pace.steps, words=f"{words}, saving", left=self._left(pace.left(done, self._share)))
+
+    def _validating(self, words: str, images: int, of: int) -> str:
+        narrow = self.console is not None and self.console.width < NARROW
+        return f"{words}, " * (not narrow) + f"validating {images}/{of}"
 
     def _working(self, seconds: float) -> float:
         """Without the part in which kernels were compiled: what is to come compiles none."""
