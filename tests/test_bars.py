@@ -94,6 +94,27 @@ def test_what_the_words_say_gives_way_before_any_other_figure(device: str, late:
     assert drawn[120].count("━") > 20
 
 
+def test_bars_of_one_command_share_a_clock(late: list[float]) -> None:
+    consoles = [terminal(80) for _ in range(3)]
+    with bars.one_clock():
+        for console in consoles:
+            late[0] += 10
+            with bars.one_clock(), Bar("starting", "", summary=False, console=console) as bar:
+                late[0] += 5
+                bar.stage("weights", 0, None)
+                late[0] += 5
+                assert bar._live is not None
+                bar._live.refresh()
+    late[0] += 1000
+    alone = terminal(80)
+    with Bar("x", "", summary=False, console=alone) as bar:
+        late[0] += 2
+        assert bar._live is not None
+        bar._live.refresh()
+    for console, spent in zip([*consoles, alone], ("0:20", "0:40", "1:00", "0:02"), strict=True):
+        assert re.search(rf" {spent}, [\d.]+ [MG]iB *$", [line for line in lines(console) if "━" in line][-1])
+
+
 def test_a_long_name_leaves_room_for_the_bar(late: list[float]) -> None:
     console = terminal(80)
     with Bar("predict", console=console) as bar:

@@ -2,7 +2,7 @@
 
 On a terminal it is a line that moves and goes at the end, whose parts stay where they are; in a log there is nothing
 but, at the end of what took more than :data:`LONG` seconds, the line that a terminal gets too. All goes to the error
-stream.
+stream. The time spent is that since the command began (:func:`one_clock`), whichever bar shows it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,21 @@ UNKNOWN = "--:--"
 """The time left, where nothing is known of it."""
 GIVE_WAY = ("device", "memory", "rate", "spent")
 """Figures that are left out where there is no room, in this order; a count that the words say too before them."""
+
+
+@contextmanager
+def one_clock() -> Iterator[float]:
+    """A command begins: bars show the time since then; within another command since that one began.
+
+    Yields:
+        When it began, by the monotonic clock.
+    """
+    began = _began[0] if _began else time.monotonic()
+    _began.append(began)
+    try:
+        yield began
+    finally:
+        _began.pop()
 
 
 class Bar:
@@ -68,6 +85,7 @@ class Bar:
 
     def __enter__(self) -> Bar:
         self._started = time.monotonic()
+        self._before = self._started - _began[-1] if _began else 0.0
         _open.append(self)
         if self._console.is_terminal:
             width = self._console.width - ROOM
@@ -78,7 +96,7 @@ class Bar:
                 redirect_stdout=sys.stdout.isatty(),
             )  # fmt: skip
             self._live.start()
-            self._task = self._add(self.what, None, self._first, self.unit, self.each)
+            self._task = self._add(self.what, None, self._first, self.unit, self.each, since=self._before)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -132,7 +150,8 @@ class Bar:
             self._stage = words
             self._live.remove_task(self._task)
             self._words.widest = 0
-            self._task = self._add(words, total, 0, self.unit, self.each, since=time.monotonic() - self._started)
+            since = self._before + time.monotonic() - self._started
+            self._task = self._add(words, total, 0, self.unit, self.each, since=since)
         self._live.update(self._task, completed=done, total=total)
 
     def rows(self, path: Path, done: int, total: int) -> None:
@@ -275,6 +294,7 @@ def _in_words(size: float) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
+_began: list[float] = []
 _open: list[Bar] = []
 _compiled = False
 _compiling = 0.0

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import fullconv
+from fullconv.bars import Bar
 from fullconv.cli.main import run
 from fullconv.cli.verbs.shared import say
 from tests.builders.commands import TINY, complaint
@@ -49,6 +50,22 @@ def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.Capture
     assert (chances.dtype, chances.shape) == (np.float16, (5, 48, 64))
     assert run(["info", str(out)]) == 0
     assert "fcn16s on resnet10t" in capsys.readouterr().out
+
+
+def test_bars_show_the_time_since_the_command_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, shown = [50.0], []
+
+    def verb(arguments: object, **options: object) -> None:
+        for _ in range(2):
+            now[0] += 9
+            with Bar("x", "") as bar:
+                shown.append(bar._before)
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fullconv.cli.main.app", verb)
+    run([])
+    run([])
+    assert shown == [9, 18, 9, 18]
 
 
 @pytest.mark.parametrize(

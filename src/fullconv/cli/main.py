@@ -8,6 +8,7 @@ from cyclopts import CycloptsError
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 from pydantic import ValidationError
 
+from fullconv.bars import one_clock
 from fullconv.cli.synonyms import unknown_option
 from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
@@ -40,7 +41,8 @@ def run(arguments: list[str]) -> int:
         complain("which shell is it? fullconv --install-completion --shell bash, or zsh, or fish")
         return UsageError.exit_code
     try:
-        code = app(as_meant(arguments), exit_on_error=False, print_error=False)
+        with one_clock():
+            code = app(as_meant(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         cause = error.__cause__
         if isinstance(cause, FullconvError):  # an argument is not what it must be (verbs/arguments.py)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from fullconv.bars import one_clock
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
 from fullconv.errors import UsageError
@@ -38,6 +39,7 @@ from fullconv.training.run import Run, new_run_path
 from fullconv.training.trackers import refuse_missing
 
 
+@one_clock()
 @freed_memory_kept()
 def train(
     data: str | os.PathLike[str] | DatasetSpec | None = None,
