@@ -53,6 +53,11 @@ def one_clock() -> Iterator[float]:
         _began.pop()
 
 
+def spent() -> float:
+    """Seconds since the command began."""
+    return time.monotonic() - _began[-1] if _began else 0.0
+
+
 class Bar:
     """Shows how far something is; enter it, and call it with what is done and of how many.
 
@@ -85,7 +90,7 @@ class Bar:
 
     def __enter__(self) -> Bar:
         self._started = time.monotonic()
-        self._before = self._started - _began[-1] if _began else 0.0
+        self._before = spent()
         _open.append(self)
         if self._console.is_terminal:
             width = self._console.width - ROOM
@@ -107,11 +112,8 @@ class Bar:
         if kind is None and self._summary and seconds > LONG:
             count = (self._done - self._first) * self.each
             unit = self.unit.removesuffix("s") if count == 1 else self.unit
-            did = [f"{count:,} {unit}", _rate(count / seconds, self.unit)] if count else []
-            peak = _memory(self.device)
-            said = [*did[:1], clock(seconds), *did[1:], f"peak memory {peak}" if peak else "", self.device]
-            line = f"{self.what}: {', '.join(filter(None, said))}"
-            self.say(line)
+            did = [f"{count:,} {unit}", clock(seconds), rate(count / seconds, self.unit)] if count else [clock(seconds)]
+            self.say(f"{self.what}: {', '.join(filter(None, [*did, *peak(self.device)]))}")
 
     def say(self, line: str) -> None:
         """A line above the bar, or in the log."""
@@ -215,14 +217,14 @@ class _Figures(ProgressColumn):
         self._named: dict[TaskID, list[str]] = {}
 
     def render(self, task: Task) -> Text:
-        count, rate, left = _pace(task)
-        spent = task.fields["since"] + (task.elapsed or 0)
-        longest = len(UNKNOWN if left is None else clock(spent + left))
+        count, speed, left = _pace(task)
+        so_far = task.fields["since"] + (task.elapsed or 0)
+        longest = len(UNKNOWN if left is None else clock(so_far + left))
         digits = self._digits[task.id] = max(self._digits.get(task.id, 0), longest) if count else 0
         figures = {
             "count": count,
-            "rate": rate,
-            "spent": clock(spent, digits),
+            "rate": speed,
+            "spent": clock(so_far, digits),
             "left": f"left {UNKNOWN.rjust(digits) if left is None else clock(left, digits)}" if count else "",
             "memory": _memory(task.fields["device"]),
             "device": task.fields["device"],
@@ -249,14 +251,14 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
         return f"{task.percentage:.0f}%", f"{_number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
-    rate = _rate(speed * fields["each"], fields["unit"], "#") if speed else ""
+    pace = rate(speed * fields["each"], fields["unit"], "#") if speed else ""
     if fields["left"] is not None:
         known = not math.isnan(fields["left"])
         left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None
-    return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", rate, left
+    return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", pace, left
 
 
-def _rate(speed: float, unit: str, form: str = "") -> str:
+def rate(speed: float, unit: str, form: str = "") -> str:
     """``7.5 images/s``; where one takes a second or more, ``2 s an image``."""
     if speed >= 1 or not unit:
         return f"{_number(speed, form)} {unit}/s" if unit else ""
@@ -275,6 +277,12 @@ def clock(seconds: float, width: int = 0) -> str:
     hours, minutes = divmod(minutes, 60)
     short = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
     return short if len(short) >= width else f"{hours:02}:{minutes:02}:{rest:02}"[-width:]
+
+
+def peak(device: str) -> list[str]:
+    """What a last line says of the machine: the memory that was held, and where it was computed."""
+    held = _memory(device)
+    return [f"peak memory {held}" if held else "", device]
 
 
 def _memory(device: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,8 @@ def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.Capture
         run(["train", str(data), "--out", str(out), *TINY, "--crop", "32", "64", "--model-args.head-channels", "8"])
         == 0
     )
+    took = r"^train: 8 images at [\d.]+ (images/s|s an image), [\d:]+ in all, peak memory .* [MG]iB, "
+    assert re.search(took, capsys.readouterr().out, re.MULTILINE)
     assert run(["evaluate", str(out), str(data), "--json", str(tmp_path / "s.json"), "--workers", "0"]) == 0
     scores = json.loads((tmp_path / "s.json").read_text())
     assert scores["mean_iou"] == pytest.approx(json.loads((out / "scores.json").read_text())["mean_iou"])

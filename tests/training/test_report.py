@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from fullconv.bars import one_clock
 from fullconv.training.report import Reporter
 
 
@@ -117,6 +118,25 @@ def test_of_a_run_of_limited_time_no_more_is_left_than_that(monkeypatch: pytest.
     reporter.step(1, "epoch 1/2", 40.0)  # the first step, which compiles
     reporter.stop()
     assert "left 1:30" in " ".join(shown(console).split())
+
+
+def test_the_end_says_how_long_how_fast_in_how_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, compiled = [100.0], [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fullconv.training.report.compiling_seconds", lambda: compiled[0])
+    console = Console(file=io.StringIO(), width=80)
+    reporter = Reporter(console)
+    with one_clock():
+        now[0] += 20  # loading, reading the data
+        reporter.start(steps=200, per_epoch=100, done=50, device="cpu", batch_size=8)
+        for done in range(51, 201):
+            compiled[0] += 10 * (done == 51)
+            reporter.step(done, "epoch 1/2", 2.0 + 10 * (done == 51))
+        now[0] += 400
+        reporter.stop()
+        reporter.took()
+    (line,) = shown(console).splitlines()
+    assert re.fullmatch(r"train: 1,200 images at 4 images/s, 7:00 in all, peak memory [\d.]+ [MG]iB, cpu", line)
 
 
 def test_a_log_file_has_lines_alone() -> None:

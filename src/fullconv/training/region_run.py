@@ -95,6 +95,7 @@ def train_regions(
     run.write_card()
     run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.image_scores()))
     run.point_latest()
+    reporter.took()
     reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
     for line in ending(run, typed(data)):
         reporter.say(line)

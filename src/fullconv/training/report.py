@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 
-from fullconv.bars import Bar, clock, compiling_seconds
+from fullconv.bars import Bar, clock, compiling_seconds, peak, rate, spent
 from fullconv.terminal import print_lines
 from fullconv.training.pace import Pace
 
@@ -31,6 +31,8 @@ class Reporter:
         self._seen = 0.0
         self._ends: float | None = None
         self._compiling = 0.0
+        self._images, self._learning, self._device = 0, 0.0, ""
+        """What was learned from, in how many seconds of steps, and where."""
         self._share = 1.0
         """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
 
@@ -91,7 +93,7 @@ class Reporter:
             share: :attr:`share` as a run that goes on had it.
             ends: by the monotonic clock, of a run whose epochs follow its time: no more is left than until then.
         """
-        self._ends = ends
+        self._ends, self._device = ends, device
         if self.console is not None:
             bar = Bar(
                 "training",
@@ -111,8 +113,11 @@ class Reporter:
         """A step is done: how many are, what the bar says, how long this one took (None: as the bar counts)."""
         if self._bar is not None:
             bar, pace = self._bar
+            self._images += bar.each
             if seconds is not None:
-                pace.step(self._working(seconds))
+                seconds = self._working(seconds)
+                self._learning += seconds
+                pace.step(seconds)
             bar(done, pace.steps, words=words, left=None if seconds is None else self._left(pace.left(done)))
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
@@ -163,6 +168,12 @@ class Reporter:
         self.say(line)
         if self._bar is not None:
             self._bar[1].steps = steps
+
+    def took(self) -> None:
+        """One of the last lines: how long it all took, how fast it learned, in how much memory."""
+        images = f"{self._images:,} image{'s' * (self._images != 1)}" if self._images else ""
+        speed = f" at {rate(self._images / self._learning, 'images')}" if self._learning else ""
+        self.say(f"train: {', '.join(filter(None, [images + speed, f'{clock(spent())} in all', *peak(self._device)]))}")
 
     def stop(self) -> None:
         if self._bar is not None:

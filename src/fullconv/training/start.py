@@ -156,6 +156,7 @@ def train(
             raise
     if ranks.first:
         run.write_card()
+        reporter.took()
     masks = "scored_against" not in plan.segmenter.provenance
     less = "labels" in plan.segmenter.provenance
     wrong = told([one.to_dict() for one in log_findings(read_log(run.path / "log.csv"), less)], most=2)
