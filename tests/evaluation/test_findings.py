@@ -241,3 +241,28 @@ def test_what_was_tried_is_no_advice(options: dict[str, object], advice: str) ->
     counts = Counts(("a", "b"), [[9_990, 0], [7, 3]], [True, True], [4, 1], 4, [0, 0], 1, options=options)
     rare = next(finding for finding in findings(counts) if finding.kind == "rare")
     assert rare.advice == f"{advice} that show it"
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "more images of a"),
+        ({"class_weights": "none", "loss": "focal"}, "more images of a"),
+        (
+            {"class_weights": "median-frequency"},
+            "more images of a; without --class-weights, or with smaller ones for b",
+        ),
+        ({"loss": "dice"}, "more images of a; --loss cross-entropy, which counts every pixel alike"),
+    ],
+)
+def test_what_was_not_used_is_not_to_be_left_out(options: dict[str, object], advice: str) -> None:
+    counts = Counts(("a", "b"), [[900, 100], [0, 20]], [True, True], [4, 1], 4, [0, 0], 1, options=options)
+    often = next(finding for finding in findings(counts) if finding.kind == "too-often")
+    assert often.advice == advice
+
+
+@pytest.mark.parametrize(("options", "words"), [({}, " or --class-weights"), ({"class_weights": [1.0, 2.0]}, ";")])
+def test_weights_that_were_used_are_no_advice_where_all_is_one_class(options: dict[str, object], words: str) -> None:
+    counts = Counts(("a", "b"), [[900, 0], [20, 0]], [True, True], [4, 1], 4, [0, 0], 1, options=options)
+    (lone,) = findings(counts)
+    assert lone.advice.startswith(f"train longer, with a smaller --rate{words}")

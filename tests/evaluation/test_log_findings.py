@@ -76,6 +76,40 @@ def test_curves(train: Sequence[float], val: Sequence[float], expected: list[str
     assert kinds(rows(train, val)) == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "a --rate ten times smaller, or --clip-norm 1"),
+        ({"clip_norm": 1.0}, "a --rate ten times smaller"),
+        (
+            {"schedule": "poly"},
+            "a --rate ten times smaller, or --clip-norm 1; --schedule one-cycle warms up and decays",
+        ),
+    ],
+)
+def test_what_was_tried_is_no_advice_against_a_high_rate(options: dict[str, object], advice: str) -> None:
+    (finding,) = log_findings(rows((1.6, 0.9, 2.4, 3.0), (1.5, 0.9, 2.2, 4.0)), options=options)
+    assert finding.advice == advice
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "a wider --scale, more --colour; a larger --weight-decay. If"),
+        ({"encoder_weights": "imagenet", "flip": True}, "a wider --scale, more --colour; a larger --weight-decay. If"),
+        (
+            {"encoder_weights": "none", "init_from": "run"},
+            "a wider --scale, more --colour; a larger --weight-decay. If",
+        ),
+        ({"encoder_weights": "none", "flip": False}, "more --colour, --flip; --encoder-weights imagenet; a larger"),
+    ],
+)
+def test_what_was_tried_is_no_advice_against_a_gap(options: dict[str, object], advice: str) -> None:
+    last = {"train_loss": 0.1, "val_loss": 0.2, "train_mean_iou": 0.9, "mean_iou": 0.5}
+    (finding,) = log_findings([last], options=options)
+    assert advice in finding.advice
+
+
 def test_less_than_masks_is_another_measure() -> None:
     """Train is scored on strokes or points there, val on masks."""
     last = {"train_loss": 0.1, "val_loss": 1.0, "train_mean_iou": 0.9, "mean_iou": 0.4}

@@ -114,7 +114,8 @@ def evaluate(
     told = None if progress is None else lambda done: progress(done, len(items))
     measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, sure)
     log = [] if isinstance(model, Segmenter) else log_beside(model)
-    of_training = log_findings(log, less="labels" in segmenter.provenance)
+    options = segmenter.provenance.get("options", {})
+    of_training = log_findings(log, "labels" in segmenter.provenance, options)
     scores = _looked_at(measured.scores(), closer, items, measured.void, segmenter.provenance, len(log))
     scores = dataclasses.replace(scores, findings=(*of_training, *scores.findings))
     if isinstance(road, RoadCounts):

@@ -88,8 +88,8 @@ def _one_class(counts: Counts, present: Sequence[int]) -> Finding | None:
     name = counts.names[predicted[0]]
     return Finding(
         "one-class", (name,), f"every pixel is predicted as {name}, of {len(present)} classes that are there",
-        "train longer, with a smaller --rate or --class-weights median-frequency; fullconv check DATA shows which "
-        "classes train has, and whether its masks hold them",
+        f"train longer, with a smaller --rate{' or --class-weights median-frequency' * (not _weighted(counts))}; "
+        "fullconv check DATA shows which classes train has, and whether its masks hold them",
     )  # fmt: skip
 
 
@@ -208,13 +208,20 @@ def _rare(counts: Counts, index: int) -> Finding | None:
 
 def _balancing(counts: Counts) -> list[str]:
     """What makes rare classes count, and was not tried."""
-    loss = str(counts.options.get("loss", ""))
-    weighted = counts.options.get("class_weights", "none") != "none" or loss == "dice"  # which takes no weights
-    alike = "dice" in loss
     return [
-        *([] if weighted else ["--class-weights median-frequency"]),
-        *([] if alike else ["--loss cross-entropy+dice, which counts every class alike"]),
+        *(
+            [] if _weighted(counts) or _loss(counts) == "dice" else ["--class-weights median-frequency"]
+        ),  # dice has none
+        *([] if "dice" in _loss(counts) else ["--loss cross-entropy+dice, which counts every class alike"]),
     ]
+
+
+def _loss(counts: Counts) -> str:
+    return str(counts.options.get("loss", ""))
+
+
+def _weighted(counts: Counts) -> bool:
+    return bool(counts.options.get("class_weights", "none") != "none")
 
 
 def _confused(counts: Counts, index: int) -> Finding | None:
@@ -242,7 +249,11 @@ def _too_often(counts: Counts, index: int) -> Finding | None:
         "too-often", names,
         f"{names[0]} is predicted too often: {right / predicted:.0%} of what is called so is it, {share:.0%} is "
         f"{names[1]}",
-        f"more images of {names[1]}; without --class-weights, or with smaller ones for {names[0]}",
+        "; ".join([
+            f"more images of {names[1]}",
+            *[f"without --class-weights, or with smaller ones for {names[0]}"] * _weighted(counts),
+            *["--loss cross-entropy, which counts every pixel alike"] * ("dice" in _loss(counts)),
+        ]),
     )  # fmt: skip
 
 

@@ -159,7 +159,8 @@ def train(
         reporter.took()
     masks = "scored_against" not in plan.segmenter.provenance
     less = "labels" in plan.segmenter.provenance
-    wrong = told([one.to_dict() for one in log_findings(read_log(run.path / "log.csv"), less)], most=2)
+    in_log = log_findings(read_log(run.path / "log.csv"), less, plan.config.changed())
+    wrong = told([one.to_dict() for one in in_log], most=2)
     for line in (*plan.objective.summary(run.scores, run.best), *wrong, *ending(run, plan.given, masks)):
         reporter.say(line)
     return run
