@@ -122,17 +122,18 @@ def test_how_far_the_runs_are_by_their_logs(tmp_path: Path) -> None:
     for run_, rows in zip(runs[:2], (4, 2), strict=True):
         run_.path.mkdir()
         run_.config.touch()
-        (run_.path / "log.csv").write_text("epoch\n" + "1\n" * rows)
+        (run_.path / "log.csv").write_text("epoch,seconds\n" + "1,2\n" * rows)
     configs = [{"epochs": 6}] * 3
 
     def reached(ended: int, running: int) -> tuple[int, int, str]:
         places = range(3)
-        return module._reached(runs, configs, [i < ended for i in places], [i == running for i in places])
+        rows = [module._seconds(run_) for run_ in runs]
+        return module._reached(runs, configs, rows, [i < ended for i in places], [i == running for i in places])
 
     assert reached(1, 1) == (8, 18, "b, epoch 3/6")  # a has stopped early
     assert reached(2, 2) == (12, 18, "c, starting")  # reads data and weights, compiles
     assert reached(2, -1) == (12, 18, "")  # between two of them
-    (runs[1].path / "log.csv").write_text("epoch\n" + "1\n" * 6)
+    (runs[1].path / "log.csv").write_text("epoch,seconds\n" + "1,2\n" * 6)
     assert reached(1, 1) == (12, 18, "b, ending")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from PIL import Image
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.errors import FullconvError, Interrupted, UsageError
+from fullconv.evaluation.log_findings import read_log
 from fullconv.files import replacing, write_text
 from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
@@ -32,6 +35,7 @@ from fullconv.training.first_weights import as_started
 from fullconv.training.over import folder_name, parse_over, with_value
 from fullconv.training.pictures import sheet_items, sheet_row
 from fullconv.training.run import Run
+from fullconv.training.sweep_pace import SweepPace
 from fullconv.weak import supervise
 
 COLUMNS = (
@@ -66,7 +70,7 @@ def sweep(
     recipe: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     progress: Callable[[str], None] | None = None,
-    done: Callable[[int, int, str], None] | None = None,
+    done: Callable[[int, int, str, float], None] | None = None,
     **options: Any,
 ) -> Swept:
     """Train once for each value of one option, everything else (seed, order, augmentation) the same.
@@ -81,7 +85,8 @@ def sweep(
         recipe: a YAML file of options.
         jobs: runs at a time; they share the cores.
         progress: called with a line when a run begins or ends.
-        done: called with the number of epochs that have ended, of all runs together, and of all; and which run trains.
+        done: called with the number of epochs that have ended, of all runs together, and of all; which run trains; and
+            the seconds left (nan: unknown).
         **options: fields of :class:`TrainConfig`; they override the recipe.
 
     Raises:
@@ -122,7 +127,7 @@ def _train_all(
     configs: Sequence[dict[str, Any]],
     jobs: int,
     say: Callable[[str], None],
-    done: Callable[[int, int, str], None],
+    done: Callable[[int, int, str, float], None],
 ) -> None:
     """Every run, ``jobs`` at a time; none is begun after one has failed.
 
@@ -145,16 +150,20 @@ def _train_all(
         say("; ".join([f"{run.path.name}: best mean IoU " + ("-" if iou is None else f"{iou:.4f}"), *notes]))
 
     total = sum(config["epochs"] for config in configs)
+    pace = SweepPace([config["epochs"] for config in configs], jobs)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             begun = [pool.submit(train_one, run, config) for run, config in zip(runs, configs, strict=True)]
             left = set(begun)
             while left:
-                done(*_reached(runs, configs, [one.done() for one in begun], [one.running() for one in begun]))
+                over, goes = [one.done() for one in begun], [one.running() for one in begun]
+                rows = [_seconds(run) for run in runs]
+                seconds = pace.left(time.monotonic(), rows, goes, over)
+                done(*_reached(runs, configs, rows, over, goes), math.nan if seconds is None else seconds)
                 ended, left = wait(left, LOOK, FIRST_COMPLETED)
                 for one in ended:
                     one.result()
-            done(total, total, "")
+            done(total, total, "", 0.0)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):  # the runs hear it too, each in its log
                 say("each run finishes its step, then saves; Ctrl-C again stops at once")
@@ -164,17 +173,25 @@ def _train_all(
             raise
 
 
+def _seconds(run: Run) -> list[float]:
+    """Of the epochs that a run has trained, by its log."""
+    return [row.get("seconds", 0.0) for row in read_log(run.path / "log.csv")]
+
+
 def _reached(
-    runs: Sequence[Run], configs: Sequence[dict[str, Any]], ended: Sequence[bool], running: Sequence[bool]
+    runs: Sequence[Run],
+    configs: Sequence[dict[str, Any]],
+    rows: Sequence[Sequence[float]],
+    ended: Sequence[bool],
+    running: Sequence[bool],
 ) -> tuple[int, int, str]:
     """How many epochs have ended, of how many, and what the first run that goes does; by the runs' own files."""
     some, where = 0, ""
-    for run, config, over, goes in zip(runs, configs, ended, running, strict=True):
-        log, epochs = run.path / "log.csv", config["epochs"]
-        rows = max(0, len(log.read_text(encoding="utf-8").splitlines()) - 1) if log.is_file() else 0
-        some += epochs if over else rows
+    for run, config, trained, over, goes in zip(runs, configs, rows, ended, running, strict=True):
+        epochs, so_far = config["epochs"], len(trained)
+        some += epochs if over else so_far
         if goes and not where:
-            at = f"epoch {rows + 1}/{epochs}" if rows < epochs else "ending"
+            at = f"epoch {so_far + 1}/{epochs}" if so_far < epochs else "ending"
             where = f"{run.path.name}, {at if run.config.is_file() else 'starting'}"
     return some, sum(config["epochs"] for config in configs), where
 

@@ -130,11 +130,11 @@ def sweep(
     with Bar("sweep", "epochs") as bar:
         begun: list[int] = []
 
-        def done(some: int, every: int, where: str) -> None:
+        def done(some: int, every: int, where: str, left: float) -> None:
             if not begun:  # a study that goes on
                 begun.append(some)
                 bar.begin(some)
-            bar(some, every, words=f"sweep: {where}" if where else "")
+            bar(some, every, words=f"sweep: {where}" if where else "", left=left)
 
         try:
             found = train_each(data, over, out, recipe=recipe, jobs=jobs, progress=say, done=done, **given)
