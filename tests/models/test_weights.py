@@ -18,6 +18,7 @@ from torchvision.models import vgg16 as torchvision_vgg16
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import VGG16, build_model, download, read_weights, transplant
 from fullconv.models.vgg import names_of_vgg16
+from fullconv.models.weights import TransplantReport
 from tests.builders.hub import hub
 
 
@@ -50,6 +51,22 @@ def test_transplant_accounts_for_everything() -> None:
     lines = [line.split(":")[0].split() for line in report.listing().splitlines()[1:]]
     assert sorted(name for _, name in lines) == sorted([*target.state_dict(), "extra"])
     assert ["left", "odd"] in lines
+
+
+def test_a_report_names_the_first_and_its_listing_all() -> None:
+    report = TransplantReport(
+        ["a"],
+        {f"fc{i}.weight": f"[{i}] -> [{i}, 1]" for i in range(5)},
+        {f"score.{i}.weight": "not in the source" for i in range(11)} | {"b": "shape [1], the source has [2]"},
+    )
+    assert str(report).splitlines() == [
+        "1 copied, 5 reshaped, 12 left",
+        *[f"  reshaped: fc{i}.weight ([{i}] -> [{i}, 1])" for i in range(3)],
+        "  and 2 more reshaped",
+        "  left: score.0.weight, score.1.weight, score.2.weight and 8 more (not in the source)",
+        "  left: b (shape [1], the source has [2])",
+    ]
+    assert report.listing().count("  left     score.") == 11
 
 
 def test_vgg16_is_torchvision_s_convolutionalised() -> None:

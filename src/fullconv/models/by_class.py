@@ -10,8 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fullconv.errors import first_few
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.weights import TransplantReport, transplant
+
+FEW = 8
+"""Classes that a line names."""
 
 
 class ClassMatch(NamedTuple):
@@ -50,13 +54,13 @@ class ClassMatch(NamedTuple):
         lines = []
         if self.places:
             carried = [self.target[i] for i in sorted(self.places)]
-            lines.append(f"  classes carried over by name ({len(carried)}): {', '.join(carried)}")
+            lines.append(f"  classes carried over by name ({len(carried)}): {first_few(carried, FEW)}")
         else:
             lines.append("  no class has the name of one that the source knows: all score layers start anew")
         if new:
-            lines.append(f"  classes that start anew ({len(new)}): {', '.join(new)}")
+            lines.append(f"  classes that start anew ({len(new)}): {first_few(new, FEW)}")
         if dropped:
-            lines.append(f"  classes of the source left out ({len(dropped)}): {', '.join(dropped)}")
+            lines.append(f"  classes of the source left out ({len(dropped)}): {first_few(dropped, FEW)}")
         if new and dropped:
             lines.append("  a class that has only been renamed is carried over if the data give it its old name")
         return lines

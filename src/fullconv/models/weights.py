@@ -12,10 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from fullconv.errors import ModelFileError, UsageError
+from fullconv.errors import ModelFileError, UsageError, first_few
 from fullconv.models import elsewhere
 from fullconv.models.finite import refuse_not_finite
 from fullconv.text import parse_json
+
+FEW = 3
+"""Reasons, and names of each, that the lines of a report tell; its listing has all."""
 
 
 @dataclass
@@ -40,14 +43,15 @@ class TransplantReport:
     every_class_line: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Counts, then a line for each parameter that is not simply copied."""
-        return "\n".join([self._counts(), *self.class_lines, *self._lines(copied=False)])
+        """Counts, then the first parameters that are not simply copied, and why."""
+        shown = [*_in_short("reshaped", self.reshaped), *_in_short("left", self.left)]
+        return "\n".join([self._counts(), *self.class_lines, *shown])
 
     def listing(self) -> str:
         """Counts, then every parameter as copied, reshaped or left, and why; then what of the source was unused."""
         unused = [f"  unused   {name}" for name in self.unused]
         by_class = [f"  by class {name}" for name in self.by_class]
-        return "\n".join([self._counts(), *self.every_class_line, *self._lines(copied=True), *by_class, *unused])
+        return "\n".join([self._counts(), *self.every_class_line, *self._lines(), *by_class, *unused])
 
     def _counts(self) -> str:
         counts = {
@@ -56,10 +60,20 @@ class TransplantReport:
         others = [f"{len(names)} {what}" for what, names in counts.items() if names]
         return ", ".join([f"{len(self.copied)} copied", *others])
 
-    def _lines(self, copied: bool) -> list[str]:
-        lines = [f"  copied   {name}" for name in self.copied] if copied else []
+    def _lines(self) -> list[str]:
+        lines = [f"  copied   {name}" for name in self.copied]
         lines += [f"  reshaped {name}: {how}" for name, how in self.reshaped.items()]
         return lines + [f"  left     {name}: {why}" for name, why in self.left.items()]
+
+
+def _in_short(what: str, reasons: Mapping[str, str]) -> list[str]:
+    """The first names of each reason, and the first reasons."""
+    names: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        names.setdefault(why, []).append(name)
+    lines = [f"  {what}: {first_few(some)} ({why})" for why, some in names.items()]
+    more = sum(len(some) for some in list(names.values())[FEW:])
+    return [*lines[:FEW], *[f"  and {more} more {what}"] * bool(more)]
 
 
 @torch.no_grad()
