@@ -68,13 +68,17 @@ def test_worst_images_and_findings() -> None:
     """Findings of one advice together, in the order of the first."""
     findings = tuple(Finding("x", (f"c{i}",), f"c{i} fails", ("this", "that")[i % 2]) for i in range(14))
     worst = (ImageScore("a", "photos/a.jpg", 0.25), ImageScore("b", "photos/b.jpg", 0.5))
-    lines = said(of([[1, 0], [0, 1]], ["x", "y"], worst=worst, findings=findings))
+    scores = of([[1, 0], [0, 1]], ["x", "y"], worst=worst, findings=findings)
+    lines = said(scores)
     assert lines[4:9] == [
         "worst images (mean IoU in the image alone):", "  0.250  a  photos/a.jpg", "  0.500  b  photos/b.jpg",
         "c0 fails", "c2 fails",
     ]  # fmt: skip
     assert lines[13:16] == ["  try: this", "c1 fails", "c3 fails"]
-    assert lines[-1] == "and 2 findings more: --json FILE has all"
+    assert lines[-1] == "and 2 findings more: --report FILE has all"
+    text = io.StringIO()
+    evaluation_report(scores, Console(file=text, width=80), Path("s.html"))
+    assert text.getvalue().splitlines()[-1] == "and 2 findings more: s.html has all"
 
 
 def test_nothing_labelled_has_nothing_to_say() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -22,8 +23,12 @@ BAD = 10
 """Percent of a class that stand out where they are predicted as another."""
 
 
-def evaluation_report(scores: Scores, console: Console | None = None) -> None:
-    """Confusion, worst images, findings; nothing of what there is nothing to say of."""
+def evaluation_report(scores: Scores, console: Console | None = None, written: Path | None = None) -> None:
+    """Confusion, worst images, findings; nothing of what there is nothing to say of.
+
+    Args:
+        written: a file that has all findings.
+    """
     console = console or Console(emoji=False)
     known = [i for i, row in enumerate(scores.confusion) if sum(row)]
     if len(known) > 1 or any(sum(scores.confusion[i]) > scores.confusion[i][i] for i in known):
@@ -35,7 +40,7 @@ def evaluation_report(scores: Scores, console: Console | None = None) -> None:
     for texts, advice in by_advice(scores.findings[:MOST_FINDINGS]):
         print_lines(console, "\n".join([*texts, f"  try: {advice}"]), style="yellow")
     if (more := len(scores.findings) - MOST_FINDINGS) > 0:
-        print_lines(console, f"and {more_findings(more)}: --json FILE has all")
+        print_lines(console, f"and {more_findings(more)}: {written or '--report FILE'} has all")
 
 
 def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:

@@ -154,7 +154,7 @@ def evaluate(
             progress=progress,
         )
     score_table(scores, what=f"{spec.root}, {split}")
-    evaluation_report(scores)
+    evaluation_report(scores, written=report or json)
     for file in filter(None, (report, per_image)):
         say(f"written: {file}")
     if pictures is not None:
