@@ -11,6 +11,8 @@ import pytest
 from cyclopts.completion.detect import ShellDetectionError
 
 from fullconv.cli.main import app, run
+from fullconv.models.timm_facts import TIMM
+from fullconv.models.variants import MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.option_names import SECTIONS, SYNONYMS
 
@@ -28,7 +30,7 @@ def test_options_come_in_groups(
     assert f"  fullconv {verb} my_data" in said
     parts = dict(part.split("─", 1) for part in said.split("╭─ ")[1:])
     assert list(parts) == ["Arguments ", "Most used ", *(f"{title} " for title in SECTIONS)]
-    found = {title: re.findall(r"^│[ *]+(--[a-z-]+)", text, re.MULTILINE) for title, text in parts.items()}
+    found = {title: re.findall(r"^│[ *]{1,4}(--[a-z-]+)", text, re.MULTILINE) for title, text in parts.items()}
     assert len(found["Most used "]) == 10
     assert "--rate" in found["Most used "]
     assert "--init-from" in found["Network "]
@@ -37,6 +39,24 @@ def test_options_come_in_groups(
     assert len(shown) == len(set(shown))
     flags = {"--" + name.replace("_", "-") for name in TrainConfig.model_fields}
     assert flags <= set(shown)
+
+
+def test_arguments_by_name_are_shown_as_they_are_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for option, known in (("encoder", TIMM), ("model", MODELS["fcn8s"].arguments())):
+        flag = f"--{option}-args"
+        assert f"as {flag}.NAME VALUE: " in said
+        (example,) = re.findall(rf"for example ({flag}\.\S+ \S+)", said)
+        _, bound, _ = app.parse_args(["train", "shapes", *example.split()], exit_on_error=False, print_error=False)
+        ((name, value),) = getattr(bound.arguments["options"], f"{option}_args").items()
+        assert name in known
+        assert isinstance(value, (int, float))
+        assert run(["train", "shapes", flag, "head_channels=8"]) == 2
+        assert f"{flag}.NAME VALUE typed (found 'head_channels=8')" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

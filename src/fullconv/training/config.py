@@ -38,10 +38,13 @@ class TrainConfig(BaseModel):
         "imagenet (downloaded once), none, or a .safetensors or .pth file",
     )
     encoder_args: dict[str, Any] = Field(
-        {}, description="architecture arguments of the encoder: of timm's network, or of VGG16"
+        {},
+        description="as --encoder-args.NAME VALUE: arguments of the encoder's architecture, timm's or those of VGG16; "
+        "for example --encoder-args.drop-path-rate 0.1",
     )
     model_args: dict[str, Any] = Field(
-        {}, description="arguments of the network's class, for example head_channels or upsampling"
+        {},
+        description="as --model-args.NAME VALUE: arguments of the network; for example --model-args.head-channels 64",
     )
     init_from: str = Field(
         "",
