@@ -25,6 +25,7 @@ from fullconv.ops import upsample
 from fullconv.training.config import TrainConfig
 from fullconv.training.first_weights import as_started
 from fullconv.training.learner import Learner
+from fullconv.training.optimisation import rate_factor
 from tests.builders.runs import DATA, SMALL
 from tests.builders.weights import weights
 
@@ -39,6 +40,8 @@ def test_a_run_leaves_everything_behind(tmp_path: Path) -> None:
         "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou", "mean_iou_of_val", "fw_iou", "rate", "seconds",
         *(f"iou/{name}" for name in run.segmenter().classes.names),
     }  # fmt: skip
+    factors = np.array([rate_factor(TrainConfig(), step, 12, 4) for step in range(12)]).reshape(3, 4)
+    assert [float(row["rate"]) for row in rows] == pytest.approx(1e-3 * factors.mean(1), rel=1e-5)
     assert yaml.safe_load(run.config.read_text())["encoder"] == "resnet10t"
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]

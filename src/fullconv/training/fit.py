@@ -216,13 +216,14 @@ class Loop:
         if bad := self.learner.not_finite():
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         validation = self.validate()
+        steps = range(progress.step - plan.steps_per_epoch, progress.step)
         self.reporter.ending(progress.step, self.where())
         progress.loss_sum = self.loss_sum.item()
         row = {
             "epoch": progress.step // plan.steps_per_epoch,
             **plan.objective.trained(progress.mean_loss),
             **validation.columns,
-            "rate": plan.config.rate * self.learner.rate_factor(progress.step - 1),
+            "rate": plan.config.rate * sum(map(self.learner.rate_factor, steps)) / len(steps),
             "seconds": progress.seconds + time.monotonic() - started,
         }
         progress.end_epoch(row)
