@@ -25,6 +25,7 @@ EXTRAS = {
     "uvicorn": ("uvicorn", "serve"),
     "prometheus_client": ("prometheus_client", "serve"),
     "python_multipart": ("python-multipart", "serve"),
+    "tensorboard": ("tensorboard", "tensorboard"),
     "mlflow": ("mlflow", "mlflow"),
     "wandb": ("wandb", "wandb"),
     "trackio": ("trackio", "trackio"),

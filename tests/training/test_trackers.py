@@ -100,14 +100,22 @@ def test_a_program_that_fails_is_said_once(fake: Fake, tmp_path: Path, monkeypat
 
 
 def test_names_are_checked_before_anything_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="track: expected none, or tensorboard, mlflow, wandb, trackio"):
+    with pytest.raises(UsageError, match="track: expected auto, none, or tensorboard, mlflow, wandb, trackio"):
         TrainConfig.load(None, {"track": "tensorboard,comet"})
     assert TrainConfig.load(None, {"track": "none"}).tracked == []
     assert TrainConfig.load(None, {"track": "mlflow,tensorboard"}).tracked == ["mlflow", "tensorboard"]
-    monkeypatch.setitem(sys.modules, "mlflow", None)  # as where it is not installed
-    with pytest.raises(UsageError, match=r"--track mlflow needs the package mlflow.*'fullconv\[mlflow\]'"):
-        fullconv.train(FOUR_SCENES, tmp_path / "run", track="mlflow", **FEW_STEPS)
+    for name in ("mlflow", "tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed
+        words = rf"--track {name} needs the package {name}.*'fullconv\[{name}\]', or leave {name} out of --track"
+        with pytest.raises(UsageError, match=words):
+            fullconv.train(FOUR_SCENES, tmp_path / "run", track=name, **FEW_STEPS)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_default_is_tensorboard_where_it_is_installed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fullconv.training.config.installed", lambda name: there)
+    assert TrainConfig().tracked == ["tensorboard"] * there
 
 
 def told(name: str, folder: Path) -> dict[str, str]:

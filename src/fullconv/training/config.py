@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fullconv.errors import UsageError
 from fullconv.files import read_yaml, write_text
+from fullconv.libraries import installed
 from fullconv.training import option_values
 from fullconv.training.option_names import explain
 from fullconv.training.recipes import find_recipe
@@ -183,9 +184,9 @@ class TrainConfig(BaseModel):
         False, description="batch norm's statistics over the whole batch, not each device's part of it"
     )
     track: str = Field(
-        "tensorboard",
+        "auto",
         description="who is told the figures of every epoch beside log.csv: tensorboard, mlflow, wandb, trackio (each "
-        "an extra), several joined by commas, or none",
+        "an extra), several joined by commas, or none; auto: tensorboard where it is installed",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="of the weights, the order and the augmentation")
     device: Literal["auto", "cpu", "cuda", "gpu", "mps"] = Field("auto", description="auto, cpu, cuda (or gpu), or mps")
@@ -234,6 +235,8 @@ class TrainConfig(BaseModel):
     @property
     def tracked(self) -> list[str]:
         """Who is told the figures of every epoch."""
+        if self.track == "auto":
+            return ["tensorboard"] if installed("tensorboard") else []
         return [] if self.track == "none" else list(dict.fromkeys(self.track.split(",")))
 
     @property

@@ -68,8 +68,6 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
             None if plan.timetable.seconds is None else loop.began + plan.timetable.seconds, loop.longest(),
             len(plan.val_items), run.pace if saved is not None else 0.0,
         )  # fmt: skip
-        for note in loop.tracking.missing() if ranks.first else []:
-            reporter.say(note)
         interrupt.answer, interrupt.last_words = loop.leaving.answer, loop.leaving.last_words
         try:
             loop.go()
@@ -216,9 +214,9 @@ class Loop:
         if bad := self.learner.not_finite():
             raise NotFiniteError(f"{first_few(bad)} are not finite after step {progress.step}; {self.what_is_left()}")
         validation = self.validate()
-        steps = range(progress.step - plan.steps_per_epoch, progress.step)
         self.reporter.ending(progress.step, self.where())
         progress.loss_sum = self.loss_sum.item()
+        steps = range(progress.step - plan.steps_per_epoch, progress.step)
         row = {
             "epoch": progress.step // plan.steps_per_epoch,
             **plan.objective.trained(progress.mean_loss),

@@ -46,8 +46,9 @@ def devices_in_words(value: str) -> str:
 
 def known_trackers(value: str) -> str:
     """Names of :data:`TRACKED`."""
-    if value != "none" and (unknown := [name for name in value.split(",") if name not in TRACKED]):
-        raise ValueError(f"expected none, or {', '.join(TRACKED)}, joined by commas; there is no {unknown[0]!r}")
+    unknown = [name for name in value.split(",") if name not in TRACKED]
+    if unknown and value not in ("auto", "none"):
+        raise ValueError(f"expected auto, none, or {', '.join(TRACKED)}, joined by commas; there is no {unknown[0]!r}")
     return value
 
 

@@ -14,9 +14,8 @@ from typing import Any, Protocol
 
 from fullconv.errors import UsageError
 from fullconv.files import write_text
-from fullconv.libraries import installed, library
+from fullconv.libraries import library
 
-NO_TENSORBOARD = "tensorboard is not installed, so no events are written; pip install 'fullconv[tensorboard]'"
 PROJECT = "fullconv"
 """What runs are kept under, unless the program's own variable says otherwise."""
 
@@ -144,14 +143,16 @@ KEPT = "tracking.json"
 
 
 def refuse_missing(names: list[str]) -> None:
-    """Refuse a program that is not installed, before a run folder exists; tensorboard may be missing.
+    """Refuse a program that is not installed, before a run folder exists.
 
     Raises:
         UsageError: it is not, with the extra that brings it.
     """
     for name in names:
-        if name != "tensorboard":
+        try:
             library(name, f"--track {name}")
+        except UsageError as error:
+            raise UsageError(f"{error}, or leave {name} out of --track") from error
 
 
 class Tracking:
@@ -161,18 +162,11 @@ class Tracking:
         self.waiting, self.folder, self.options = {name: TRACKERS[name]() for name in names}, folder, options
         self.told: dict[str, Tracker] = {}
 
-    def missing(self) -> list[str]:
-        """What to say of the default that is not installed, which then is left out."""
-        if "tensorboard" not in self.waiting or installed("tensorboard"):
-            return []
-        del self.waiting["tensorboard"]
-        return [NO_TENSORBOARD]
-
     def write(self, row: Mapping[str, float]) -> list[str]:
         """An epoch's figures, with its number.
 
         Returns:
-            What a user should know: which program is missing or has failed, once.
+            What a user should know: which program has failed, once.
         """
         figures = {name: value for name, value in row.items() if name != "epoch" and math.isfinite(value)}
         notes = [note for name in list(self.waiting) if (note := self._begin(name))]
@@ -191,8 +185,6 @@ class Tracking:
             given = tracker.begin(self.folder, self.options, known.get(name, ""))
             if given and given != known.get(name):
                 write_text(self.folder / KEPT, json.dumps({**known, name: given}, indent=2) + "\n")
-        except ImportError:
-            return NO_TENSORBOARD
         except UsageError:
             raise
         except Exception as error:
