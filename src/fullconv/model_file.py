@@ -46,7 +46,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
         UsageError, ModelFileError: as :meth:`fullconv.Segmenter.load`.
     """
     file = model_file(path)
-    text = _header_text(file)
+    text = header_text(file)
     if text is None:
         raise ModelFileError(
             f"{file}: weights that fullconv did not save; use them as --encoder-weights, or give a fullconv model"
@@ -58,10 +58,10 @@ def is_model_folder(folder: Path) -> bool:
     """Whether a folder is a run, or what ``export --for hub`` wrote."""
     if (folder / BEST).is_file():
         return True
-    return (folder / HUB).is_file() and _header_text(folder / HUB) is not None
+    return (folder / HUB).is_file() and header_text(folder / HUB) is not None
 
 
-def _header_text(file: Path) -> str | None:
+def header_text(file: Path) -> str | None:
     """Our header in a safetensors file.
 
     Raises:
@@ -70,7 +70,7 @@ def _header_text(file: Path) -> str | None:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(file), framework="pt") as content:
+        with safe_open(str(file), framework="np") as content:
             found: str | None = (content.metadata() or {}).get("fullconv")
     except (SafetensorError, OSError) as error:
         if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"):

@@ -9,13 +9,15 @@ import difflib
 import functools
 import glob
 import importlib.util
+import os
 import re
+import shlex
 import tarfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, ModelFileError, UsageError
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/\\]")
 """Also as ``Path`` has it, with one slash; a drive has one letter."""
@@ -144,6 +146,18 @@ def refuse_no_run(folder: Path) -> None:
         raise UsageError(f"{folder}: no run to resume (config.yaml is empty); remove the folder and start again")
 
 
+def refuse_existing_run(folder: Path) -> None:
+    """Of a new run's folder; one that is empty will do.
+
+    Raises:
+        UsageError: something is there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        goes_on = f"fullconv train --resume {shlex.quote(str(folder))} continues it"
+        hint = goes_on if (folder / "resume" / "state.pt").is_file() else "choose another --out"
+        raise UsageError(f"{folder}: exists, and a run never overwrites; {hint}")
+
+
 def refuse_missing_config(path: Path) -> None:
     """Of a ``config.yaml``, or a folder that has one.
 
@@ -152,6 +166,33 @@ def refuse_missing_config(path: Path) -> None:
     """
     if not (path / "config.yaml" if path.is_dir() else path).is_file():
         raise UsageError(f"{path}: no such file; --config takes the config.yaml of a run, or its folder")
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def refuse_existing(out: str | os.PathLike[str], what: str = "name") -> None:
+    """Of what is to be written and never overwritten.
+
+    Args:
+        what: is to be another one.
+
+    Raises:
+        UsageError: it is there.
+    """
+    if Path(out).exists():
+        raise UsageError(f"{out}: exists; choose another {what}")
+
+
+def refuse_folders(*files: str | os.PathLike[str] | None) -> None:
+    """Of files that are to be written; before hours of work.
+
+    Raises:
+        UsageError: a folder is where a file is to be written.
+    """
+    for file in files:
+        if file is not None and Path(file).is_dir():
+            raise UsageError(f"{file}: is a folder; give the name of the file to write")
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -256,6 +297,17 @@ def refuse_missing_weights(weights: str) -> None:
 
     Raises:
         UsageError: it is not there.
+        ModelFileError: its first bytes are not those of its kind.
     """
-    if weights not in ("auto", "imagenet", "none") and not Path(weights).exists():
+    if weights in ("auto", "imagenet", "none"):
+        return
+    path = Path(weights)
+    if not path.exists():
         raise UsageError(f"{weights}: no such weights file; give a .safetensors or .pth file, 'imagenet' or 'none'")
+    if path.suffix in (".pth", ".pt", ".bin"):
+        with path.open("rb") as file:
+            if file.read(2)[:1] not in (b"P", b"\x80"):  # a zip archive, or a pickle
+                raise ModelFileError(
+                    f"{path}: cannot be read as a PyTorch state dict (no archive of PyTorch's); save it with "
+                    "torch.save(state_dict)"
+                )

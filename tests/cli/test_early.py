@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
+from safetensors.numpy import save_file
 
 import fullconv
 from fullconv.errors import FullconvError
@@ -71,10 +73,47 @@ LINES = {
     "heatmap x.jpg --synset dog --out o": "x.jpg: no such file, folder or glob; give images to predict",
     "synsets dogg": "no synset is called 'dogg'; did you mean dog, dough, hotdog",
     "val": "there is no command val; did you mean evaluate?",
+    "train shapes --out run": "run: exists, and a run never overwrites; fullconv train --resume run continues it",
+    "train shapes --out full": "full: exists, and a run never overwrites; choose another --out",
+    "train shapes --encoder-weights words.pth": "words.pth: cannot be read as a PyTorch state dict (no archive of ",
+    "train shapes --encoder-weights words.safetensors": "words.safetensors: not a readable safetensors file (",
+    "train shapes --init-from words.safetensors": "words.safetensors: not a readable safetensors file (",
+    "train shapes --init-from bare.safetensors": "bare.safetensors: weights that fullconv did not save; use them as ",
+    "train shapes --recipe words.yaml": "words.yaml: expected training options such as 'epochs: 30'",
+    "train shapes --recipe wrong.yaml": "recipe wrong.yaml: there is no option 'lr'; did you mean rate?",
+    "train shapes --recipe missing.yaml": "nothere.pth: no such weights file; give a .safetensors or .pth file, ",
+    "train --config wrong.yaml": "recipe wrong.yaml: there is no option 'lr'; did you mean rate?",
+    "train shapes --track comet": "--track: expected auto, none, or tensorboard, mlflow, wandb, trackio, joined by ",
+    "sweep shapes --over rate=-1,1 --out o": "the options: rate: expected",
+    "sweep shapes --over encoder=resnet33,resnet34 --out o": "no encoder is called 'resnet33'; did you mean resnet33ts",
+    "sweep shapes --over rate=1,2 --out o --recipe wrong.yaml": "recipe wrong.yaml: there is no option 'lr'; did you ",
+    "evaluate words.safetensors shapes": "words.safetensors: not a readable safetensors file (",
+    "evaluate torchvision/x shapes --json full": "full: is a folder; give the name of the file to write",
+    "export torchvision/x --to torch --out there.pt2": "there.pt2: exists; choose another name",
+    "pseudo-label torchvision/x shapes --out full": "full: exists; choose another folder for the pseudo-labels",
+    "review torchvision/x shapes --out full": "full: is a folder; give the name of the file to write",
+    "review torchvision/x shapes --out o --to cvat --tasks full": "full: exists; choose another folder for the tasks",
+    "import words.yaml bare.safetensors": "bare.safetensors: exists; choose another name",
+    "cvat-function torchvision/x full": "full: exists; choose another name",
+}
+FILES = {
+    "run/resume/state.pt": "",
+    "full/file": "",
+    "words.pth": "no weights",
+    "words.safetensors": "no weights",
+    "words.yaml": "some words",
+    "wrong.yaml": "lr: 1",
+    "missing.yaml": "encoder_weights: nothere.pth",
+    "there.pt2": "",
 }
 
 
 def test_without_torch(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "bare.safetensors")
+    before = sorted(tmp_path.rglob("*"))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps([*LINES])], capture_output=True, text=True, cwd=tmp_path, check=False
     )
@@ -83,7 +122,7 @@ def test_without_torch(tmp_path: Path) -> None:
     assert len(said) == len(LINES)
     for line, found, words in zip(LINES, said, LINES.values(), strict=True):
         assert found.startswith(f"fullconv: {words}"), line
-    assert not [*tmp_path.iterdir()]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_recipes_are_listed_without_torch() -> None:

@@ -165,7 +165,7 @@ def test_the_nuclio_folder(folder: Path, right: Prediction, segmenter: Segmenter
 
 
 def test_what_cannot_be_written_is_refused(folder: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists; choose another name"):
         fullconv.cvat_function(file, folder)
     assert run(["cvat-function", str(file), str(folder.parent / "other")]) == 0
     assert "cvat-cli task auto-annotate" in capsys.readouterr().out

@@ -65,6 +65,7 @@ def test_options_and_values() -> None:
         (["--over", "speed=1,2"], "no option 'speed'"),
         (["--over", "rate.x=1,2"], "no option 'rate.x'"),
         (["--over", "rate=-1,1"], "rate"),
+        (["--over", "encoder=resnet10t,resnet10x"], "no encoder is called 'resnet10x'"),
         (["--over", "rate=1,2", "--jobs", "0"], "at least 1"),
     ],
 )
@@ -81,11 +82,10 @@ def test_bad_usage_trains_nothing(
 
 
 def test_a_run_that_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], make_folder: Make) -> None:
-    command = ["sweep", str(make_folder()), "--over", "encoder=resnet10t,resnet10x", "--out", str(tmp_path / "s")]
-    assert run([*command, *SMALL[2:]]) == 1
+    command = ["sweep", str(make_folder()), "--over", "model-args.head-channels=8,many", "--out", str(tmp_path / "s")]
+    assert run([*command, *SMALL]) == 1
     error = capsys.readouterr().err
-    assert "encoder-resnet10x" in error
-    assert "no encoder is called 'resnet10x'" in error
+    assert "head_channels-many: the run failed (model fcn8s: model_args" in error
 
 
 def test_dropout_reaches_into_the_encoder() -> None:

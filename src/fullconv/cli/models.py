@@ -14,6 +14,7 @@ from fullconv.facts import facts, in_lines, sees
 from fullconv.imported import from_elsewhere, import_keras, refuse_other_kinds
 from fullconv.model_file import model_file, read_header
 from fullconv.pretrained import find_model, load
+from fullconv.there import refuse_existing
 
 
 class Info(dict[str, Any]):
@@ -77,8 +78,7 @@ def import_model(
     model, out = Path(model), Path(out)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: a model file ends in .safetensors")
-    if out.exists():
-        raise UsageError(f"{out}: exists; choose another name")
+    refuse_existing(out)
     if model.suffix in (".h5", ".hdf5"):
         if classes or mean or std:
             raise UsageError(f"{model}: a classifier of known classes; leave --classes, --mean and --std out")

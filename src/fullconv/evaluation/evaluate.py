@@ -23,7 +23,7 @@ from fullconv.evaluation.matching import other_range, with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.evaluation.metrics import ImageScore, Scores
 from fullconv.evaluation.pictures import refuse_file, write_pictures
-from fullconv.evaluation.report import Again, origin_of, refuse_folders, write_images, write_report
+from fullconv.evaluation.report import Again, origin_of, write_images, write_report
 from fullconv.evaluation.road import RoadCounts, road_counts
 from fullconv.evaluation.short import longer_first
 from fullconv.formats.open import open_dataset
@@ -33,6 +33,7 @@ from fullconv.processes import refuse_unguarded
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.regions.instances import InstanceSegmenter, finds_instances
 from fullconv.segmenter import Segmenter
+from fullconv.there import refuse_folders
 from fullconv.tiling import TILE
 from fullconv.views import Views
 from fullconv.weak.annotated import has_mask

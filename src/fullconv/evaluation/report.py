@@ -15,7 +15,6 @@ from PIL import Image
 
 from fullconv import draw
 from fullconv.data import DatasetSpec, Item, read_sample
-from fullconv.errors import UsageError
 from fullconv.evaluation.closer import Worst
 from fullconv.evaluation.detail import Detail, Key
 from fullconv.evaluation.metrics import Scores
@@ -29,17 +28,6 @@ SHOWN = 3
 """Images in the middle, and of the best."""
 COLUMNS = ("image", "file", "mean_iou", "pixel_accuracy", "confidence", "uncertainty", "labelled_pixels")
 RUN_FILES, CURVES = ("config.yaml", "environment.json"), "curves.png"
-
-
-def refuse_folders(*files: str | os.PathLike[str] | None) -> None:
-    """Before hours of work.
-
-    Raises:
-        UsageError: a folder is where a file is to be written.
-    """
-    for file in files:
-        if file is not None and Path(file).is_dir():
-            raise UsageError(f"{file}: is a folder; give the name of the file to write")
 
 
 @dataclass(frozen=True)

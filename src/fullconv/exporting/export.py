@@ -18,6 +18,7 @@ from fullconv.exporting.targets import ONNX, OPENVINO, SUFFIXES, refuse_full, re
 from fullconv.formats.open import open_dataset
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
+from fullconv.there import refuse_existing
 
 CONSUMERS = {model_api.NAME: (OPENVINO,), deepness.NAME: (ONNX,), triton.NAME: (ONNX,), hub.NAME: ("", *SUFFIXES)}
 """Other programs, and the targets that each reads; the first by default."""
@@ -130,5 +131,4 @@ def _refuse(to: str, out: Path, consumer: str, int8: bool, calibrates: bool) -> 
         raise UsageError("--int8 is written for --to openvino, and needs --calibrate DATA: images of the kind to come")
     if calibrates and not int8:
         raise UsageError("--calibrate is of --int8; give both")
-    if out.exists():
-        raise UsageError(f"{out}: exists; choose another name")
+    refuse_existing(out)

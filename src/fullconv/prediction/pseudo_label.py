@@ -30,6 +30,7 @@ from fullconv.refinement import Refinement, Superpixels
 from fullconv.regions.segmenter import RegionSegmenter
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
+from fullconv.there import refuse_existing
 from fullconv.weak.sight import Labels
 
 CONFIDENCE = 0.5
@@ -126,8 +127,7 @@ def pseudo_label(
         NotFiniteError: the network's scores of an image are nan or infinite.
     """
     out = Path(out)
-    if out.exists():
-        raise UsageError(f"{out}: exists; choose another folder for the pseudo-labels")
+    refuse_existing(out, "folder for the pseudo-labels")
     if not 0 <= confidence < 1:
         raise UsageError(f"confidence is a probability from 0 to less than 1, found {confidence:g}")
     if labels == "masks":

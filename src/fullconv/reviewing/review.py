@@ -16,7 +16,6 @@ from fullconv.data import DatasetSpec, Item
 from fullconv.data.sample import read_sample
 from fullconv.errors import DataError, UsageError
 from fullconv.evaluation.matching import other_range, with_classes_of
-from fullconv.evaluation.report import refuse_folders
 from fullconv.files import write_text
 from fullconv.machine import default_workers
 from fullconv.prediction.unmasked import bare_item, open_or_images
@@ -30,6 +29,7 @@ from fullconv.reviewing.pictures import next_pictures, place_pictures
 from fullconv.reviewing.result import ClassDoubt, MaskDoubt, Place, Review, ToLabel
 from fullconv.reviewing.tasks import refuse_tasks, write_tasks
 from fullconv.segmenter import Segmenter
+from fullconv.there import refuse_folders
 from fullconv.weak.annotated import has_mask
 
 BUDGET = 50

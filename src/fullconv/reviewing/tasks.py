@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Protocol
 
 from fullconv.data import DatasetSpec, Item
@@ -18,6 +17,7 @@ from fullconv.formats.write import TARGETS, Writer, free_name
 from fullconv.formats.write.label_studio import LabelStudioTasks
 from fullconv.reviewing.looking import pixels_of
 from fullconv.segmenter import Segmenter
+from fullconv.there import refuse_existing
 
 TOOLS: dict[str, type[Writer]] = {
     "cvat": TARGETS["cvat"], "label-studio": LabelStudioTasks, "labelme": TARGETS["labelme"],
@@ -44,8 +44,8 @@ def refuse_tasks(to: str, tasks: str | os.PathLike[str] | None) -> None:
         raise UsageError("--to names the tool and --tasks the folder to write; give both, or neither")
     if to and to not in TOOLS:
         raise UsageError(f"--to {to}: no such tool; there are {', '.join(TOOLS)}")
-    if tasks is not None and Path(tasks).exists():
-        raise UsageError(f"{tasks}: exists; choose another folder for the tasks")
+    if tasks is not None:
+        refuse_existing(tasks, "folder for the tasks")
 
 
 def write_tasks(

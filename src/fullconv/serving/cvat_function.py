@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from fullconv.errors import UsageError
 from fullconv.files import new_folder
 from fullconv.pretrained import find_model, load
 from fullconv.serving.cvat import labels_of
 from fullconv.serving.sources import files_of, named
+from fullconv.there import refuse_existing
 
 FUNCTION = '''"""cvat-cli task auto-annotate TASK --function-file function.py"""
 
@@ -61,8 +61,7 @@ def cvat_function(model: str | os.PathLike[str], out: str | os.PathLike[str]) ->
         UsageError: the folder is there already, or a model that cannot be loaded.
     """
     target = Path(out)
-    if target.exists():
-        raise UsageError(f"{target}: is there already; choose another name")
+    refuse_existing(target)
     name, path = named(os.fspath(model))
     found = find_model(path)
     segmenter = load(found, "cpu")

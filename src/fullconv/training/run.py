@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from fullconv.model_card import card_of
 from fullconv.model_file import read_header
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
-from fullconv.there import refuse_no_run
+from fullconv.there import refuse_existing_run, refuse_no_run
 from fullconv.training.config import TrainConfig
 
 
@@ -236,12 +235,8 @@ def new_run_path(out: str | os.PathLike[str] | None, name: str) -> Path:
         UsageError: ``out`` exists.
     """
     if out is not None:
-        path = Path(out)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            goes_on = f"fullconv train --resume {shlex.quote(str(path))} continues it"
-            hint = goes_on if Run(path).state.is_file() else "choose another --out"
-            raise UsageError(f"{path}: exists, and a run never overwrites; {hint}")
-        return path
+        refuse_existing_run(Path(out))
+        return Path(out)
     number = 1
     while (path := Path("runs") / f"{name}-{number}").exists():
         number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from fullconv.cli.typed import LATEST
 from fullconv.errors import UsageError
-from fullconv.model_file import BEST, is_model_folder, model_file
+from fullconv.model_file import BEST, header_text, is_model_folder, model_file, read_header
 from fullconv.serving.sources import named
 from fullconv.there import (
     FOREIGN,
@@ -31,13 +32,16 @@ from fullconv.training.over import parse_over
 from fullconv.training.recipes import find_recipe
 
 TORCHVISION = "torchvision/"
+EXPORTED = (".onnx", ".xml")
 
 
 def _model(_: Any, given: str | Path | None) -> None:
     """A model file, a run folder, or a name; folders of other libraries are left to who reads them."""
     path = Path(given or "")
     if given and not str(given).startswith(TORCHVISION) and not (path / "config.json").is_file():
-        model_file(path)
+        file = model_file(path)
+        if file.suffix not in EXPORTED:
+            read_header(file)
 
 
 def _foreign(_: Any, given: Path) -> None:
@@ -92,8 +96,15 @@ def _over(_: Any, given: str) -> None:
 
 
 def _options(_: Any, given: TrainConfig | None) -> None:
-    """Names and files of training options."""
-    typed = {} if given is None else given.model_dump(exclude_unset=True)
+    refuse_wrong_options({} if given is None else given.model_dump(exclude_unset=True))
+
+
+def refuse_wrong_options(typed: Mapping[str, Any]) -> None:
+    """Of names and files of training options, those that were given.
+
+    Raises:
+        UsageError, ModelFileError: one is not there, or is no file of its kind.
+    """
     network = typed.get("model", "")
     if network and network not in REGION_MODELS:
         refuse_unknown_network(network)
@@ -101,7 +112,9 @@ def _options(_: Any, given: TrainConfig | None) -> None:
         refuse_unknown_encoder(typed["encoder"])
     if "encoder_weights" in typed:
         refuse_missing_weights(typed["encoder_weights"])
-    _model(_, typed.get("init_from"))
+        if typed["encoder_weights"].endswith(".safetensors"):
+            header_text(Path(typed["encoder_weights"]))
+    _model(None, typed.get("init_from"))
 
 
 Model = Annotated[Path, Parameter(validator=_model)]

@@ -13,6 +13,7 @@ from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Compared, Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, as_json, computes_on, say, starting
 from fullconv.errors import UsageError
+from fullconv.there import refuse_folders
 
 EVALUATE = (
     "fullconv evaluate runs/mine",
@@ -109,6 +110,7 @@ def evaluate(
     """
     if not data:
         _refuse_no_run((model,), "fullconv evaluate MODEL DATA")
+    refuse_folders(json, report, per_image)
     with starting():
         from fullconv.cli.report import evaluation_report
         from fullconv.cli.tables import score_table

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Model
 from fullconv.cli.verbs.shared import app, say
+from fullconv.there import refuse_existing
 
 
 @app.command
@@ -69,6 +70,7 @@ def export(
 
     if to and not consumer:
         refuse_target(to, out)
+    refuse_existing(out)
     import fullconv
 
     with Bar("export", device="cpu") as bar:

@@ -8,6 +8,7 @@ from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Foreign, Model
 from fullconv.cli.verbs.shared import app, say, starting
 from fullconv.errors import UsageError
+from fullconv.there import refuse_existing
 
 MOST_SIZES = 20
 """Rows whose size is found out, a fraction of a second each."""
@@ -99,6 +100,7 @@ def import_model(
     head_weights
         An HDF5 file with datasets w and b: the last layer of a Keras network that was saved without it.
     """
+    refuse_existing(out)
     import fullconv
 
     given = {option: _numbers(f"--{option}", text) if text else None for option, text in (("mean", mean), ("std", std))}

@@ -11,6 +11,7 @@ from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, complain, computes_on, say, starting
+from fullconv.there import refuse_existing
 
 PREDICT = (
     "fullconv predict runs/mine photos --out masks --overlay",
@@ -238,6 +239,7 @@ def pseudo_label(
     runner
         Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
     """
+    refuse_existing(out, "folder for the pseudo-labels")
     import fullconv
 
     with starting():

@@ -8,6 +8,7 @@ from typing import Literal
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, computes_on, say, starting
+from fullconv.there import refuse_existing, refuse_folders
 
 
 @app.command
@@ -61,6 +62,9 @@ def review(
     workers
         Reading processes; by default by the number of cores.
     """
+    refuse_folders(out, json)
+    if tasks is not None:
+        refuse_existing(tasks, "folder for the tasks")
     import fullconv
 
     with starting():

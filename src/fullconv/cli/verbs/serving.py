@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from fullconv.cli.verbs.arguments import Precision, Runner, Served
 from fullconv.cli.verbs.shared import app, starting
+from fullconv.there import refuse_existing
 
 
 @app.command
@@ -87,6 +88,7 @@ def cvat_function(model: Served, out: Path, /) -> int:
     out
         The folder to make.
     """
+    refuse_existing(out)
     import fullconv
 
     with starting():

@@ -7,10 +7,13 @@ from pathlib import Path
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.typed import LATEST
-from fullconv.cli.verbs.arguments import Config, Data, Options, Over, Recipe, Resumed
+from fullconv.cli.verbs.arguments import Config, Data, Options, Over, Recipe, Resumed, refuse_wrong_options
 from fullconv.cli.verbs.shared import app, command, say, starting
 from fullconv.errors import Interrupted, UsageError
-from fullconv.there import NO_DATA
+from fullconv.there import NO_DATA, refuse_existing_run
+from fullconv.training.config import TrainConfig
+from fullconv.training.over import parse_over, with_value
+from fullconv.training.trackers import refuse_missing
 
 TRAIN = (
     "fullconv train my_data",
@@ -60,13 +63,24 @@ def train(
     """
     if not (data or config or resume):
         raise UsageError(NO_DATA)
+    given = options.model_dump(exclude_unset=True) if options else {}
+    if not resume:
+        if out is not None:
+            refuse_existing_run(out)
+        file = config / "config.yaml" if config is not None and config.is_dir() else config
+        _refuse_wrong(TrainConfig.load(recipe or file, given))
     with starting():
         from fullconv.training.start import train as begin
 
-    given = options.model_dump(exclude_unset=True) if options else {}
     run = True if resume == Path(LATEST) else resume or False
     begin(data or None, out, recipe=recipe, config=config, resume=run, **given)
     return 0
+
+
+def _refuse_wrong(config: TrainConfig) -> None:
+    """What a recipe and flags say together, before PyTorch is loaded."""
+    refuse_wrong_options(config.model_dump(exclude_unset=True))
+    refuse_missing(config.tracked)
 
 
 @app.command
@@ -122,11 +136,15 @@ def sweep(
     config
         Training options.
     """
+    given = config.model_dump(exclude_unset=True) if config else {}
+    base = TrainConfig.load(recipe, given).model_dump(exclude_unset=True)
+    option, values = parse_over(over)
+    for value in values:
+        _refuse_wrong(TrainConfig.load(None, with_value(base, option, value)))
     with starting():
         from fullconv.cli.tables import sweep_table
         from fullconv.training.sweep import sweep as train_each
 
-    given = config.model_dump(exclude_unset=True) if config else {}
     with Bar("sweep", "epochs") as bar:
         begun: list[int] = []
 
