@@ -55,6 +55,40 @@ def test_the_whole_way(make_folder: Make, tmp_path: Path, capsys: pytest.Capture
     assert "fcn16s on resnet10t" in capsys.readouterr().out
 
 
+IN_A_TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if not child:
+    os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+shown = b""
+while b"begun" not in shown:
+    shown += os.read(terminal, 1000)
+os.write(terminal, b"\\x03")
+try:
+    while part := os.read(terminal, 1000):
+        shown += part
+except OSError:  # it has ended
+    pass
+os.waitpid(child, 0)
+sys.stdout.buffer.write(shown)
+"""
+WITHOUT_A_BAR = """
+import time
+from fullconv.cli import main
+main.app = lambda *words, **options: print("begun", flush=True) or time.sleep(60)
+main.main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
+def test_what_is_said_after_ctrl_c_begins_a_line() -> None:
+    command = [sys.executable, "-c", IN_A_TERMINAL, WITHOUT_A_BAR]
+    shown = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    assert "^C" in shown
+    *_, last = (line for line in shown.split("\n") if line.strip())
+    assert last.strip().rpartition("\r")[2] == "fullconv: interrupted; nothing was left half-written"
+
+
 def test_bars_show_the_time_since_the_command_began(monkeypatch: pytest.MonkeyPatch) -> None:
     now, shown = [50.0], []
 

@@ -45,6 +45,8 @@ def command() -> str:
 
 def complain(line: str) -> None:
     """One line on the error stream."""
+    if sys.stderr.isatty():
+        print("\r", end="", file=sys.stderr)  # over the ^C that a terminal shows where no bar stood
     say(f"fullconv: {line}", sys.stderr)
 
 
