@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,14 @@ import torchvision
 
 from fullconv.cli.main import run
 from fullconv.models import MODELS, build_model
-from fullconv.models.catalogue import known_weights, measured, networks, num_parameters
+from fullconv.models.catalogue import (
+    counted_parameters,
+    known_weights,
+    measured,
+    networks,
+    num_parameters,
+    parameters_of,
+)
 from fullconv.models.start import may_be_sold
 from fullconv.training.config import TrainConfig
 
@@ -49,6 +57,26 @@ def test_sizes_are_those_of_the_networks() -> None:
     assert num_parameters("mobilenetv2_100") == sum(value.numel() for value in built.parameters())
     theirs = torchvision.models.get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None)
     assert num_parameters("torchvision/lraspp_mobilenet_v3_large") == sum(v.numel() for v in theirs.parameters())
+
+
+def test_recorded_sizes_are_those_that_are_counted() -> None:
+    shown = [row.name for row in known_weights() if "/" not in row.name]
+    assert {name: num_parameters(name) for name in shown} == {name: counted_parameters(name) for name in shown}
+    assert parameters_of(shown, 0)  # none has to be made
+
+
+def test_no_column_of_sizes_is_empty(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    for words in (["models"], ["models", "mobilenetv2"]):
+        assert run(words) == 0
+        table = capsys.readouterr().out.rpartition("M param.")[2]
+        rows = re.findall(r"^│ +(\S+) +│ +(\S*) +│", table, re.MULTILINE)
+        assert len(rows) > 3
+        assert all(re.fullmatch(r"\d+\.\d", size) for _, size in rows), rows
+    assert run(["models", "resnet"]) == 0
+    shown = capsys.readouterr().out
+    assert "M param" not in shown
+    assert re.search(r"\d{2,} names; one that fits fewer shows their sizes too", shown)
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -95,7 +95,7 @@ def models_table(
 
     Args:
         measured: figures of networks; none to leave that table out.
-        sizes: parameters by the weights' names.
+        sizes: parameters by the weights' names; empty where they are not known.
     """
     console = console or Console(emoji=False)
     if measured:
@@ -115,11 +115,14 @@ def models_table(
         console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
     console.print("whole networks of other libraries: --model torchvision or smp, --encoder NAME as they call it")
     name = Column("--encoder, or MODEL where it has a slash", no_wrap=True)
-    table = Table(name, _right("M param."), Column("licence", overflow="fold"))
+    table = Table(name, *[_right("M param.")] * bool(sizes), Column("licence", overflow="fold"))
     for row in weights:
         licence = row.licence if row.commercial else f"{row.licence}: not known to allow commercial use"
-        table.add_row(row.name, f"{sizes[row.name] / 1e6:.1f}" if sizes.get(row.name) else "", licence)
+        size = [f"{sizes[row.name] / 1e6:.1f}" if sizes[row.name] else "-"] if sizes else []
+        table.add_row(row.name, *size, licence)
     console.print(table)
+    if not sizes:
+        console.print(f"{len(weights)} names; one that fits fewer shows their sizes too", highlight=False)
 
 
 def recipes_table(recipes: Mapping[str, str], console: Console | None = None) -> None:

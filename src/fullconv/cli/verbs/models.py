@@ -11,7 +11,7 @@ from fullconv.errors import UsageError
 from fullconv.there import refuse_existing
 
 MOST_SIZES = 20
-"""Rows whose size is found out, a fraction of a second each."""
+"""Encoders whose size is found out, a fraction of a second each; of more no size is shown."""
 
 
 @app.command
@@ -45,10 +45,10 @@ def models(pattern: str = "", /) -> int:
     from fullconv.cli.tables import models_table
 
     with starting():
-        from fullconv.models.catalogue import known_weights, measured, networks, num_parameters
+        from fullconv.models.catalogue import known_weights, measured, networks, parameters_of
 
         found = known_weights(pattern)
-        sizes = {row.name: num_parameters(row.name) for row in found} if len(found) <= MOST_SIZES else {}
+        sizes = parameters_of([row.name for row in found], MOST_SIZES)
     if not found:
         raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
     models_table(networks(), found, [] if pattern else measured(), sizes)
