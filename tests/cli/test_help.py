@@ -56,7 +56,7 @@ def test_arguments_by_name_are_shown_as_they_are_typed(
         assert name in known
         assert isinstance(value, (int, float))
         assert run(["train", "shapes", flag, "head_channels=8"]) == 2
-        assert f"{flag}.NAME VALUE typed (found 'head_channels=8')" in capsys.readouterr().err
+        assert f"{flag}: expected {flag}.NAME VALUE (found 'head_channels=8')" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

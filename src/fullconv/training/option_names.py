@@ -104,8 +104,8 @@ def explain(error: ValidationError, where: str, options: Collection[str], flags:
         return f"{where}: there is no option {name!r}; {meant(name, options) or 'fullconv train --help lists them'}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "dict_type":
-        flag = name.replace("_", "-")
-        message = f"expected names and values, such as {name}: {{NAME: VALUE}} in a file, --{flag}.NAME VALUE typed"
+        typed = f"--{name.replace('_', '-')}.NAME VALUE"
+        message = f"expected {typed if flags else 'names and values'}"
     message = EXPECTED.get(first["type"], message).replace("Input should be", "expected")
     at = f"--{name.replace('_', '-')}" if flags and name else f"{where}: {name}" if name else where
     return f"{at}: {message}" + (f" (found {first['input']!r})" if name else "")
