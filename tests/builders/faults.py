@@ -89,12 +89,28 @@ def rgb_without_names(root: Path) -> None:
     recolour(root)
 
 
+def _noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
+
+
+def photograph(root: Path) -> None:
+    _noise().save(root / "masks" / "scene_1.png")
+
+
+def grey_photograph(root: Path) -> None:
+    _noise().convert("L").save(root / "masks" / "scene_1.png")
+
+
+def jpeg_photograph(root: Path) -> None:
+    (root / "masks" / "scene_1.png").unlink()
+    _noise().save(root / "masks" / "scene_1.jpg")
+
+
 def swapped_folders(root: Path) -> None:
     """Photographs, which drawn scenes are not, among the masks."""
     (root / "dataset.yaml").unlink()
-    random = np.random.default_rng(0)
     for image in (root / "images").iterdir():
-        Image.fromarray(random.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(image)
+        _noise().save(image)
     (root / "images").rename(root / "photographs")
     (root / "masks").rename(root / "images")
     (root / "photographs").rename(root / "masks")

@@ -61,10 +61,12 @@ def test_photographs_among_masks_are_called_so_and_are_no_classes(tmp_path: Path
     report = check(_folder(tmp_path / "data", photographs=3))
     question, *photographs = [one for one in report.findings if one.problem]
     assert "data/masks/3.png: an RGB mask, but no colour is named; the masks hold 3 colours" in question.text
-    assert [one.kind for one in photographs] == ["form"] * 3
-    assert all("colours of no class, as a photograph does" in one.text for one in photographs)
+    assert [one.kind for one in photographs] == ["photograph"] * 3
+    assert all("a photograph, not a mask" in one.text for one in photographs)
 
 
 def test_photographs_alone_are_images_in_the_wrong_folder(tmp_path: Path) -> None:
     report = check(_folder(tmp_path / "data", photographs=8))
-    assert "put images into images/ and masks into masks/" in report.findings[0].fix
+    (problem,) = [one for one in report.findings if one.problem]
+    assert "masks: holds photographs (0.png, 1.png, 2.png and 5 more), and no masks" in problem.text
+    assert "put images into images/ and masks into masks/" in problem.fix

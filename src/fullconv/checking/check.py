@@ -83,6 +83,7 @@ def _read_all(
         fix = problem.fix + (" (--fix leaves them out)" if problem.kind == "unpaired" else "")
         report.add(problem.kind, problem.text, fix, problem=True, files=problem.files)
         report.guessed |= problem.kind == "undecided" and not spec.declared
+        report.photographs |= problem.kind == "photographs"
     chosen = list(spec.splits) if splits is None else list(splits)
     places: list[SplitItem] = []
     if splits is None and "train" not in spec.splits:
@@ -164,7 +165,7 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
     """Add one inspection to the totals."""
     split = place[0]
     for fault in result.faults:
-        if report.guessed and fault.kind in OF_CLASSES:
+        if (report.guessed and fault.kind in OF_CLASSES) or (fault.kind == "photograph" and report.photographs):
             continue
         fix = fix_of(fault.kind, report.dataset)
         report.add(fault.kind, fault.text, fix, problem=True, items=(place,), pixels=fault.pixels)

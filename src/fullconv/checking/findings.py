@@ -17,7 +17,7 @@ from fullconv.formats.problems import OpeningKind
 from fullconv.html.notebook import card, class_table, lines
 from fullconv.weak.faults import FaultKind as SupervisionKind
 
-FaultKind = Literal["unreadable", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
+FaultKind = Literal["unreadable", "photograph", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
 """What may be wrong with a pair of files."""
 FindingKind = (
     OpeningKind
@@ -42,7 +42,7 @@ FindingKind = (
 )
 OF_CLASSES = ("ids", "smoothed", "colours")
 """Faults by which a mask does not fit the classes."""
-FIXED_TWICE = ("ids", "jpeg")
+FIXED_TWICE = ("ids", "jpeg", "photograph")
 FIX_IN_COPY = "save masks without smoothing, or train on a mended copy: fullconv check DATA --fix COPY"
 MOST_OF_A_KIND = 3
 MOST_CLASSES = 25
@@ -101,6 +101,7 @@ class CheckReport:
         supervision: what the train images teach with, in lines; empty where it is their masks.
         guessed: whether the classes are our guess, by a question that is among the problems: what follows from the
             guess alone is no finding.
+        photographs: whether it is among the problems that there are photographs alone where masks should be.
     """
 
     dataset: DatasetSpec
@@ -117,6 +118,7 @@ class CheckReport:
     fixed: list[str] = field(default_factory=list)
     supervision: tuple[str, ...] = ()
     guessed: bool = False
+    photographs: bool = False
 
     def __repr__(self) -> str:
         shown = [f"{word}: {one.seen}" for word, one in self._first()]

@@ -23,6 +23,7 @@ from fullconv.spec import ClassSet
 
 LEFT_OUT: dict[FindingKind, str] = {
     "unreadable": "unreadable",
+    "photograph": "with a photograph for a mask",
     "jpeg": "with a JPEG mask",
     "size": "with a mask of another size",
     "form": "with a mask that is not a single map of labels",
@@ -31,7 +32,7 @@ LEFT_OUT: dict[FindingKind, str] = {
     "leak": "also in another split",
 }
 """Kinds of findings whose items are left out, and what is said of them."""
-ONLY_THE_OWNER: tuple[FindingKind, ...] = ("undecided", "classes", "description", "lists")
+ONLY_THE_OWNER: tuple[FindingKind, ...] = ("undecided", "photographs", "classes", "description", "lists")
 """Kinds of findings that nobody else can settle."""
 LOG = "fixed.txt"
 

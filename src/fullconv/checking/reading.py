@@ -24,9 +24,11 @@ from fullconv.formats.description import FILE_NAME
 from fullconv.images.mask_file import LossyMask, UnfitMask
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import MaskQuestion
+from fullconv.images.photograph import PUT_MASK, Photograph
 
 FIXES: dict[FaultKind, str] = {
     "unreadable": "copy it again from its source, or leave the pair out (--fix does)",
+    "photograph": f"{PUT_MASK} (--fix does)",
     "jpeg": "export the mask again as PNG: what JPEG changed is lost (--fix leaves the pair out)",
     "size": "export the mask at the image's size; labels are never resized (--fix leaves the pair out)",
     "form": "export the mask as one map of ids, or of colours (--fix leaves the pair out)",
@@ -41,7 +43,9 @@ OTHER_NAMES = (
     "(--fix leaves the pair out)"
 )
 """The fix of ids that the classes of another file than ``dataset.yaml`` leave out."""
-KINDS: dict[type[DataError], FaultKind] = {UnfitMask: "form", LossyMask: "jpeg", MaskQuestion: "undecided"}
+KINDS: dict[type[DataError], FaultKind] = {
+    Photograph: "photograph", UnfitMask: "form", LossyMask: "jpeg", MaskQuestion: "undecided",
+}  # fmt: skip
 """What is wrong with a mask, by the sort of error that its reader raises."""
 
 
@@ -161,7 +165,7 @@ def _mask_fault(spec: DatasetSpec, item: Item, error: DataError, size: tuple[int
     """
     text, source = str(error), item.annotation
     kind: FaultKind = next((kind for sort, kind in KINDS.items() if isinstance(error, sort)), "unreadable")
-    if not isinstance(source, FileMask):
+    if not isinstance(source, FileMask) or kind == "photograph":
         return Fault(kind, text)
     try:
         mask = read_mask(source.path)

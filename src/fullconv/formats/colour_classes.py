@@ -12,7 +12,6 @@ from fullconv.formats.contents import Contents
 from fullconv.formats.problems import Problems
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
-from fullconv.images.masks import PHOTOGRAPH
 from fullconv.spec import ClassSet, Colour
 
 MOST_PROPOSED = 40
@@ -33,20 +32,18 @@ def coloured(inspected: Sequence[Contents]) -> list[Contents]:
 def classes_by_colour(
     inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems, unused: str = ""
 ) -> tuple[ClassSet, MaskEncoding]:
-    """A class for each frequent colour, as far as it is none of a smoothed edge or a photograph; and the problem.
+    """A class for each frequent colour, as far as it is none of a smoothed edge; and the problem.
 
     Args:
         unused: what a file says that is of no use here.
     """
-    files = coloured(inspected)
-    drawn = [found for found in files if not _photograph(found)]
-    pixels = Counter[int]()
-    for found in drawn or files:
+    files, pixels = coloured(inspected), Counter[int]()
+    for found in files:
         pixels.update(dict(zip(found.colours or (), found.pixels, strict=True)))
     total, known = pixels.total(), set(encoding.void_colours)
     frequent = {unpacked(c): n for c, n in pixels.most_common() if n >= LEAST_SHARE * total}
     frequent = {colour: n for colour, n in frequent.items() if colour not in known}
-    own = _without_edges(frequent) if drawn else list(frequent)
+    own = _without_edges(frequent)
     palette = dict(enumerate(own[:MOST_PROPOSED])) or {0: (0, 0, 0)}
     line = ", ".join(f"class_{index}: {list(colour)}" for index, colour in palette.items())
     fix = f"give the classes' colours in dataset.yaml, with your own names ('classes: {{{line}}}'), or save index masks"
@@ -58,20 +55,12 @@ def classes_by_colour(
         fix += "; once the colours are named, fullconv check DATA --fix COPY mends the edges"
     problems.report(
         "undecided",
-        f"{(drawn or files)[0].path}: an RGB mask, but no colour is named; {unused}the masks hold {len(pixels)} "
+        f"{files[0].path}: an RGB mask, but no colour is named; {unused}the masks hold {len(pixels)} "
         f"colours, {len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels{edges}",
         fix,
     )
     classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
     return classes, dataclasses.replace(encoding, colours={colour: index for index, colour in palette.items()})
-
-
-def _photograph(found: Contents) -> bool:
-    """Whether a file has very many colours, and the most frequent are not most of it."""
-    if len(found.colours or ()) < PHOTOGRAPH:
-        return False
-    counts = np.sort(found.pixels)
-    return bool(counts[-MOST_PROPOSED:].sum() < counts.sum() / 2)
 
 
 def _without_edges(frequent: dict[Colour, int]) -> list[Colour]:

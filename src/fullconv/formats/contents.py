@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.errors import DataError
+from fullconv.errors import DataError, first_few
 from fullconv.formats.problems import Problems
 from fullconv.images.encoded import ImageFile
 from fullconv.images.mask_file import MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
+from fullconv.images.photograph import Photograph, refuse_photograph
 from fullconv.spec import Colour
 
 PROBED_MASKS = 50
@@ -61,9 +62,11 @@ def contents_of(path: ImageFile) -> Contents:
     """What a mask file holds.
 
     Raises:
-        DataError: as :func:`fullconv.images.mask_reading.read_mask`.
+        DataError: as :func:`fullconv.images.mask_reading.read_mask`, or it is a photograph.
     """
-    return summed_up(read_mask(path))
+    mask = read_mask(path)
+    refuse_photograph(mask)
+    return summed_up(mask)
 
 
 def summed_up(mask: MaskFile) -> Contents:
@@ -95,10 +98,13 @@ def _unique(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.bincount(values.ravel(), minlength=256)) if values.dtype == np.uint8 else np.unique(values)
 
 
-def inspect_masks(masks: Sequence[Path], most: int = PROBED_MASKS, problems: Problems | None = None) -> list[Contents]:
+def inspect_masks(
+    masks: Sequence[Path], problems: Problems, most: int = PROBED_MASKS, needed: bool = True
+) -> list[Contents]:
     """What evenly spaced masks hold, at most ``most``.
 
-    Those that cannot be read are left out; they are problems only where they are needed to open the data set.
+    Those that cannot be read, and photographs among them, are left out; they are problems only where they are
+    ``needed`` to open the data set. Photographs alone are a problem of the whole folder.
     """
 
     def contents(path: Path) -> Contents | DataError:
@@ -107,11 +113,18 @@ def inspect_masks(masks: Sequence[Path], most: int = PROBED_MASKS, problems: Pro
         except DataError as error:
             return error
 
-    inspected, chosen = list[Contents](), masks[:: max(1, -(-len(masks) // most))]
+    chosen = masks[:: max(1, -(-len(masks) // most))]
     with ThreadPoolExecutor() as pool:
-        for path, found in zip(chosen, pool.map(contents, chosen), strict=True):
-            if isinstance(found, Contents):
-                inspected.append(found)
-            elif problems is not None:
-                problems.caught("unreadable", found, [path])
-    return inspected
+        found = list(zip(chosen, pool.map(contents, chosen), strict=True))
+    wrong = [(path, error) for path, error in found if isinstance(error, DataError)]
+    if len(chosen) > 1 and all(isinstance(error, Photograph) for _, error in found):
+        problems.report(
+            "photographs",
+            f"{chosen[0].parent}: holds photographs ({first_few([path.name for path in chosen])}), and no masks",
+            "put images into images/ and masks into masks/, or name the folders in dataset.yaml (images: ..., "
+            "masks: ...)",
+        )
+    elif needed:
+        for path, error in wrong:
+            problems.caught("photograph" if isinstance(error, Photograph) else "unreadable", error, [path])
+    return [one for _, one in found if isinstance(one, Contents)]

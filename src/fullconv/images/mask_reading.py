@@ -13,6 +13,7 @@ from fullconv.images.files import frames, open_array, open_image
 from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
 from fullconv.images.mask_tiff import mask_from_tiff
 from fullconv.images.orientation import TAG, upright
+from fullconv.images.photograph import refuse_photograph
 from fullconv.images.tiff import is_tiff
 from fullconv.images.tiff_image import tiff_header
 
@@ -55,6 +56,7 @@ def _from_picture(path: ImageFile) -> MaskFile:
     with open_image(path) as image:
         white = _white(image)  # known until it is decoded
         if image.format in LOSSY_FORMATS or (image.format == "WEBP" and not _lossless(image)):
+            refuse_photograph(MaskFile(path, "colour", np.asarray(image.convert("RGB"))))
             raise LossyMask(lossy(path, str(image.format)))
         count = frames(image)
         if count > 1:

@@ -10,15 +10,14 @@ import numpy as np
 from fullconv.errors import DataError, first_few
 from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import UNLABELLED, MaskEncoding, UInt8Array
-from fullconv.images.mask_file import NO_COLOUR, MaskFile, UnfitMask, packed, unpacked
+from fullconv.images.mask_file import NO_COLOUR, MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
+from fullconv.images.photograph import refuse_photograph
 from fullconv.spec import Colour
 
 BAD = 254
 """Marks bytes that stand for no class, where no class has this id."""
 NO_CLASS = -1
-PHOTOGRAPH = 1000
-"""So many colours of no class, on most of a file's pixels, are a photograph's."""
 WHITE, BIT = 255, 1
 
 
@@ -53,6 +52,7 @@ def by_colour(mask: MaskFile, encoding: MaskEncoding) -> bool:
         DataError: it has nothing but colours, and none is named.
     """
     if mask.kind == "colour" and not encoding.colours and mask.grey_values() is None:
+        refuse_photograph(mask)
         raise DataError(no_colours(mask.path))
     shown = mask.kind in ("colour", "palette") or mask.white > 0
     return bool(encoding.colours) and shown and mask.kind not in encoding.by_value
@@ -154,6 +154,7 @@ def _from_values(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignor
         if mask.missing is not None:
             stray &= ~mask.missing
         if stray.any():
+            refuse_photograph(mask)
             raise DataError(_strange(mask.path, raw, stray, mapping, _named(encoding, num_classes)))
     return see_through(mask, encoding, ignore_index, labels)
 
@@ -266,7 +267,7 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, num_classes: int, igno
             stray &= ~excused
     if stray.any():
         row, column = (int(value) for value in np.argwhere(stray)[0])
-        _refuse_photograph(mask, stray)
+        refuse_photograph(mask)
         raise DataError(
             f"{mask.path}: {_colour_at(mask, shades, row, column)} at row {row}, column {column} stands for no class "
             f"({int(stray.sum())} such pixels){_named(encoding, num_classes)}; add it to "
@@ -278,18 +279,6 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, num_classes: int, igno
             )
         )
     return see_through(mask, encoding, ignore_index, labels)
-
-
-def _refuse_photograph(mask: MaskFile, stray: UInt8Array) -> None:
-    """Refuse a file most of whose pixels are of very many colours, by what it is."""
-    if mask.kind != "colour" or stray.mean() <= 0.5:
-        return
-    count = len(np.unique(packed(mask.stored)[stray]))
-    if count >= PHOTOGRAPH:
-        raise UnfitMask(
-            f"{mask.path}: holds {count:,} colours of no class, as a photograph does and a mask does not; put the "
-            "image's mask in its place"
-        )
 
 
 def _colour_at(mask: MaskFile, shades: np.ndarray | None, row: int, column: int) -> str:

@@ -1,0 +1,42 @@
+"""A photograph in the place of a mask, told by what it holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from fullconv.images.mask_file import MaskFile, UnfitMask
+
+LEAST_VALUES = 100
+"""Different values of brightness that a photograph has at least; most have more than 200."""
+FEW, MOST_IN_FEW = 8, 0.4
+"""Of a photograph, so few values hold no more than this share of the pixels: of 21 photographs 0.31 at most; of masks
+that JPEG or smoothing spoilt 0.44 at least."""
+LEAST_ROUGH = 0.6
+"""The share of neighbouring pixels that differ in a photograph: of those 0.67 at least; of masks mostly below 0.5."""
+PUT_MASK = "put the image's mask in its place, or leave the pair out"
+
+
+class Photograph(UnfitMask):
+    """A photograph where a mask is expected."""
+
+
+def is_photograph(mask: MaskFile) -> bool:
+    """Whether a file's values are as many, as evenly spread and as rough as a photograph's, in grey or in colour."""
+    if mask.kind == "planes":
+        return False
+    plane = np.asarray(Image.fromarray(mask.stored).convert("L")) if mask.kind == "colour" else mask.stored
+    values, counts = np.unique(plane, return_counts=True)
+    if len(values) < LEAST_VALUES or np.sort(counts)[-FEW:].sum() > MOST_IN_FEW * plane.size:
+        return False
+    return bool((plane[:, 1:] != plane[:, :-1]).mean() >= LEAST_ROUGH)
+
+
+def refuse_photograph(mask: MaskFile) -> None:
+    """For a file that holds what stands for no class: say what it is, if that is why.
+
+    Raises:
+        Photograph: it is one.
+    """
+    if is_photograph(mask):
+        raise Photograph(f"{mask.path}: a photograph, not a mask; {PUT_MASK}")
