@@ -44,6 +44,21 @@ class Interrupted(FullconvError):
     exit_code = 130
 
 
+SINGULAR_VERBS = {"is": "are", "has": "have", "was": "were"}
+
+
+def plural(count: int, what: str, verb: str = "") -> str:
+    """``1 image has``, ``2 images have``; what follows the first word of ``what`` stays (``image without a mask``)."""
+    noun, space, rest = what.partition(" ")
+    if count != 1:
+        last = noun[-1:]
+        many = f"{noun[:-1]}ies" if last == "y" and noun[-2:-1] not in "aeiou" else (
+            f"{noun}es" if noun.endswith(("s", "x", "sh", "ch")) else f"{noun}s"
+        )  # fmt: skip
+        noun, verb = many, SINGULAR_VERBS.get(verb, verb.removesuffix("s"))
+    return f"{count:,} {noun}{space}{rest}" + f" {verb}" * bool(verb)
+
+
 def first_few(names: list[str], count: int = 3) -> str:
     """``a, b, c and 7 more``: enough to find the fault, short enough for one line."""
     shown = ", ".join(names[:count])

@@ -14,7 +14,7 @@ from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
-from tests.builders.commands import checked, converted
+from tests.builders.commands import checked, complaint, converted
 from tests.builders.folders import THREE, Make, describe, pairs
 from tests.builders.images import save_mask
 
@@ -38,27 +38,65 @@ def test_ids_from_1_are_explained(where: str, make_folder: Make, capsys: pytest.
     assert open_dataset(root).classes.names == tuple(names)
 
 
-NAMES = {
-    "classes.txt": "ground\ndisc\n",
-    "labels.txt": "ground\ndisc\n",
-    "class_dict.csv": "name,r,g,b\nground,0,0,0\ndisc,255,0,0\n",
-    "dataset.yaml": "classes: [ground, disc]\n",
-}
-
-
-@pytest.mark.parametrize("file", NAMES)
-def test_the_file_that_names_too_few_classes_is_named(
-    file: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = make_folder(4)
-    (root / file).write_text(NAMES[file])
+def test_the_file_that_names_other_classes_is_named(make_folder: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    root, file = make_folder(4), "class_dict.csv"
+    (root / file).write_text("name,r,g,b\nground,0,0,0\ndisc,255,0,0\n")
     assert run(["check", str(root)]) == 3
     said = " ".join(capsys.readouterr().out.split())
     assert f", as {file} names 2 classes" in said
     assert "smoothed" not in said
-    assert f"add the missing names to {file}" in said or file == "dataset.yaml"
+    assert f"add the missing names to {file}" in said
     with pytest.raises(DataError, match=f"as {file} names 2 classes; .*dataset.yaml"):
         read_sample(spec := open_dataset(root), spec.split("train")[0])
+
+
+TOO_FEW = {
+    "classes.txt": ("ground\ndisc\n", ", a line each"),
+    "labels.txt": ("ground\ndisc\n", ", a line each"),
+    "dataset.yaml": ("classes: [ground, disc]\n", " to classes"),
+}
+
+
+@pytest.mark.parametrize("file", TOO_FEW)
+def test_names_that_are_missing_are_one_problem_of_every_verb(
+    file: str, make_folder: Make, capsys: pytest.CaptureFixture[str], model: Path
+) -> None:
+    root = make_folder(4)
+    (root / file).write_text(TOO_FEW[file][0])
+    text = (
+        f"{root / file}: names 2 classes, for values from 0 to 1: 3 names are missing, values 2 to 4 have none "
+        "(in 4 of 4 masks, such as scene_0.png)"
+    )
+    fix = (
+        f"add them{TOO_FEW[file][1]}, or, where such pixels have no label, write 'ignore: [2, 3, 4]' into "
+        f"{root / 'dataset.yaml'}"
+    )
+    found = checked(root, capsys, 3)
+    assert found["problems"] == [text]
+    assert f"problem: {text} fix: {fix} (--fix leaves these pairs out)" in str(found["printed"])
+    assert run(["train", str(root), "--out", str(root.parent / "run"), "--device", "cpu"]) == 3
+    assert complaint(capsys) == f"fullconv: {text}; {fix}"
+    assert run(["evaluate", str(model), str(root)]) == 3
+    assert complaint(capsys) == f"fullconv: {text}; {fix}"
+
+
+def test_ids_of_no_name_in_some_masks_are_left_out_by_fix(
+    make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Values that do not follow the last name are no class without a name: their mask is named, as ever."""
+    root = make_folder(6)
+    (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
+    for name, value in (("scene_1", 5), ("scene_2", 77)):
+        with Image.open(root / "masks" / f"{name}.png") as picture:
+            values = np.array(picture)
+        values[:4, :4] = value
+        save_mask(root / "masks" / f"{name}.png", values)
+    missing, stray = checked(root, capsys, 3)["problems"]  # type: ignore[misc]
+    assert missing.endswith("1 name is missing, value 5 has none (in 1 of 6 masks, such as scene_1.png)")
+    assert stray.startswith(f"{root / 'masks' / 'scene_2.png'}: holds id 77 at row 0, column 0")
+    save_mask(root / "masks" / "scene_2.png", values * (values < 5))
+    assert checked(root, capsys, 3, "--fix", str(root.parent / "fixed"))["problems"] == [missing]
+    assert "left out, with ids of no name: train: images/scene_1.png" in (root.parent / "fixed/fixed.txt").read_text()
 
 
 def test_the_file_that_names_too_many_classes_is_named(make_folder: Make, capsys: pytest.CaptureFixture[str]) -> None:

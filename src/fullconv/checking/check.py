@@ -24,6 +24,8 @@ from fullconv.formats.problems import SEE_LINE, Problem
 from fullconv.libraries import installed
 from fullconv.weak import Labels, supervise
 
+FIX_LEAVES_OUT = {"unpaired": " (--fix leaves them out)", "names": " (--fix leaves these pairs out)"}
+
 __all__ = ["CheckReport", "Finding", "check"]
 
 
@@ -80,7 +82,7 @@ def _read_all(
     """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
     report = CheckReport(spec)
     for problem in problems:
-        fix = problem.fix + (" (--fix leaves them out)" if problem.kind == "unpaired" else "")
+        fix = problem.fix + FIX_LEAVES_OUT.get(problem.kind, "")
         report.add(problem.kind, problem.text, fix, problem=True, files=problem.files)
         report.guessed |= problem.kind == "undecided" and not spec.declared
         report.photographs |= problem.kind == "photographs"
@@ -107,15 +109,24 @@ def _read_all(
         report.void[split] = 0
     if labels is not None:
         _judge_supervision(report, labels, chosen)
-    totals = Totals()
+    totals = Totals(nameless={path for one in report.findings if one.kind == "names" for path in one.files})
     for done, (place, result) in enumerate(_inspections(spec, places), 1):
         _add(report, totals, place, result)
         if progress is not None:
             progress(done, len(places))
+    _with_items(report, totals.unnamed)
     explained = {finding.text for finding in report.findings if finding.items}
     report.findings = [finding for finding in report.findings if finding.items or finding.text not in explained]
     judge(report, chosen, totals)
     return report
+
+
+def _with_items(report: CheckReport, unnamed: list[SplitItem]) -> None:
+    """The finding about names that are missing with the items that it is about."""
+    report.findings = [
+        dataclasses.replace(finding, items=tuple(unnamed)) if finding.kind == "names" else finding
+        for finding in report.findings
+    ]
 
 
 def _judge_supervision(report: CheckReport, labels: Labels, splits: list[str]) -> None:
@@ -165,6 +176,9 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
     """Add one inspection to the totals."""
     split = place[0]
     for fault in result.faults:
+        if fault.kind == "ids" and not totals.nameless.isdisjoint(place[1].annotation.files):
+            totals.unnamed.append(place)
+            continue
         if (report.guessed and fault.kind in OF_CLASSES) or (fault.kind == "photograph" and report.photographs):
             continue
         fix = fix_of(fault.kind, report.dataset)

@@ -27,6 +27,7 @@ LEFT_OUT: dict[FindingKind, str] = {
     "jpeg": "with a JPEG mask",
     "size": "with a mask of another size",
     "form": "with a mask that is not a single map of labels",
+    "names": "with ids of no name",
     "ids": "with ids or colours of no class",
     "colours": "with colours of no class",
     "leak": "also in another split",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -26,12 +27,14 @@ SMOOTHED_SHARE, FEWEST_BORDERS = 0.15, 100
 
 @dataclass
 class Totals:
-    """What is kept of every sound item until all are read."""
+    """What is kept of every sound item until all are read; mask files of ids without a name, and the items of these."""
 
     items: list[SplitItem] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
     blank: list[SplitItem] = field(default_factory=list)
+    nameless: set[Path] = field(default_factory=set)
+    unnamed: list[SplitItem] = field(default_factory=list)
     between: int = 0
     borders: int = 0
 

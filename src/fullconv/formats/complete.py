@@ -15,6 +15,7 @@ from fullconv.formats.class_dict import CLASS_DICT, by_class_dict
 from fullconv.formats.contents import inspect_masks
 from fullconv.formats.description import FILE_NAME, Description
 from fullconv.formats.mask_classes import ask_about_values, classes_from_files, in_their_colours, names_file
+from fullconv.formats.missing_names import refuse_missing_names
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
 from fullconv.formats.read.licences import LICENCES
@@ -98,6 +99,7 @@ def _settled(
         by_lines = bool(encoding.colours) and not given.values  # a grey mask's numbers are lines of class_dict.csv
         explained = dataclasses.replace(encoding, values={}) if by_lines else encoding
         ask_about_values(root, inspected, explained, classes.names, problems)
+        refuse_missing_names(root, masks, inspected, encoding, len(classes), problems)
     if 0 < len(encoding.colours) < len(classes) and any(one.mask.kind == "colour" for one in inspected):
         text = f"{root}: RGB masks, but two classes have one colour"
         problems.report("description", text, f"give each its own in {FILE_NAME}")

@@ -12,6 +12,7 @@ import numpy as np
 from fullconv.errors import first_few
 from fullconv.formats.colour_classes import classes_by_colour, coloured
 from fullconv.formats.contents import PROBED_MASKS, Contents, inspect_masks
+from fullconv.formats.missing_names import refuse_missing_names
 from fullconv.formats.problems import Problems
 from fullconv.formats.survey import settle
 from fullconv.images.encoding import MaskEncoding
@@ -48,6 +49,7 @@ def classes_from_files(
             _ask_about_ids_from_1(root, seen, encoding, names, problems, listing.name)
         reasons.append(f"class names from {listing.name}")
         encoding = dataclasses.replace(encoding, named_in=listing.name)
+        refuse_missing_names(root, masks, inspected, encoding, len(names), problems)
         classes = in_their_colours(ClassSet(names), inspected, encoding)
     else:
         unused = f"{listing.name} names {len(names)} without colours, and " if names and listing is not None else ""

@@ -12,11 +12,20 @@ from fullconv.errors import DataError
 from fullconv.text import note
 
 OpeningKind = Literal[
-    "unpaired", "unreadable", "photograph", "photographs", "lists", "classes", "description", "undecided", "values"
+    "unpaired",
+    "unreadable",
+    "photograph",
+    "photographs",
+    "lists",
+    "classes",
+    "names",
+    "description",
+    "undecided",
+    "values",
 ]
 """What a problem is about: files and list entries that belong to no pair; mask files that cannot be read; a photograph
-among the masks, or nothing else there; lists of splits; names and colours of classes; ``dataset.yaml``; what only the
-owner of the data can decide; the images' values.
+among the masks, or nothing else there; lists of splits; names and colours of classes; ids behind the last that has a
+name; ``dataset.yaml``; what only the owner of the data can decide; the images' values.
 """
 SEE_LINE = "do what the line says"
 
