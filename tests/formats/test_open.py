@@ -12,6 +12,7 @@ from fullconv.data import read_sample
 from fullconv.errors import DataError, UsageError
 from fullconv.formats.open import open_dataset
 from tests.builders import cityscapes, coco, coco_panoptic
+from tests.builders.commands import complaint
 from tests.builders.folders import Make, side_by_side
 from tests.builders.images import save_mask
 
@@ -170,3 +171,48 @@ def test_half_of_a_data_set_says_where_the_whole_is(make_folder: Make) -> None:
     for half in ("images", "masks"):
         with pytest.raises(DataError, match=f"it is half of {root}: give that"):
             open_dataset(root / half)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_folders_of_other_names_are_listed_and_the_lines_that_fit_proposed(
+    split: bool, make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_folder(6)
+    for kind, name in (("images", "pictures"), ("masks", "truth")):
+        for part in ("train", "val") if split else ("",):
+            (root / part).mkdir(exist_ok=True)
+            shutil.copytree(root / kind, root / part / name)
+        shutil.rmtree(root / kind)
+    for picture in root.rglob("pictures/*.png"):
+        with Image.open(picture) as image:
+            image.save(picture.with_suffix(".jpg"))
+        picture.unlink()
+    assert run(["check", str(root)]) == 3
+    said = complaint(capsys)
+    places = ("train/", "val/") if split else ("",)
+    found = ", ".join(f"{place}pictures/ (6 .jpg), {place}truth/ (6 .png)" for place in places)
+    assert f"no data set recognised; found {found}; " in said
+    assert f"write the two lines 'images: pictures' and 'masks: truth' into {root / 'dataset.yaml'}" in said
+    (root / "dataset.yaml").write_text("images: pictures\nmasks: truth\n")
+    assert len(open_dataset(root).split("val")[0].image.files) == 1
+
+
+def test_what_lies_in_a_folder_of_no_data_set_is_said(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no data set recognised; found no file; expected images/ and masks/"):
+        open_dataset(tmp_path / "empty")
+    for number in range(8):
+        (tmp_path / "many" / f"part{number}").mkdir(parents=True)
+        (tmp_path / "many" / f"part{number}" / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"found part0/ \(1 \.txt\), .*part5/ \(1 \.txt\) and 2 more; expected images/"):
+        open_dataset(tmp_path / "many")
+
+
+def test_folders_that_do_not_pair_are_not_proposed(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "images").rename(root / "one")
+    (root / "masks").rename(root / "two")
+    for number, mask in enumerate(sorted((root / "two").iterdir())):
+        mask.rename(mask.with_name(f"z{number}.png"))
+    with pytest.raises(DataError, match=r"found one/ \(4 \.png\), two/ \(4 \.png\); expected images/"):
+        open_dataset(root)

@@ -23,6 +23,7 @@ from fullconv.formats.origin import pseudo_labels
 from fullconv.formats.problems import Problem, Problems, Strict, Unmasked
 from fullconv.formats.read import RECOGNISERS, recognise_folder
 from fullconv.formats.read.base import child_folders
+from fullconv.formats.unrecognised import not_recognised
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassesError
 from fullconv.text import noting
@@ -156,15 +157,8 @@ def _open_below(path: Path, problems: Problems) -> DatasetSpec:
             raise first_failed.end
         opened += [first_failed.spec] if first_failed.spec else []
     if not opened:
-        halves = [name for name in ("images", "masks") if not (path / name).is_dir()]
-        missing = f" ({halves[0]}/ is missing)" if len(halves) == 1 else ""
-        if path.name in ("images", "masks") and all((path.parent / name).is_dir() for name in ("images", "masks")):
-            missing = f" (it is half of {path.parent}: give that)"
         raise NotRecognisedError(
-            f"{path}: no data set recognised{missing}; expected images/ and masks/ folders, or one of the layouts in "
-            "docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...); name other folders in dataset.yaml "
-            "(images: ..., masks: ...)"
-            + (f"; {skipped} of its folders were not looked at: give the one" if skipped else "")
+            not_recognised(path) + (f"; {skipped} of its folders were not looked at: give the one" if skipped else "")
         )
     spec = opened[0]
     for folder in dict.fromkeys((path, spec.root.parent)):

@@ -24,13 +24,13 @@ BESIDE = ("_labels", "_label", "_masks", "_mask", "annot", "_annot", "_annotatio
 def recognise_folder(root: Path, description: Description, problems: Problems) -> Found | None:
     """Plain folders of images and masks, with split folders or lists or neither."""
     folders = _pair_folders(root, description)
-    split_roots = {split: sub for split, sub in _split_folders(root).items() if _pair_folders(sub, description)}
+    split_roots = {split: sub for split, sub in split_folders(root).items() if _pair_folders(sub, description)}
     if split_roots and ("train" in split_roots or folders is None):
         return _split_roots(root, split_roots, description, problems)
     if folders is None:
         return _beside(root, description, problems) or _together(root, description, problems)
     images, masks = folders
-    inside = {} if description.splits else _split_folders(images)
+    inside = {} if description.splits else split_folders(images)
     if inside:
         return _split_inside(images, masks, inside, description, problems)
     reasons = [f"folders {images.name}/ and {masks.name}/, paired by name"]
@@ -55,7 +55,7 @@ def _split_roots(root: Path, split_roots: dict[str, Path], description: Descript
             "description", f"{root / 'dataset.yaml'}: splits lists images, but {there} are folders of their own",
             "remove splits, or put all images into one folder",
         )  # fmt: skip
-    lost = [sub for split, sub in _split_folders(root).items() if split not in split_roots and split != "test"]
+    lost = [sub for split, sub in split_folders(root).items() if split not in split_roots and split != "test"]
     if lost:
         text = f"{lost[0]}: has no folders images and masks, unlike another split"
         problems.report("unpaired", text, "name them so, or move it", lost)
@@ -102,7 +102,7 @@ def _beside(root: Path, description: Description, problems: Problems) -> Found |
     """``train`` with ``train_labels``, ``val`` with ``val_labels``, ..."""
     if description.images or description.masks or description.splits:
         return None
-    parts = _split_folders(root)
+    parts = split_folders(root)
     there = {sub.name.lower(): sub for sub in child_folders(root)}
     found, several = {}, []
     for split, folder in parts.items():
@@ -132,7 +132,7 @@ def _together(root: Path, description: Description, problems: Problems) -> Found
     if not folder.is_dir():
         return None
     suffix = description.mask_suffix
-    parts = {} if description.splits else _split_folders(folder)
+    parts = {} if description.splits else split_folders(folder)
     reasons = ["images and masks side by side, paired by name"]
     splits = {split: items for split, sub in parts.items() if (items := paired_within(sub, problems, suffix, reasons))}
     if splits:
@@ -154,7 +154,8 @@ def _bare(parts: dict[str, Path], found: set[str], what: str, problems: Problems
     return [f"{folder.name} has no masks and is left out" for split, folder in bare if split == "test"]
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folders that are called as splits are."""
     found = {split: child(root, names) for split, names in SPLIT_NAMES}
     return {split: path for split, path in found.items() if path is not None}
 

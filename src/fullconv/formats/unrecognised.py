@@ -1,0 +1,127 @@
+"""A folder in which no data set is recognised: what lies in it, and how to say what it is."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from fullconv.errors import DataError, first_few
+from fullconv.formats.contents import contents_of
+from fullconv.formats.description import FILE_NAME
+from fullconv.formats.problems import Problems
+from fullconv.formats.read.base import child_folders, files_below, image_files
+from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS, split_folders
+from fullconv.formats.read.pairing import paired
+from fullconv.images.photograph import Photograph
+
+MOST_FILES = 100_000
+"""Files that are looked at: a home folder may hold millions."""
+MOST_PLACES, MOST_KINDS = 6, 3
+MOST_FOLDERS = 6
+"""Folders among which a pair is looked for."""
+MOSTLY = 0.8
+"""The share of the images whose mask is found by name, where two folders are proposed."""
+EXPECTED = (
+    "expected images/ and masks/ folders (photos/, labels/, gt/, ...: docs/layouts/folder.md), or one of the layouts "
+    "in docs/data.md (VOC, COCO, Cityscapes, LabelMe, CVAT, YOLO, ...)"
+)
+
+
+def not_recognised(path: Path) -> str:
+    """The line about it: what was found, and what was expected, or the lines of ``dataset.yaml`` that fit."""
+    files = list(itertools.islice(files_below(path), MOST_FILES))
+    found = f"{path}: no data set recognised{_missing_half(path)}; found {_found(path, files)}"
+    bases = [path, *child_folders(path)[:MOST_FOLDERS]] if len(files) < MOST_FILES else []
+    pair = next(filter(None, map(_pair, bases)), None)
+    if pair is None:
+        return f"{found}; {EXPECTED}; name other folders in dataset.yaml (images: ..., masks: ...)"
+    base, images, masks, sure = pair
+    lines = [yaml.safe_dump({kind: name}, allow_unicode=True).strip() for kind, name in
+             (("images", images), ("masks", masks))]  # fmt: skip
+    swapped = "" if sure else ", or the two names the other way round"
+    return (
+        f"{found}; their names pair {images} with {masks}: write the two lines '{lines[0]}' and '{lines[1]}' into "
+        f"{base / FILE_NAME}{swapped}"
+    )
+
+
+def _missing_half(path: Path) -> str:
+    halves = [name for name in ("images", "masks") if not (path / name).is_dir()]
+    if path.name in ("images", "masks") and all((path.parent / name).is_dir() for name in ("images", "masks")):
+        return f" (it is half of {path.parent}: give that)"
+    return f" ({halves[0]}/ is missing)" if len(halves) == 1 else ""
+
+
+def _found(path: Path, files: Sequence[tuple[str, str]]) -> str:
+    """``photos/ (12 .jpg), truth/ (12 .png)``."""
+    places: dict[str, Counter[str]] = {}
+    for folder, name in files:
+        kind = os.path.splitext(name)[1].lower() or "without a suffix"
+        places.setdefault(os.path.relpath(folder, path), Counter())[kind] += 1
+    if not places:
+        return "no file"
+    said = []
+    for where in sorted(places, key=lambda where: (where != ".", where.count(os.sep), where)):
+        kinds = first_few([f"{count} {kind}" for kind, count in places[where].most_common()], MOST_KINDS)
+        said.append(kinds if where == "." else f"{Path(where).as_posix()}/ ({kinds})")
+    return first_few(said, MOST_PLACES) + (f" among the first {MOST_FILES:,} files" if len(files) == MOST_FILES else "")
+
+
+def _pair(base: Path) -> tuple[Path, str, str, bool] | None:
+    """Two folders of ``base``, or of its splits, whose files pair by name: images, masks, whether they may be swapped.
+
+    None where there are none, or several.
+    """
+    found = list[tuple[str, str, bool]]()
+    for root in (base, *split_folders(base).values()):
+        others = [folder for folder in child_folders(root) if folder not in split_folders(base).values()]
+        for first, second in itertools.combinations(filter(image_files, others[:MOST_FOLDERS]), 2):
+            both = _fit(first, second), _fit(second, first)
+            if max(both) < MOSTLY:
+                continue
+            first_is_images = _is_images(first, second)
+            if first_is_images is None:
+                first_is_images, sure = both[0] >= both[1], both[0] != both[1]
+            else:
+                sure = True
+            images, masks = (first, second) if first_is_images else (second, first)
+            found.append((images.name, masks.name, sure))
+    return (base, *found[0]) if len(set(found)) == 1 else None
+
+
+def _fit(images: Path, masks: Path) -> float:
+    """The share of the images that have a mask by name."""
+    return len(paired(images, masks, Problems())) / len(image_files(images))
+
+
+def _is_images(first: Path, second: Path) -> bool | None:
+    """Whether the first holds the images and the second the masks; None where it may be the other way round."""
+    for tell in (_photographs, _jpegs, _named_images):
+        one, other = tell(first), tell(second)
+        if one != other:
+            return one
+    masks = [folder.name.lower() in MASK_FOLDERS for folder in (first, second)]
+    return masks[1] if masks[0] != masks[1] else None
+
+
+def _photographs(folder: Path) -> bool:
+    try:
+        contents_of(image_files(folder)[0])
+    except Photograph:
+        return True
+    except DataError:
+        return False
+    return False
+
+
+def _jpegs(folder: Path) -> bool:
+    return image_files(folder)[0].suffix.lower() in (".jpg", ".jpeg")
+
+
+def _named_images(folder: Path) -> bool:
+    return folder.name.lower() in IMAGE_FOLDERS
