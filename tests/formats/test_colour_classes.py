@@ -42,7 +42,9 @@ def test_the_guess_is_one_question_and_nothing_follows_from_it(smooth: bool, tmp
     assert "an RGB mask, but no colour is named" in problem
     assert ("lie between those" in problem) == smooth
     assert not [one for one in report.findings if one.kind in ("rare", "absent", "ids", "smoothed", "unlearned")]
-    assert "class_1: [30, 200, 30]" in report.findings[0].fix
+    fix = report.findings[0].fix
+    assert "class_1: [30, 200, 30]" in fix
+    assert f"' into {root / 'dataset.yaml'}, with your own names (of the pixels about: class_0 93%, class_1 7%" in fix
     with pytest.raises(DataError, match="no colour is named"):
         open_dataset(root)
     names = {"ground": [0, 0, 0], "tree": [30, 200, 30], "car": [200, 30, 30]}
@@ -70,3 +72,14 @@ def test_photographs_alone_are_images_in_the_wrong_folder(tmp_path: Path) -> Non
     (problem,) = [one for one in report.findings if one.problem]
     assert "masks: holds photographs (0.png, 1.png, 2.png and 5 more), and no masks" in problem.text
     assert "put images into images/ and masks into masks/" in problem.fix
+
+
+def test_a_colour_that_lies_between_others_is_named_though_it_is_not_proposed(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "data")
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as picture:
+            mask = np.array(picture)
+        mask[60:70, 60:80] = (15, 100, 15)
+        Image.fromarray(mask).save(path)
+    fix = check(root).findings[0].fix
+    assert "name [15, 100, 15] 2% too if these are classes, no smoothed edges" in fix

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from fullconv.errors import first_few
 from fullconv.formats.contents import Contents
+from fullconv.formats.description import FILE_NAME
 from fullconv.formats.problems import Problems
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
@@ -30,11 +33,14 @@ def coloured(inspected: Sequence[Contents]) -> list[Contents]:
 
 
 def classes_by_colour(
-    inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems, unused: str = ""
+    root: Path, inspected: Sequence[Contents], encoding: MaskEncoding, problems: Problems, unused: str = ""
 ) -> tuple[ClassSet, MaskEncoding]:
     """A class for each frequent colour, as far as it is none of a smoothed edge; and the problem.
 
     Args:
+        root: the data set, whose ``dataset.yaml`` is to name them.
+        inspected: what its masks hold.
+        encoding: what is known of their colours.
         unused: what a file says that is of no use here.
     """
     files, pixels = coloured(inspected), Counter[int]()
@@ -45,8 +51,15 @@ def classes_by_colour(
     frequent = {colour: n for colour, n in frequent.items() if colour not in known}
     own = _without_edges(frequent)
     palette = dict(enumerate(own[:MOST_PROPOSED])) or {0: (0, 0, 0)}
-    line = ", ".join(f"class_{index}: {list(colour)}" for index, colour in palette.items())
-    fix = f"give the classes' colours in dataset.yaml, with your own names ('classes: {{{line}}}'), or save index masks"
+    names = tuple(f"class_{index}" for index in palette)
+    line = ", ".join(f"{name}: {list(colour)}" for name, colour in zip(names, palette.values(), strict=True))
+    shares = ", ".join(f"{name} {_share(frequent.get(palette[place], 0), total)}" for place, name in enumerate(names))
+    fix = (
+        f"write 'classes: {{{line}}}' into {root / FILE_NAME}, with your own names (of the pixels about: {shares}), or "
+        "save index masks"
+    )
+    left = first_few([f"{list(c)} {_share(n, total)}" for c, n in frequent.items() if c not in own])
+    fix += f"; name {left} too if these are classes, no smoothed edges" if left else ""
     edges = ""
     if sum(frequent.values()) < total / 2:
         fix = "hardly a colour is frequent, as in photographs: put images into images/ and masks into masks/"
@@ -59,8 +72,13 @@ def classes_by_colour(
         f"colours, {len(frequent)} of them on at least {LEAST_SHARE:.1%} of the pixels{edges}",
         fix,
     )
-    classes = ClassSet(tuple(f"class_{index}" for index in palette), tuple(palette.values()))
+    classes = ClassSet(names, tuple(palette.values()))
     return classes, dataclasses.replace(encoding, colours={colour: index for index, colour in palette.items()})
+
+
+def _share(pixels: int, total: int) -> str:
+    share = pixels / max(total, 1)
+    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
 
 
 def _without_edges(frequent: dict[Colour, int]) -> list[Colour]:

@@ -96,7 +96,7 @@ def classes_from_masks(
     ``unused``: what a file says that is of no use where masks are coloured, for that problem.
     """
     if coloured(inspected):
-        return classes_by_colour(inspected, encoding, problems, unused)
+        return classes_by_colour(root, inspected, encoding, problems, unused)
     planes = max((found.planes for found in inspected), default=0)
     whole = all(found.covered for found in inspected if found.planes)  # then a map for each class, and no rest
     real = {planes - whole} if planes else set[int]()
