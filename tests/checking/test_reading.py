@@ -32,7 +32,7 @@ from tests.builders.faults import (
 from tests.builders.folders import Make
 
 PROBLEMS = [
-    (broken_image, "scene_1.png: damaged or truncated", "fix: copy it again from its source"),
+    (broken_image, "scene_1.png: truncated, it ends too early", "fix: copy it again from its source"),
     (jpeg_mask, "scene_1.jpg: a mask stored as JPEG", "fix: export the mask again as PNG"),
     (small_mask, "scene_1.png: is 64x48, but its mask scene_1.png is 32x24", "labels are never resized"),
     (turned_mask, "its mask scene_1.png is 48x64 (sides swapped", "fix: export the mask at the image's size"),

@@ -95,8 +95,18 @@ def test_truncated_files_are_named(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"cut{suffix}"
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match=f"cut{suffix}: damaged or truncated"):
+    with pytest.raises(DataError, match=f"cut{suffix}: truncated, it ends too early; copy or save it again"):
         read_image(path)
+
+
+def test_damaged_files_are_named_with_what_the_library_says(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[2000:2040] = bytes(40)
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: damaged \([a-z ]+\); copy or save it again"):
+        read_image(tmp_path / "a.png")
 
 
 def test_not_an_image_and_missing(tmp_path: Path) -> None:
@@ -260,5 +270,5 @@ def test_jpegs_with_stray_bytes_are_read_as_pillow_reads_them(tmp_path: Path) ->
     with Image.open(tmp_path / "a.jpg") as image:
         assert np.array_equal(read_image(tmp_path / "a.jpg"), np.asarray(image))
     (tmp_path / "b.jpg").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="damaged or truncated"):
+    with pytest.raises(DataError, match="truncated, it ends too early"):
         read_image(tmp_path / "b.jpg")

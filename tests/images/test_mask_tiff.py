@@ -124,7 +124,7 @@ def test_truncated_tiff_is_named(compression: str | None, tmp_path: Path) -> Non
     tifffile.imwrite(tmp_path / "m.tif", noise, compression=compression)
     content = (tmp_path / "m.tif").read_bytes()
     (tmp_path / "m.tif").write_bytes(content[:-300])
-    with pytest.raises(DataError, match=r"m.tif: damaged or truncated"):
+    with pytest.raises(DataError, match=r"m.tif: (damaged|truncated)"):
         read_mask(tmp_path / "m.tif")
 
 

@@ -66,7 +66,7 @@ def test_images_come_in_order_and_a_broken_one_is_counted(model: Segmenter, fold
     assert [path.stem for path in result.written] == [name[0] for i, name in enumerate(names) if i not in (1, 3)]
     assert len(result.failed) == 2
     assert "1.png: not an image" in result.failed[0]
-    assert "3.jpg: damaged or truncated" in result.failed[1]
+    assert "3.jpg: truncated, it ends too early" in result.failed[1]
 
 
 def test_an_image_with_scores_that_are_not_finite_spoils_none_beside_it(

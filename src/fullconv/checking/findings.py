@@ -13,8 +13,9 @@ from fullconv.checking.values import ValueCounts
 from fullconv.data.annotations import KINDS, Kind, in_words
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.errors import DataError, first_few
-from fullconv.formats.problems import OpeningKind
+from fullconv.formats.problems import SEE_LINE, OpeningKind
 from fullconv.html.notebook import card, class_table, lines
+from fullconv.images.damage import COPY_AGAIN
 from fullconv.weak.faults import FaultKind as SupervisionKind
 
 FaultKind = Literal["unreadable", "photograph", "jpeg", "size", "form", "undecided", "ids", "smoothed", "colours"]
@@ -78,7 +79,8 @@ class Finding:
     @property
     def seen(self) -> str:
         """The text; where a reader's line ends with what to do, which ``fix`` says too, without that."""
-        return self.text.rpartition("; ")[0] or self.text if self.kind in FIXED_TWICE else self.text
+        twice = self.kind in FIXED_TWICE or (self.text.endswith(f"; {COPY_AGAIN}") and self.fix != SEE_LINE)
+        return self.text.rpartition("; ")[0] or self.text if twice else self.text
 
 
 @dataclass

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fullconv.errors import DataError
+from fullconv.images.damage import damaged
 from fullconv.images.encoded import EncodedFile, ImageFile
 from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import TAG, upright_size
@@ -41,7 +42,7 @@ def open_image(path: ImageFile, most: int = MAX_PIXELS) -> Iterator[Image.Image]
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
+        raise damaged(path, error) from error
 
 
 def image_size(path: ImageFile, most: int = MAX_PIXELS) -> tuple[int, int]:

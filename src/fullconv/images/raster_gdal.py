@@ -18,6 +18,7 @@ from rasterio.windows import Window
 
 from fullconv.errors import DataError
 from fullconv.gdal import CACHE, without_georeference
+from fullconv.images.damage import damaged
 from fullconv.images.raster import Block, RasterInfo
 from fullconv.images.raster_place import Georeference, geo_tags
 
@@ -123,5 +124,4 @@ def _place(file: Any) -> Georeference:
 def _damaged(where: str, error: Exception) -> DataError:
     if isinstance(error, DataError):
         return error
-    reason = " ".join(str(error.__cause__ or error).split())
-    return DataError(f"{where}: damaged or truncated ({reason[:200]}); copy or save it again")
+    return damaged(where, error.__cause__ or error)

@@ -12,6 +12,7 @@ import tifffile
 from tifffile import PHOTOMETRIC, TiffPage, TiffPageSeries
 
 from fullconv.errors import DataError
+from fullconv.images.damage import damaged
 from fullconv.images.formats import MAX_PIXELS
 from fullconv.images.raster import Block, RasterInfo
 from fullconv.images.raster_place import geo_tags, scaled
@@ -182,7 +183,7 @@ class TiffReader:
                 f"{where}: compressed in a way that needs the package imagecodecs, which is missing; "
                 "pip install 'fullconv[tiff]', or save it with deflate compression"
             )
-        return DataError(f"{where}: damaged or truncated ({' '.join(str(error).split())[:200]}); copy or save it again")
+        return damaged(where, error)
 
 
 def _planar(page: TiffPage) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
+from fullconv.images.damage import damaged
 from fullconv.images.encoded import ImageFile, content_of
 from fullconv.images.files import MAX_PIXELS, ORIENTATION, open_array, open_image
 from fullconv.images.formats import refuse_large
@@ -189,6 +190,6 @@ def _pnm(path: ImageFile) -> np.ndarray:
     count = width * height * channels
     kind = ">u2" if depth > 255 else "u1"
     if len(content) - head.end() < count * np.dtype(kind).itemsize:
-        raise DataError(f"{path}: damaged or truncated (too few bytes); copy or save it again")
+        raise damaged(path, "too few bytes")
     values = np.frombuffer(content, kind, count, head.end()).astype(np.uint16 if depth > 255 else np.uint8)
     return values.reshape(height, width, channels)

@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 
 from fullconv.errors import DataError
+from fullconv.images.damage import damaged
 from fullconv.images.encoded import EncodedFile, ImageFile
 from fullconv.images.formats import MAX_PIXELS, identified, refuse_large
 from fullconv.images.orientation import upright
@@ -52,7 +53,7 @@ def open_tiff(path: ImageFile) -> Iterator[tifffile.TiffFile]:
     except DataError:
         raise
     except DAMAGE as error:
-        raise DataError(f"{path}: damaged or truncated ({error}); copy or save it again") from error
+        raise damaged(path, error) from error
 
 
 def is_tiff(path: ImageFile) -> bool:

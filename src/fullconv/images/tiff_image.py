@@ -10,6 +10,7 @@ from PIL import Image
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from fullconv.errors import DataError
+from fullconv.images.damage import damaged
 from fullconv.images.encoded import ImageFile
 from fullconv.images.orientation import SWAPS, upright, upright_size
 from fullconv.images.tiff import (
@@ -86,7 +87,7 @@ def read_tiff(path: ImageFile, header: TiffHeader) -> np.ndarray:
             array = np.concatenate([_decoded(page, path) for page in pictures(tiff)], axis=2)
     size, depth = upright_size(header.size, orientation_of(page)), header.samples * header.pages
     if array.shape != (*size, depth):
-        raise DataError(f"{path}: damaged or truncated (holds {array.shape}, its header says {(*size, depth)})")
+        raise damaged(path, f"holds {array.shape}, its header says {(*size, depth)}")
     if page.photometric == PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
         array = np.iinfo(array.dtype).max - array
     return array

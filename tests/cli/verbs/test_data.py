@@ -19,7 +19,7 @@ def test_check_says_what_it_found(make_folder: Make, tmp_path: Path, capsys: pyt
     assert json.loads((tmp_path / "c.json").read_text())["images"] == {"train": 5, "val": 1}
     (data / "images" / "scene_0.png").write_bytes((data / "images" / "scene_0.png").read_bytes()[:300])
     assert run(["check", str(data)]) == 3
-    assert "damaged or truncated" in capsys.readouterr().out
+    assert "truncated, it ends too early\n  fix: copy it again from its source" in capsys.readouterr().out
     assert run(["train", str(data), "--out", str(tmp_path / "run"), *TINY]) == 3
-    assert "damaged or truncated" in complaint(capsys)
+    assert "truncated, it ends too early" in complaint(capsys)
     assert not (tmp_path / "run").exists()

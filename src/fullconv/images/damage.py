@@ -1,0 +1,21 @@
+"""What is said of a file that cannot be decoded."""
+
+from __future__ import annotations
+
+import re
+
+from fullconv.errors import DataError
+from fullconv.images.encoded import ImageFile
+
+CUT_OFF = re.compile(r"truncat|too few|end of (file|data|stream)|unexpected end|premature|not enough|\beof\b", re.I)
+"""What a library says of a file that ends too early."""
+COPY_AGAIN = "copy or save it again"
+LONGEST = 200
+"""Characters of a library's words that are repeated."""
+
+
+def damaged(where: ImageFile | str, problem: object) -> DataError:
+    """The error of one line about a file or a part of one; ``problem`` is what the library said."""
+    reason = " ".join(str(problem).split())[:LONGEST]
+    what = "truncated, it ends too early" if CUT_OFF.search(reason) else f"damaged ({reason})" if reason else "damaged"
+    return DataError(f"{where}: {what}; {COPY_AGAIN}")
