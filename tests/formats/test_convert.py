@@ -189,7 +189,12 @@ def test_labelme_becomes_voc_as_published(shared: Path, tmp_path: Path) -> None:
 def test_the_command_and_its_complaints(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert run(["convert", str(data), str(out), "--to", "coco"]) == 0
-    assert "5 train, 1 val" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    title, copy = lines.index(f"{data}: folder, 4 classes"), lines.index(f"{out}: coco, 5 train, 1 val")
+    assert lines[title + 1] == "  folders images/ and masks/, paired by name"
+    assert any("no val split is given" in line for line in lines[title:copy])
+    assert not any("paired by name" in line or "val split" in line for line in lines[copy:])
+    assert any("no void" in line for line in lines[copy:])
     assert run(["convert", str(data), str(out)]) == 2
     assert "exists; choose another folder" in capsys.readouterr().err
     assert run(["convert", str(data), str(tmp_path / "x"), "--to", "tfrecord"]) == 2

@@ -164,7 +164,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     def say(line: str) -> None:
         print_lines(console, line)
 
-    say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes")
+    say(spec.title)
     for reason in spec.reasons:
         say(f"  {reason}")
     if spec.licence:

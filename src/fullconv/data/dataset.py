@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from fullconv.data.annotations import MASK_THEM, Annotation, in_words, kinds_of, no_mask
-from fullconv.errors import DataError
+from fullconv.errors import DataError, plural
 from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.values import Pixels
@@ -176,7 +176,12 @@ class DatasetSpec:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(items)} {split}" for split, items in self.splits.items())
-        return f"DatasetSpec({self.name}: {self.layout}, {len(self.classes)} classes, {counts})"
+        return f"DatasetSpec({self.name}: {self.layout}, {plural(len(self.classes), 'class')}, {counts})"
+
+    @property
+    def title(self) -> str:
+        """Where it lies, its layout, and how many classes: what stands above :attr:`reasons`."""
+        return f"{self.root}: {self.layout}, {plural(len(self.classes), 'class')}"
 
     def split(self, name: str) -> Sequence[Item]:
         """The items of one split.

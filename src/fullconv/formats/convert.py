@@ -28,12 +28,14 @@ class Converted:
     Attributes:
         out: the new folder.
         images: per split.
-        reasons: how the data were read; one line each.
+        source: the data, in a line.
+        reasons: how they were read; one line each.
         notes: what the target cannot hold, and every rule applied in writing; one line each.
     """
 
     out: Path
     images: dict[str, int] = field(default_factory=dict)
+    source: str = ""
     reasons: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
@@ -81,7 +83,7 @@ def convert(
     ]
     if odd:
         raise UsageError(f"--to {to}: a split called {odd[0]!r} cannot be written; rename it in the data")
-    result = Converted(out, reasons=spec.reasons)
+    result = Converted(out, source=spec.title, reasons=spec.reasons)
     if classes:
         spec = regrouped(spec, classes)
         result.notes.append(spec.reasons[-1])

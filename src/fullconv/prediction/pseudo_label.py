@@ -45,7 +45,8 @@ class PseudoLabelled:
         predicted, kept: images with labels of the model, and with masks of their own.
         held_to: images whose labels were held to annotations, by their kind.
         pixels, void: predicted ones, and those of them that are void.
-        reasons: how the data were read; one line each.
+        source: the data, in a line.
+        reasons: how they were read; one line each.
         notes: every rule applied; one line each.
     """
 
@@ -55,6 +56,7 @@ class PseudoLabelled:
     held_to: Counter[str] = field(default_factory=Counter)
     pixels: int = 0
     void: int = 0
+    source: str = ""
     reasons: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
@@ -136,7 +138,7 @@ def pseudo_label(
     asked = _Asked(labels, confidence, image_prior, superpixels, crf)
     Refinement.of(segmenter.provenance, image_prior)  # refuses a prior that the model has not
     spec, bare = opened(segmenter, data)
-    result = PseudoLabelled(out, reasons=spec.reasons)
+    result = PseudoLabelled(out, source=spec.title, reasons=spec.reasons)
     tasks = tasks_of(spec, bare, labels, out, result.notes)
     refuse_partly_labelled(spec, tasks)
     if isinstance(segmenter, RegionSegmenter) and confidence:

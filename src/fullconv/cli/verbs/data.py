@@ -7,7 +7,7 @@ from typing import Literal
 
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Data
-from fullconv.cli.verbs.shared import app, say, starting
+from fullconv.cli.verbs.shared import app, say, say_data, starting
 from fullconv.errors import DataError
 
 
@@ -87,7 +87,8 @@ def convert(
         from fullconv.formats.convert import convert as write
     with Bar("convert") as progress:
         done = write(data, out, to, classes=classes, tolerance=tolerance, min_area=min_area, progress=progress)
+    say_data(done.source, done.reasons)
     say(f"{out}: {to}, " + ", ".join(f"{count} {split}" for split, count in done.images.items()))
-    for line in (*done.reasons, *done.notes):
+    for line in done.notes:
         say(f"  {line}")
     return 0

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Compared, Data, Model, Precision, Runner
-from fullconv.cli.verbs.shared import app, as_json, computes_on, say, starting
-from fullconv.errors import UsageError
+from fullconv.cli.verbs.shared import app, as_json, computes_on, say, say_data, starting
+from fullconv.errors import UsageError, plural
 from fullconv.there import refuse_folders
 
 EVALUATE = (
@@ -132,9 +132,7 @@ def evaluate(
     with Bar("evaluate", device=computing) as progress:
         model_file(find_model(model))  # a missing one is refused before data are read
         spec = open_dataset(data)
-        say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {len(spec.split(split))} {split} images")
-        for reason in spec.reasons:
-            say(f"  {reason}")
+        say_data(f"{spec.title}, {plural(len(spec.split(split)), 'image')} of {split}", spec.reasons)
         scores = score(
             model,
             spec,

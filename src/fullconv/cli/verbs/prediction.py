@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
-from fullconv.cli.verbs.shared import app, complain, computes_on, say, starting
+from fullconv.cli.verbs.shared import app, complain, computes_on, say, say_data, starting
 from fullconv.there import refuse_existing
 
 PREDICT = (
@@ -259,6 +259,7 @@ def pseudo_label(
             runner=runner,
             progress=progress,
         )
-    for line in (*done.lines(), *done.reasons, *done.notes):
+    say_data(done.source, done.reasons)
+    for line in (*done.lines(), *done.notes):
         say(line if line.startswith(str(out)) else f"  {line}")
     return 0

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,6 +64,13 @@ def say(line: str, stream: TextIO | None = None, comment: str = "") -> None:
         line = wrapped(line.removeprefix(comment), width)
         line = "\n".join(comment + part.strip() if comment else part for part in line.splitlines()) or comment
     print(line, file=stream)
+
+
+def say_data(title: str, reasons: Iterable[str]) -> None:
+    """What data were read, and how: above what was made of them."""
+    say(title)
+    for reason in reasons:
+        say(f"  {reason}")
 
 
 def as_json(values: dict[str, Any]) -> str:
