@@ -317,3 +317,14 @@ def test_copies_agree_for_programs_that_know_no_exif(
             with Image.open(item.image.path) as picture:
                 assert picture.getexif().get(0x0112, 1) == 1
                 assert (picture.height, picture.width) == car.shape
+
+
+@pytest.mark.parametrize(("to", "library"), [("yolo", "Pillow"), ("labelme", "Pillow"), ("cvat", "pycocotools"),
+                                             ("coco", "pycocotools")])  # fmt: skip
+def test_a_check_of_the_copy_names_the_library_that_fills_its_outlines_and_no_other_tool(
+    to: str, library: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convert(data, tmp_path / "copy", to)
+    run(["check", str(tmp_path / "copy")])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("labels stored as: ")]
+    assert line == f"labels stored as: outlines, filled by {library} (6)"

@@ -18,6 +18,8 @@ from fullconv.images.formats import refuse_large
 from fullconv.images.orientation import upright, upright_size
 
 Tool = Literal["labelme", "coco"]
+FILLED_BY: dict[Tool, str] = {"labelme": "Pillow", "coco": "pycocotools"}
+"""The library that fills outlines as a tool does; other tools' outlines are filled by it, too."""
 LARGEST_BOX = 4
 """Of a mask, in images."""
 
@@ -42,6 +44,11 @@ class Outlines(Protocol):
     def kinds(self) -> frozenset[Kind]:
         """The kinds of annotations that there are, drawn or not."""
         ...
+
+
+def stored_in_words(tool: Tool, drawn: bool) -> str:
+    """How annotations are stored that a label map is drawn of, or none."""
+    return f"outlines, filled by {FILLED_BY[tool]}" if drawn else "boxes, lines, points or tags, no masks"
 
 
 def most_of_a_mask(size: tuple[int, int]) -> int:
@@ -87,9 +94,7 @@ class Annotations:
         return () if self.image is None else (self.image,)
 
     def stored_as(self) -> str:
-        if self.has_label_map:
-            return f"outlines, drawn as {self.tool} does"
-        return "boxes, lines, points or tags, no masks"
+        return stored_in_words(self.tool, self.has_label_map)
 
     def kinds(self) -> frozenset[Kind]:
         return frozenset(item.kind for item in self.items)

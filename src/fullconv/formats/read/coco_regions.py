@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fullconv.data.annotations import FEWEST_POINTS, Annotation, Kind, box_ring, ring
-from fullconv.data.drawing import Annotations, turn_of
+from fullconv.data.drawing import Annotations, stored_in_words, turn_of
 from fullconv.data.instances import Instance
 from fullconv.errors import DataError, first_few
 
@@ -111,7 +111,7 @@ class CocoLabels:
         return () if self.image is None else (self.image,)
 
     def stored_as(self) -> str:
-        return "outlines, drawn as coco does" if self.has_label_map else "boxes, lines, points or tags, no masks"
+        return stored_in_words("coco", self.has_label_map)
 
     def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
         """Labels ``[height, width]``; see :meth:`fullconv.data.drawing.Annotations.label_map`."""
