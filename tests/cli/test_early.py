@@ -13,10 +13,12 @@ import timm
 from safetensors.numpy import save_file
 
 import fullconv
+from fullconv.cli.main import run
 from fullconv.errors import FullconvError
 from fullconv.models.variants import FOREIGN, MODELS
 from fullconv.there import FOREIGN as FOREIGN_NAMES
 from fullconv.there import NETWORKS, encoder_names, refuse_unknown_encoder
+from tests.builders.commands import complaint
 
 SCRIPT = """
 import json, sys
@@ -60,6 +62,9 @@ LINES = {
     "train shapes --crop 512": "train: --crop takes 2 values, found 512; fullconv train --help shows the usage",
     "evaluate": "evaluate: MODEL is missing; fullconv evaluate --help shows the usage",
     "evaluate torchvision/x": "only a run folder knows its data; give it: fullconv evaluate MODEL DATA",
+    "evaluate shapes": "shapes: holds no model; the first argument is a model, the second the data: ",
+    "predict shapes --out o": "shapes: holds no model; the first argument is a model, the second the images: ",
+    "export shapes --to onnx --out o": "shapes: holds no model; the first argument is a model: ",
     "evaluate torchvision/x nothere": f"nothere: {NO_DATA}",
     "compare torchvision/x torchvision/y shapes": "shapes: data, where models are expected; give it as --data shapes",
     "check nothere": f"nothere: {NO_DATA}",
@@ -123,6 +128,33 @@ def test_without_torch(tmp_path: Path) -> None:
     for line, found, words in zip(LINES, said, LINES.values(), strict=True):
         assert found.startswith(f"fullconv: {words}"), line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("evaluate data runs/mine --split train", "evaluate runs/mine data --split train"),
+        ("evaluate data a.onnx", "evaluate a.onnx data"),
+        ("predict data/a.png a.onnx --out o", "predict a.onnx data/a.png --out o"),
+        ("review data runs/mine --out o", "review runs/mine data --out o"),
+        ("pseudo-label data runs/mine --out o", "pseudo-label runs/mine data --out o"),
+        ("evaluate data", "evaluate MODEL data"),
+        ("evaluate data data", "evaluate MODEL data"),
+    ],
+)
+def test_data_in_the_place_of_the_model_is_said_with_what_to_type(
+    typed: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("data/a.png", "runs/mine/best.safetensors", "a.onnx"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    assert run(typed.split()) == 2
+    said = complaint(capsys)
+    assert said.startswith(
+        f"fullconv: {typed.split()[1]}: holds no model; the first argument is a model, the second the "
+    )
+    assert said.endswith(f" {meant}")
 
 
 def test_recipes_are_listed_without_torch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +10,14 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from fullconv.cli.typed import LATEST
+from fullconv.cli.verbs.shared import TYPED
 from fullconv.errors import UsageError
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.model_file import BEST, header_text, is_model_folder, model_file, read_header
 from fullconv.serving.sources import named
+from fullconv.terminal import program
 from fullconv.there import (
+    ARCHIVE_SUFFIXES,
     FOREIGN,
     REGION_MODELS,
     is_shapes,
@@ -33,6 +38,9 @@ from fullconv.training.recipes import find_recipe
 
 TORCHVISION = "torchvision/"
 EXPORTED = (".onnx", ".xml")
+MODEL_SUFFIXES = (".safetensors", *EXPORTED)
+SECOND = {"evaluate": "the data", "predict": "the images", "pseudo-label": "the data", "review": "the data"}
+"""What a verb takes after its model."""
 
 
 def _model(_: Any, given: str | Path | None) -> None:
@@ -44,13 +52,44 @@ def _model(_: Any, given: str | Path | None) -> None:
             read_header(file)
 
 
+def _first(_: Any, given: Path) -> None:
+    """A model, of a verb that takes it before what it is for; the other way round is said, with what to type."""
+    if is_shapes(str(given)) or _holds_no_model(given):
+        typed = [*TYPED]
+        second = SECOND.get(typed[0], "")
+        models = [place for place, word in enumerate(typed[1:], 1) if word != str(given) and _is_model(Path(word))]
+        here = typed.index(str(given)) if str(given) in typed else 0
+        if here and models:
+            typed[here], typed[models[0]] = typed[models[0]], typed[here]
+        else:
+            typed = [typed[0], "MODEL", *([str(given)] * bool(second))]
+        order = f"the first argument is a model{f', the second {second}' if second else ''}"
+        raise UsageError(f"{given}: holds no model; {order}: {program()} {shlex.join(typed)}")
+    _model(_, given)
+
+
+def _holds_no_model(path: Path) -> bool:
+    """Whether something is there that is no model of ours, nor a run or another library's folder."""
+    if path.is_file():
+        return path.suffix.lower() in (*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES)
+    own = ("config.yaml", "config.json")
+    return path.is_dir() and not _is_model(path) and not any((path / name).is_file() for name in own)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a path is likely a model: by its ending, or as the folder of a run or of runs."""
+    if path.is_dir():
+        return is_model_folder(path) or any(path.glob(f"*/{BEST}"))
+    return path.is_file() and path.suffix.lower() in MODEL_SUFFIXES
+
+
 def _foreign(_: Any, given: Path) -> None:
     refuse_nothing_to_import(given)
 
 
 def _compared(_: Any, given: Path) -> None:
     """A model; data is easily named in its place, as ``evaluate`` takes it."""
-    if is_shapes(str(given)) or (given.is_dir() and not is_model_folder(given) and not any(given.glob(f"*/{BEST}"))):
+    if is_shapes(str(given)) or (given.is_dir() and not _is_model(given)):
         raise UsageError(f"{given}: data, where models are expected; give it as --data {given}")
     _model(_, given)
 
@@ -117,7 +156,7 @@ def refuse_wrong_options(typed: Mapping[str, Any]) -> None:
     _model(None, typed.get("init_from"))
 
 
-Model = Annotated[Path, Parameter(validator=_model)]
+Model = Annotated[Path, Parameter(validator=_first)]
 Compared = Annotated[Path, Parameter(validator=_compared)]
 Served = Annotated[str, Parameter(validator=_served)]
 Data = Annotated[str, Parameter(validator=_data)]
