@@ -5,6 +5,8 @@ The command line prints the message and leaves with ``exit_code``; nothing else 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FullconvError(Exception):
     """Something failed while running (exit code 1)."""
@@ -59,7 +61,11 @@ def plural(count: int, what: str, verb: str = "") -> str:
     return f"{count:,} {noun}{space}{rest}" + f" {verb}" * bool(verb)
 
 
-def first_few(names: list[str], count: int = 3) -> str:
+MOST_NAMED = 6
+"""So many names a message gives where each may matter."""
+
+
+def first_few(names: Sequence[str], count: int = 3) -> str:
     """``a, b, c and 7 more``: enough to find the fault, short enough for one line."""
     shown = ", ".join(names[:count])
     return shown if len(names) <= count else f"{shown} and {len(names) - count} more"

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from fullconv.errors import ModelFileError, UsageError, first_few
+from fullconv.errors import MOST_NAMED, ModelFileError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.models import build_model, elsewhere, keras_resnet
 from fullconv.models.arguments import check_arguments, check_network
@@ -50,10 +50,11 @@ class Unsaid:
         """
         if len(self.classes) != count:
             raise UsageError(
-                f"{path}: needs {count} class names{hint}, found {len(self.classes)}: {', '.join(self.classes)}"
+                f"{path}: needs {count} class names{hint}, found {len(self.classes)}: "
+                f"{first_few(self.classes, MOST_NAMED)}"
             )
         if not all(name.strip() for name in self.classes):
-            raise UsageError(f"{path}: every class needs a name, found {', '.join(map(repr, self.classes))}")
+            raise UsageError(f"{path}: every class needs a name, found {first_few([*map(repr, self.classes)], 6)}")
         return ClassSet(tuple(self.classes))
 
     def preprocessing(self, path: Path, channels: int) -> Preprocessing:

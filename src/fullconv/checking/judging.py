@@ -161,7 +161,7 @@ def _judge_rare(report: CheckReport, splits: Sequence[str], otherwise: set[int])
     if unlearned:
         report.add(
             "unlearned",
-            f"in other splits but not in train, so never learned: {', '.join(unlearned)}",
+            f"in other splits but not in train, so never learned: {first_few(unlearned, 25)}",
             "split again so that train shows every class (val_fraction, split_seed or lists in dataset.yaml)",
         )
     shares = train / max(int(train.sum()), 1)

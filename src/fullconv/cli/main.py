@@ -13,7 +13,7 @@ from fullconv.cli.synonyms import unknown_option
 from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
 from fullconv.cli.verbs.shared import TYPED, app, complain
-from fullconv.errors import FullconvError, UsageError
+from fullconv.errors import MOST_NAMED, FullconvError, UsageError, first_few
 from fullconv.machine import sleep_while_waiting
 from fullconv.training.config import TrainConfig
 from fullconv.training.option_names import explain, near_options
@@ -97,8 +97,11 @@ def _explained(error: CycloptsError, arguments: list[str]) -> str:
         meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(verbs))};"
         return f"there is no command {arguments[0]}; {meant} fullconv --help describes them"
     if isinstance(error, UnusedCliTokensError):
-        more = ", ".join(error.unused_tokens or ())
-        return f"{verb}: {more} is more than it takes; fullconv {verb} --help shows the usage"
+        more = error.unused_tokens or ()
+        verbal = "is" if len(more) == 1 else "are"
+        return (
+            f"{verb}: {first_few(more, MOST_NAMED)} {verbal} more than it takes; fullconv {verb} --help shows the usage"
+        )
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name
         value = "" if name.isupper() else f" {name.lstrip('-').upper()}"

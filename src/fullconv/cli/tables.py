@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from fullconv.errors import first_few
 from fullconv.spec import Values
 from fullconv.terminal import print_lines
 
@@ -55,7 +56,8 @@ def score_table(scores: Scores, console: Console | None = None, what: str = "") 
     if scores.road:
         print_lines(console, str(scores.road))
     if scores.absent:
-        print_lines(console, f"absent from truth and prediction, left out of the mean IoU: {', '.join(scores.absent)}")
+        absent = first_few(scores.absent, 25)
+        print_lines(console, f"absent from truth and prediction, left out of the mean IoU: {absent}")
     said = [scores.detail.uncertainty_in_words()] if scores.detail else []
     for note in (*said, *scores.notes):
         print_lines(console, note)

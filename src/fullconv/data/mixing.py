@@ -186,7 +186,7 @@ def partly_labelled(spec: DatasetSpec, beginnings: Mapping[str, Sequence[str]]) 
             f"{spec.root}: labelled in dataset.yaml names images that begin with {unused[0]!r}, but none does; "
             f"the first is {next(item.id for items in splits.values() for item in items)!r}"
         )
-    reasons = [f"images {start}*: only {', '.join(beginnings[start])} labelled" for start in beginnings]
+    reasons = [f"images {start}*: only {first_few(beginnings[start], 25)} labelled" for start in beginnings]
     return dataclasses.replace(spec, splits=splits, labelled=tuple(rows), reasons=(*spec.reasons, *reasons))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.errors import MOST_NAMED, DataError, FullconvError, UsageError, first_few
 from fullconv.images.stored import Kind, Stored, kind_of, read_wide
 from fullconv.images.values import bands_of, refuse_other_type
 from fullconv.spec import Values
@@ -218,7 +218,7 @@ def _made(spec: DatasetSpec, channels: int, values: Values, more: str = "") -> D
     """The data set with its channels and values, and a line that says what they are."""
     values.refuse_other_channels(channels)
     if values.bands:
-        spec = dataclasses.replace(spec, reasons=(*spec.reasons, f"bands: {', '.join(values.bands)}"))
+        spec = dataclasses.replace(spec, reasons=(*spec.reasons, f"bands: {first_few(values.bands, MOST_NAMED)}"))
     if not values.range and not values.nodata:
         return dataclasses.replace(spec, channels=channels, values=values if values.bands else None)
     said = f"values: range {values}"

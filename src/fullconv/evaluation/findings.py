@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fullconv.errors import MOST_NAMED, first_few
 from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.shifts import Shift
 
@@ -154,7 +155,7 @@ def _in_another_order(counts: Counts, line: Sequence[int], circle: bool) -> Find
         )
     else:
         told = [f"{counts.names[a]} as {counts.names[b]} ({n:.0%})" for (a, b), n in zip(steps, shares, strict=True)]
-        text = f"classes are in another order: most pixels are predicted {', '.join(told)}"
+        text = f"classes are in another order: most pixels are predicted {first_few(told, MOST_NAMED)}"
     return Finding(
         "swapped", names, text,
         "compare the order of the classes: fullconv info MODEL, fullconv check DATA, and 'classes' in dataset.yaml",

@@ -112,7 +112,7 @@ class Measured:
             return ("no labelled pixel is predicted as a class that its data set does not label",)
         return (
             f"{share} are predicted as a class that their data set does not label, and count as errors: "
-            f"{', '.join(named)}; with restrict such classes are not chosen",
+            f"{first_few(named, 25)}; with restrict such classes are not chosen",
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.errors import DataError
+from fullconv.errors import MOST_NAMED, DataError, first_few
 from fullconv.images.encoded import ImageFile
 from fullconv.images.files import refuse_large
 from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
@@ -42,7 +42,7 @@ def mask_from_tiff(path: ImageFile) -> MaskFile:
         palette, empty = colours_of(first), no_data(first)
     sizes = [array.shape[:2] for array in arrays]
     if len(set(sizes)) > 1:
-        shown = ", ".join(f"page {number} {size[1]}x{size[0]}" for number, size in enumerate(sizes, 1))
+        shown = first_few([f"page {n} {size[1]}x{size[0]}" for n, size in enumerate(sizes, 1)], MOST_NAMED)
         raise UnfitMask(f"{path}: holds pages of different sizes ({shown}); a mask is one picture: save only its page")
     rest: dict[str, Any] = {"orientation": turned, "missing": None if valid is None else ~valid, "no_data": empty}
     if len(arrays) > 1:

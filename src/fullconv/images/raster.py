@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from fullconv.errors import DataError
+from fullconv.errors import MOST_NAMED, DataError, first_few
 from fullconv.images.pixels import to_channels
 from fullconv.images.raster_place import Georeference
 from fullconv.images.stored import Stored
@@ -98,7 +98,7 @@ def refuse_other_bands(info: RasterInfo, channels: int, values: Values) -> None:
     Raises:
         DataError: other bands, by number or by name, or another type than the range of values is for.
     """
-    named = f" ({', '.join(values.bands)})" if values.bands else ""
+    named = f" ({first_few(values.bands, MOST_NAMED)})" if values.bands else ""
     stored, _ = _shown(info, np.zeros((1, 1, info.samples), info.dtype), channels)
     own = [place for place in range(stored.array.shape[2]) if place not in stored.alpha]
     if channels not in (stored.array.shape[2], len(own)) and not (len(own) == 1 and channels == 3):

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fullconv.errors import ModelFileError, UsageError
+from fullconv.errors import MOST_NAMED, ModelFileError, UsageError, first_few
 
 MOST_BYTES = 4 << 30
 """No network of ours is larger."""
@@ -41,7 +41,7 @@ def read_arrays(path: str | Path, *names: str) -> list[np.ndarray]:
             if name not in file:
                 raise ModelFileError(
                     f"{path}: holds no array {name!r}; expected {' and '.join(names)}, found "
-                    f"{', '.join(list(file)[:6]) or 'nothing'}"
+                    f"{first_few(list(file), MOST_NAMED) or 'nothing'}"
                 )
             yield "", index, file[name]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from fullconv.errors import ModelFileError
+from fullconv.errors import ModelFileError, first_few
 from fullconv.models.keras_h5 import read_keras
 
 NAME = "keras_resnet50"
@@ -56,7 +56,7 @@ def read_resnet50(path: str | Path) -> dict[str, Tensor]:
     for ours, theirs in _layer_names(old).items():
         if theirs not in layers:
             raise ModelFileError(
-                f"{path}: no layer {theirs!r}; expected Keras's ResNet50, found {', '.join(list(layers)[:4])}"
+                f"{path}: no layer {theirs!r}; expected Keras's ResNet50, found {first_few(list(layers), 4)}"
             )
         state.update(_values(ours, layers[theirs]))
     state["conv1.weight"] = state["conv1.weight"].flip(1)  # Keras sees blue first

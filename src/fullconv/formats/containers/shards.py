@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fullconv.errors import DataError
+from fullconv.errors import MOST_NAMED, DataError, first_few
 from fullconv.files import ORIGIN, leads_outside
 from fullconv.formats.containers.far import INDEX, open_shard
 from fullconv.images.encoded import EncodedFile
@@ -193,7 +193,7 @@ def _pair(path: Path, key: str, endings: Mapping[str, Member]) -> tuple[Member, 
         images = [ending for ending in images if ending not in masks]
     if len(images) != 1 or len(masks) != 1:
         raise DataError(
-            f"{path}: sample {key} has {', '.join(sorted(endings))}; expected one image and one mask, such as "
-            f"{key}.jpg and {key}.seg.png"
+            f"{path}: sample {key} has {first_few(sorted(endings), MOST_NAMED)}; expected one image and one mask, such "
+            f"as {key}.jpg and {key}.seg.png"
         )
     return endings[images[0]], endings[masks[0]]

@@ -41,7 +41,7 @@ class Cityscapes(Writer):
                 "cityscapes' own test has no public masks: test is written, and left out when it is read again"
             )
         if lost:
-            notes.append(f"cityscapes has 19 classes by name; void now: {', '.join(lost)}")
+            notes.append(f"cityscapes has 19 classes by name; void now: {first_few(lost, 25)}")
 
     def add(self, split: str, name: str, item: Item, sample: Sample) -> None:
         images, masks = (self.root / kind / split / "data" for kind in ("leftImg8bit", "gtFine"))
