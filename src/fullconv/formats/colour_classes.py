@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.errors import first_few
 from fullconv.formats.contents import Contents
 from fullconv.formats.description import FILE_NAME
 from fullconv.formats.problems import Problems
@@ -25,6 +24,8 @@ EDGE_SHARE = 0.25
 """A colour between two others is that of their smoothed edge if it has at most this share of the rarer one's pixels."""
 ON_THE_WAY = 4
 """So far (Euclid, of 255) a colour may lie beside the line between two others, and is a mixture of them."""
+FEW_LEFT = 3
+"""Frequent colours that are taken for smoothed edges, and named all the same: smoothing makes dozens."""
 
 
 def coloured(inspected: Sequence[Contents]) -> list[Contents]:
@@ -58,8 +59,9 @@ def classes_by_colour(
         f"write 'classes: {{{line}}}' into {root / FILE_NAME}, with your own names (of the pixels about: {shares}), or "
         "save index masks"
     )
-    left = first_few([f"{list(c)} {_share(n, total)}" for c, n in frequent.items() if c not in own])
-    fix += f"; name {left} too if these are classes, no smoothed edges" if left else ""
+    left = [f"{list(colour)} {_share(n, total)}" for colour, n in frequent.items() if colour not in own]
+    if 0 < len(left) <= FEW_LEFT:
+        fix += f"; name {', '.join(left)} too if these are classes, no smoothed edges"
     edges = ""
     if sum(frequent.values()) < total / 2:
         fix = "hardly a colour is frequent, as in photographs: put images into images/ and masks into masks/"
