@@ -62,7 +62,7 @@ def _trained(provenance: Mapping[str, Any]) -> str:
         return str(provenance.get("source", ""))
     said = f"on {provenance['data']}"
     if "train_images" in provenance:
-        said += f" ({provenance['train_images']} images)"
+        said += f" ({provenance['train_images']} image{'s' * (provenance['train_images'] != 1)})"
     if "epoch" in provenance:
         said += f", epoch {provenance['epoch']}"
     score = (provenance.get("scores") or {}).get("mean_iou")

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from fullconv.errors import plural
+
 LICENCES = (
     "apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0",
     "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "openrail", "gpl-3.0", "agpl-3.0",
@@ -92,8 +94,8 @@ def _text(header: Header, name: str, files: Sequence[str]) -> str:
     channels = len(header["preprocessing"]["mean"])
     parts = [
         f"# {name}",
-        f"Semantic segmentation: {model['name']} on {model['encoder']}, {len(rows)} classes, {channels} channels. "
-        f"Files: {', '.join(files)}.",
+        f"Semantic segmentation: {model['name']} on {model['encoder']}, {plural(len(rows), 'class')}, "
+        f"{plural(channels, 'channel')}. Files: {', '.join(files)}.",
         "    pip install fullconv\n    fullconv predict . photos --out masks",
         "## Classes", "\n".join(["| id | name | colour |", "|---|---|---|", *rows]),
         f"Id {classes['ignore_index']} is no class: pixels that were not counted.",
@@ -135,7 +137,10 @@ def _interval(bounds: object, name: str) -> str:
 def _training(header: Header, files: Sequence[str]) -> str:
     provenance = header["provenance"]
     data, images = provenance.get("data") or "not known", provenance.get("train_images")
-    said = [f"By fullconv {header.get('fullconv', '?')} on {data}" + (f", {images} images." if images else ".")]
+    said = [
+        f"By fullconv {header.get('fullconv', '?')} on {data}"
+        + (f", {images} image{'s' * (images != 1)}." if images else ".")
+    ]
     options = provenance.get("options")
     if isinstance(options, dict):
         told = ", ".join(f"{name} {value}" for name, value in options.items())

@@ -125,7 +125,7 @@ def test_outlines_members_and_values_that_are_left_out_or_guessed(tmp_path: Path
     root.mkdir()
     notes = [coco.annotation(5, 1, [coco.box(0, 0, 3, 3), [1, 1, 2, 2]])]
     coco.write(root / "result.json", root / "images", (5, 8), annotations=notes)
-    assert "1 outlines of fewer than three points are left out" in open_dataset(root).reasons
+    assert "1 outline of fewer than three points is left out" in open_dataset(root).reasons
     plain = make_folder(3)
     with Image.open(plain / "masks" / "scene_0.png") as picture:
         mask = np.asarray(picture).copy()

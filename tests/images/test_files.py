@@ -171,7 +171,7 @@ def test_masks_that_cannot_be_meant(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"colour \(4, 5, 6\) at row 0, column 1 stands for no class"):
         labels(tmp_path / "c.png", colours, MaskEncoding(colours={(1, 2, 3): 0}))
     with pytest.raises(DataError, match="stored as JPEG"):
-        labels(tmp_path / "d.jpg", GRADIENT, MaskEncoding())
+        labels(tmp_path / "d.jpg", np.zeros((8, 8), np.uint8), MaskEncoding())
     Image.fromarray(GRADIENT).convert("CMYK").save(tmp_path / "e.tif")
     with pytest.raises(DataError, match=r"a mask of 4 bands \(SEPARATED\)"):
         read_labels(tmp_path / "e.tif", MaskEncoding(), 3, 255)

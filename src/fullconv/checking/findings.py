@@ -12,7 +12,7 @@ import numpy as np
 from fullconv.checking.values import ValueCounts
 from fullconv.data.annotations import KINDS, Kind, in_words
 from fullconv.data.dataset import DatasetSpec, Item
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.problems import SEE_LINE, OpeningKind
 from fullconv.html.notebook import card, class_table, lines
 from fullconv.images.damage import COPY_AGAIN
@@ -143,7 +143,7 @@ class CheckReport:
     def _title(self) -> str:
         counts = ((len(self.problems), "problem"), (len(self.notes), "note"))
         said = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts]
-        return ", ".join([f"{self.dataset.name}: {sum(self.images.values())} images", *said])
+        return ", ".join([f"{self.dataset.name}: {plural(sum(self.images.values()), 'image')}", *said])
 
     def _first(self, most: int = 1) -> list[tuple[str, Finding]]:
         """Of each kind the first, problems before notes."""

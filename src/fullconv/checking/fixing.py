@@ -59,7 +59,8 @@ class Fixed:
     def lines(self) -> list[str]:
         """What was done, one line each."""
         counts = ", ".join(f"{count} {split}" for split, count in self.images.items())
-        said = [f"{self.out}: fixed copy, {counts} pairs, masks as ids in palette PNG"]
+        pairs = "pair" if sum(self.images.values()) == 1 else "pairs"
+        said = [f"{self.out}: fixed copy, {counts} {pairs}, masks as ids in palette PNG"]
         said += [f"left out: {len(names)} {reason}" for reason, names in self.left_out.items()]
         said += [f"left out: {line}" for line in self.unpaired]
         if self.smoothed:

@@ -9,7 +9,7 @@ from fullconv.checking.findings import CheckReport, SplitItem, file_name
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sources import EncodedMask, FileMask
 from fullconv.data.turning import WORDS, turning
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.contents import Contents, summed_up
 from fullconv.formats.survey import palettes_count
 from fullconv.images.files import open_image
@@ -75,7 +75,8 @@ def judge_forms(report: CheckReport, places: Sequence[SplitItem], forms: Sequenc
         names = first_few([file_name(spec, item) for _, item in gaps])
         report.add(
             "gaps",
-            f"{len(gaps)} masks have pixels without a number (NaN, or GDAL's no data), which are unlabelled ({names})",
+            f"{plural(len(gaps), 'mask', 'has')} pixels without a number (NaN, or GDAL's no data), which are "
+            f"unlabelled ({names})",
             "nothing, if that is intended; else give these pixels an id",
         )
     if any(finding.kind == "undecided" for finding in report.findings):

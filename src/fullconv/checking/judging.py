@@ -15,7 +15,7 @@ from fullconv.checking.forms import Form, judge_forms
 from fullconv.checking.reading import Fingerprint
 from fullconv.checking.unlisted import unlisted_files
 from fullconv.checking.values import judge_range
-from fullconv.errors import first_few
+from fullconv.errors import first_few, plural
 from fullconv.formats.read.base import SPLIT_NAMES
 
 MAIN_SPLITS = {split for split, _ in SPLIT_NAMES}
@@ -125,7 +125,8 @@ def _judge_unused(report: CheckReport, splits: Sequence[str], totals: Totals) ->
     names = [spec.classes.names[index] for index in sorted(unused)]
     report.add(
         "absent",
-        f"{file} names {len(spec.classes)} classes, and {len(unused)} of them are in no mask: {first_few(names, 25)}",
+        f"{file} names {plural(len(spec.classes), 'class')}, and {len(unused)} of them {_are(len(unused))} in no mask: "
+        f"{first_few(names, 25)}",
         f"see that {file} is that of these masks, or take them out of it; absent classes get weight 0 and no IoU",
     )
     return unused

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, plural
 from fullconv.exported.header import SUFFIXES, read_exported_header
 from fullconv.exported.runners import ExportedRunner
 from fullconv.facts import facts, in_lines, sees
@@ -94,4 +94,4 @@ def import_model(
     said = [
         f"  {what}: {segmenter.provenance[what]}" for what in ("assumed", "left out") if what in segmenter.provenance
     ]
-    return [f"{out}: {len(classes)} classes", *said]
+    return [f"{out}: {plural(len(classes), 'class')}", *said]

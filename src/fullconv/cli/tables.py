@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from fullconv.errors import first_few
+from fullconv.errors import first_few, plural
 from fullconv.spec import Values
 from fullconv.terminal import print_lines
 
@@ -35,7 +35,7 @@ def score_table(scores: Scores, console: Console | None = None, what: str = "") 
     table = Table(
         Column("class", overflow="fold"),
         *(_right(name) for name in ("IoU", "precision", "recall", "Dice", "pixels")),
-        title=escape(f"{what}: " * bool(what) + f"{scores.images} images"),
+        title=escape(f"{what}: " * bool(what) + plural(scores.images, "image")),
         title_justify="left",
     )
     columns = (scores.iou, scores.precision, scores.recall, scores.dice)
@@ -188,7 +188,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
         say(line)
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     declared = "guessed, see the problem" if report.guessed else declared
-    present = f"{len(report.present())} of {len(spec.classes)} classes are present"
+    present = f"{len(report.present())} of {plural(len(spec.classes), 'class', 'is')} present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
     if any(counts.any() for counts in report.pixels.values()):  # of a guess, too: how frequent each colour is
         console.print(_class_table(report))
@@ -228,9 +228,10 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
     console = console or Console(emoji=False)
     model, classes, preprocessing = header["model"], header["classes"], header["preprocessing"]
     table = Table(show_header=False)
+    channels = model["in_channels"]
     rows = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
-        "network": f"{model['name']} on {model['encoder']}, {model['in_channels']} channels",
+        "network": f"{model['name']} on {model['encoder']}, {channels} channel{'s' * (channels != 1)}",
         "network arguments": _in_a_line(model["model_args"]),
         "encoder arguments": _in_a_line(model["encoder_args"]),
         "classes": f"{len(classes['names'])}: {', '.join(classes['names'])}",

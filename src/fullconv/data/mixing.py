@@ -13,7 +13,7 @@ from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import AnnotationSource, DatasetSpec, Item
 from fullconv.data.instances import Instance, KeepsInstances, keeps_instances
 from fullconv.data.values import join_values
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassSet
 
@@ -124,7 +124,7 @@ def mix(specs: Sequence[DatasetSpec]) -> DatasetSpec:
         if sum(name.casefold() == folded for name in every) > 1
     ]
     said = f"in common: {first_few(shared, 20)}" if shared else "none in common"
-    reasons.append(f"mixed by name: {len(order)} classes, {said}")
+    reasons.append(f"mixed by name: {plural(len(order), 'class')}, {said}")
     name = "+".join(spec.name for spec in specs)
     mixed = DatasetSpec(
         name, Path(name), "mixed", tuple(reasons), classes, MaskEncoding(), splits, channels.pop(),

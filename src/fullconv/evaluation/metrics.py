@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fullconv import draw
-from fullconv.errors import first_few
+from fullconv.errors import first_few, plural
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.finding import Finding, by_advice, more_findings
 from fullconv.evaluation.numbers import number
@@ -53,7 +53,7 @@ class ObjectScores:
     def __str__(self) -> str:
         shown = (("mask AP", self.ap), ("AP50", self.ap50), ("AP75", self.ap75), ("recall", self.recall))
         figures = "  ".join(f"{name} {'-' if math.isnan(value) else f'{value:.4f}'}" for name, value in shown)
-        return f"{figures}  ({self.objects} objects in {self.images} images)"
+        return f"{figures}  ({plural(self.objects, 'object')} in {plural(self.images, 'image')})"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: nan becomes null."""
@@ -136,7 +136,7 @@ class Scores:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
         known = [(iou, name) for iou, name in zip(self.iou, self.classes.names, strict=True) if not math.isnan(iou)]
         lowest = [f"{name} {iou:.4f}" for iou, name in sorted(known)[:LOWEST]]
-        texts = [f"Scores({means}, {len(self.classes)} classes, {self.images} images)"]
+        texts = [f"Scores({means}, {plural(len(self.classes), 'class')}, {plural(self.images, 'image')})"]
         texts += [f"lowest IoU: {', '.join(lowest)}"] if len(known) > 1 else []
         texts += [f"absent: {first_few(list(self.absent))}"] if self.absent else []
         texts += [f"worst image: {image.id} {image.mean_iou:.4f}" for image in self.worst[:1]]
@@ -158,7 +158,7 @@ class Scores:
         advice = [f"{'. '.join(texts)}. Try: {advice}." for texts, advice in by_advice(self.findings)]
         table = class_table(self.classes.names, self.classes.palette, shown)
         facts = {name: _shown(value) for name, value in means.items()}
-        return card(f"Scores of {self.images} images", facts, table, lines([*self.notes, *advice]))
+        return card(f"Scores of {plural(self.images, 'image')}", facts, table, lines([*self.notes, *advice]))
 
     def confusion_picture(self) -> np.ndarray:
         """The confusion matrix in percent of each true class, uint8 ``[height, width, 3]``."""

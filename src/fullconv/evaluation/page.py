@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 
 from fullconv import draw
+from fullconv.errors import plural
 from fullconv.evaluation.detail import Detail
 from fullconv.evaluation.finding import by_advice
 from fullconv.evaluation.intervals import range_in_words
@@ -87,7 +88,7 @@ def _head(scores: Scores, detail: Detail, pictures: Pictures, origin: Origin) ->
     notes = "".join(f'<div class="soft">{escape(note)}</div>' for note in (*scores.notes, pictures.note) if note)
     low, high = detail.intervals["mean_iou"]
     apart = "" if math.isnan(low) else f" (of all such images probably {low:.3f} to {high:.3f}: see Scores)"
-    verdict = f"mean IoU {_number(scores.mean_iou)} of {scores.images} images{apart}"
+    verdict = f"mean IoU {_number(scores.mean_iou)} of {plural(scores.images, 'image')}{apart}"
     return f'<h1>{escape(origin.title)}</h1><div class="verdict">{verdict}</div>{notes}'
 
 

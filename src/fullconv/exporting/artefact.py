@@ -13,7 +13,7 @@ import numpy as np
 
 from fullconv.data import DatasetSpec, EvalData
 from fullconv.data.loader import EvalBatches
-from fullconv.errors import GateError
+from fullconv.errors import GateError, plural
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.exported.geometry import Places
 from fullconv.exported.header import refuse_runners
@@ -72,7 +72,7 @@ def write_artefact(segmenter: Segmenter, to: str, out: Path, asked: Asked, repor
     )
     if asked.shown is not None:
         shown = list(_to_calibrate(asked.shown, asked.told))
-        asked.told(f"quantising by {len(shown)} images", 0, None)
+        asked.told(f"quantising by {plural(len(shown), 'image')}", 0, None)
         writing = write_openvino(built, out, quantised(built, shown))
     else:
         writing = WRITERS[to](built, out)

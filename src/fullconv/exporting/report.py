@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fullconv.errors import plural
 from fullconv.exporting.cost import SIDE, Cost
 from fullconv.exporting.gate import Compared
 
@@ -43,8 +44,8 @@ class ExportReport:
             sure, pixels = sum(row.sure for row in rows), sum(row.pixels for row in rows)
             differ = sum(row.differ for row in rows)
             said.append(
-                f"  {name}: labels of {len(rows)} images: {differ:,} of {sure:,} differ from PyTorch's where the "
-                f"margin is above 0.001 ({pixels - sure:,} pixels are not)"
+                f"  {name}: labels of {plural(len(rows), 'image')}: {differ:,} of {sure:,} differ from PyTorch's where "
+                f"the margin is above 0.001 ({pixels - sure:,} pixels are not)"
             )
             if not sure:
                 said.append("  warning: no pixel has such a margin, so nothing was proved; is the network trained?")

@@ -10,7 +10,7 @@ from fullconv.data.dataset import DatasetSpec, Item, split_by_hash
 from fullconv.data.mixing import partly_labelled
 from fullconv.data.sources import FileMask, mask_files, with_encoding
 from fullconv.data.values import as_most, with_values
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.class_dict import CLASS_DICT, by_class_dict
 from fullconv.formats.contents import inspect_masks
 from fullconv.formats.description import FILE_NAME, Description
@@ -171,7 +171,7 @@ def _splits(
         none = f"{root}: {found.layout}, but no image is in any split; see its lists"
         raise DataError(problems.found[0].line if problems.found else none)
     if "" in splits and "train" in splits:
-        reasons.append(f"{len(splits.pop(''))} images of no split are left out: others are named train")
+        reasons.append(f"{plural(len(splits.pop('')), 'image of no split', 'is')} left out: others are named train")
     elif "" in splits and "val" in splits:
         reasons.append("nothing is named train: the images of no split are")
         splits["train"] = splits.pop("")

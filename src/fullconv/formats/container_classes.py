@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fullconv.data.sources import Enclosed
-from fullconv.errors import DataError
+from fullconv.errors import DataError, plural
 from fullconv.files import ORIGIN
 from fullconv.formats.contents import Contents, contents_of
 from fullconv.formats.description import Description
@@ -51,8 +51,8 @@ def count_classes(
             inspected.append(contents_of(mask.file()))
     classes, encoding = classes_from_masks(root, inspected, encoding, problems)
     reasons.append(
-        f"class names are not given: {len(classes)} classes counted from {len(inspected)} of {len(masks)} masks, "
-        f"evenly spaced (largest id {len(classes) - 1})"
+        f"class names are not given: {plural(len(classes), 'class')} counted from {len(inspected)} of {len(masks)} "
+        f"masks, evenly spaced (largest id {len(classes) - 1})"
     )
     return classes, settle(inspected, encoding, classes, reasons, problems)
 

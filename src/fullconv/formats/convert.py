@@ -13,7 +13,7 @@ from pathlib import Path
 from fullconv.data.dataset import DatasetSpec, Item, refuse_without_label_maps
 from fullconv.data.grouping import regrouped
 from fullconv.data.sample import read_sample
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, plural
 from fullconv.files import new_folder
 from fullconv.formats.open import open_dataset
 from fullconv.formats.write import TARGETS, Writer, free_name
@@ -145,7 +145,8 @@ def _write_all(
     writer.finish(names)
     if writer.turned:
         result.notes.append(
-            f"{writer.turned} images have an EXIF orientation: written upright as PNG (or .npy), as their masks are"
+            f"{plural(writer.turned, 'image', 'has')} an EXIF orientation: written upright as PNG (or .npy), as the "
+            "masks are"
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fullconv.data.dataset import Item
-from fullconv.errors import first_few
+from fullconv.errors import first_few, plural
 from fullconv.formats.read.base import files_below
 
 MOST_PLACES = 6
@@ -53,5 +53,5 @@ def leftovers(root: Path, items: Iterable[Item], read: Iterable[Path]) -> list[s
     ]
     if len(order) > MOST_PLACES:
         rest = sum(len(names) for _, names in order[MOST_PLACES:])
-        said.append(f"{rest} files in {len(order) - MOST_PLACES} more places")
+        said.append(f"{plural(rest, 'file')} in {plural(len(order) - MOST_PLACES, 'place')} more")
     return [f"not used: {'; '.join(said)}"]

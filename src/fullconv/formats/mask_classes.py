@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.errors import first_few
+from fullconv.errors import first_few, plural
 from fullconv.formats.colour_classes import classes_by_colour, coloured
 from fullconv.formats.contents import PROBED_MASKS, Contents, inspect_masks
 from fullconv.formats.missing_names import refuse_missing_names
@@ -54,7 +54,7 @@ def classes_from_files(
     else:
         unused = f"{listing.name} names {len(names)} without colours, and " if names and listing is not None else ""
         classes, encoding = classes_from_masks(root, inspected, encoding, problems, unused)
-        count = f"{len(classes)} classes counted from the masks (largest id {len(classes) - 1})"
+        count = f"{plural(len(classes), 'class')} counted from the masks (largest id {len(classes) - 1})"
         reasons += [] if problems.asked() else [f"class names are not given: {count}"]
     if given.void_values is None and encoding.void_values:
         void = ", ".join(str(value) for value in encoding.void_values)

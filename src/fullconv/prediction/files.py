@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
+from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError, plural
 from fullconv.given import read_given
 from fullconv.images.files import MAX_PIXELS, image_size
 from fullconv.images.raster import RasterReader
@@ -135,8 +135,8 @@ def predict(
         write_coco_json(out / INSTANCES, run.objects, segmenter.classes)
         count = sum(map(len, run.objects.values()))
         result.note(
-            f"{INSTANCES}: {count} objects in {len(run.objects)} images, each with its score; masks show those above "
-            "0.5"
+            f"{INSTANCES}: {plural(count, 'object')} in {plural(len(run.objects), 'image')}, each with its score; "
+            "masks show those above 0.5"
         )
     return result
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fullconv.errors import plural
 from fullconv.files import write_text
 from fullconv.gdal import has_gdal
 from fullconv.images.map_place import MapPlace
@@ -89,7 +90,7 @@ class FromLabels:
             said = (
                 f"{asked.polygons}, tolerance {asked.tolerance:g} pixel{'s' * (asked.tolerance != 1)}{smallest}{hidden}"
             )
-            notes.append(f"{sum(one.polygons for one in made):,} polygons ({said})")
+            notes.append(f"{plural(sum(one.polygons for one in made), 'polygon')} ({said})")
         return notes
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from fullconv.crf import CRF, dense_crf
 from fullconv.data.dataset import DatasetSpec
 from fullconv.data.sample import Sample, read_sample
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, plural
 from fullconv.files import new_folder, write_text
 from fullconv.formats.origin import PROVENANCE
 from fullconv.formats.write import TARGETS, free_name
@@ -70,7 +70,8 @@ class PseudoLabelled:
     def lines(self) -> list[str]:
         """What was done, in a line or two."""
         held_to = "".join(f", {count} of them held to their {kind}" for kind, count in self.held_to.items())
-        lines = [f"{self.out}: {self.predicted} images labelled{held_to}; {self.kept} keep their masks"]
+        keep = "keeps its mask" if self.kept == 1 else "keep their masks"
+        lines = [f"{self.out}: {plural(self.predicted, 'image')} labelled{held_to}; {self.kept} {keep}"]
         if self.pixels:
             lines.append(f"{self.void / self.pixels:.1%} of the predicted pixels are void")
         return lines
@@ -175,7 +176,7 @@ def _write(
             progress(done, len(tasks))
     writer.finish(names)
     if writer.turned:
-        result.notes.append(f"{writer.turned} images have an EXIF orientation: written upright as PNG")
+        result.notes.append(f"{plural(writer.turned, 'image', 'has')} an EXIF orientation: written upright as PNG")
     return shares
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.evaluation.matching import with_classes_of
 from fullconv.formats.open import NotRecognisedError, open_partly_masked
 from fullconv.formats.read import image_files
@@ -108,7 +108,9 @@ def tasks_of(spec: DatasetSpec, bare: Mapping[Path, str], labels: Labels, out: P
             "tags, scribbles, points) labels those of train anew, held to what is derived from their masks"
         )
     for split, count in left.items():
-        notes.append(f"{count} images of {split} have no mask and are left out")
+        notes.append(
+            f"{plural(count, f'image of {split}', 'has')} no mask and {'is' if count == 1 else 'are'} left out"
+        )
     moved = sum(task.split == "train" and not task.masked for task in tasks)
     if not any(task.split == "val" for task in tasks):
         notes.append(

@@ -14,7 +14,7 @@ import numpy as np
 
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.sample import read_sample
-from fullconv.errors import DataError, UsageError
+from fullconv.errors import DataError, UsageError, plural
 from fullconv.evaluation.matching import other_range, with_classes_of
 from fullconv.files import write_text
 from fullconv.machine import default_workers
@@ -141,7 +141,9 @@ def _sorted(
                 known.add(id(item))
                 (masked if has_mask(item.annotation) else unmasked).append(Entry(name, item))
     if unmasked and not bare and masked:
-        notes.append(f"{len(unmasked)} images have no mask but boxes, lines, points or tags: they count as without one")
+        notes.append(
+            f"{plural(len(unmasked), 'image', 'has')} no mask but boxes, lines, points or tags: as good as without one"
+        )
     unmasked += [
         Entry(at, bare_item(path, spec.root)) for path, at in bare.items() if not (split and at) or at == split
     ]

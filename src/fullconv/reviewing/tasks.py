@@ -11,7 +11,7 @@ from typing import Protocol
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sample import Sample, read_sample
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, plural
 from fullconv.files import new_folder
 from fullconv.formats.write import TARGETS, Writer, free_name
 from fullconv.formats.write.label_studio import LabelStudioTasks
@@ -73,7 +73,8 @@ def write_tasks(
             names.setdefault(_split(entry), []).append(name)
             writer.add(_split(entry), name, item, sample)
         writer.finish(names)
-    return [f"{out}: {len(wrong)} doubtful masks and {len(ahead)} images to label, for {to}", *notes]
+    doubtful = f"{len(wrong)} doubtful mask{'s' * (len(wrong) != 1)}"
+    return [f"{out}: {doubtful} and {plural(len(ahead), 'image')} to label, for {to}", *notes]
 
 
 def _samples(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.errors import DataError, FullconvError, UsageError
+from fullconv.errors import DataError, FullconvError, UsageError, plural
 from fullconv.given import Given, read_given
 from fullconv.label_map import Prediction
 from fullconv.prediction.settings import Settings
@@ -159,7 +159,7 @@ class Queue:
     def _busy(self) -> Problem:
         again = min(LONGEST, max(1, math.ceil(self._before())))
         return Problem(
-            429, f"{self._accepted} images are before this one; ask again in {again} seconds",
+            429, f"{plural(self._accepted, 'image', 'is')} before this one; ask again in {plural(again, 'second')}",
             {"Retry-After": str(again)},
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, plural
 from fullconv.libraries import library
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def serve(
         server = Server(loaded, Queue(limits.queue, metrics, batching), limits, metrics)
         for name in loaded.names:
             served = loaded.get(name)
-            classes = f"{len(served.segmenter.classes)} classes, {served.segmenter.runner}"
+            classes = f"{plural(len(served.segmenter.classes), 'class')}, {served.segmenter.runner}"
             say(f"{name}: version {served.version}, {classes}")
         say(f"serving at {address(bound)} (stop with Ctrl-C){_warning(own, key)}")
         run(uvicorn_server(application(server, allowed, fetcher, say=say), server.queue.close), bound)

@@ -170,7 +170,7 @@ def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> Da
     """The data set with train and val images; it says what was found, and by which rules."""
     spec = open_dataset(data)
     counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
-    reporter.say(f"{spec.root}: {spec.layout}, {len(spec.classes)} classes, {counts} images")
+    reporter.say(f"{spec.title}, {counts} images")
     for reason in spec.reasons:
         reporter.say(f"  {reason}")
     if len(spec.classes) == 1:

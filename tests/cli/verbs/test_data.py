@@ -23,3 +23,14 @@ def test_check_says_what_it_found(make_folder: Make, tmp_path: Path, capsys: pyt
     assert run(["train", str(data), "--out", str(tmp_path / "run"), *TINY]) == 3
     assert "truncated, it ends too early" in complaint(capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_one_class_is_one(make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_folder(3)
+    (data / "dataset.yaml").write_text("values: {0: thing, 1: thing, 2: thing, 3: thing, 4: thing}\n")
+    run(["check", str(data)])
+    said = capsys.readouterr().out
+    assert f"{data}: folder, 1 class\n" in said
+    assert "ids: 1 of 1 class is present (declared)" in said
+    assert run(["convert", str(data), str(tmp_path / "copy")]) == 0
+    assert f"{data}: folder, 1 class\n" in capsys.readouterr().out

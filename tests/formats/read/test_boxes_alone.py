@@ -69,8 +69,8 @@ def test_images_with_boxes_only_beside_others_with_masks_are_counted(tmp_path: P
     outline = {"id": 1, "category_id": 3, "segmentation": SQUARE, "bbox": [2, 2, 6, 6]}
     root = coco(tmp_path, outline, {"id": 2, "image_id": 1, "category_id": 8, "bbox": [1, 1, 3, 3]})
     spec = open_dataset(root)
-    assert "1 annotations are boxes without an outline or a mask: kept, and not drawn in the label map" in spec.reasons
-    assert "1 images have boxes only: their label maps are all background" in spec.reasons
+    assert "1 annotation has a box and no outline or mask: kept, and not drawn" in spec.reasons
+    assert "1 image has boxes only: all of the label map is background" in spec.reasons
     assert all(item.annotation.has_label_map for items in spec.splits.values() for item in items)
 
 

@@ -46,8 +46,8 @@ def test_ids_pixel_by_pixel(tmp_path: Path, place: str) -> None:
         "not a category: added",
         "smaller regions over larger",
         "1 crowd regions (iscrowd) belong to their class",
-        "1 images without a region are all background",
-        "1 annotations without an outline of three points or a mask are left out",
+        "1 image without a region is all background",
+        "1 annotation without an outline of three points or a mask is left out",
     ):
         assert words in said
 

@@ -101,7 +101,7 @@ def test_files_of_parts_are_joined_and_copies_refused(tmp_path: Path) -> None:
     write(root / "south.json", root / "images", (8, 9))
     assert sum(len(items) for items in open_dataset(root).splits.values()) == 3
     write(root / "backup.json", root / "images", (5,))
-    with pytest.raises(DataError, match="1 images are named twice, in one JSON file or in two"):
+    with pytest.raises(DataError, match="1 image is named twice, in one JSON file or in two"):
         open_dataset(root)
 
 

@@ -77,7 +77,7 @@ def test_damaged_files_are_named(root: Path) -> None:
     [
         ({"annotations": [{"image_id": 0, "file_name": "000000000139.png"}]}, "annotation 1 lacks image_id, file_name"),
         ({"annotations": []}, "has 0 annotations, 0 of images"),
-        ({"images": []}, r"has 1 annotations, 1 of images that it does not list \(0\)"),
+        ({"images": []}, r"has 1 annotation, 1 of images that it does not list \(0\)"),
         ({"images": [{"id": 0}]}, "an image without id or file_name"),
         ({"categories": CATEGORIES[:2]}, r"other categories than panoptic_train2017.json \(13 stop sign"),
         ({"categories": []}, "has no list 'categories'"),

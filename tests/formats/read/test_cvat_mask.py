@@ -126,7 +126,7 @@ def test_a_colour_that_is_no_label(kind: str, tmp_path: Path) -> None:
 def test_missing_files_are_named(tmp_path: Path) -> None:
     root = make(tmp_path / "task")
     (root / "JPEGImages/p0.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 masks have no image \(p0\); export again with images saved"):
+    with pytest.raises(DataError, match=r"1 mask has no image \(p0\); export again with images saved"):
         open_dataset(root)
     for mask in (root / "SegmentationClass").iterdir():
         mask.unlink()

@@ -54,7 +54,7 @@ def test_labels_with_their_colours(tmp_path: Path) -> None:
     assert spec.classes.names == ("background", "road", "car")  # a tag has no inside: no class
     assert spec.classes.palette == ((0, 0, 0), (255, 0, 128), (1, 2, 3))
     assert any("1 of 2 images have no region" in reason for reason in spec.reasons)
-    assert any("1 labels of a type without an area are not classes" in reason for reason in spec.reasons)
+    assert any("labels of a type without an area are no classes: 1" in reason for reason in spec.reasons)
     assert any("pycocotools" in reason for reason in spec.reasons)
 
 
@@ -70,7 +70,7 @@ def test_boxes_and_polygons_are_drawn_by_z_order_then_in_order(tmp_path: Path) -
     make(
         tmp_path / "t", image(tmp_path / "t", "a.png", shapes.replace('z_order="1"', "")), '<track id="0" label="car"/>'
     )
-    assert "1 tracks beside the images are left out: they belong to a video" in open_dataset(root).reasons
+    assert "1 track beside the images is left out: such belong to a video" in open_dataset(root).reasons
     np.testing.assert_array_equal(read(root), expected(car=np.s_[3:8, 2:6], road=np.s_[:5, :]))
 
 
@@ -123,7 +123,7 @@ def test_subsets_and_folders_are_splits(tmp_path: Path) -> None:
     spec = open_dataset(root)
     found = {split: [item.id for item in items] for split, items in spec.splits.items()}
     assert found == {"train": ["a"], "val": ["b"], "test": ["test/c"]}
-    assert any("1 images of other subsets (default) are left out" in reason for reason in spec.reasons)
+    assert any("1 image of other subsets (default) is left out" in reason for reason in spec.reasons)
 
 
 def test_labels_found_where_none_are_stated_and_dataset_yaml(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_has_no_mask_or_no_image_side_by_side_is_named(tmp_path: Path) -> N
         *"abcdefg", "face_mask",
     }  # fmt: skip
     (root / "a.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 masks have no image \(a_mask\.png\)"):
+    with pytest.raises(DataError, match=r"1 mask has no image \(a_mask\.png\)"):
         open_dataset(root)
     shutil.copy(root / "b.jpg", root / "a.jpg")
     shutil.copy(root / "c_mask.png", root / "c.png")

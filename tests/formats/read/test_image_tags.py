@@ -46,7 +46,7 @@ def test_its_forms(table: str, tmp_path: Path) -> None:
     assert {key: sorted(found) for key, found in tags(root).items()} == expected
     spec = open_dataset(root)
     assert spec.classes.names == ("background", "cat", "dog")
-    assert any("1 images have no tag: they show background alone" in line for line in spec.reasons)
+    assert any("1 image has no tag: only background there" in line for line in spec.reasons)
 
 
 def test_classes_that_are_given_and_splits_by_folder(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_images_without_a_line_are_left_out_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("table", "words"), [
     ("a,cat\nx,cat\n", r"1 of 2 lines name no image \(x\); add the images, or take the lines away"),
-    ("a,cat\na.png,dog\na,cow\n", r"1 images have more than one line \(a\); keep one, with all tags"),
+    ("a,cat\na.png,dog\na,cow\n", r"1 image has more than one line \(a\); keep one, with all tags"),
     ("a,cat\na.png,dog\n", r"a, a.png name images that other lines name too; keep one line for each"),
     ("a,\nb,\n", r"tags no image; expected lines such as a.jpg,cat;dog"),
     (",cat\na,cat\n", "1 lines begin with no image; expected image,class;class"),

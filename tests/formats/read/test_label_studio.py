@@ -135,9 +135,9 @@ def test_which_annotation_counts_and_what_is_left_out(tmp_path: Path) -> None:
     assert sorted(item.id for items in spec.splits.values() for item in items) == ["a", "b"]
     for words in (
         "2 tasks without an annotation (or cancelled) are left out",
-        "1 tasks have several annotations, of which one counts: 1 the first that is not cancelled (none is marked",
-        "1 annotations hold no region",
-        "1 regions have several labels; the first counts",
+        "1 task has several annotations, of which one counts: 1 the first that is not cancelled (none is marked",
+        "1 annotation holds no region",
+        "1 region has several labels; the first counts",
         "left out: 1 brushlabels without a label or an inside, 1 choices",
         "class 0 is background",
     ):
@@ -175,7 +175,7 @@ def test_bad_tasks(tmp_path: Path) -> None:
         ([task(1, "a.png", [box("x", 0, 0, 1e12, 1)])], "beyond 1e+06 pixels"),
         ([task(1, "a.png", [box("x", "left", 0, 1, 1)])], "result r cannot be read (ValueError"),  # type: ignore[arg-type]
         ([task(1, "a.png", [good, result("bitmasklabels", ["x"])])], "task 1 holds a bitmasklabels"),
-        ([task(1, "a.png")], "none of its 1 tasks has an annotation"),
+        ([task(1, "a.png")], "none of its tasks .1. has an annotation"),
         ([task(1, "a.png", [])], "no labels found in it"),
         ([{"image": "a.png", "id": 1, "annotator": 1, "annotation_id": 2}], "'JSON-MIN'"),
         ([{"data": {"image": "a.png"}, "predictions": [{"result": []}]}], "no annotations yet; put its export"),

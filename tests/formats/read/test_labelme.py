@@ -93,7 +93,7 @@ def test_later_shapes_lie_over_earlier_ones_and_ignored_ones_are_void(tmp_path: 
 def test_degenerate_outlines_follow_a_stated_rule(tmp_path: Path) -> None:
     write(tmp_path, shape("polygon", (1, 1), (5, 5)), shape("polygon", (-50, -50), (100, -50), (100, 100)))
     spec = open_dataset(tmp_path)
-    assert any("1 polygons of fewer than 3 points are left out (a.json shape 0)" in reason for reason in spec.reasons)
+    assert any("1 polygon of fewer than 3 points is left out (a.json shape 0)" in reason for reason in spec.reasons)
     labels = read_sample(spec, spec.split("train")[0]).labels
     rows, columns = grid()
     assert ((labels == 1) == (columns >= rows)).mean() > 0.98  # what lies outside is cut off

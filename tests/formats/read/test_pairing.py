@@ -83,7 +83,7 @@ def test_case_decides_only_where_no_name_is_equal(tmp_path: Path) -> None:
     assert [(item.image.path.name, item.annotation.path.name) for item in items] == [
         ("A.png", "A.png"), ("b.png", "B.png"), ("c.png", "c.png"),
     ]  # fmt: skip
-    assert reasons == ["1 masks are named in another case than expected (b.png: B.png)"]
+    assert reasons == ["1 mask is named in another case than expected (b.png: B.png)"]
     assert Names([("A", 1), ("a", 2)]).get("á") is None
     assert Names([("Ab", 1), ("aB", 2)]).get("ab") is None  # two may be meant
 

@@ -31,7 +31,7 @@ def test_splits_are_the_lists_of_main_or_the_folders(tmp_path: Path) -> None:
         "val": ["b"],
     }
     assert "1 XML files are on none of these lists and left out" in spec.reasons
-    assert "1 entries of these lists have no XML file and are left out" in spec.reasons
+    assert "1 entry of these lists has no XML file: left out" in spec.reasons
     for split in ("train", "valid"):  # as Roboflow exports them
         pictures(tmp_path / "b" / split)
         for name in ("a", "b"):

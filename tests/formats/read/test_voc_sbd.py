@@ -110,7 +110,7 @@ def test_voc_with_sbd_s_masks(make_folder: Make, tmp_path: Path) -> None:
         "SegmentationClassAug",
     ]
     assert [item.id for item in spec.split("val")] == ["p2"]
-    assert any("1 masks of SegmentationClassAug have no image" in reason for reason in spec.reasons)
+    assert any("1 mask of SegmentationClassAug has no image" in reason for reason in spec.reasons)
     (lists / "trainaug.txt").write_text("/JPEGImages/p4.jpg /SegmentationClassAug/p4.png\np2\n")
     assert [item.id for item in open_dataset(root).split("train")] == ["p4"]
     (lists / "trainaug.txt").write_text("p4\np0\n")

@@ -55,7 +55,7 @@ def test_ultralytics_with_names_as_a_dict_and_lists_of_files(tmp_path: Path) -> 
     }
     assert set(np.unique(read_sample(spec, spec.split("val")[0]).labels)) == {0, 2}
     assert not read_sample(spec, spec.split("train")[1]).labels.any()  # no text file: all background
-    assert any("1 images have no line" in reason for reason in spec.reasons)
+    assert any("1 image has no line" in reason for reason in spec.reasons)
     (root / "val.txt").write_text("images/val/gone.png\n")
     with pytest.raises(DataError, match=r"1 of 1 images are missing \(images/val/gone\.png\)"):
         open_dataset(root)

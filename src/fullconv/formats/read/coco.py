@@ -14,7 +14,7 @@ from typing import Any
 
 from fullconv.data.dataset import Item
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
@@ -68,7 +68,7 @@ class _File:
         lost = [str(image) for image in self.regions if image not in self.images]
         if lost:
             raise DataError(
-                f"{self.path}: has annotations of {len(lost)} images that its list of images does not name "
+                f"{self.path}: has annotations of {plural(len(lost), 'image')} that its list of images does not name "
                 f"(image_id {first_few(lost)}); export the file again"
             )
         return categories(self.path, self.content)
@@ -167,8 +167,8 @@ def recognise_coco(root: Path, description: Description, problems: Problems) -> 
     found = same_categories({file.path: file.check() for file in read.values()})
     names, ids, said = _classes(next(iter(read)), found)
     reasons = [
-        f"{', '.join(dict.fromkeys(file.path.name for file in read.values()))}: COCO instances, {len(names)} classes, "
-        f"the categories in the order of their ids after the background ({said})",
+        f"{', '.join(dict.fromkeys(file.path.name for file in read.values()))}: COCO instances, "
+        f"{plural(len(names), 'class')}, the categories in the order of their ids after the background ({said})",
         "drawn as pycocotools draws them, smaller regions over larger; what no region covers is background",
     ]
     if projects:
@@ -177,7 +177,9 @@ def recognise_coco(root: Path, description: Description, problems: Problems) -> 
     if left_out:
         count = sum(len(files[path].images) for path in left_out)
         said = first_few([path.name for path in left_out])
-        reasons.append(f"{said}: of no split by its name, {count} images left out: another file is named train")
+        reasons.append(
+            f"{said}: of no split by its name, {plural(count, 'image')} left out: another file is named train"
+        )
     splits = {
         split: [
             item for path in members if path in read for item in read[path].items(root, split, ids, names, problems)
@@ -214,8 +216,8 @@ def _refuse_twice(root: Path, splits: Mapping[str, Sequence[Item]]) -> None:
         twice = [path.name for path, count in names.items() if count > 1]
         if twice:
             raise DataError(
-                f"{root}: {len(twice)} images are named twice, in one JSON file or in two ({first_few(twice)}); keep "
-                "one file, or name them train.json and val.json"
+                f"{root}: {plural(len(twice), 'image', 'is')} named twice, in one JSON file or in two "
+                f"({first_few(twice)}); keep one file, or name them train.json and val.json"
             )
 
 
@@ -242,13 +244,13 @@ def _notes(files: list[_File]) -> list[str]:
     if crowds:
         said.append(f"{crowds} crowd regions (iscrowd) belong to their class like any other")
     if bare:
-        said.append(f"{bare} images without a region are all background")
+        said.append(f"{plural(bare, 'image without a region', 'is')} all background")
     if short:
-        said.append(f"{short} outlines of fewer than three points are left out")
+        said.append(f"{plural(short, 'outline of fewer than three points', 'is')} left out")
     if boxes:
-        said.append(f"{boxes} annotations are boxes without an outline or a mask: kept, and not drawn in the label map")
+        said.append(f"{plural(boxes, 'annotation', 'has')} a box and no outline or mask: kept, and not drawn")
     if boxed:
-        said.append(f"{boxed} images have boxes only: their label maps are all background")
+        said.append(f"{plural(boxed, 'image', 'has')} boxes only: all of the label map is background")
     if skipped:
-        said.append(f"{skipped} annotations without an outline of three points or a mask are left out")
+        said.append(f"{plural(skipped, 'annotation without an outline of three points or a mask', 'is')} left out")
     return said

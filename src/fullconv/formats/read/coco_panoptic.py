@@ -15,7 +15,7 @@ import numpy as np
 
 from fullconv.data.dataset import Item
 from fullconv.data.sources import FileImage, LabelFile
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
@@ -76,7 +76,7 @@ class _File:
         lost = [str(image) for image in self.maps if image not in self.images]
         if lost or not self.maps:
             raise DataError(
-                f"{path}: has {len(self.maps)} annotations, {len(lost)} of images that it does not list "
+                f"{path}: has {plural(len(self.maps), 'annotation')}, {len(lost)} of images that it does not list "
                 f"({first_few(lost) or 'none'}); expected COCO's panoptic annotations"
             )
 
@@ -156,7 +156,7 @@ def recognise_coco_panoptic(root: Path, description: Description, problems: Prob
         reasons.append("instances_*.json are also there and not used; move the panoptic files away to use them")
     bare = sum(len(file.images) - len(file.maps) for file in read.values())
     if bare:
-        reasons.append(f"{bare} images that the files list without an annotation are left out")
+        reasons.append(f"{plural(bare, 'image that the files list without an annotation', 'is')} left out")
     classes = ClassSet(tuple(str(entry["name"]) for entry in found.values()), _palette(found))
     public = all(is_public(path, found) for path in files.values())
     return Found("coco_panoptic", reasons, splits, classes, public=public)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fullconv.data.dataset import Item
 from fullconv.data.sources import FileImage, FileMask
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, lines
@@ -41,7 +41,8 @@ def recognise_cvat_mask(root: Path, description: Description, problems: Problems
         return None  # a list of names
     classes, encoding, voids = _label_map(listing)
     reasons = [
-        f"labelmap.txt and SegmentationClass: CVAT's Segmentation mask 1.1, {len(classes)} classes by their colours"
+        f"labelmap.txt and SegmentationClass: CVAT's Segmentation mask 1.1, {plural(len(classes), 'class')} by their "
+        "colours"
     ]
     if voids:
         reasons.append(f"the label {IGNORED_LABEL!r} is unlabelled")
@@ -59,7 +60,7 @@ def recognise_cvat_mask(root: Path, description: Description, problems: Problems
     missing = sorted(name for name in every if name not in bare and name not in pictures)
     if missing:
         problems.report(
-            "unpaired", f"{root}: {len(missing)} masks have no image ({first_few(missing)})",
+            "unpaired", f"{root}: {plural(len(missing), 'mask', 'has')} no image ({first_few(missing)})",
             "export again with images saved, or put the images into JPEGImages or images",
         )  # fmt: skip
     if bare:

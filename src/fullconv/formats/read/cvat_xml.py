@@ -17,7 +17,7 @@ from fullconv.data.annotations import IGNORED, Annotation, Kind, box_ring, ellip
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations, most_of_a_mask
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found
@@ -84,9 +84,9 @@ def recognise_cvat_xml(root: Path, description: Description, problems: Problems)
         counts = ", ".join(f"{count} {tag}" for tag, count in sorted(left_out.items()))
         reasons.append(f"without an area, so kept and in the label map left out: {counts}")
     if boxes := sum(shape.tag == "box" for image in images for shape in image):
-        reasons.append(f"{boxes} boxes are filled as rectangles, as CVAT's own mask export fills them")
+        reasons.append(f"{plural(boxes, 'box', 'is')} filled as a rectangle, as CVAT's own mask export fills them")
     if tracks := len(tree.findall("track")):
-        reasons.append(f"{tracks} tracks beside the images are left out: they belong to a video")
+        reasons.append(f"{plural(tracks, 'track beside the images', 'is')} left out: such belong to a video")
     return Found("cvat_xml", reasons, marked(by_subset(subsets, reasons), reasons), classes)
 
 
@@ -99,7 +99,7 @@ def _labels(tree: ET.Element, images: list[ET.Element], reasons: list[str]) -> t
     every = [label for label in tree.iterfind("meta/*/labels/label") if not label.findtext("parent")]
     stated = [label for label in every if label.findtext("type") not in WITHOUT_INSIDE]
     if len(stated) < len(every):
-        reasons.append(f"{len(every) - len(stated)} labels of a type without an area are not classes")
+        reasons.append(f"labels of a type without an area are no classes: {len(every) - len(stated)}")
     if not stated:
         drawn = {shape.get("label", "") for image in images for shape in image if shape.tag in DRAWN}
         kept = {shape.get("label", "") for image in images for shape in image if shape.tag in KINDS}

@@ -13,7 +13,7 @@ from fullconv.data.annotations import IGNORED, in_words, kinds_of
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import changed
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.read.base import SPLIT_NAMES
 from fullconv.palette import is_background
@@ -50,8 +50,8 @@ def classes_of(
         strange = [label for label in labels if label not in classes.names]
         if strange:
             raise DataError(
-                f"{where}: {len(strange)} labels are not among the classes of dataset.yaml ({first_few(strange)}); "
-                "add them there"
+                f"{where}: {plural(len(strange), 'label', 'is')} not among the classes of dataset.yaml "
+                f"({first_few(strange)}); add them there"
             )
     elif any(is_background(label) for label in labels):
         classes = ClassSet(tuple(labels), tuple(colours))
@@ -128,7 +128,7 @@ def by_subset(subsets: Mapping[str, Sequence[Item]], reasons: list[str]) -> dict
         return {"": rest}
     named = ", ".join(name or "no name" for name in others)
     if rest and "train" in splits:
-        reasons.append(f"{len(rest)} images of other subsets ({named}) are left out: train is named")
+        reasons.append(f"{plural(len(rest), f'image of other subsets ({named})', 'is')} left out: train is named")
     elif rest:
         held = {item.image for items in splits.values() for item in items}
         splits["train"] = [item for item in rest if item.image not in held]

@@ -9,7 +9,7 @@ from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
 from fullconv.formats.problems import Problems
@@ -64,8 +64,8 @@ def recognise_image_tags(root: Path, description: Description, problems: Problem
             )  # fmt: skip
             items.append(Item(images[image].with_suffix("").as_posix(), FileImage(image), annotations))
     if bare:
-        said = f"show {classes.names[background]} alone" if background != IGNORED else "show none of the classes"
-        reasons.append(f"{bare} images have no tag: they {said}")
+        said = f"only {classes.names[background]} there" if background != IGNORED else "none of the classes there"
+        reasons.append(f"{plural(bare, 'image', 'has')} no tag: {said}")
     return Found("image_tags", reasons, _splits(root, items, description, reasons, problems), classes)
 
 
@@ -95,11 +95,13 @@ def _read(path: Path, problems: Problems) -> dict[str, tuple[str, ...]]:
         found[name] = tuple(dict.fromkeys([*found.get(name, ()), *filter(None, shown)]))
     found.pop("", None)
     if nameless:
-        problems.report("lists", f"{path}: {nameless} lines begin with no image", "expected image,class;class")
+        problems.report(
+            "lists", f"{path}: {plural(nameless, 'line', 'begins')} with no image", "expected image,class;class"
+        )
     if twice:
         problems.report(
             "lists",
-            f"{path}: {len(twice)} images have more than one line ({first_few(twice)})",
+            f"{path}: {plural(len(twice), 'image', 'has')} more than one line ({first_few(twice)})",
             "keep one, with all tags",
         )
     if not any(found.values()):

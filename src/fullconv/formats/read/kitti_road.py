@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fullconv.errors import plural
 from fullconv.formats.description import FILE_NAME, Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, image_files, in_form_of, listed
@@ -46,7 +47,7 @@ def recognise_kitti_road(root: Path, description: Description, problems: Problem
             f"takes the {other_kind}"
         )
     if other:
-        reasons.append(f"{other} images without a {kind} mask are left out")
+        reasons.append(f"{plural(other, f'image without a {kind} mask', 'is')} left out")
     pairs = [(name, name.replace("_", f"_{kind}_", 1)) for name in found[kind]]
     public = all(FRAME.fullmatch(name) for name in names)
     if not public:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child, image_files
@@ -137,23 +137,26 @@ def _chosen(path: Path, tasks: list[Task], reasons: list[str]) -> list[tuple[Tas
         if bitmap:
             raise DataError(f"{path}: task {task.get('id')} holds a {bitmap}, which is not read; use BrushLabels")
     if not found:
-        raise DataError(f"{path}: none of its {len(tasks)} tasks has an annotation; label some, and export again")
+        raise DataError(f"{path}: none of its tasks ({len(tasks)}) has an annotation; label some, and export again")
     if len(found) < len(tasks):
         more = f", {predictions} of them with predictions only" if predictions else ""
-        reasons.append(
-            f"{path.name}: {len(tasks) - len(found)} tasks without an annotation (or cancelled) are left out{more}"
-        )
+        left = plural(len(tasks) - len(found), "task without an annotation (or cancelled)", "is")
+        reasons.append(f"{path.name}: {left} left out{more}")
     several = ", ".join(f"{count} {rule}" for rule, count in rules.items())
     if rules:
         reasons.append(
-            f"{path.name}: {sum(rules.values())} tasks have several annotations, of which one counts: {several}"
+            f"{path.name}: {plural(sum(rules.values()), 'task', 'has')} several annotations, of which one counts: "
+            f"{several}"
         )
     empty = sum(not any(labels_of(result) for result in results) for _, results in found)
     if empty:
-        reasons.append(f"{path.name}: {empty} annotations hold no region: all of each image is what no region covers")
+        reasons.append(
+            f"{path.name}: {plural(empty, 'annotation', 'holds')} no region: all of such an image is what no region "
+            "covers"
+        )
     double = sum(len(labels_of(result)) > 1 for _, results in found for result in results)
     if double:
-        reasons.append(f"{path.name}: {double} regions have several labels; the first counts")
+        reasons.append(f"{path.name}: {plural(double, 'region', 'has')} several labels; the first counts")
     return found
 
 

@@ -14,7 +14,7 @@ from fullconv.data.annotations import IGNORED, Annotation
 from fullconv.data.dataset import ImageSource, Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import EncodedImage, FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.mask_classes import class_names, names_file
 from fullconv.formats.problems import Problems
@@ -57,7 +57,9 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
                 splits[split].append(_item(root, path, content, ids, skipped))
     shapes = [shape for _, content in files for shape in content["shapes"]]
     tags = sum(len(_flags(content)) for _, content in files)
-    reasons = [f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {len(names)} classes ({source})"]
+    reasons = [
+        f"JSON files with shapes: LabelMe, drawn as LabelMe draws them, {plural(len(names), 'class')} ({source})"
+    ]
     if BACKGROUND not in ids:
         reasons.append(f"what no shape covers is unlabelled: no class is called {BACKGROUND}")
     thin = Counter(kind for shape in shapes if (kind := str(shape.get("shape_type"))) in THIN)
@@ -73,7 +75,9 @@ def recognise_labelme(root: Path, description: Description, problems: Problems) 
     if ignored:
         reasons.append(f"{ignored} shapes are labelled {UNLABELLED}: unlabelled")
     if skipped:
-        reasons.append(f"{len(skipped)} polygons of fewer than 3 points are left out ({first_few(skipped)})")
+        reasons.append(
+            f"{plural(len(skipped), 'polygon of fewer than 3 points', 'is')} left out ({first_few(skipped)})"
+        )
     return Found("labelme", reasons, marked(splits, reasons), ClassSet(names))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fullconv.data.dataset import Item
 from fullconv.data.sources import FileImage, FileMask
-from fullconv.errors import first_few
+from fullconv.errors import first_few, plural
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import image_files
 from fullconv.formats.read.names import Names, composed
@@ -76,7 +76,9 @@ def _matched(pictures: Mapping[str, Path], files: Mapping[str, Path], rule: Rule
                 other_case.append(f"{path.name}: {mask.name}")
     said = [rule.said] if rule.said else []
     if other_case:
-        said.append(f"{len(other_case)} masks are named in another case than expected ({first_few(other_case)})")
+        said.append(
+            f"{plural(len(other_case), 'mask', 'is')} named in another case than expected ({first_few(other_case)})"
+        )
     return items, said
 
 
@@ -114,7 +116,7 @@ def paired_within(
         _report_bare(folder, bare, len(masks) + len(bare), f"; {_expected(rule)}", problems)
     if lonely:
         names = first_few([path.name for path in lonely])
-        text = f"{folder}: {len(lonely)} masks have no image ({names})"
+        text = f"{folder}: {plural(len(lonely), 'mask', 'has')} no image ({names})"
         problems.report("unpaired", text, "add it, or move them away", lonely)
     if reasons is not None and masks and rule.said and rule.said not in reasons:
         reasons.append(rule.said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fullconv.errors import DataError
+from fullconv.errors import DataError, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child
@@ -32,7 +32,7 @@ def recognise_roboflow_masks(root: Path, description: Description, problems: Pro
     splits = {split: items for split, folder in parts.items() if (items := paired_within(folder, problems, SUFFIX))}
     if not splits:
         raise DataError(f"{first}: no images found; expected a.jpg and a{SUFFIX}.png beside {LISTING}")
-    reasons = [f"{LISTING} beside images and *{SUFFIX}.png: Roboflow's semantic masks, {len(values)} classes"]
+    reasons = [f"{LISTING} beside images and *{SUFFIX}.png: Roboflow's semantic masks, {plural(len(values), 'class')}"]
     encoding = MaskEncoding(
         values={value: i for i, value in enumerate(values)},
         void_values=() if 255 in values else None,

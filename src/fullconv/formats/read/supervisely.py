@@ -22,7 +22,7 @@ from fullconv.data.annotations import Annotation, box_ring, ring
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import Found, child_folders
@@ -57,7 +57,11 @@ def recognise_supervisely(root: Path, description: Description, problems: Proble
     read = {path: _json(path) for folder in folders for path in sorted((folder / "ann").glob("*.json"))}
     strange = [path.name for path, content in read.items() if not isinstance(content.get("objects"), list)]
     if strange or not read:
-        said = f"{len(strange)} files without a list 'objects' ({first_few(strange)})" if read else "no annotation"
+        said = (
+            f"{plural(len(strange), 'file')} without a list 'objects' ({first_few(strange)})"
+            if read
+            else "no annotation"
+        )
         raise DataError(f"{root}: {said}; expected ann/NAME.json of Supervisely, export the project again")
     reasons = ["folders ann and img: Supervisely, shapes in their order, drawn by Pillow with their outlines"]
     labels, colours = _labels(meta, list(read.values()), reasons)
@@ -120,7 +124,7 @@ def _labels(meta: Content, contents: list[Content], reasons: list[str]) -> tuple
     every = [entry for entry in meta.get("classes") or [] if isinstance(entry, dict) and "title" in entry]
     stated = [entry for entry in every if str(entry.get("shape", "")) in SHAPES]
     if len(stated) < len(every):
-        reasons.append(f"{len(every) - len(stated)} classes of a shape without an area are not classes")
+        reasons.append(f"classes of a shape without an area are left out: {len(every) - len(stated)}")
     if not stated:
         drawn = [o for content in contents for o in content["objects"] if isinstance(o, dict) and _kind(o) in DRAWN]
         return sorted({str(shape.get("classTitle")) for shape in drawn}), []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fullconv.data.dataset import Item
 from fullconv.data.sources import FileImage, FileMask, changed
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.files import leads_outside
 from fullconv.formats.contents import Contents, contents_of
 from fullconv.formats.description import Description
@@ -122,9 +122,9 @@ def _classes(
     colours = [colour for item in items[:PROBED] for colour in _colours(item.annotation.files[0])]
     ids = [value for item in items[:PROBED] for value in _ids(item.annotation.files[0])]
     if given is not None:
-        classes, said = given, f"'s form, {len(given)} classes of dataset.yaml"
+        classes, said = given, f"'s form, {plural(len(given), 'class')} of dataset.yaml"
     elif listing is not None and (names := class_names(listing, problems)) not in (VOC_NAMES, ()):
-        classes, said = ClassSet(names), f"'s form, {len(names)} classes of {listing.name}, licence not known"
+        classes, said = ClassSet(names), f"'s form, {plural(len(names), 'class')} of {listing.name}, licence not known"
     elif is_voc(root, items) and all(value in (*range(len(VOC_NAMES)), 255) for value in ids):
         classes, said = VOC_CLASSES, f", {len(VOC_NAMES)} classes, 255 is void"
     else:
@@ -201,7 +201,7 @@ def _with_sbd(
     source = listing.name if listing else "its file names and VOC's train list"
     reasons.append(f"SegmentationClassAug: SBD's masks join training ({source}), less VOC's val")
     if bare and not listing:
-        reasons.append(f"{len(bare)} masks of SegmentationClassAug have no image in JPEGImages and are left out")
+        reasons.append(f"{plural(len(bare), 'mask of SegmentationClassAug', 'has')} no image in JPEGImages: left out")
     left_out.update(without)
     return [
         Item(name, FileImage(images / f"{name}.jpg"), FileMask(masks / f"{name}.png"))

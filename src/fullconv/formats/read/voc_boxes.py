@@ -11,7 +11,7 @@ from fullconv.data.annotations import IGNORED
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import SPLIT_NAMES, Found, child, image_files, lines
@@ -128,5 +128,5 @@ def _listed(root: Path, items: dict[str, list[Item]], reasons: list[str]) -> dic
     if left:
         reasons.append(f"{left} XML files are on none of these lists and left out")
     if missing:
-        reasons.append(f"{missing} entries of these lists have no XML file and are left out")
+        reasons.append(f"{plural(missing, 'entry of these lists', 'has')} no XML file: left out")
     return {split: members for split, members in splits.items() if members}

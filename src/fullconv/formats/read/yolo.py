@@ -15,7 +15,7 @@ from fullconv.data.annotations import Annotation, Kind, box_ring
 from fullconv.data.dataset import Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
-from fullconv.errors import DataError, first_few
+from fullconv.errors import DataError, first_few, plural
 from fullconv.files import read_yaml
 from fullconv.formats.description import Description
 from fullconv.formats.problems import Problems
@@ -75,7 +75,7 @@ def recognise_yolo(root: Path, description: Description, problems: Problems) -> 
     if found.poses:
         reasons.append(f"{found.poses} of {found.count()} lines are poses, boxes and points, {drawn}")
     if empty:
-        reasons.append(f"{empty} images have no line: all of each is what no region covers")
+        reasons.append(f"{plural(empty, 'image', 'has')} no line: all of it is what no region covers")
     return Found("yolo", reasons, marked(splits, reasons), classes)
 
 
