@@ -80,6 +80,21 @@ def test_names_that_are_missing_are_one_problem_of_every_verb(
     assert complaint(capsys) == f"fullconv: {text}; {fix}"
 
 
+def test_what_is_void_already_stays_so_by_the_line_to_write(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\n")
+    for mask in (root / "masks").iterdir():
+        with Image.open(mask) as picture:
+            values = np.array(picture)
+        values[:4, :4] = 255
+        save_mask(mask, values)
+    with pytest.raises(DataError, match=r"1 name is missing, value 4 has none .* write 'ignore: \[4, 255\]' into"):
+        open_dataset(root)
+    (root / "dataset.yaml").write_text("ignore: [4, 255]")
+    spec = open_dataset(root)
+    assert set(np.unique(read_sample(spec, spec.split("train")[0]).labels)) <= {0, 1, 2, 3, 255}
+
+
 def test_ids_of_no_name_in_some_masks_are_left_out_by_fix(
     make_folder: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,7 +41,8 @@ def refuse_missing_names(
     values = f"values {missing[0]} to {missing[-1]} have none" if len(missing) > 1 else f"value {missing[0]} has none"
     listing, description = root / encoding.named_in, root / FILE_NAME
     add = ("it" if len(missing) == 1 else "them") + (" to classes" if listing == description else ", a line each")
-    ids = first_few([str(value) for value in missing], MOST_IDS)
+    void = sorted(_void(encoding) & {value for found in inspected for value in found.values})
+    ids = first_few([str(value) for value in (*missing, *void)], MOST_IDS)
     problems.report(
         "names",
         f"{listing}: names {plural(names, 'class')}, for values from 0 to {names - 1}: "
@@ -58,7 +59,7 @@ def _void(encoding: MaskEncoding) -> set[int | float]:
 
 def _missing(inspected: Sequence[Contents], encoding: MaskEncoding, names: int) -> list[int]:
     """The ids from the first without a name to the largest up to which at least half are in use."""
-    held = {value for found in inspected if found.mask.kind in ("grey", "palette") for value in found.values}
+    held = {value for found in inspected for value in found.values}
     more = sorted(int(value) for value in held - _void(encoding) if value >= names)
     ends = [value + 1 for used, value in enumerate(more, 1) if 2 * used > value - names]
     return list(range(names, ends[-1])) if ends else []

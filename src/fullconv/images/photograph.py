@@ -9,6 +9,8 @@ from fullconv.images.mask_file import MaskFile, UnfitMask
 
 LEAST_VALUES = 100
 """Different values of brightness that a photograph has at least; most have more than 200."""
+LARGEST_VALUE = 65535
+"""Of a photograph of 16 bits; numbers of objects may be larger."""
 FEW, MOST_IN_FEW = 8, 0.4
 """Of a photograph, so few values hold no more than this share of the pixels: of 21 photographs 0.31 at most; of masks
 that JPEG or smoothing spoilt 0.44 at least."""
@@ -27,7 +29,9 @@ def is_photograph(mask: MaskFile) -> bool:
         return False
     plane = np.asarray(Image.fromarray(mask.stored).convert("L")) if mask.kind == "colour" else mask.stored
     values, counts = np.unique(plane, return_counts=True)
-    if len(values) < LEAST_VALUES or np.sort(counts)[-FEW:].sum() > MOST_IN_FEW * plane.size:
+    if len(values) < LEAST_VALUES or values[0] < 0 or values[-1] > LARGEST_VALUE:
+        return False
+    if np.sort(counts)[-FEW:].sum() > MOST_IN_FEW * plane.size:
         return False
     return bool((plane[:, 1:] != plane[:, :-1]).mean() >= LEAST_ROUGH)
 

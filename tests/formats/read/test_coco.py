@@ -99,7 +99,7 @@ def test_paths_of_another_machine_and_images_without_a_size(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"annotations": [annotation(77, 1, [box(0, 0, 3, 3)])]}, r"annotations of 1 images .* \(image_id 77\)"),
+        ({"annotations": [annotation(77, 1, [box(0, 0, 3, 3)])]}, r"annotations of 1 image .* \(image_id 77\)"),
         ({"annotations": [annotation(5, 2, [box(0, 0, 3, 3)])]}, "000000000005.jpg has annotations of category_id 2"),
         (
             {"annotations": [annotation(5, 1, [[1, 2, 3, 4, 5, 6, 7]])]},

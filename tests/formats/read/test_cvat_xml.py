@@ -136,7 +136,7 @@ def test_labels_found_where_none_are_stated_and_dataset_yaml(tmp_path: Path) -> 
     assert spec.classes.names == ("Background", "sky")
     np.testing.assert_array_equal(read(root), np.repeat([1, 0], 5)[:, None].repeat(12, 1))
     (root / "dataset.yaml").write_text(yaml.safe_dump({"classes": ["sky"]}))
-    with pytest.raises(DataError, match=r"1 labels are not among the classes of dataset.yaml \(Background\)"):
+    with pytest.raises(DataError, match=r"1 label is not among the classes of dataset.yaml \(Background\)"):
         open_dataset(root)
     make(root, image(root, "a.png", shapes.split("/>")[0] + "/>"), meta="")
     np.testing.assert_array_equal(read(root), np.repeat([0, 255], 5)[:, None].repeat(12, 1))

@@ -71,7 +71,7 @@ def test_images_without_a_line_are_left_out_and_counted(tmp_path: Path) -> None:
     ("a,cat\na.png,dog\na,cow\n", r"1 image has more than one line \(a\); keep one, with all tags"),
     ("a,cat\na.png,dog\n", r"a, a.png name images that other lines name too; keep one line for each"),
     ("a,\nb,\n", r"tags no image; expected lines such as a.jpg,cat;dog"),
-    (",cat\na,cat\n", "1 lines begin with no image; expected image,class;class"),
+    (",cat\na,cat\n", "1 line begins with no image; expected image,class;class"),
 ])  # fmt: skip
 def test_what_is_wrong_is_one_line(table: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words) as caught:

@@ -175,7 +175,7 @@ def test_bad_tasks(tmp_path: Path) -> None:
         ([task(1, "a.png", [box("x", 0, 0, 1e12, 1)])], "beyond 1e+06 pixels"),
         ([task(1, "a.png", [box("x", "left", 0, 1, 1)])], "result r cannot be read (ValueError"),  # type: ignore[arg-type]
         ([task(1, "a.png", [good, result("bitmasklabels", ["x"])])], "task 1 holds a bitmasklabels"),
-        ([task(1, "a.png")], "none of its tasks .1. has an annotation"),
+        ([task(1, "a.png")], "none of its tasks (1) has an annotation"),
         ([task(1, "a.png", [])], "no labels found in it"),
         ([{"image": "a.png", "id": 1, "annotator": 1, "annotation_id": 2}], "'JSON-MIN'"),
         ([{"data": {"image": "a.png"}, "predictions": [{"result": []}]}], "no annotations yet; put its export"),
