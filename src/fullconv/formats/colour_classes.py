@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.formats.contents import Contents
-from fullconv.formats.description import FILE_NAME
 from fullconv.formats.problems import Problems
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import unpacked
@@ -56,8 +55,8 @@ def classes_by_colour(
     line = ", ".join(f"{name}: {list(colour)}" for name, colour in zip(names, palette.values(), strict=True))
     shares = ", ".join(f"{name} {_share(frequent.get(palette[place], 0), total)}" for place, name in enumerate(names))
     fix = (
-        f"write 'classes: {{{line}}}' into {root / FILE_NAME}, with your own names (of the pixels about: {shares}), or "
-        "save index masks"
+        f"write 'classes: {{{line}}}' into {root / 'dataset.yaml'}, with your own names (of the pixels about: "
+        f"{shares}), or save index masks"
     )
     left = [f"{list(colour)} {_share(n, total)}" for colour, n in frequent.items() if colour not in own]
     if 0 < len(left) <= FEW_LEFT:

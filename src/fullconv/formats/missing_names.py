@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fullconv.errors import first_few, plural
 from fullconv.formats.contents import Contents, inspect_masks
-from fullconv.formats.description import FILE_NAME
 from fullconv.formats.problems import Problems
 from fullconv.images.encoding import MaskEncoding
 
@@ -39,7 +38,7 @@ def refuse_missing_names(
     known = set(range(missing[-1] + 1)) | _void(encoding)
     holders = [found for found in inspected if set(found.values) & set(missing)]
     values = f"values {missing[0]} to {missing[-1]} have none" if len(missing) > 1 else f"value {missing[0]} has none"
-    listing, description = root / encoding.named_in, root / FILE_NAME
+    listing, description = root / encoding.named_in, root / "dataset.yaml"
     add = ("it" if len(missing) == 1 else "them") + (" to classes" if listing == description else ", a line each")
     void = sorted(_void(encoding) & {value for found in inspected for value in found.values})
     ids = first_few([str(value) for value in (*missing, *void)], MOST_IDS)
