@@ -72,3 +72,27 @@ def test_rates_do_not_jump_where_the_number_changes() -> None:
     after = rate_factor(ONE_CYCLE, table.place(80), table.planned, 10)
     assert after == pytest.approx(before, rel=0.05)
     assert rate_factor(ONE_CYCLE, table.place(129), table.planned, 10) < 0.01
+
+
+def test_a_new_number_is_news_where_it_changed_by_a_tenth() -> None:
+    table, said, done = Timetable(10, 100, seconds=100.0), [], 0
+    for spent in range(2, 400, 2):  # each takes two seconds, so there is time for 50
+        done += 1
+        if table.replan(done, float(spent), 2.0) and (line := table.news(done)):
+            said.append(line)
+        if done == table.epochs:
+            break
+    assert said == ["time for 50 epochs, since one takes 2 s"]
+    assert (done, table.replan(done, 100.0, 2.0)) == (50, False)
+
+
+def test_small_changes_add_up_to_news() -> None:
+    table = Timetable(10, 100, seconds=100.0)
+    said = []
+    for done, took in ((5, 1.06), (6, 1.06), (7, 1.15), (8, 1.2)):
+        table.replan(done, done * took, took)
+        said.append(table.news(done))
+    assert said[0] == ""
+    assert [bool(line) for line in said].count(True) == 1
+    table.replan(9, 1000.0, 2.0)
+    assert table.news(9) == "the time is over"

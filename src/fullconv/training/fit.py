@@ -274,8 +274,7 @@ class Loop:
         spent, seconds = self.ranks.gather((now - self.began, now - began))[0]
         done = self.progress.step // plan.steps_per_epoch
         if table.replan(done, spent, seconds):
-            line = f"time for {table.epochs} epochs, since one takes {table.epoch_seconds:.0f} s"
-            self.reporter.replanned(plan.total_steps, line if table.epochs > done else "the time is over")
+            self.reporter.replanned(plan.total_steps, table.news(done))
             if self.ranks.first:
                 self.run.change_epochs(table.epochs)
 

@@ -164,8 +164,9 @@ class Reporter:
         return 0.0 if self._bar is None else self._bar[1].share
 
     def replanned(self, steps: int, line: str) -> None:
-        """The run has another number of steps now."""
-        self.say(line)
+        """The run has another number of steps now; an empty line is not said."""
+        if line:
+            self.say(line)
         if self._bar is not None:
             self._bar[1].steps = steps
 

@@ -10,6 +10,8 @@ TOLERANCE = 0.05
 """Share of the epochs that are left by which their number may be off before it is changed."""
 FEW = 4
 """With more epochs left than these the first one, in which processes start and kernels compile, is not gone by."""
+NEWS = 0.1
+"""Share by which the number of epochs has changed since it was said, where it is said again."""
 RECENT = 3
 """Epochs whose mean is what one takes: other work on the machine makes single ones longer."""
 
@@ -35,10 +37,12 @@ class Timetable:
     seconds: float | None = None
     planned: int = field(init=False)
     bend: tuple[int, float] = (0, 0.0)
+    _said: int = field(init=False)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def __post_init__(self) -> None:
         self.planned = self.steps
+        self._said = self.epochs
 
     @property
     def steps(self) -> int:
@@ -76,6 +80,15 @@ class Timetable:
         self.epochs = done + possible
         return True
 
+    def news(self, done: int) -> str:
+        """What a user should hear of the number of epochs, after so many; empty where the lines of epochs will do."""
+        if self.epochs == done:
+            return "the time is over"
+        if abs(self.epochs - self._said) <= NEWS * self._said:
+            return ""
+        self._said = self.epochs
+        return f"time for {self.epochs} epochs, since one takes {self.epoch_seconds:.0f} s"
+
     # -- what is saved -------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[int, int, int, float]:
@@ -85,3 +98,4 @@ class Timetable:
     def restore(self, state: tuple[int, int, int, float]) -> None:
         """Go on from what :meth:`state` gave, whatever number of epochs the options say by now."""
         self.epochs, self.planned, self.bend = state[0], state[1], (state[2], state[3])
+        self._said = self.epochs
