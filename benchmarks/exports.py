@@ -25,9 +25,9 @@ from fullconv.exported.runners import ExportedRunner, open_runner
 from fullconv.exporting.gate import generated_images, pass_gate
 from fullconv.exporting.program import Program, open_torch, program_of, write_torch
 from fullconv.models import build_model
+from fullconv.names import RUNNERS
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
-from fullconv.there import RUNNERS
 
 CLASSES = ClassSet(tuple(f"class {index}" for index in range(5)))
 Row = tuple[str, str, dict[str, Any], dict[str, Any]]

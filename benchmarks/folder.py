@@ -28,13 +28,13 @@ from PIL import Image
 import fullconv
 from fullconv.data.shapes import Shapes
 from fullconv.models import build_model
+from fullconv.names import RUNNERS
 from fullconv.prediction.files import predict
 from fullconv.prediction.settings import Settings
 from fullconv.prediction.together import batch_size, predict_together
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.streams import count, in_streams
-from fullconv.there import RUNNERS
 
 MOST = 1.15
 

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from fullconv import bars
-from fullconv.bars import Bar, clock
+from fullconv.amounts import clock
+from fullconv.bars import Bar
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 

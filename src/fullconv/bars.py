@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.table import Column
 from rich.text import Text
 
+from fullconv.amounts import clock, memory, number, peak, rate
 from fullconv.terminal import print_lines
 
 LONG = 2.0
@@ -226,7 +227,7 @@ class _Figures(ProgressColumn):
             "rate": speed,
             "spent": clock(so_far, digits),
             "left": f"left {UNKNOWN.rjust(digits) if left is None else clock(left, digits)}" if count else "",
-            "memory": _memory(task.fields["device"]),
+            "memory": memory(task.fields["device"]),
             "device": task.fields["device"],
         }
         room = self._width - self._words.widest - SHORTEST - 2
@@ -250,56 +251,12 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     speed = task.speed if task.speed and done > FEW else mean  # of a few the last ones say too little
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
-        return f"{task.percentage:.0f}%", f"{_number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
+        return f"{task.percentage:.0f}%", f"{number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
     pace = rate(speed * fields["each"], fields["unit"], "#") if speed else ""
     if fields["left"] is not None:
         known = not math.isnan(fields["left"])
         left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None
     return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", pace, left
-
-
-def rate(speed: float, unit: str, form: str = "") -> str:
-    """``7.5 images/s``; where one takes a second or more, ``2 s an image``."""
-    if speed >= 1 or not unit:
-        return f"{_number(speed, form)} {unit}/s" if unit else ""
-    one = unit.removesuffix("s")
-    return f"{_number(1 / speed, form)} s {'an' if one[0] in 'aeiou' else 'a'} {one}"
-
-
-def _number(rate: float, form: str = "") -> str:
-    """Three digits; with ``#`` also those at the end that are 0."""
-    return f"{rate:{form}.3g}".removesuffix(".") if rate < 1000 else f"{rate:,.0f}"
-
-
-def clock(seconds: float, width: int = 0) -> str:
-    """``0:05``, ``1:02:03``; as ``0:00:05`` where that is to be of ``width`` columns."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    short = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-    return short if len(short) >= width else f"{hours:02}:{minutes:02}:{rest:02}"[-width:]
-
-
-def peak(device: str) -> list[str]:
-    """What a last line says of the machine: the memory that was held, and where it was computed."""
-    held = _memory(device)
-    return [f"peak memory {held}" if held else "", device]
-
-
-def _memory(device: str) -> str:
-    """The most that this process has held: on a GPU of its memory, else of the machine's; empty where unknown."""
-    torch = sys.modules.get("torch")
-    if device.startswith("cuda") and torch is not None and torch.cuda.is_available():
-        return _in_words(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:  # Windows
-        return ""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return _in_words(peak if sys.platform == "darwin" else peak * 1024)
-
-
-def _in_words(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 _began: list[float] = []

@@ -9,7 +9,7 @@ import torch
 
 from fullconv.errors import UsageError
 from fullconv.machine import free_memory
-from fullconv.there import refuse_unknown_precision
+from fullconv.names import refuse_unknown_precision
 
 
 def choose_device(name: str) -> torch.device:

@@ -14,9 +14,9 @@ from fullconv.model_file import read_header
 from fullconv.models.build import BuiltModel
 from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
+from fullconv.names import RUNNERS, refuse_unknown_runner
 from fullconv.runner import RunModel, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
-from fullconv.there import RUNNERS, refuse_unknown_runner
 
 
 class Loaded(NamedTuple):

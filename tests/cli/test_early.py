@@ -16,8 +16,8 @@ import fullconv
 from fullconv.cli.main import run
 from fullconv.errors import FullconvError
 from fullconv.models.variants import FOREIGN, MODELS
-from fullconv.there import FOREIGN as FOREIGN_NAMES
-from fullconv.there import NETWORKS, encoder_names, refuse_unknown_encoder
+from fullconv.names import FOREIGN as FOREIGN_NAMES
+from fullconv.names import NETWORKS, encoder_names, refuse_unknown_encoder
 from tests.builders.commands import complaint
 
 SCRIPT = """

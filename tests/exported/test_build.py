@@ -14,10 +14,10 @@ from fullconv.exported.build import build
 from fullconv.exported.geometry import LABELS, LOGITS, PROBABILITIES, SCORES, Places
 from fullconv.exported.runners import open_runner
 from fullconv.models.context import Context
+from fullconv.names import RUNNERS as NAMES
 from fullconv.ops import upsample
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
-from fullconv.there import RUNNERS as NAMES
 from tests.builders.exports import tiny
 
 SIZES = [(1, 1), (2, 40), (33, 65), (200, 131), (64, 96)]

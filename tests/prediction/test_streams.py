@@ -16,12 +16,12 @@ from PIL import Image
 import fullconv
 from fullconv import streams
 from fullconv.device import computing_threads
+from fullconv.names import RUNNERS
 from fullconv.prediction.files import Predicted, predict
 from fullconv.prediction.settings import Settings
 from fullconv.prediction.together import batch_size
 from fullconv.segmenter import Segmenter
 from fullconv.streams import count, in_streams
-from fullconv.there import RUNNERS
 from fullconv.views import Views
 
 

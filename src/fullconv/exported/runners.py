@@ -17,7 +17,7 @@ from fullconv.geometry import Window
 from fullconv.libraries import installed, library
 from fullconv.machine import usable_cores
 from fullconv.models.context import Context
-from fullconv.there import RUNNERS
+from fullconv.names import RUNNERS
 
 
 class ExportedRunner:

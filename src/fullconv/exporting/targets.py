@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fullconv.errors import FullconvError, UsageError
 from fullconv.libraries import installed, library
-from fullconv.there import RUNNERS
+from fullconv.names import RUNNERS
 
 ONNX, OPENVINO, TORCH = "onnx", "openvino", "torch"
 SUFFIXES = {ONNX: ".onnx", OPENVINO: ".xml", TORCH: ".pt2"}

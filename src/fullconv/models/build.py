@@ -19,7 +19,7 @@ from fullconv.models.relu6 import lean_activations
 from fullconv.models.start import Start, may_be_sold, stated_arguments
 from fullconv.models.variants import FOREIGN, MODELS, encoder_class
 from fullconv.models.weights import read_weights, timm_metadata
-from fullconv.there import refuse_unknown_network
+from fullconv.names import refuse_unknown_network
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ from fullconv.models.torchvision_network import torchvision_networks
 from fullconv.models.variants import FOREIGN, MODELS
 from fullconv.models.vgg import NAME as VGG
 from fullconv.models.vgg import VGG16
-from fullconv.there import REGION_MODELS, SHORT_LIST
+from fullconv.names import REGION_MODELS, SHORT_LIST
 
 
 class Weights(NamedTuple):

@@ -20,7 +20,7 @@ from fullconv.models.hiera import hiera_maps
 from fullconv.models.plain_vit import PlainViT, is_plain
 from fullconv.models.timm_facts import TIMM, fill, reductions, timm_trained, with_features
 from fullconv.models.weights import TransplantReport
-from fullconv.there import no_encoder
+from fullconv.names import no_encoder
 
 ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
 """What our encoders of timm take."""

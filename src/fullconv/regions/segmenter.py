@@ -14,6 +14,7 @@ from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.finite import not_finite
 from fullconv.models.rebuild import rebuild
 from fullconv.models.weights import read_safetensors
+from fullconv.names import REGION_MODELS
 from fullconv.regions.features import RegionFeatures
 from fullconv.regions.options import RegionOptions
 from fullconv.regions.refine import Grid, Pixels, Refiner
@@ -21,7 +22,6 @@ from fullconv.regions.runner import RegionParts, RegionRunner
 from fullconv.runner import RunModel
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing
-from fullconv.there import REGION_MODELS
 
 DESCRIBES, SHARED = "features.encoder.", "refiner.network.encoder."
 """Two names of one encoder; a file has the first."""

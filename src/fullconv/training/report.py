@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 
-from fullconv.bars import Bar, clock, compiling_seconds, peak, rate, spent
+from fullconv.amounts import clock, peak, rate
+from fullconv.bars import Bar, compiling_seconds, spent
 from fullconv.terminal import print_lines
 from fullconv.training.pace import Pace
 

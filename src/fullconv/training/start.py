@@ -19,8 +19,9 @@ from fullconv.errors import UsageError
 from fullconv.evaluation.finding import told
 from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.freed import freed_memory_kept
+from fullconv.names import REGION_MODELS
 from fullconv.processes import refuse_unguarded
-from fullconv.there import NO_DATA, REGION_MODELS
+from fullconv.there import NO_DATA
 from fullconv.training.auto_weights import weights_at_hand
 from fullconv.training.choosing import choose, with_budget, within_time
 from fullconv.training.config import TrainConfig

@@ -28,8 +28,8 @@ from fullconv.evaluation.log_findings import read_log
 from fullconv.files import replacing, write_text
 from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
+from fullconv.names import REGION_MODELS
 from fullconv.segmenter import Segmenter
-from fullconv.there import REGION_MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.first_weights import as_started
 from fullconv.training.over import folder_name, parse_over, with_value

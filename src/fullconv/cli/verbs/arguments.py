@@ -14,12 +14,18 @@ from fullconv.cli.verbs.shared import TYPED
 from fullconv.errors import UsageError
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.model_file import BEST, header_text, is_model_folder, model_file, read_header
+from fullconv.names import (
+    FOREIGN,
+    REGION_MODELS,
+    refuse_unknown_encoder,
+    refuse_unknown_network,
+    refuse_unknown_precision,
+    refuse_unknown_runner,
+)
 from fullconv.serving.sources import named
 from fullconv.terminal import program
 from fullconv.there import (
     ARCHIVE_SUFFIXES,
-    FOREIGN,
-    REGION_MODELS,
     is_shapes,
     refuse_missing_config,
     refuse_missing_data,
@@ -27,10 +33,6 @@ from fullconv.there import (
     refuse_missing_weights,
     refuse_no_run,
     refuse_nothing_to_import,
-    refuse_unknown_encoder,
-    refuse_unknown_network,
-    refuse_unknown_precision,
-    refuse_unknown_runner,
 )
 from fullconv.training.config import TrainConfig
 from fullconv.training.over import parse_over

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fullconv.errors import UsageError
-from fullconv.there import REGION_MODELS
+from fullconv.names import REGION_MODELS
 from fullconv.training.config import TrainConfig
 from fullconv.training.instances import MODEL as MASK_RCNN
 from fullconv.training.query_masks import MODEL as QUERIES
