@@ -55,4 +55,6 @@ def library(name: str, what_for: str, extra: str = "") -> Any:
 
 
 def installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    """Whether a module is there; a folder of that name without one is none (``tensorboard`` of a run folder)."""
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin is not None

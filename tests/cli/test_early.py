@@ -138,6 +138,8 @@ def test_without_torch(tmp_path: Path) -> None:
         ("predict data/a.png a.onnx --out o", "predict a.onnx data/a.png --out o"),
         ("review data runs/mine --out o", "review runs/mine data --out o"),
         ("pseudo-label data runs/mine --out o", "pseudo-label runs/mine data --out o"),
+        ("predict data/ runs/mine --out masks", "predict runs/mine data/ --out masks"),
+        ("predict ./data runs/mine --out masks", "predict runs/mine ./data --out masks"),
         ("evaluate data", "evaluate MODEL data"),
         ("evaluate data data", "evaluate MODEL data"),
     ],
@@ -152,7 +154,7 @@ def test_data_in_the_place_of_the_model_is_said_with_what_to_type(
     assert run(typed.split()) == 2
     said = complaint(capsys)
     assert said.startswith(
-        f"fullconv: {typed.split()[1]}: holds no model; the first argument is a model, the second the "
+        f"fullconv: {Path(typed.split()[1])}: holds no model; the first argument is a model, the second the "
     )
     assert said.endswith(f" {meant}")
 

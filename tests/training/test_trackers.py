@@ -118,6 +118,27 @@ def test_the_default_is_tensorboard_where_it_is_installed(there: bool, monkeypat
     assert TrainConfig().tracked == ["tensorboard"] * there
 
 
+def test_a_run_that_had_tensorboard_by_default_goes_on_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs of before named it in ``config.yaml`` though nobody had typed it."""
+    monkeypatch.setattr(trackers, "library", lambda name, what: None)
+    monkeypatch.setitem(trackers.TRACKERS, "tensorboard", Fake)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "InterruptRequest", lambda: Asked(4))
+        with pytest.raises(Interrupted):
+            fullconv.train(FOUR_SCENES, tmp_path / "run", track="tensorboard", **FEW_STEPS)
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(UsageError, match="--track tensorboard needs the package tensorboard"):
+        fullconv.train(FOUR_SCENES, resume=tmp_path / "run", quiet=True, track="tensorboard")
+    run = fullconv.train(FOUR_SCENES, resume=tmp_path / "run")
+    assert "tensorboard, which the run had, is not installed here" in " ".join(capsys.readouterr().out.split())
+    assert len(read_log(run.path / "log.csv")) == 2
+    assert trackers.as_here(TrainConfig(track="tensorboard,wandb"))[0].tracked == ["wandb"]
+    assert trackers.as_here(TrainConfig(track="wandb"))[1] == ""
+
+
 def told(name: str, folder: Path) -> dict[str, str]:
     """The rows to a program, in two parts."""
     folder.mkdir()

@@ -37,7 +37,7 @@ from fullconv.training.repeat import differences, run_of
 from fullconv.training.report import Reporter
 from fullconv.training.resume import data_of, kept_name, resume_run
 from fullconv.training.run import Run, new_run_path
-from fullconv.training.trackers import refuse_missing
+from fullconv.training.trackers import as_here, refuse_missing
 
 
 @one_clock()
@@ -94,18 +94,22 @@ def train(
         chosen, taken = as_started(chosen)
     if resumed is None:
         new_run_path(out, "")  # refuses a folder that exists before anything is read
+    untracked = ""
+    if (resumed is not None or again is not None) and "track" not in options:
+        chosen, untracked = as_here(chosen)
     refuse_missing(chosen.tracked)
     if chosen.model in REGION_MODELS:
         if resumed is not None:
             raise UsageError(f"{resumed.path}: {chosen.model} is trained in one pass; there is nothing to resume")
         reporter = Reporter(None if quiet else Console(emoji=False))
-        reporter.say(taken)
+        for line in (taken, untracked):
+            reporter.say(line)
         return train_regions(chosen, data, out, reporter)
     fabric = launch(chosen)
     ranks = Ranks(fabric)
     reporter = Reporter(Console(emoji=False) if ranks.first and not quiet else None)
     torch.manual_seed(chosen.seed)
-    for line in (taken, *(differences(again, ranks.device) if again is not None else [])):
+    for line in (taken, untracked, *(differences(again, ranks.device) if again is not None else [])):
         reporter.say(line)
     ground = ranks.prepare(lambda: open_data(chosen, data, reporter))
     reasons: dict[str, str] = {}

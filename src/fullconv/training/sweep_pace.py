@@ -57,7 +57,9 @@ class SweepPace:
         epoch = _mean([seconds for one in went for seconds in one.epochs])
         end = _mean([one.ended - one.rows[-1] for one in went if one.ended is not None]) or 0.0
         planned = sum(self.epochs[i] - one.before for i, one in self._seen.items() if one in went)
-        share = sum(len(one.rows) for one in went) / planned if went else 1.0  # of their epochs, where they stop early
+        share = (
+            sum(len(one.rows) for one in went) / max(planned, 1) if went else 1.0
+        )  # of their epochs, where they stop early
         lanes, waiting = [0.0] * self.jobs, list[int]()
         for i, seconds in enumerate(rows):
             if ended[i]:

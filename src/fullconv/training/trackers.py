@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from fullconv.errors import UsageError
 from fullconv.files import write_text
-from fullconv.libraries import library
+from fullconv.libraries import installed, library
+from fullconv.training.config import TrainConfig
 
 PROJECT = "fullconv"
 """What runs are kept under, unless the program's own variable says otherwise."""
@@ -149,10 +150,24 @@ def refuse_missing(names: list[str]) -> None:
         UsageError: it is not, with the extra that brings it.
     """
     for name in names:
+        if installed(name):
+            continue
         try:
             library(name, f"--track {name}")
         except UsageError as error:
             raise UsageError(f"{error}, or leave {name} out of --track") from error
+
+
+def as_here(config: TrainConfig) -> tuple[TrainConfig, str]:
+    """The options of an earlier run, and a line where they name TensorBoard and it is not here, so that it is left out.
+
+    Runs had it by default, so nobody may have asked for it.
+    """
+    if "tensorboard" not in config.tracked or installed("tensorboard"):
+        return config, ""
+    rest = [name for name in config.tracked if name != "tensorboard"]
+    line = "tensorboard, which the run had, is not installed here and is not told its figures; log.csv has them"
+    return config.model_copy(update={"track": ",".join(rest) or "none"}), line
 
 
 class Tracking:

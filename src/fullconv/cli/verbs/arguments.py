@@ -59,9 +59,10 @@ def _first(_: Any, given: Path) -> None:
     if is_shapes(str(given)) or _holds_no_model(given):
         typed = [*TYPED]
         second = SECOND.get(typed[0], "")
-        models = [place for place, word in enumerate(typed[1:], 1) if word != str(given) and _is_model(Path(word))]
-        here = typed.index(str(given)) if str(given) in typed else 0
-        if here and models:
+        places = {place: Path(word) for place, word in enumerate(typed[1:], 1)}
+        here = next((place for place, path in places.items() if path == given), 0)  # typed as it may be: ./photos/
+        models = [place for place, path in places.items() if path != given and _is_model(path)]
+        if here and models and second:
             typed[here], typed[models[0]] = typed[models[0]], typed[here]
         else:
             typed = [typed[0], "MODEL", *([str(given)] * bool(second))]

@@ -13,7 +13,7 @@ from fullconv.errors import Interrupted, UsageError
 from fullconv.there import NO_DATA, refuse_existing_run
 from fullconv.training.config import TrainConfig
 from fullconv.training.over import parse_over, with_value
-from fullconv.training.trackers import refuse_missing
+from fullconv.training.trackers import as_here, refuse_missing
 
 TRAIN = (
     "fullconv train my_data",
@@ -68,7 +68,10 @@ def train(
         if out is not None:
             refuse_existing_run(out)
         file = config / "config.yaml" if config is not None and config.is_dir() else config
-        _refuse_wrong(TrainConfig.load(recipe or file, given))
+        chosen = TrainConfig.load(recipe or file, given)
+        if file is not None and "track" not in given:
+            chosen, _ = as_here(chosen)
+        _refuse_wrong(chosen)
     with starting():
         from fullconv.training.start import train as begin
 
