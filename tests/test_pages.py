@@ -79,8 +79,9 @@ def test_a_page_runs_from_its_first_block_to_its_last(
 def nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that commands name are the reader's: they are not looked for."""
     for name in vars(arguments):
-        if name == "model_file" or name.startswith(("refuse_missing", "refuse_no")):
+        if name in ("read_header", "header_text") or name.startswith(("refuse_missing", "refuse_no")):
             monkeypatch.setattr(arguments, name, lambda given: None)
+    monkeypatch.setattr(arguments, "model_file", Path)
 
 
 @pytest.mark.usefixtures("nothing_is_missing")

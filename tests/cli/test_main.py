@@ -73,8 +73,9 @@ os.waitpid(child, 0)
 sys.stdout.buffer.write(shown)
 """
 WITHOUT_A_BAR = """
-import time
+import signal, time
 from fullconv.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 main.app = lambda *words, **options: print("begun", flush=True) or time.sleep(60)
 main.main()
 """

@@ -39,8 +39,8 @@ from fullconv.training.over import parse_over
 from fullconv.training.recipes import find_recipe
 
 TORCHVISION = "torchvision/"
-EXPORTED = (".onnx", ".xml")
-MODEL_SUFFIXES = (".safetensors", *EXPORTED)
+SUFFIX = ".safetensors"
+MODEL_SUFFIXES = (SUFFIX, ".onnx", ".xml")
 SECOND = {"evaluate": "the data", "predict": "the images", "pseudo-label": "the data", "review": "the data"}
 """What a verb takes after its model."""
 
@@ -50,7 +50,7 @@ def _model(_: Any, given: str | Path | None) -> None:
     path = Path(given or "")
     if given and not str(given).startswith(TORCHVISION) and not (path / "config.json").is_file():
         file = model_file(path)
-        if file.suffix not in EXPORTED:
+        if file.suffix == SUFFIX:
             read_header(file)
 
 
@@ -154,7 +154,7 @@ def refuse_wrong_options(typed: Mapping[str, Any]) -> None:
         refuse_unknown_encoder(typed["encoder"])
     if "encoder_weights" in typed:
         refuse_missing_weights(typed["encoder_weights"])
-        if typed["encoder_weights"].endswith(".safetensors"):
+        if typed["encoder_weights"].endswith(SUFFIX):
             header_text(Path(typed["encoder_weights"]))
     _model(None, typed.get("init_from"))
 
