@@ -80,15 +80,42 @@ def test_names_that_are_missing_are_one_problem_of_every_verb(
     assert complaint(capsys) == f"fullconv: {text}; {fix}"
 
 
+@pytest.mark.parametrize("file", TOO_FEW)
+def test_one_missing_name_may_be_that_of_the_background(
+    file: str, make_folder: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name too few is no fact about the last value: written behind the others, it would shift all classes by one."""
+    root = make_folder(4)
+    names = ["disc", "square", "triangle", "ring"]
+    yaml_file = file == "dataset.yaml"
+    (root / file).write_text(f"classes: [{', '.join(names)}]\n" if yaml_file else "\n".join(names))
+    found = checked(root, capsys, 3)
+    (problem,) = found["problems"]  # type: ignore[misc]
+    assert problem.startswith(f"{root / file}: names 4 classes, and the masks hold values from 0 to 4 (4 in ")
+    assert problem.endswith("; is 0 a background that has no name?")
+    entry = "entry of classes" if yaml_file else "line"
+    last, ignore = "else the name of 4 as the last", f"write 'ignore: [4]' into {root / 'dataset.yaml'}"
+    fix = f"then write its name as the first {entry}, {last}, or, where such pixels have no label, {ignore}"
+    assert f"fix: {fix}" in str(found["printed"])
+    assert "leaves these pairs out" not in str(found["printed"])
+    assert run(["check", str(root), "--fix", str(root.parent / "fixed")]) == 3
+    assert "--fix cannot know" in complaint(capsys)
+    assert not (root.parent / "fixed").exists()
+    with pytest.raises(DataError, match=r"no name\? Then write its name as the first"):
+        open_dataset(root)
+
+
 def test_what_is_void_already_stays_so_by_the_line_to_write(make_folder: Make) -> None:
     root = make_folder(4)
-    (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\n")
+    (root / "classes.txt").write_text("background\ndisc\nsquare\ntriangle\n")
     for mask in (root / "masks").iterdir():
         with Image.open(mask) as picture:
             values = np.array(picture)
         values[:4, :4] = 255
         save_mask(mask, values)
-    with pytest.raises(DataError, match=r"1 name is missing, value 4 has none .* write 'ignore: \[4, 255\]' into"):
+    with pytest.raises(
+        DataError, match=r"1 name is missing, value 4 has none .*; add it, or, .* write 'ignore: \[4, 255\]' into"
+    ):
         open_dataset(root)
     (root / "dataset.yaml").write_text("ignore: [4, 255]")
     spec = open_dataset(root)
@@ -100,7 +127,7 @@ def test_ids_of_no_name_in_some_masks_are_left_out_by_fix(
 ) -> None:
     """Values that do not follow the last name are no class without a name: their mask is named, as ever."""
     root = make_folder(6)
-    (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
+    (root / "classes.txt").write_text("background\ndisc\nsquare\ntriangle\nring\n")
     for name, value in (("scene_1", 5), ("scene_2", 77)):
         with Image.open(root / "masks" / f"{name}.png") as picture:
             values = np.array(picture)

@@ -82,7 +82,7 @@ def _read_all(
     """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
     report = CheckReport(spec)
     for problem in problems:
-        fix = problem.fix + FIX_LEAVES_OUT.get(problem.kind, "")
+        fix = problem.fix + ("" if problem.text.endswith("?") else FIX_LEAVES_OUT.get(problem.kind, ""))
         report.add(problem.kind, problem.text, fix, problem=True, files=problem.files)
         report.guessed |= problem.kind == "undecided" and not spec.declared
         report.photographs |= problem.kind == "photographs"

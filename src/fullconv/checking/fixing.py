@@ -116,7 +116,11 @@ def write_fixed(report: CheckReport, out: Path) -> Fixed:
         DataError: only the owner can say what the masks mean, or a split would be empty.
     """
     refuse_existing(out, report.dataset)
-    undecided = [finding for finding in report.findings if finding.kind in ONLY_THE_OWNER]
+    undecided = [
+        finding
+        for finding in report.findings
+        if finding.kind in ONLY_THE_OWNER or (finding.kind == "names" and finding.text.endswith("?"))
+    ]
     if undecided:
         question = undecided[0].text if undecided[0].text.endswith("?") else f"{undecided[0].text};"
         raise DataError(f"{question} --fix cannot know; {undecided[0].fix}")

@@ -99,7 +99,7 @@ def _settled(
         by_lines = bool(encoding.colours) and not given.values  # a grey mask's numbers are lines of class_dict.csv
         explained = dataclasses.replace(encoding, values={}) if by_lines else encoding
         ask_about_values(root, inspected, explained, classes.names, problems)
-        refuse_missing_names(root, masks, inspected, encoding, len(classes), problems)
+        refuse_missing_names(root, masks, inspected, encoding, classes.names, problems)
     if 0 < len(encoding.colours) < len(classes) and any(one.mask.kind == "colour" for one in inspected):
         text = f"{root}: RGB masks, but two classes have one colour"
         problems.report("description", text, f"give each its own in {FILE_NAME}")

@@ -49,7 +49,7 @@ def classes_from_files(
             _ask_about_ids_from_1(root, seen, encoding, names, problems, listing.name)
         reasons.append(f"class names from {listing.name}")
         encoding = dataclasses.replace(encoding, named_in=listing.name)
-        refuse_missing_names(root, masks, inspected, encoding, len(names), problems)
+        refuse_missing_names(root, masks, inspected, encoding, names, problems)
         classes = in_their_colours(ClassSet(names), inspected, encoding)
     else:
         unused = f"{listing.name} names {len(names)} without colours, and " if names and listing is not None else ""
