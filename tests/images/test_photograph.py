@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fullconv.checking.check import check
 from fullconv.cli.main import run
+from fullconv.data import read_sample
+from fullconv.errors import DataError
+from fullconv.formats.open import open_dataset
 from fullconv.images.mask_file import MaskFile
 from fullconv.images.photograph import is_photograph
 from tests.builders.commands import checked, complaint
@@ -50,13 +54,66 @@ def test_many_objects_are_no_photograph() -> None:
     assert not is_photograph(_file(Image.fromarray(np.arange(200, dtype=np.uint8).reshape(10, 20).repeat(8, 1))))
 
 
+def test_a_colour_for_each_of_150_classes_is_no_photograph() -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (150, 3), dtype=np.uint8)
+    assert not is_photograph(_file(Image.fromarray(colours[rng.integers(0, 150, (64, 64))])))
+
+
+def _many_classes(root: Path, count: int = 10, classes: int = 150) -> Path:
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (64, 64), (9, 9, number)).save(root / "images" / f"{number}.png")
+        mask = Image.fromarray(rng.integers(0, classes, (64, 64), dtype=np.uint8))
+        mask.save(root / "masks" / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize("file", ["classes.txt", "dataset.yaml", "values"])
+def test_masks_of_150_named_classes_are_no_photographs(file: str, tmp_path: Path) -> None:
+    root, names = _many_classes(tmp_path / "data"), [f"class {number}" for number in range(150)]
+    if file == "classes.txt":
+        (root / file).write_text("\n".join(names))
+    else:
+        numbered = "values: {" + ", ".join(f"{n}: {name}" for n, name in enumerate(names)) + "}"
+        (root / "dataset.yaml").write_text(numbered if file == "values" else f"classes: [{', '.join(names)}]")
+    spec = open_dataset(root)
+    assert len(spec.classes) == 150
+    assert read_sample(spec, spec.split("val")[0]).labels.max() > 100
+    labels = np.asarray(Image.open(root / "masks" / "3.png")).copy()
+    labels[0, 0] = 200
+    Image.fromarray(labels).save(root / "masks" / "3.png")
+    (problem,) = check(root).problems
+    assert "3.png: holds id 200 at row 0, column 0" in problem
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_grey_values_that_nobody_named_are_asked_about(alone: bool, tmp_path: Path) -> None:
+    root = _many_classes(tmp_path / "data")
+    if not alone:
+        for number in range(1, 10):
+            labels = np.asarray(Image.open(root / "masks" / f"{number}.png"))
+            Image.fromarray(labels % 4).save(root / "masks" / f"{number}.png")
+    with pytest.raises(DataError, match=r"as in a photograph; .* so many classes\? If .*, one a line"):
+        open_dataset(root)
+    report = check(root)
+    (problem,) = report.problems
+    said = "10 of 10 masks hold up to 150 values each (0.png," if alone else "0.png: holds 150 values, as many"
+    assert said in problem
+    assert len(report.dataset.classes) == (150 if alone else 4)
+    with pytest.raises(DataError, match="--fix cannot know"):
+        check(root, fix=tmp_path / "fixed")
+
+
 @pytest.mark.parametrize("spoil", [photograph, grey_photograph, jpeg_photograph])
 @pytest.mark.parametrize("named", [False, True])
 def test_it_is_the_only_problem_and_makes_no_class(
     spoil: object, named: bool, make_folder: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_folder(6)
-    if named:
+    if named or spoil is grey_photograph:  # grey values without a name may be ids
         (root / "classes.txt").write_text("ground\ndisc\nsquare\ntriangle\nring\n")
     assert callable(spoil)
     spoil(root)

@@ -109,7 +109,10 @@ def _read_all(
         report.void[split] = 0
     if labels is not None:
         _judge_supervision(report, labels, chosen)
-    totals = Totals(nameless={path for one in report.findings if one.kind == "names" for path in one.files})
+    nameless, doubted = (
+        {path for one in report.findings if one.kind == kind for path in one.files} for kind in ("names", "undecided")
+    )
+    totals = Totals(nameless=nameless, doubted=doubted)
     for done, (place, result) in enumerate(_inspections(spec, places), 1):
         _add(report, totals, place, result)
         if progress is not None:
@@ -178,6 +181,8 @@ def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspecti
     for fault in result.faults:
         if fault.kind == "ids" and not totals.nameless.isdisjoint(place[1].annotation.files):
             totals.unnamed.append(place)
+            continue
+        if fault.kind == "photograph" and not totals.doubted.isdisjoint(place[1].annotation.files):
             continue
         if (report.guessed and fault.kind in OF_CLASSES) or (fault.kind == "photograph" and report.photographs):
             continue

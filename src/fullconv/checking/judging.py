@@ -27,7 +27,8 @@ SMOOTHED_SHARE, FEWEST_BORDERS = 0.15, 100
 
 @dataclass
 class Totals:
-    """What is kept of every sound item until all are read; mask files of ids without a name, and the items of these."""
+    """What is kept of every sound item until all are read; mask files of ids without a name, and the items of these;
+    mask files of which it is asked already what they are."""
 
     items: list[SplitItem] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
@@ -35,6 +36,7 @@ class Totals:
     blank: list[SplitItem] = field(default_factory=list)
     nameless: set[Path] = field(default_factory=set)
     unnamed: list[SplitItem] = field(default_factory=list)
+    doubted: set[Path] = field(default_factory=set)
     between: int = 0
     borders: int = 0
 

@@ -92,7 +92,7 @@ def _settled(
     reasons: list[str], problems: Problems,
 ) -> tuple[ClassSet, MaskEncoding]:  # fmt: skip
     """Known classes and their encoding with what some masks say of themselves."""
-    inspected = inspect_masks(masks, problems, needed=False)
+    inspected = inspect_masks(masks, problems, needed=False, known=(encoding, len(classes)))
     encoding = settle(inspected, encoding, classes, reasons, problems)
     classes = classes if classes is found.classes else in_their_colours(classes, inspected, encoding)
     if found.classes is None and (not encoding.colours or "grey" in encoding.by_value):

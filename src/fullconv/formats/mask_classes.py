@@ -39,8 +39,9 @@ def classes_from_files(
 ) -> tuple[ClassSet, MaskEncoding]:
     """Classes of a plain folder: names from a list file, else counted from the masks."""
     listing, given = names_file(root), encoding
-    inspected = inspect_masks(masks, problems, len(masks) if listing is None else PROBED_MASKS)
     names = class_names(listing, problems) if listing is not None else ()
+    known = (encoding, len(names)) if names else None
+    inspected = inspect_masks(masks, problems, len(masks) if listing is None else PROBED_MASKS, known=known)
     if names and listing is not None and not coloured(inspected):
         seen = values_of(inspected)
         if seen:

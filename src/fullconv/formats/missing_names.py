@@ -34,7 +34,7 @@ def refuse_missing_names(
     if not _missing(inspected, encoding, len(names)):
         return
     if len(inspected) < len(masks):
-        inspected = inspect_masks(masks, problems, len(masks), needed=False)
+        inspected = inspect_masks(masks, problems, len(masks), needed=False, known=(encoding, len(names)))
     missing = _missing(inspected, encoding, len(names))
     if not missing:
         return

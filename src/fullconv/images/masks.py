@@ -154,7 +154,8 @@ def _from_values(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignor
         if mask.missing is not None:
             stray &= ~mask.missing
         if stray.any():
-            refuse_photograph(mask)
+            if stray.mean() > 0.5:
+                refuse_photograph(mask)
             raise DataError(_strange(mask.path, raw, stray, mapping, _named(encoding, num_classes)))
     return see_through(mask, encoding, ignore_index, labels)
 

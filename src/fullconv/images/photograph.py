@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from fullconv.images.mask_file import MaskFile, UnfitMask
+from fullconv.images.mask_file import MaskFile, UnfitMask, packed
 
 LEAST_VALUES = 100
 """Different values of brightness that a photograph has at least; most have more than 200."""
+LEAST_COLOURS = 1000
+"""Different colours that a photograph has at least, or every third pixel its own; classes are fewer."""
 LARGEST_VALUE = 65535
 """Of a photograph of 16 bits; numbers of objects may be larger."""
 FEW, MOST_IN_FEW = 8, 0.4
@@ -27,6 +29,8 @@ def is_photograph(mask: MaskFile) -> bool:
     """Whether a file's values are as many, as evenly spread and as rough as a photograph's, in grey or in colour."""
     if mask.kind == "planes":
         return False
+    if mask.kind == "colour" and not _many_colours(mask):
+        return False
     plane = np.asarray(Image.fromarray(mask.stored).convert("L")) if mask.kind == "colour" else mask.stored
     values, counts = np.unique(plane, return_counts=True)
     if len(values) < LEAST_VALUES or values[0] < 0 or values[-1] > LARGEST_VALUE:
@@ -34,6 +38,14 @@ def is_photograph(mask: MaskFile) -> bool:
     if np.sort(counts)[-FEW:].sum() > MOST_IN_FEW * plane.size:
         return False
     return bool((plane[:, 1:] != plane[:, :-1]).mean() >= LEAST_ROUGH)
+
+
+def _many_colours(mask: MaskFile) -> bool:
+    """Whether there are too many colours for classes; of three equal channels nobody can say."""
+    if mask.grey_values() is not None:
+        return True
+    pixels = mask.stored.shape[0] * mask.stored.shape[1]
+    return len(np.unique(packed(mask.stored))) >= min(LEAST_COLOURS, pixels // 3)
 
 
 def refuse_photograph(mask: MaskFile) -> None:
