@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from fullconv.checking.check import check
 from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
+from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import MaskFile
-from fullconv.images.photograph import is_photograph
+from fullconv.images.masks import labels_of
+from fullconv.images.photograph import Photograph, is_photograph
 from tests.builders.commands import checked, complaint
 from tests.builders.faults import grey_photograph, jpeg_photograph, photograph
 from tests.builders.folders import Make
@@ -48,6 +50,24 @@ def test_real_photographs_are_told_from_spoilt_masks(size: tuple[int, int], shar
         for mask in (Image.fromarray(labels * np.uint8(20)), Image.fromarray(colours[labels])):
             for spoilt in (mask, _jpeg(mask), mask.resize(smaller, Image.Resampling.LANCZOS)):
                 assert not is_photograph(_file(spoilt)), path.name
+
+
+SPOILT = {
+    "half white": lambda p: Image.fromarray(np.where(np.arange(360)[:, None, None] < 180, 255, np.asarray(p))
+                                            .astype(np.uint8)),
+    "blurred": lambda p: p.filter(ImageFilter.GaussianBlur(6)),
+    "dark": lambda p: p.point(lambda value: value // 3),
+    "enlarged": lambda p: p.resize((1440, 1080), Image.Resampling.BICUBIC),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_photograph_among_masks_of_named_colours_is_told_however_it_looks(how: str, shared: Path) -> None:
+    with Image.open(sorted((shared / "data" / "camvid" / "train").glob("*.png"))[0]) as picture:
+        file = _file(SPOILT[how](picture.convert("RGB")))
+    encoding = MaskEncoding(colours={(255, 0, 0): 0, (0, 255, 0): 1})
+    with pytest.raises(Photograph, match=r"a photograph(,| does) .*; put the image's mask in its place"):
+        labels_of(file, encoding, 2, 255)
 
 
 def test_many_objects_are_no_photograph() -> None:

@@ -12,7 +12,7 @@ from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import UNLABELLED, MaskEncoding, UInt8Array
 from fullconv.images.mask_file import NO_COLOUR, MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
-from fullconv.images.photograph import refuse_photograph
+from fullconv.images.photograph import MOSTLY, refuse_photograph, refuse_strange_colours
 from fullconv.spec import Colour
 
 BAD = 254
@@ -154,7 +154,7 @@ def _from_values(mask: MaskFile, encoding: MaskEncoding, num_classes: int, ignor
         if mask.missing is not None:
             stray &= ~mask.missing
         if stray.any():
-            if stray.mean() > 0.5:
+            if stray.mean() > MOSTLY:
                 refuse_photograph(mask)
             raise DataError(_strange(mask.path, raw, stray, mapping, _named(encoding, num_classes)))
     return see_through(mask, encoding, ignore_index, labels)
@@ -268,7 +268,7 @@ def _from_colours(mask: MaskFile, encoding: MaskEncoding, num_classes: int, igno
             stray &= ~excused
     if stray.any():
         row, column = (int(value) for value in np.argwhere(stray)[0])
-        refuse_photograph(mask)
+        refuse_strange_colours(mask, stray)
         raise DataError(
             f"{mask.path}: {_colour_at(mask, shades, row, column)} at row {row}, column {column} stands for no class "
             f"({int(stray.sum())} such pixels){_named(encoding, num_classes)}; add it to "

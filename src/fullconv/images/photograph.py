@@ -11,6 +11,8 @@ LEAST_VALUES = 100
 """Different values of brightness that a photograph has at least; most have more than 200."""
 LEAST_COLOURS = 1000
 """Different colours that a photograph has at least, or every third pixel its own; classes are fewer."""
+MOSTLY = 0.5
+"""The share of the pixels, of no class, above which what fits no class may be a photograph."""
 LARGEST_VALUE = 65535
 """Of a photograph of 16 bits; numbers of objects may be larger."""
 FEW, MOST_IN_FEW = 8, 0.4
@@ -56,3 +58,19 @@ def refuse_photograph(mask: MaskFile) -> None:
     """
     if is_photograph(mask):
         raise Photograph(f"{mask.path}: a photograph, not a mask; {PUT_MASK}")
+
+
+def refuse_strange_colours(mask: MaskFile, stray: np.ndarray) -> None:
+    """For a file with the pixels whose colour stands for no class: also half white, blurred, dark or enlarged it is
+    a photograph, by how many such colours there are on most of it.
+
+    Raises:
+        Photograph: it is one.
+    """
+    if stray.mean() <= MOSTLY:
+        return
+    refuse_photograph(mask)
+    count = len(np.unique(packed(mask.stored[stray]))) if mask.kind == "colour" else 0
+    if count >= LEAST_COLOURS:
+        what = f"holds {count:,} colours of no class, as a photograph does and a mask does not"
+        raise Photograph(f"{mask.path}: {what}; {PUT_MASK}")
