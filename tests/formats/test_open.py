@@ -216,3 +216,15 @@ def test_folders_that_do_not_pair_are_not_proposed(make_folder: Make) -> None:
         mask.rename(mask.with_name(f"z{number}.png"))
     with pytest.raises(DataError, match=r"found one/ \(4 \.png\), two/ \(4 \.png\); expected images/"):
         open_dataset(root)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_two_folders_of_photographs_are_not_proposed_as_images_and_masks(suffix: str, tmp_path: Path) -> None:
+    for number, camera in enumerate(("left", "right")):
+        (tmp_path / camera).mkdir()
+        for frame in range(4):
+            noise = np.random.default_rng((number, frame)).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            flat = Image.new("RGB", (64, 48), (frame, number, 9))  # as at night
+            (Image.fromarray(noise) if frame == 2 - number else flat).save(tmp_path / camera / f"{frame}{suffix}")
+    with pytest.raises(DataError, match=rf"found left/ \(4 \{suffix}\), right/ \(4 \{suffix}\); expected images/"):
+        open_dataset(tmp_path)

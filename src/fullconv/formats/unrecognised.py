@@ -11,19 +11,21 @@ from pathlib import Path
 import yaml
 
 from fullconv.errors import DataError, first_few
-from fullconv.formats.contents import contents_of
 from fullconv.formats.description import FILE_NAME
 from fullconv.formats.problems import Problems
 from fullconv.formats.read.base import child_folders, files_below, image_files
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS, split_folders
 from fullconv.formats.read.pairing import paired
-from fullconv.images.photograph import Photograph
+from fullconv.images.mask_reading import read_mask
+from fullconv.images.photograph import Photograph, is_photograph
 
 MOST_FILES = 100_000
 """Files that are looked at: a home folder may hold millions."""
 MOST_PLACES, MOST_KINDS = 6, 3
 MOST_FOLDERS = 6
 """Folders among which a pair is looked for."""
+PROBED = 4
+"""Images of a folder that are looked at, to tell whether it holds photographs."""
 MOSTLY = 0.8
 """The share of the images whose mask is found by name, where two folders are proposed."""
 EXPECTED = (
@@ -75,14 +77,14 @@ def _found(path: Path, files: Sequence[tuple[str, str]]) -> str:
 def _pair(base: Path) -> tuple[Path, str, str, bool] | None:
     """Two folders of ``base``, or of its splits, whose files pair by name: images, masks, whether they may be swapped.
 
-    None where there are none, or several.
+    None where there are none, or several, or both hold images (of two cameras, say).
     """
     found = list[tuple[str, str, bool]]()
     for root in (base, *split_folders(base).values()):
         others = [folder for folder in child_folders(root) if folder not in split_folders(base).values()]
         for first, second in itertools.combinations(filter(image_files, others[:MOST_FOLDERS]), 2):
             both = _fit(first, second), _fit(second, first)
-            if max(both) < MOSTLY:
+            if max(both) < MOSTLY or any(tell(first) and tell(second) for tell in (_photographs, _jpegs)):
                 continue
             first_is_images = _is_images(first, second)
             if first_is_images is None:
@@ -110,13 +112,18 @@ def _is_images(first: Path, second: Path) -> bool | None:
 
 
 def _photographs(folder: Path) -> bool:
+    """Whether one of a few images is a photograph: not each looks like one."""
+    files = image_files(folder)
+    return any(map(_is_photograph, files[:: -(-len(files) // PROBED)]))
+
+
+def _is_photograph(path: Path) -> bool:
     try:
-        contents_of(image_files(folder)[0])
+        return is_photograph(read_mask(path))
     except Photograph:
         return True
     except DataError:
         return False
-    return False
 
 
 def _jpegs(folder: Path) -> bool:
