@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from PIL import Image
 from fullconv.cli.main import run
 from fullconv.data import read_sample
 from fullconv.errors import DataError, UsageError
-from fullconv.formats.open import open_dataset
+from fullconv.formats import unrecognised
+from fullconv.formats.open import NotRecognisedError, open_dataset
+from fullconv.formats.read import base
 from tests.builders import cityscapes, coco, coco_panoptic
 from tests.builders.commands import complaint
 from tests.builders.folders import Make, side_by_side
@@ -228,3 +231,23 @@ def test_two_folders_of_photographs_are_not_proposed_as_images_and_masks(suffix:
             (Image.fromarray(noise) if frame == 2 - number else flat).save(tmp_path / camera / f"{frame}{suffix}")
     with pytest.raises(DataError, match=rf"found left/ \(4 \{suffix}\), right/ \(4 \{suffix}\); expected images/"):
         open_dataset(tmp_path)
+
+
+def test_what_lies_there_is_looked_at_only_where_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = list[Path]()
+
+    def files_below(folder: Path) -> Iterator[tuple[str, str]]:
+        walked.append(folder)
+        return base.files_below(folder)
+
+    for kind in ("one", "two"):
+        (tmp_path / kind).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / kind / "a.png")
+    monkeypatch.setattr(unrecognised, "files_below", files_below)
+    with pytest.raises(NotRecognisedError) as caught:
+        open_dataset(tmp_path)
+    assert walked == []
+    assert "pair one with two" in str(caught.value) == str(caught.value)
+    assert walked == [tmp_path]
+    monkeypatch.setattr(unrecognised, "MOST_PAIRED", 1)
+    assert "expected images/ and masks/" in str(NotRecognisedError(tmp_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fullconv.data.dataset import DatasetSpec, Item
@@ -23,7 +24,7 @@ from fullconv.formats.origin import pseudo_labels
 from fullconv.formats.problems import Problem, Problems, Strict, Unmasked
 from fullconv.formats.read import RECOGNISERS, recognise_folder
 from fullconv.formats.read.base import child_folders
-from fullconv.formats.unrecognised import not_recognised
+from fullconv.formats.unrecognised import EXPECTED, not_recognised
 from fullconv.images.encoding import MaskEncoding
 from fullconv.spec import ClassesError
 from fullconv.text import noting
@@ -55,7 +56,22 @@ def open_dataset(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
 
 
 class NotRecognisedError(DataError):
-    """A folder in which no data set is found."""
+    """A folder in which no data set is found; what lies in it is looked at when it is said, not where it is caught."""
+
+    def __init__(self, path: Path, skipped: int = 0) -> None:
+        super().__init__(path, skipped)
+        self.path, self.skipped = path, skipped
+
+    @cached_property
+    def line(self) -> str:
+        more = f"; {self.skipped} of its folders were not looked at: give the one" if self.skipped else ""
+        try:
+            return not_recognised(self.path) + more
+        except OSError:  # it is gone meanwhile, or may not be read
+            return f"{self.path}: no data set recognised; {EXPECTED}{more}"
+
+    def __str__(self) -> str:
+        return self.line
 
 
 def open_partly_masked(data: str | os.PathLike[str] | DatasetSpec) -> tuple[DatasetSpec, dict[Path, str]]:
@@ -157,9 +173,7 @@ def _open_below(path: Path, problems: Problems) -> DatasetSpec:
             raise first_failed.end
         opened += [first_failed.spec] if first_failed.spec else []
     if not opened:
-        raise NotRecognisedError(
-            not_recognised(path) + (f"; {skipped} of its folders were not looked at: give the one" if skipped else "")
-        )
+        raise NotRecognisedError(path, skipped)
     spec = opened[0]
     for folder in dict.fromkeys((path, spec.root.parent)):
         if (folder / FILE_NAME).is_file():

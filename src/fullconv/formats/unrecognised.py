@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -13,14 +13,17 @@ import yaml
 from fullconv.errors import DataError, first_few
 from fullconv.formats.description import FILE_NAME
 from fullconv.formats.problems import Problems
-from fullconv.formats.read.base import child_folders, files_below, image_files
+from fullconv.formats.read.base import child_folders, files_below
 from fullconv.formats.read.folder import IMAGE_FOLDERS, MASK_FOLDERS, split_folders
-from fullconv.formats.read.pairing import paired
+from fullconv.formats.read.pairing import paired_files
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.mask_reading import read_mask
 from fullconv.images.photograph import Photograph, is_photograph
 
 MOST_FILES = 100_000
 """Files that are looked at: a home folder may hold millions."""
+MOST_PAIRED = 10_000
+"""Files among which a pair is looked for."""
 MOST_PLACES, MOST_KINDS = 6, 3
 MOST_FOLDERS = 6
 """Folders among which a pair is looked for."""
@@ -38,8 +41,10 @@ def not_recognised(path: Path) -> str:
     """The line about it: what was found, and what was expected, or the lines of ``dataset.yaml`` that fit."""
     files = list(itertools.islice(files_below(path), MOST_FILES))
     found = f"{path}: no data set recognised{_missing_half(path)}; found {_found(path, files)}"
-    bases = [path, *child_folders(path)[:MOST_FOLDERS]] if len(files) < MOST_FILES else []
-    pair = next(filter(None, map(_pair, bases)), None)
+    pair = None
+    if len(files) <= MOST_PAIRED:
+        listing = _images_by_folder(path, files)
+        pair = next(filter(None, (_pair(base, listing) for base in (path, *child_folders(path)[:MOST_FOLDERS]))), None)
     if pair is None:
         return f"{found}; {EXPECTED}; name other folders in dataset.yaml (images: ..., masks: ...)"
     base, images, masks, sure = pair
@@ -74,46 +79,66 @@ def _found(path: Path, files: Sequence[tuple[str, str]]) -> str:
     return first_few(said, MOST_PLACES) + (f" among the first {MOST_FILES:,} files" if len(files) == MOST_FILES else "")
 
 
-def _pair(base: Path) -> tuple[Path, str, str, bool] | None:
+Listing = Mapping[Path, Sequence[Path]]
+"""The image files below each folder, at any depth."""
+
+
+def _images_by_folder(path: Path, files: Sequence[tuple[str, str]]) -> Listing:
+    listing: dict[Path, list[Path]] = {}
+    for place, name in files:
+        if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+            folder = Path(place)
+            for above in (folder, *folder.parents):
+                if above == path:
+                    break
+                listing.setdefault(above, []).append(folder / name)
+    for images in listing.values():
+        images.sort()
+    return listing
+
+
+def _pair(base: Path, listing: Listing) -> tuple[Path, str, str, bool] | None:
     """Two folders of ``base``, or of its splits, whose files pair by name: images, masks, whether they may be swapped.
 
     None where there are none, or several, or both hold images (of two cameras, say).
     """
     found = list[tuple[str, str, bool]]()
-    for root in (base, *split_folders(base).values()):
-        others = [folder for folder in child_folders(root) if folder not in split_folders(base).values()]
-        for first, second in itertools.combinations(filter(image_files, others[:MOST_FOLDERS]), 2):
-            both = _fit(first, second), _fit(second, first)
-            if max(both) < MOSTLY or any(tell(first) and tell(second) for tell in (_photographs, _jpegs)):
+    splits = split_folders(base).values()
+    for root in (base, *splits):
+        others = [folder for folder in child_folders(root) if folder not in splits][:MOST_FOLDERS]
+        for first, second in itertools.combinations((folder for folder in others if folder in listing), 2):
+            both = _fit(first, second, listing), _fit(second, first, listing)
+            if max(both) < MOSTLY:
                 continue
-            first_is_images = _is_images(first, second)
+            tells = [(tell(first, listing), tell(second, listing)) for tell in (_photographs, _jpegs)]
+            if (True, True) in tells:
+                continue
+            first_is_images, sure = _is_images(first, second, tells), True
             if first_is_images is None:
                 first_is_images, sure = both[0] >= both[1], both[0] != both[1]
-            else:
-                sure = True
             images, masks = (first, second) if first_is_images else (second, first)
             found.append((images.name, masks.name, sure))
     return (base, *found[0]) if len(set(found)) == 1 else None
 
 
-def _fit(images: Path, masks: Path) -> float:
+def _fit(images: Path, masks: Path, listing: Listing) -> float:
     """The share of the images that have a mask by name."""
-    return len(paired(images, masks, Problems())) / len(image_files(images))
+    return len(paired_files(images, listing[images], masks, listing[masks], Problems())) / len(listing[images])
 
 
-def _is_images(first: Path, second: Path) -> bool | None:
+def _is_images(first: Path, second: Path, tells: Sequence[tuple[bool, bool]]) -> bool | None:
     """Whether the first holds the images and the second the masks; None where it may be the other way round."""
-    for tell in (_photographs, _jpegs, _named_images):
-        one, other = tell(first), tell(second)
+    named = [folder.name.lower() in IMAGE_FOLDERS for folder in (first, second)]
+    for one, other in (*tells, named):
         if one != other:
             return one
     masks = [folder.name.lower() in MASK_FOLDERS for folder in (first, second)]
     return masks[1] if masks[0] != masks[1] else None
 
 
-def _photographs(folder: Path) -> bool:
+def _photographs(folder: Path, listing: Listing) -> bool:
     """Whether one of a few images is a photograph: not each looks like one."""
-    files = image_files(folder)
+    files = listing[folder]
     return any(map(_is_photograph, files[:: -(-len(files) // PROBED)]))
 
 
@@ -126,9 +151,5 @@ def _is_photograph(path: Path) -> bool:
         return False
 
 
-def _jpegs(folder: Path) -> bool:
-    return image_files(folder)[0].suffix.lower() in (".jpg", ".jpeg")
-
-
-def _named_images(folder: Path) -> bool:
-    return folder.name.lower() in IMAGE_FOLDERS
+def _jpegs(folder: Path, listing: Listing) -> bool:
+    return listing[folder][0].suffix.lower() in (".jpg", ".jpeg")

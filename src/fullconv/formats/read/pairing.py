@@ -33,8 +33,16 @@ def paired(
         suffix: the ending, where it is known.
         reasons: the rules applied that are more than equal names or an ending are added here.
     """
-    pictures = _by_key(image_files(images), images, "mask", problems)
-    files = _by_key(image_files(masks), masks, "image", problems)
+    return paired_files(images, image_files(images), masks, image_files(masks), problems, suffix, reasons)
+
+
+def paired_files(
+    images: Path, image_paths: Sequence[Path], masks: Path, mask_paths: Sequence[Path], problems: Problems,
+    suffix: str = "", reasons: list[str] | None = None,
+) -> list[Item]:  # fmt: skip
+    """What :func:`paired` says, of folders that are listed already."""
+    pictures = _by_key(image_paths, images, "mask", problems)
+    files = _by_key(mask_paths, masks, "image", problems)
     if not pictures:
         problems.report("unpaired", f"{images}: no images found", f"expected {', '.join(IMAGE_SUFFIXES)}")
         return []
