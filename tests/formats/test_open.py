@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,6 +232,18 @@ def test_two_folders_of_photographs_are_not_proposed_as_images_and_masks(suffix:
             (Image.fromarray(noise) if frame == 2 - number else flat).save(tmp_path / camera / f"{frame}{suffix}")
     with pytest.raises(DataError, match=rf"found left/ \(4 \{suffix}\), right/ \(4 \{suffix}\); expected images/"):
         open_dataset(tmp_path)
+
+
+def test_the_lines_to_write_can_be_copied_as_yaml(make_folder: Make) -> None:
+    root = make_folder(4)
+    (root / "images").rename(root / "Fotös: x")
+    (root / "masks").rename(root / "012")
+    with pytest.raises(DataError, match="no data set recognised") as caught:
+        open_dataset(root)
+    found = re.search("""write the two lines '(images: "Fotös: x")' and '(masks: "012")' into""", str(caught.value))
+    assert found is not None
+    (root / "dataset.yaml").write_text("\n".join(found.groups()), encoding="utf-8")
+    assert len(open_dataset(root).split("val"))
 
 
 def test_what_lies_there_is_looked_at_only_where_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

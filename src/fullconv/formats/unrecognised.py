@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -48,13 +50,18 @@ def not_recognised(path: Path) -> str:
     if pair is None:
         return f"{found}; {EXPECTED}; name other folders in dataset.yaml (images: ..., masks: ...)"
     base, images, masks, sure = pair
-    lines = [yaml.safe_dump({kind: name}, allow_unicode=True).strip() for kind, name in
-             (("images", images), ("masks", masks))]  # fmt: skip
+    lines = [_line("images", images), _line("masks", masks)]
     swapped = "" if sure else ", or the two names the other way round"
     return (
         f"{found}; their names pair {images} with {masks}: write the two lines '{lines[0]}' and '{lines[1]}' into "
         f"{base / FILE_NAME}{swapped}"
     )
+
+
+def _line(kind: str, name: str) -> str:
+    """A line of YAML to stand between single quotes: a name that must be quoted itself is in double ones."""
+    line = yaml.safe_dump({kind: name}, allow_unicode=True, width=math.inf).strip()
+    return f"{kind}: {json.dumps(name, ensure_ascii=False)}" if "'" in line else line
 
 
 def _missing_half(path: Path) -> str:
