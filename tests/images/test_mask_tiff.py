@@ -118,13 +118,15 @@ def test_jpeg_inside_tiff_is_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.tif")
 
 
-@pytest.mark.parametrize("compression", [None, "zlib"])
-def test_truncated_tiff_is_named(compression: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("compression", "said"), [(None, "truncated, it ends too early"), ("zlib", r"damaged \(.*decompress.*\)")]
+)
+def test_truncated_tiff_is_named(compression: str | None, said: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 3, (64, 64), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "m.tif", noise, compression=compression)
     content = (tmp_path / "m.tif").read_bytes()
     (tmp_path / "m.tif").write_bytes(content[:-300])
-    with pytest.raises(DataError, match=r"m.tif: (damaged|truncated)"):
+    with pytest.raises(DataError, match=rf"m\.tif: {said}; copy"):
         read_mask(tmp_path / "m.tif")
 
 

@@ -15,7 +15,8 @@ from fullconv.data import read_sample
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
 from fullconv.images.encoding import MaskEncoding
-from fullconv.images.mask_file import MaskFile
+from fullconv.images.mask_file import LossyMask, MaskFile
+from fullconv.images.mask_reading import read_mask
 from fullconv.images.masks import labels_of
 from fullconv.images.photograph import Photograph, is_photograph
 from tests.builders.commands import checked, complaint
@@ -72,6 +73,19 @@ def test_a_photograph_among_masks_of_named_colours_is_told_however_it_looks(how:
 
 def test_many_objects_are_no_photograph() -> None:
     assert not is_photograph(_file(Image.fromarray(np.arange(200, dtype=np.uint8).reshape(10, 20).repeat(8, 1))))
+
+
+def test_a_mask_one_pixel_wide_is_no_photograph() -> None:
+    assert not is_photograph(_file(Image.fromarray(np.arange(250, dtype=np.uint8)[:, None])))
+
+
+def test_a_truncated_jpeg_is_not_to_be_copied_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    grey_values = np.random.default_rng(0).integers(0, 99, (64, 64), dtype=np.uint8)
+    Image.fromarray(grey_values).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(LossyMask, match=r"truncated, it ends too early, and a mask stored as JPEG, .* again as PNG$"):
+        read_mask(path)
 
 
 def test_a_colour_for_each_of_150_classes_is_no_photograph() -> None:

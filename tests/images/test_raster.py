@@ -237,10 +237,11 @@ def test_truncated_files_are_named_with_the_rows(tmp_path: Path, raster_library:
     reader = open_raster(path)
     assert reader is not None
     reader.read(slice(0, 16), slice(0, 16))
-    with pytest.raises(DataError, match=r"a.tif, rows 120 to 150: (damaged|truncated)"):
+    said = "truncated, it ends too early" if raster_library == "tifffile" else r"damaged \(.* IReadBlock failed .*\)"
+    with pytest.raises(DataError, match=rf"a\.tif, rows 120 to 150: {said}; copy"):
         reader.read(slice(120, 150), slice(0, WIDTH))
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"a.tif: (damaged|truncated)"):
+    with pytest.raises(DataError, match=r"a\.tif: damaged \(corrupted IFD structure\); copy"):
         open_raster(path)
 
 

@@ -214,7 +214,7 @@ def test_other_values_than_the_range_is_for_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds complex64"):
         read_image(tmp_path / "c.npy", values=WIDE)
     (tmp_path / "d.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:900])
-    with pytest.raises(DataError, match=r"d\.tif: (damaged|truncated)"):
+    with pytest.raises(DataError, match=r"d\.tif: truncated, it ends too early; copy"):
         read_image(tmp_path / "d.tif", values=WIDE)
 
 

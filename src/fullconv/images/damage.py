@@ -7,7 +7,11 @@ import re
 from fullconv.errors import DataError
 from fullconv.images.encoded import ImageFile
 
-CUT_OFF = re.compile(r"truncat|too few|end of (file|data|stream)|unexpected end|premature|not enough|\beof\b", re.I)
+CUT_OFF = re.compile(
+    r"truncat|too few|end of (file|data|stream)|unexpected end|premature|not enough|\beof\b"
+    r"|\d+ of \d+ bytes|failed to read \d+ bytes",
+    re.I,
+)
 """What a library says of a file that ends too early."""
 COPY_AGAIN = "copy or save it again"
 LONGEST = 200
@@ -16,6 +20,12 @@ LONGEST = 200
 
 def damaged(where: ImageFile | str, problem: object) -> DataError:
     """The error of one line about a file or a part of one; ``problem`` is what the library said."""
+    return DataError(f"{where}: {damage(problem)}; {COPY_AGAIN}")
+
+
+def damage(problem: object) -> str:
+    """What is wrong with a file, by what the library said."""
     reason = " ".join(str(problem).split())[:LONGEST]
-    what = "truncated, it ends too early" if CUT_OFF.search(reason) else f"damaged ({reason})" if reason else "damaged"
-    return DataError(f"{where}: {what}; {COPY_AGAIN}")
+    if CUT_OFF.search(reason):
+        return "truncated, it ends too early"
+    return f"damaged ({reason})" if reason else "damaged"

@@ -182,5 +182,5 @@ def clear_parts(alpha: np.ndarray, path: ImageFile) -> np.ndarray | None:
     return clear if clear.any() else None
 
 
-def lossy(path: ImageFile, form: str) -> str:
-    return f"{path}: a mask stored as {form}, whose compression changes labels; export the masks again as PNG"
+def lossy(what: str, form: str) -> str:
+    return f"{what} a mask stored as {form}, whose compression changes labels; export the masks again as PNG"

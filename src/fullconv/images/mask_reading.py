@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.errors import DataError
+from fullconv.images.damage import damage
 from fullconv.images.encoded import ImageFile
 from fullconv.images.files import frames, open_array, open_image
 from fullconv.images.mask_file import LossyMask, MaskFile, UnfitMask, clear_parts, lossy, of_numbers, of_planes
@@ -56,8 +57,12 @@ def _from_picture(path: ImageFile) -> MaskFile:
     with open_image(path) as image:
         white = _white(image)  # known until it is decoded
         if image.format in LOSSY_FORMATS or (image.format == "WEBP" and not _lossless(image)):
-            refuse_photograph(MaskFile(path, "colour", np.asarray(image.convert("RGB"))))
-            raise LossyMask(lossy(path, str(image.format)))
+            try:
+                pixels = np.asarray(image.convert("RGB"))
+            except (OSError, SyntaxError, ValueError, EOFError) as error:  # a sound copy would be no better
+                raise LossyMask(lossy(f"{path}: {damage(error)}, and", str(image.format))) from error
+            refuse_photograph(MaskFile(path, "colour", pixels))
+            raise LossyMask(lossy(f"{path}:", str(image.format)))
         count = frames(image)
         if count > 1:
             raise UnfitMask(

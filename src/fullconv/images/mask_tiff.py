@@ -31,7 +31,7 @@ def mask_from_tiff(path: ImageFile) -> MaskFile:
             raise DataError(f"{path}: holds no picture of full size, only copies; save it again")
         first = pages[0]
         if first.compression in LOSSY:
-            raise LossyMask(lossy(path, "TIFF with JPEG compression"))
+            raise LossyMask(lossy(f"{path}:", "TIFF with JPEG compression"))
         refuse_large(path, (first.imagelength * len(pages), first.imagewidth))
         arrays = [page_array(page, path) for page in pages]
         if tiff.is_imagej and len(tiff.series[0].shape) > arrays[0].ndim and len(pages) == 1:

@@ -34,6 +34,8 @@ def is_photograph(mask: MaskFile) -> bool:
     if mask.kind == "colour" and not _many_colours(mask):
         return False
     plane = np.asarray(Image.fromarray(mask.stored).convert("L")) if mask.kind == "colour" else mask.stored
+    if plane.shape[1] < 2:
+        return False
     values, counts = np.unique(plane, return_counts=True)
     if len(values) < LEAST_VALUES or values[0] < 0 or values[-1] > LARGEST_VALUE:
         return False
