@@ -55,7 +55,7 @@ def test_image_level_probabilities_by_hand() -> None:
 def test_pooling_in_parts_is_pooling_of_the_whole(pooling: str, row: int, column: int) -> None:
     """Cut where one likes, in whatever order."""
     logits = torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(row))
-    level = ImageLevel(pooling)  # type: ignore[arg-type]
+    level = ImageLevel(pooling)
     whole = level.probabilities([(logits, Window(0, 0, 16, 24), (16, 24))])
     cuts = [
         (logits, Window(top, left, 16, 24), (bottom - top, right - left))
@@ -83,7 +83,7 @@ def test_superpixels_average_within_and_not_across() -> None:
 @pytest.mark.parametrize("wrong", [{"scale": 0}, {"sigma": -1}, {"smallest": 0}, {"scale": float("nan")}])
 def test_superpixels_that_cannot_be(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="superpixels have a scale above 0"):
-        Superpixels(**wrong)  # type: ignore[arg-type]
+        Superpixels(**wrong)
 
 
 def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_scores_are_of_the_masks_that_predict_writes(tmp_path: Path, capsys: pyt
     shapes = Shapes(height=40, width=56, train=1, val=2, num_classes=3)
     torch.manual_seed(1)
     built = fullconv.build_model("fcn8s", 3, "resnet18")
-    for layer in built.network.score.values():  # type: ignore[operator, union-attr]
+    for layer in built.network.score.values():
         torch.nn.init.normal_(layer.weight)
     model, images = str(tmp_path / "m.safetensors"), tmp_path / "images"
     Segmenter(built, shapes.classes, fullconv.Preprocessing(), PRIOR).save(model)

@@ -155,7 +155,7 @@ def test_every_network_is_exact_or_says_that_it_is_not(name: str, encoder: str, 
 def test_exact_refuses_an_overlap_that_is_not_and_says_what_cannot_be() -> None:
     model = segmenter("fcn8s", "resnet10t", SHALLOW)
     pixels = model.runner.context.pixels
-    with pytest.raises(UsageError, match=f"--exact needs an overlap of {2 * pixels} for this network, found 8"):  # type: ignore[operator]
+    with pytest.raises(UsageError, match=f"--exact needs an overlap of {2 * pixels} for this network, found 8"):
         model.predict(picture(30, 900), tile=64, overlap=8, exact=True)
     model = segmenter("fcn8s", "efficientnet_b0", {"streams": [8, 4]})
     assert "sees all of an image. Its scores are blended" in model.predict(picture(30, 300), tile=64, exact=True).note
@@ -201,7 +201,7 @@ def test_blending_comes_closer_to_the_whole_image_than_a_seam() -> None:
 
 def test_the_context_is_the_receptive_field_of_the_layers() -> None:
     model = segmenter("fcn32s", "vgg16", {}, {"fc_channels": 8})
-    field = receptive_field(model.network.encoder.layers)  # type: ignore[union-attr, arg-type]
+    field = receptive_field(model.network.encoder.layers)
     pixels, exact = model.runner.context
     # a pixel reads the places before and after it, 32 apart
     assert exact
@@ -219,7 +219,7 @@ def test_a_single_convolution_s_context() -> None:
             self.coordinates = CoordinateMap()
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return self.layer(pixels)  # type: ignore[no-any-return]
+            return self.layer(pixels)
 
     for kernel, dilation in ((1, 1), (3, 1), (7, 1), (3, 9)):
         layers = nn.Conv2d(1, 2, kernel, dilation=dilation, padding=dilation * (kernel // 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from fullconv.cli.main import run
 
 
-def checked(root: Path, capsys: pytest.CaptureFixture[str], code: int = 0, *more: str) -> dict[str, object]:
+def checked(root: Path, capsys: pytest.CaptureFixture[str], code: int = 0, *more: str) -> dict[str, Any]:
     """What ``fullconv check`` found, as its JSON file has it; its words are under ``printed``."""
     report = root.parent / "report.json"
     assert run(["check", str(root), "--json", str(report), *more]) == code

@@ -43,8 +43,8 @@ def test_samples_are_the_same_augmented_too(data: Path) -> None:
     augmentation = Augmentation((20, 24), (0.6, 2), True, 0.2)
     ours, cached = (TrainData(s, s.split("train"), augmentation, seed=3) for s in (spec, other))
     for index in range(len(ours)):
-        np.testing.assert_array_equal(ours[1, index].image, cached[1, index].image)  # type: ignore[union-attr]
-        np.testing.assert_array_equal(ours[1, index].labels, cached[1, index].labels)  # type: ignore[union-attr]
+        np.testing.assert_array_equal(ours[1, index].image, cached[1, index].image)
+        np.testing.assert_array_equal(ours[1, index].labels, cached[1, index].labels)
 
 
 def test_it_is_built_once_and_again_when_a_file_changes(data: Path, tmp_path: Path, monkeypatch: Any) -> None:

@@ -34,7 +34,7 @@ def found_of(masks: list[np.ndarray], labels: list[int], scores: list[float], si
 
 
 def spec_of(*images: tuple[Annotation, ...]) -> DatasetSpec:
-    items = [Item(f"{i}", None, Annotations(f"{i}", SIZE, image)) for i, image in enumerate(images)]  # type: ignore
+    items = [Item(f"{i}", None, Annotations(f"{i}", SIZE, image)) for i, image in enumerate(images)]
     return DatasetSpec("x", Path("x"), "coco", (), CLASSES, MaskEncoding(), {"val": items})
 
 
@@ -143,5 +143,5 @@ def test_without_outlines_components_are_the_objects() -> None:
         def label_map(self, num_classes: int, ignore_index: int) -> np.ndarray:
             return labels
 
-    (entry,) = true_entries(spec, Item("x", item.image, Plain()))  # type: ignore[arg-type]
+    (entry,) = true_entries(spec, Item("x", item.image, Plain()))
     assert entry["area"] == int((labels > 0).sum())

@@ -106,7 +106,7 @@ def test_simpler_outlines_share_borders(to: str, shared: Path, tmp_path: Path) -
     truth = labels_of(source, "val")[0]
     sizes, agreed = [], []
     for name, options in (("exact", {}), ("zero", {"tolerance": 0}), ("simple", {"min_area": 50})):
-        result = convert(source, tmp_path / name, to, **options)  # type: ignore[arg-type]
+        result = convert(source, tmp_path / name, to, **options)
         assert any("tolerance" in note for note in result.notes) == bool(options)
         found = labels_of(open_dataset(tmp_path / name), "val")[0]
         files = [path for path in (tmp_path / name).rglob("*") if path.suffix in (".json", ".txt", ".xml")]

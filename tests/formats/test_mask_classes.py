@@ -90,7 +90,7 @@ def test_one_missing_name_may_be_that_of_the_background(
     yaml_file = file == "dataset.yaml"
     (root / file).write_text(f"classes: [{', '.join(names)}]\n" if yaml_file else "\n".join(names))
     found = checked(root, capsys, 3)
-    (problem,) = found["problems"]  # type: ignore[misc]
+    (problem,) = found["problems"]
     assert problem.startswith(f"{root / file}: names 4 classes, and the masks hold values from 0 to 4 (4 in ")
     assert problem.endswith("; is 0 a background that has no name?")
     entry = "entry of classes" if yaml_file else "line"
@@ -133,7 +133,7 @@ def test_ids_of_no_name_in_some_masks_are_left_out_by_fix(
             values = np.array(picture)
         values[:4, :4] = value
         save_mask(root / "masks" / f"{name}.png", values)
-    missing, stray = checked(root, capsys, 3)["problems"]  # type: ignore[misc]
+    missing, stray = checked(root, capsys, 3)["problems"]
     assert missing.endswith("1 name is missing, value 5 has none (in 1 of 6 masks, such as scene_1.png)")
     assert stray.startswith(f"{root / 'masks' / 'scene_2.png'}: holds id 77 at row 0, column 0")
     save_mask(root / "masks" / "scene_2.png", values * (values < 5))

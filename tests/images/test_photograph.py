@@ -152,13 +152,13 @@ def test_it_is_the_only_problem_and_makes_no_class(
     assert callable(spoil)
     spoil(root)
     found = checked(root, capsys, 3)
-    assert len(found["classes"]) == 5  # type: ignore[arg-type]
-    (problem,) = found["problems"]  # type: ignore[misc]
+    assert len(found["classes"]) == 5
+    (problem,) = found["problems"]
     file = problem.partition(":")[0]
     line = f"{file}: a photograph, not a mask; put the image's mask in its place, or leave the pair out"
     assert problem == line
     assert run(["train", str(root), "--out", str(root.parent / "run"), "--device", "cpu"]) == 3
     assert complaint(capsys) == f"fullconv: {line}"
-    assert checked(root, capsys, 3, "--fix", str(root.parent / "fixed"))["printed"].count(  # type: ignore[attr-defined]
+    assert checked(root, capsys, 3, "--fix", str(root.parent / "fixed"))["printed"].count(
         "1 with a photograph for a mask"
     )

@@ -86,9 +86,9 @@ def test_tiff_of_every_layout(tmp_path: Path, raster_library: str, layout: dict[
     layout = {"planarconfig": "contig", **layout} if samples.ndim == 3 else dict(layout)
     opening = {name: layout.pop(name) for name in ("byteorder", "bigtiff") if name in layout}
     extra = [(42113, "s", 0, "0", True)] if kind == "uint16" else []
-    with tifffile.TiffWriter(tmp_path / "a.tif", **opening) as file:  # type: ignore[arg-type]
+    with tifffile.TiffWriter(tmp_path / "a.tif", **opening) as file:
         photometric = "rgb" if kind == "rgb" else "minisblack"
-        file.write(samples, photometric=photometric, extratags=extra, metadata=None, **layout)  # type: ignore[arg-type]
+        file.write(samples, photometric=photometric, extratags=extra, metadata=None, **layout)
     ranged = Values(((0, 2805),), fill=(7,)) if kind in ("uint16", "float32") else Values(fill=(7,))
     assert_windows_are_the_image(tmp_path / "a.tif", 4 if samples.ndim == 3 and kind not in ("rgb",) else 3, ranged)
 
@@ -130,7 +130,7 @@ def test_rows_are_decoded_once(tmp_path: Path, raster_library: str) -> None:
     assert isinstance(reader, HeldRows)
     read: list[int] = []
     inner = reader._reader.read
-    reader._reader.read = lambda rows, columns: (read.append(rows.stop - rows.start), inner(rows, columns))[1]  # type: ignore[func-returns-value, method-assign]
+    reader._reader.read = lambda rows, columns: (read.append(rows.stop - rows.start), inner(rows, columns))[1]
     for top in range(0, HEIGHT - 50, 20):
         for left in (0, 90):
             block = reader.read(slice(top, top + 50), slice(left, left + 90))
@@ -161,7 +161,7 @@ def pyramid(path: Path, *, ome: bool) -> list[np.ndarray]:
             file.write(
                 level, photometric="rgb", tile=(32, 32), compression="zlib", subfiletype=1 if number else 0,
                 metadata={"axes": "YXS"} if ome and not number else None, **sub,
-            )  # type: ignore[call-overload] # fmt: skip
+            )  # fmt: skip
     return levels
 
 

@@ -37,7 +37,7 @@ def network() -> nn.Module:
             nn.init.uniform_(module.weight, 0.2, 0.6)
             nn.init.normal_(module.bias, std=0.1)
         if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.bias, std=0.1)  # type: ignore[arg-type]
+            nn.init.normal_(module.bias, std=0.1)
     return made
 
 

@@ -24,8 +24,8 @@ def norms(channels: int, act: type[nn.Module] | None) -> tuple[nn.Module, nn.Mod
         plain: nn.Module = nn.Sequential(nn.BatchNorm2d(channels))
     else:
         plain = nn.Sequential(BatchNormAct2d(channels, act_layer=act, momentum=0.3, eps=1e-3))
-    nn.init.uniform_(plain[0].weight, 0.5, 2)  # type: ignore[index]
-    nn.init.normal_(plain[0].bias, 1)  # type: ignore[index]
+    nn.init.uniform_(plain[0].weight, 0.5, 2)
+    nn.init.normal_(plain[0].bias, 1)
     ours = copy.deepcopy(plain)
     quicken_norms(ours)
     return plain, ours
@@ -76,8 +76,8 @@ def test_the_ends_of_the_clip_are_as_in_pytorch() -> None:
         plain, ours = norms(1, nn.ReLU6)
         x = torch.tensor([-1.0, 1.0]).view(1, 1, 1, 2).bfloat16().contiguous(memory_format=torch.channels_last)
         for norm in (plain, ours):
-            nn.init.zeros_(norm[0].weight)  # type: ignore[index]
-            nn.init.constant_(norm[0].bias, value)  # type: ignore[index]
+            nn.init.zeros_(norm[0].weight)
+            nn.init.constant_(norm[0].bias, value)
         theirs, found = (results(norm, x, torch.ones(1, 1, 1, 2)) for norm in (plain, ours))
         assert torch.equal(theirs[0], found[0]), value
         assert torch.equal(theirs[3], found[3]), value

@@ -77,7 +77,7 @@ def test_rasters_have_them_by_window(tmp_path: Path, encoder: str, raster_librar
             assert page.tags[42113].value == str(nothing)
             assert page.tags[33922].value == (0.0, 0.0, 0.0, 5e5, 5e6, 0.0)
         assert np.array_equal(stored == nothing, (pixels == 0).all(2))
-        assert np.array_equal(stored[:, :250], to_bytes(kind, getattr(wanted, kind))[:, :250])  # type: ignore[arg-type]
+        assert np.array_equal(stored[:, :250], to_bytes(kind, getattr(wanted, kind))[:, :250])
 
 
 @pytest.mark.parametrize("calls", [3, 8])

@@ -154,7 +154,7 @@ def test_what_needs_more_than_scores_goes_alone(model: Segmenter, asked: dict[st
     assert batch_size(model, Settings(), (40, 40)) == 8
     assert batch_size(model, Settings(overlay=True), (256, 256)) == 4
     assert batch_size(model, Settings(), (400, 400)) == 1
-    assert batch_size(model, Settings(**asked), (40, 40)) == 1  # type: ignore[arg-type]
+    assert batch_size(model, Settings(**asked), (40, 40)) == 1
 
 
 def test_maps_of_images_together_are_those_of_each_alone(model: Segmenter) -> None:

@@ -54,7 +54,7 @@ def images(folder: Path, names: str = "abcd") -> Path:
 def mask(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         assert image.mode == "P"
-        assert image.getpalette()[3:6] == [200, 0, 0]  # type: ignore[index]
+        assert image.getpalette()[3:6] == [200, 0, 0]
         return np.asarray(image)
 
 

@@ -67,7 +67,7 @@ def test_a_server_that_is_stopped_answers_what_it_accepted(file: Path, monkeypat
     def held(*given: object) -> object:
         begun.set()
         assert go.wait(60)
-        return real(*given)  # type: ignore[arg-type]
+        return real(*given)
 
     monkeypatch.setattr(queue, "predict_together", held)
     found = server([file])

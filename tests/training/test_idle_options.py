@@ -37,7 +37,7 @@ OF_CRF = {"crf_loss_start": 0.1, "crf_loss_deviations": (25, 10)}
     ],
 )
 def test_what_has_no_effect_is_said(kind: str, options: dict[str, object], expected: list[str]) -> None:
-    assert idle(TrainConfig(**options), Supervision(FOUR_SCENES, {(0, "a"): kind})) == expected  # type: ignore
+    assert idle(TrainConfig(**options), Supervision(FOUR_SCENES, {(0, "a"): kind})) == expected
 
 
 def test_without_val_scores_nothing_stops_early() -> None:

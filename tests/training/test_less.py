@@ -41,7 +41,7 @@ def annotated(items: Sequence[Item], kind: str) -> list[Item]:
     """Scenes whose masks nobody has: somebody drew boxes, lines or points, or named what is there."""
     result = []
     for item, seen in zip(items, supervise(SCENES, "boxes").spec.split("train"), strict=False):
-        boxes, found = seen.annotation.boxes(), list[Annotation]()  # type: ignore[attr-defined]
+        boxes, found = seen.annotation.boxes(), list[Annotation]()
         for label, left, top, right, bottom in boxes:
             places = np.array([(left + 0.5, (top + bottom) / 2), (right - 0.5, (top + bottom) / 2)])
             if kind == "boxes":

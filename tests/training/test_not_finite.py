@@ -78,9 +78,9 @@ def inject(patch: pytest.MonkeyPatch, where: str, step: int = BAD, value: float 
         result = step_of(self, at, batch)
         if at == step - 2:
             if where == "weights":
-                self.plan.segmenter.network.score["32"].bias.data[0] = value  # type: ignore[union-attr]
+                self.plan.segmenter.network.score["32"].bias.data[0] = value
             if where == "average" and self.average:
-                self.average.average.score["32"].bias.data[0] = value  # type: ignore[union-attr]
+                self.average.average.score["32"].bias.data[0] = value
         return result
 
     patch.setattr(Learner, "forward", bad_forward)
@@ -162,7 +162,7 @@ def test_val_scores_that_are_not_finite_stop_a_run(tmp_path: Path, monkeypatch: 
         result = step_of(self, at, batch)
         if at == 2 * STEPS - 1:
             for network in (self.plan.segmenter.network, self.watched.network):
-                network.score["32"].weight.data.fill_(3e38)  # type: ignore[union-attr]
+                network.score["32"].weight.data.fill_(3e38)
         return result
 
     with monkeypatch.context() as patch:
@@ -178,7 +178,7 @@ def ruined(tmp_path: Path, value: float) -> tuple[Segmenter, Path, Path]:
     """A segmenter with a bad weight, its file (written around our own check) and an image."""
     torch.manual_seed(0)
     segmenter = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 1}).segmenter("cpu", "fp32")
-    segmenter.network.score["32"].bias.data[1] = value  # type: ignore[union-attr]
+    segmenter.network.score["32"].bias.data[1] = value
     file = tmp_path / "ruined.safetensors"
     state = {name: tensor.contiguous() for name, tensor in segmenter.network.state_dict().items()}
     save_file(state, file, {"fullconv": json.dumps(segmenter.header())})
@@ -214,10 +214,10 @@ def test_models_that_are_not_finite_are_refused_everywhere(
 
 def test_scores_that_overflow_become_no_labels(tmp_path: Path) -> None:
     segmenter, _, image = ruined(tmp_path, 0.0)
-    segmenter.network.score["32"].weight.data.fill_(3e38)  # type: ignore[union-attr]
+    segmenter.network.score["32"].weight.data.fill_(3e38)
     for options in ({}, {"probabilities": True}, {"crf": fullconv.CRF(iterations=1)}):
         with pytest.raises(NotFiniteError, match=r"image\.png: the activations of score\.32 are not finite"):
-            segmenter.predict(image, **options)  # type: ignore[arg-type]
+            segmenter.predict(image, **options)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").touch()
     for name in ("a.png", "b.png"):

@@ -34,7 +34,7 @@ def saved(tmp_path: Path, finished: bool = True) -> Run:
     """A run folder with options and a state; of a run that has finished an epoch, with a model too."""
     run = Run(tmp_path / "run")
     run.path.mkdir()
-    TrainConfig().save(run.config)  # type: ignore[call-arg]
+    TrainConfig().save(run.config)
     if finished:
         run.last.touch()
     checkpoint().write(run)

@@ -187,7 +187,7 @@ def test_classes_that_a_data_set_does_not_label() -> None:
     assert torch.equal(kept[:, :, 0, 0] < 0, expected)
     scores = torch.zeros(3, 3, 1, 1, requires_grad=True)  # the constant of inference mode serves autograd too
     mask_unlabelled_classes(scores, labelled, [1, 0, 1]).sum().backward()
-    assert torch.equal(scores.grad[:, :, 0, 0] == 0, expected)  # type: ignore[index]
+    assert torch.equal(scores.grad[:, :, 0, 0] == 0, expected)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")

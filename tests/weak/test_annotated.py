@@ -13,11 +13,11 @@ SIZE = (20, 30)
 
 
 def box(*sides: float, label: int = 1, **rest: object) -> Annotation:
-    return Annotation(label, "box", (box_ring(*sides),), name="cat", **rest)  # type: ignore[arg-type]
+    return Annotation(label, "box", (box_ring(*sides),), name="cat", **rest)
 
 
 def line(*places: tuple[float, float], label: int = 1, kind: str = "line") -> Annotation:
-    return Annotation(label, kind, (np.array(places, float),), name=f"class {label}")  # type: ignore[arg-type]
+    return Annotation(label, kind, (np.array(places, float),), name=f"class {label}")
 
 
 class Told(list[tuple[str, str]]):

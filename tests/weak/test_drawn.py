@@ -238,8 +238,8 @@ def test_scribbles_of_camvid_are_three_percent_and_points_far_less() -> None:
     spec = open_dataset(CAMVID)
     shares = {}
     for kind in ("scribbles", "points"):
-        items = supervise(spec, kind).spec.split("train")[::12]  # type: ignore[arg-type]
-        pairs = [(one.annotation.label_map(11, VOID), one.annotation.mask()) for one in items]  # type: ignore[attr-defined]
+        items = supervise(spec, kind).spec.split("train")[::12]
+        pairs = [(one.annotation.label_map(11, VOID), one.annotation.mask()) for one in items]
         assert all((drawn_map[drawn_map != VOID] == mask[drawn_map != VOID]).all() for drawn_map, mask in pairs)
         shares[kind] = sum((one != VOID).sum() for one, _ in pairs) / sum((mask != VOID).sum() for _, mask in pairs)
     assert shares["scribbles"] == pytest.approx(0.0303, abs=0.0005)

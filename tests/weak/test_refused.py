@@ -55,7 +55,7 @@ def test_data_that_cannot_teach_so_is_refused(
     train: Annotations, val: Annotations, labels: str, words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=words):
-        supervise(spec(tmp_path, {"a": train}, {"v": val}), labels)  # type: ignore[arg-type]
+        supervise(spec(tmp_path, {"a": train}, {"v": val}), labels)
 
 
 def test_what_is_wrong_is_said_in_a_line_each(tmp_path: Path) -> None:

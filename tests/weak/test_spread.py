@@ -120,7 +120,7 @@ CAMVID = Path(__file__).resolve().parents[3] / "shared" / "data" / "camvid"
 def test_most_of_what_camvids_points_are_spread_over_is_right() -> None:
     right = pixels = marked = size = 0
     for item in supervise(open_dataset(CAMVID), "points", spread=True).spec.split("train")[::40]:
-        labels, truth = item.annotation.label_map(11, VOID), item.annotation.mask()  # type: ignore[attr-defined]
+        labels, truth = item.annotation.label_map(11, VOID), item.annotation.mask()
         known = (labels != VOID) & (truth != VOID)
         right, pixels = right + (labels == truth)[known].sum(), pixels + known.sum()
         marked, size = marked + (labels != VOID).sum(), size + labels.size

@@ -72,7 +72,7 @@ def test_images_without_an_annotation_among_outlines_are_said_to_be_background(t
     sources: dict[str, AnnotationSource] = {"outlined": drawn(OUTLINE), "empty": drawn(), "other": drawn()}
     val: dict[str, AnnotationSource] = {"v": drawn(OUTLINE)}
     for labels in ("auto", "boxes"):
-        found = supervise(spec(tmp_path, sources, val), labels)  # type: ignore[arg-type]
+        found = supervise(spec(tmp_path, sources, val), labels)
         said = [line for line in found.lines if "no annotation" in line]
         assert said == ["2 of 3 train images have no annotation, in data with outlines: all is background"]
 
@@ -83,20 +83,20 @@ def test_a_kind_is_derived_from_masks_where_an_image_has_none_of_it(kind: str, t
     train: dict[str, AnnotationSource] = {
         "own": drawn(*own), "masked": mask(tmp_path, "masked", dense()), "other": drawn(OUTLINE),
     }  # fmt: skip
-    found = supervise(spec(tmp_path, train, {"v": mask(tmp_path, "v", dense())}), kind)  # type: ignore[arg-type]
+    found = supervise(spec(tmp_path, train, {"v": mask(tmp_path, "v", dense())}), kind)
     assert set(kinds_of(found).values()) == {kind}
-    own_ones = [item.annotation.own for item in found.spec.split("train")]  # type: ignore[attr-defined]
+    own_ones = [item.annotation.own for item in found.spec.split("train")]
     assert own_ones == [True, False, False]
     assert found.lines[0] == f"learns from {kind} of 1 image; {kind} of 2 images, derived from masks"
     sources = [item.annotation for item in found.spec.split("train")]
     assert all(isinstance(source, Supervised) for source in sources)
     own_source, masked, other = sources
     if kind == "boxes":
-        assert own_source.boxes() == ((1, 4, 5, 12, 15),)  # type: ignore[attr-defined]
-        assert masked.boxes() == ((1, 4, 3, 16, 12), (2, 8, 14, 28, 20))  # type: ignore[attr-defined]
-        assert other.boxes() == ((2, 2, 2, 14, 10),)  # type: ignore[attr-defined]
+        assert own_source.boxes() == ((1, 4, 5, 12, 15),)
+        assert masked.boxes() == ((1, 4, 3, 16, 12), (2, 8, 14, 28, 20))
+        assert other.boxes() == ((2, 2, 2, 14, 10),)
     if kind == "tags":
-        assert [source.tags() for source in sources] == [{2}, {0, 1, 2}, {0, 2}]  # type: ignore[attr-defined]
+        assert [source.tags() for source in sources] == [{2}, {0, 1, 2}, {0, 2}]
     if kind in ("scribbles", "points"):
         labels = labels_of(found, "masked")
         assert (labels[labels != VOID] == dense()[labels != VOID]).all()
@@ -108,7 +108,7 @@ def test_masks_of_nearly_nothing_are_scribbles(tmp_path: Path) -> None:
     thin[5, 2:20], thin[18, 2:20] = 1, 0
     data = spec(tmp_path, {"a": mask(tmp_path, "a", thin)}, {"v": mask(tmp_path, "v", thin)})
     for labels in ("auto", "scribbles"):
-        found = supervise(data, labels)  # type: ignore[arg-type]
+        found = supervise(data, labels)
         assert kinds_of(found) == {"a": "scribbles"}
         assert found.lines == (
             "learns from scribbles of 1 image",
@@ -216,7 +216,7 @@ def test_derived_labels_are_kept_as_long_as_the_files_are_the_same(
 def test_real_outlines_teach_as_less(kind: str) -> None:
     for name in ("labelme", "coco_polygons"):
         data = open_dataset(SHARED / name)
-        found = supervise(data, kind)  # type: ignore[arg-type]
+        found = supervise(data, kind)
         assert set(kinds_of(found).values()) == {kind}
         for item, whole in zip(found.spec.split("train"), data.split("train"), strict=True):
             labels, truth = read_sample(found.spec, item).labels, read_sample(data, whole).labels

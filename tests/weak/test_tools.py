@@ -136,14 +136,14 @@ def test_what_tools_write_teaches_as_what_it_is(name: str, tmp_path: Path, capsy
     found = supervise(spec, "auto")
     assert list(found.counts().items()) == [(kind, 1)]
     assert pixels(found) == expected
-    assert pixels(supervise(spec, kind)) == expected  # type: ignore[arg-type]
+    assert pixels(supervise(spec, kind)) == expected
     assert found.against == kind
     report = checked(tmp_path / "data", capsys)
     assert f"learns from {kind} of 1 image" in str(report["printed"])
     assert report["supervision"] == list(supervise(spec, "auto", spread=True).lines)
     if kind == "tags":
         source = found.spec.split("train")[0].annotation
-        assert {spec.classes.names[label] for label in source.tags()} == {"cat"}  # type: ignore[attr-defined]
+        assert {spec.classes.names[label] for label in source.tags()} == {"cat"}
 
 
 def test_train_says_what_is_wrong_in_a_line_and_check_lists_it(

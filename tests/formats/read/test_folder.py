@@ -64,7 +64,7 @@ def test_a_folder_above_side_by_side_data_is_not_the_data(tmp_path: Path) -> Non
 
 
 def test_what_has_no_mask_or_no_image_side_by_side_is_named(tmp_path: Path) -> None:
-    root = side_by_side(tmp_path / "faces", [*"abcdefg", "face_mask"])  # type: ignore[arg-type]
+    root = side_by_side(tmp_path / "faces", [*"abcdefg", "face_mask"])
     assert {item.image.path.stem for split in open_dataset(root).splits.values() for item in split} == {
         *"abcdefg", "face_mask",
     }  # fmt: skip

@@ -173,7 +173,7 @@ def test_bad_tasks(tmp_path: Path) -> None:
         ([task(1, "a.png", [{**good, "original_width": 40}])], "labelled at 40x10, but the image is 20x10"),
         ([task(1, "a.png", [{**good, "image_rotation": 90}])], "the image turned by 90 degrees"),
         ([task(1, "a.png", [box("x", 0, 0, 1e12, 1)])], "beyond 1e+06 pixels"),
-        ([task(1, "a.png", [box("x", "left", 0, 1, 1)])], "result r cannot be read (ValueError"),  # type: ignore[arg-type]
+        ([task(1, "a.png", [box("x", "left", 0, 1, 1)])], "result r cannot be read (ValueError"),
         ([task(1, "a.png", [good, result("bitmasklabels", ["x"])])], "task 1 holds a bitmasklabels"),
         ([task(1, "a.png")], "none of its tasks (1) has an annotation"),
         ([task(1, "a.png", [])], "no labels found in it"),
