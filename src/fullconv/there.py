@@ -17,6 +17,8 @@ from fullconv.errors import DataError, ModelFileError, UsageError
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/\\]")
 """Also as ``Path`` has it, with one slash; a drive has one letter."""
+PICKLED = (".pth", ".pt", ".bin")
+"""Suffixes of PyTorch's own files."""
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
 NO_DATA = "no data given; name a folder of images and masks, an archive of one, or shapes"
 
@@ -180,7 +182,9 @@ def refuse_missing_weights(weights: str) -> None:
     path = Path(weights)
     if not path.exists():
         raise UsageError(f"{weights}: no such weights file; give a .safetensors or .pth file, 'imagenet' or 'none'")
-    if path.suffix in (".pth", ".pt", ".bin"):
+    if path.is_dir() and path.suffix in (".safetensors", *PICKLED):
+        raise UsageError(f"{weights}: is a folder; give the weights file that lies in it")
+    if path.suffix in PICKLED:
         with path.open("rb") as file:
             if file.read(2)[:1] not in (b"P", b"\x80"):  # a zip archive, or a pickle
                 raise ModelFileError(

@@ -278,9 +278,7 @@ class TrainConfig(BaseModel):
         try:
             return cls(**{**values, **given})
         except ValidationError as error:
-            raise UsageError(
-                explain(error, f"recipe {recipe}" if recipe else "the options", cls.model_fields)
-            ) from error
+            raise UsageError(explain(error, str(recipe or "the options"), cls.model_fields)) from error
 
     def save(self, path: Path, reasons: Mapping[str, str] | None = None) -> None:
         """Write as YAML, with every option's meaning as a comment, and why it was chosen where it was."""
