@@ -62,7 +62,7 @@ def test_iou_of_each_class_and_the_rate_by_epoch() -> None:
     assert [text.get_text() for text in by_class.get_yticklabels()] == ["road", "a class of a very l…"]
     assert [text.get_text() for text in by_class.child_axes[0].get_yticklabels()] == ["0.20", "-"]
     assert [axes.get_title() for axes in (rate, by_class)] == [
-        "learning rate at the end of each epoch", "IoU of each class on val"
+        "mean learning rate of each epoch", "IoU of each class on val"
     ]  # fmt: skip
     many = [{"epoch": 1, **{f"iou/{i}": 0.5 for i in range(150)}}]
     assert len(draw.curves_figure(many, "cross-entropy").axes[-1].get_yticks()) == 50

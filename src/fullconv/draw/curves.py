@@ -72,7 +72,7 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, again
     scores.set_title(of)
     scores.set_ylim(0, 1)
     _plot(rate, history, "rate", "", "C7")
-    rate.set_title("learning rate at the end of each epoch")
+    rate.set_title("mean learning rate of each epoch")
     rate.set_ylim(bottom=0)
     panels = list(dict.fromkeys((first, second, scores, rate)))
     for axes in panels:
