@@ -24,6 +24,8 @@ from fullconv.formats.problems import SEE_LINE, Problem
 from fullconv.libraries import installed
 from fullconv.weak import Labels, supervise
 
+OF_NAMES = ("names", "background")
+"""Problems that stand for those of every mask with ids without a name."""
 FIX_LEAVES_OUT = {"unpaired": " (--fix leaves them out)", "names": " (--fix leaves these pairs out)"}
 
 __all__ = ["CheckReport", "Finding", "check"]
@@ -82,7 +84,7 @@ def _read_all(
     """Read every image and mask of the splits (all by default) once, with all cores; never raises for bad data."""
     report = CheckReport(spec)
     for problem in problems:
-        fix = problem.fix + ("" if problem.text.endswith("?") else FIX_LEAVES_OUT.get(problem.kind, ""))
+        fix = problem.fix + FIX_LEAVES_OUT.get(problem.kind, "")
         report.add(problem.kind, problem.text, fix, problem=True, files=problem.files)
         report.guessed |= problem.kind == "undecided" and not spec.declared
         report.photographs |= problem.kind == "photographs"
@@ -110,7 +112,8 @@ def _read_all(
     if labels is not None:
         _judge_supervision(report, labels, chosen)
     nameless, doubted = (
-        {path for one in report.findings if one.kind == kind for path in one.files} for kind in ("names", "undecided")
+        {path for one in report.findings if one.kind in kinds for path in one.files}
+        for kinds in (OF_NAMES, ("undecided",))
     )
     totals = Totals(nameless=nameless, doubted=doubted)
     for done, (place, result) in enumerate(_inspections(spec, places), 1):
@@ -127,7 +130,7 @@ def _read_all(
 def _with_items(report: CheckReport, unnamed: list[SplitItem]) -> None:
     """The finding about names that are missing with the items that it is about."""
     report.findings = [
-        dataclasses.replace(finding, items=tuple(unnamed)) if finding.kind == "names" else finding
+        dataclasses.replace(finding, items=tuple(unnamed)) if finding.kind in OF_NAMES else finding
         for finding in report.findings
     ]
 

@@ -33,7 +33,7 @@ LEFT_OUT: dict[FindingKind, str] = {
     "leak": "also in another split",
 }
 """Kinds of findings whose items are left out, and what is said of them."""
-ONLY_THE_OWNER: tuple[FindingKind, ...] = ("undecided", "photographs", "classes", "description", "lists")
+ONLY_THE_OWNER: tuple[FindingKind, ...] = ("undecided", "background", "photographs", "classes", "description", "lists")
 """Kinds of findings that nobody else can settle."""
 LOG = "fixed.txt"
 
@@ -116,11 +116,7 @@ def write_fixed(report: CheckReport, out: Path) -> Fixed:
         DataError: only the owner can say what the masks mean, or a split would be empty.
     """
     refuse_existing(out, report.dataset)
-    undecided = [
-        finding
-        for finding in report.findings
-        if finding.kind in ONLY_THE_OWNER or (finding.kind == "names" and finding.text.endswith("?"))
-    ]
+    undecided = [finding for finding in report.findings if finding.kind in ONLY_THE_OWNER]
     if undecided:
         question = undecided[0].text if undecided[0].text.endswith("?") else f"{undecided[0].text};"
         raise DataError(f"{question} --fix cannot know; {undecided[0].fix}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fullconv.errors import first_few, plural
 from fullconv.formats.contents import Contents, inspect_masks
-from fullconv.formats.problems import Problems
+from fullconv.formats.problems import OpeningKind, Problems
 from fullconv.images.encoding import MaskEncoding
 from fullconv.palette import is_background
 
@@ -48,12 +48,14 @@ def refuse_missing_names(
     named, last = f"{listing}: names {plural(len(names), 'class')}", missing[-1]
     zero = any(0 in found.values for found in inspected) and 0 not in _void(encoding)
     if len(missing) == 1 and zero and not is_background(names[0]):
+        kind: OpeningKind = "background"
         entry = "entry of classes" if listing == description else "line"
         text = (
             f"{named}, and the masks hold values from 0 to {last} ({last} {where}); is 0 a background that has no name?"
         )
         fix = f"then write its name as the first {entry}, else the name of {last} as the last, or, {ignore}"
     else:
+        kind = "names"
         values = f"values {missing[0]} to {last} have none" if len(missing) > 1 else f"value {last} has none"
         text = (
             f"{named}, for values from 0 to {len(names) - 1}: {plural(len(missing), 'name', 'is')} missing, {values} "
@@ -62,7 +64,7 @@ def refuse_missing_names(
         lines = "" if len(missing) == 1 else ", a line each"
         add = ("it" if len(missing) == 1 else "them") + (" to classes" if listing == description else lines)
         fix = f"add {add}, or, {ignore}"
-    problems.report("names", text, fix, [Path(found.path) for found in holders if set(found.values) <= known])
+    problems.report(kind, text, fix, [Path(found.path) for found in holders if set(found.values) <= known])
 
 
 def _void(encoding: MaskEncoding) -> set[int | float]:

@@ -19,13 +19,15 @@ OpeningKind = Literal[
     "lists",
     "classes",
     "names",
+    "background",
     "description",
     "undecided",
     "values",
 ]
 """What a problem is about: files and list entries that belong to no pair; mask files that cannot be read; a photograph
 among the masks, or nothing else there; lists of splits; names and colours of classes; ids behind the last that has a
-name; ``dataset.yaml``; what only the owner of the data can decide; the images' values.
+name, or a background that may have none, so that all names are one off; ``dataset.yaml``; what only the owner of the
+data can decide; the images' values.
 """
 SEE_LINE = "do what the line says"
 
