@@ -41,7 +41,7 @@ part() {  # NAME COMMAND...: run it, keep what it printed and how it ended
 train_here() {
     exec "$PYTHON" -m fullconv train "shapes:height=64,width=64,train=64,val=8" --encoder resnet10t \
         --model fcn16s --epochs 4 --batch-size 8 --workers 2 --precision "${PRECISION:-auto}" \
-        --accelerator "$ACCELERATOR" --devices 1 --no-check --seed 1 "$@"
+        --device "$ACCELERATOR" --devices 1 --no-check --seed 1 "$@"
 }
 
 train() { (train_here "$@"); }
@@ -111,6 +111,8 @@ fi
 export -f train_here train columns resume one_rank fp16 agree
 export OUT WORK PYTHON DEVICE ACCELERATOR
 describe > "$OUT/machine.txt" 2>&1
+OWN_THREADS=${OMP_NUM_THREADS-}
+export OMP_NUM_THREADS=2  # side by side, a process that takes all cores is the last to end
 part waiting "$PYTHON" -m pytest -v -rs --tb=short tests/training/test_waiting.py -k "gpu" &
 "$PYTHON" -c "import xdist" 2> /dev/null && SPREAD="-n 8 -p no:benchmark"
 part ops "$PYTHON" -m pytest -v -rs --tb=short ${SPREAD:-} tests/ops -k "triton or gpu" &
@@ -119,6 +121,7 @@ part ddp bash -c one_rank &
 part agree bash -c agree &
 [ "$DEVICE" = cuda ] && part fp16 bash -c fp16 &
 wait
+if [ -n "$OWN_THREADS" ]; then export OMP_NUM_THREADS=$OWN_THREADS; else unset OMP_NUM_THREADS; fi
 part kernels "$PYTHON" benchmarks/run.py --only kernels --device "$DEVICE" --json "$OUT/timings.json"
 part peers "$PYTHON" benchmarks/run.py --only train predict --rounds 2 --device "$DEVICE" --json "$OUT/timings.json"
 cat "$OUT/machine.txt" "$OUT/summary.txt"

@@ -69,17 +69,6 @@ def computing_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextlib.contextmanager
-def tuned_convolutions(on: bool) -> Iterator[None]:
-    """Within it cuDNN times its algorithms for each new shape and keeps the fastest (or does not); then as before."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = on
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
-
-
 def free_bytes(device: torch.device) -> int | None:
     """Free memory of the device; None where the system does not say."""
     if device.type == "cuda":

@@ -41,15 +41,15 @@ def check_labels(labels: Tensor, classes: int, ignore_index: int) -> None:
     labels = widened(labels)
     bad = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
     if asserts(labels.device):
-        assert_labels(bad, classes, ignore_index)
+        assert_labels(bad.any(), classes, ignore_index)
     elif bool(bad.any()):
         image, row, column = (int(value) for value in bad.nonzero()[0])
         raise bad_label(int(labels[image, row, column]), image, row, column, classes, ignore_index)
 
 
 def assert_labels(bad: Tensor, classes: int, ignore_index: int) -> None:
-    """Let the device stop where any of ``bad`` is set."""
-    torch._assert_async(bad.any().logical_not(), f"labels must be 0 to {classes - 1} or {ignore_index} (ignored)")
+    """Let the device stop if ``bad``, a scalar, is not 0."""
+    torch._assert_async(bad == 0, f"labels must be 0 to {classes - 1} or {ignore_index} (ignored)")
 
 
 def check_weights(weight: Tensor) -> None:

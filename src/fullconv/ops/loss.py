@@ -183,6 +183,7 @@ def _softmax_loss(
         )
     if reduction == "sum":
         return loss
+    divisor = divisor.detach()  # a count: autograd need not ask for its gradient
     return loss / torch.where(divisor > 0, divisor, 1)
 
 

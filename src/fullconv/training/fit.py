@@ -17,7 +17,6 @@ from torch import Tensor
 
 from fullconv.data import Augmentation, Batch, Item, TrainData
 from fullconv.data.loader import StepSampler, blocks_of, train_batches
-from fullconv.device import tuned_convolutions
 from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.machine import default_workers
@@ -55,7 +54,6 @@ def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpo
     plan.objective.start(ranks, run)
     with (
         InterruptRequest() as interrupt,
-        tuned_convolutions(ranks.device.type == "cuda"),
         features_kept(plan.kept, [learner.network, learner.watched.network], reporter.say),
     ):
         loop = Loop(plan, run, reporter, ranks, learner, interrupt)
@@ -241,11 +239,10 @@ class Loop:
             if self.ranks.count == 1:  # ranks have unequal numbers of batches: they leave together afterwards
                 self.leave_if_asked()
 
-        with tuned_convolutions(False):  # images of many sizes: each would be timed anew
-            try:
-                return self.plan.objective.validate(watched, between)
-            except NotFiniteError as error:
-                raise NotFiniteError(f"in validation: {error}; {self.what_is_left()}") from error
+        try:
+            return self.plan.objective.validate(watched, between)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"in validation: {error}; {self.what_is_left()}") from error
 
     def keep(self, validation: Validation) -> None:
         """Write the model, and whatever shows how the run is going."""

@@ -164,7 +164,7 @@ class LabelMaps:
             if (value := term.loss(logits, batch, window, step)) is not None:
                 loss = loss + value
                 row[0] = value.detach()  # stays on its device
-                row[1] = 1
+                row[1].fill_(1)  # `= 1` copies from the host and waits
         if self.measuring:
             self.of_step[len(self.terms) :] = torch.cat([term.measured for term in self.measuring])
         return logits, loss

@@ -16,9 +16,8 @@ from fullconv.there import refuse_missing_config
 from fullconv.training.run import Run, surroundings
 
 GPU = (
-    "on a GPU a run is repeated closely, not to the last bit: cuDNN chooses its algorithms by their time "
-    "(cudnn.benchmark), and gradients are summed in an order that changes; --device cpu repeats a run of the CPU "
-    "exactly"
+    "on a GPU a run is repeated closely, not to the last bit: gradients are summed in an order that changes; "
+    "--device cpu repeats a run of the CPU exactly"
 )
 
 CLOCK = (

@@ -14,12 +14,11 @@ triton = pytest.importorskip("triton")
 
 FLOATS = {"smooth", "rest", "gamma", "soft_extra"}
 POINTERS = {
-    "*fp32": "logits weight weight_sum row_fraction column_fraction log_norm slope losses weights confidence "
+    "*fp32": "logits highest weight weight_sum row_fraction column_fraction log_norm slope losses sums confidence "
     "corners gradient",
     "*i32": "row_low row_high column_low column_high row_first row_end column_first column_end row_pieces row_reads "
     "column_pieces column_reads",
     "*u8": "labels prediction target",
-    "*i8": "bad",
     "*i64": "counts outside",
 }
 
@@ -45,15 +44,18 @@ def test_every_kernel_compiles_and_keeps_its_numbers_in_registers(capability: in
 
 def compile_all(capability: int) -> None:
     """A line for each kernel: its name, which variant, its registers and the bytes that it spills."""
-    from fullconv.ops.triton import corners, kernels
+    from fullconv.ops.triton import corners, forward, kernels
 
     softmax = [{"FOCAL": focal, "SMOOTH": smooth, "CLASSES": 16} for focal, smooth in ((False, True), (True, False))]
     by_pieces = [{"PIECES": 64 // length, "LENGTH": length} for length in (4, 16)]
+    forwards = [{**s, "EACH": s["FOCAL"], "ROWS": r, "PIXELS": 64} for s, r in zip(softmax, (4, 2), strict=True)]
+    for each in forwards:
+        del each["CLASSES"]
     for kernel, variants, warps in (
         (corners.corner_sums, [{**s, **p, "CLASSES": 8} for s, p in zip(softmax, by_pieces, strict=True)], 1),
         (corners.corner_sums, [{**softmax[0], **by_pieces[0], "CLASSES": 1}], 1),
         (corners.add_corners, [{"PLACES": 128}], 4),
-        (kernels.softmax_forward, [{**s, "PIXELS": 128} for s in softmax], 4),
+        (forward.softmax_forward, forwards, 2),
         (kernels.softmax_backward, [{**s, "CELLS": 16} for s in softmax], 4),
         (kernels.argmax_forward, [{"SURE": True, "PIXELS": 128}], 4),
         (kernels.count_pairs, [{"BLOCK": 1024, "BINS": 512}], 4),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,27 @@ def test_crops_are_made_smaller_where_there_is_not(
     if times == 30:
         assert config.resize is None
         assert config.crop[0] * config.crop[1] <= 0.25 * rules.CPU_CROP
+
+
+def test_little_is_timed_where_timing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs of smaller crops follow from their pixels then, and no larger encoder is tried."""
+    late = 0.25 * 30 * 60
+    for seconds in (0.05, 8):  # of a step: plenty of time, and far too little
+        timed = []
+        step = seconds / (8 * 352 * 480)
+        usual, _, _ = chosen(monkeypatch, FACTS, step, spent=late, encoder="mobilenetv2_100")
+        plan = budget._tried
+
+        def tried(*given: object, plan: Callable[..., object] = plan, timed: list[bool] = timed) -> object:
+            timed.append(len(given) == 3 or given[3] is None)
+            return plan(*given)
+
+        monkeypatch.setattr(budget, "_tried", tried)
+        found, _, _ = chosen(monkeypatch, FACTS, step, spent=late, encoder_weights="imagenet")
+        monkeypatch.setattr(budget, "_tried", plan)
+        assert timed.count(True) == 1
+        assert (found.encoder, found.crop, found.resize) == ("mobilenetv2_100", usual.crop, usual.resize)
+        assert found.epochs == usual.epochs
 
 
 def test_a_larger_encoder_where_there_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:

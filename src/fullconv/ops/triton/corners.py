@@ -6,18 +6,19 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["begin"])
 def corner_sums(
     logits, labels, weight, weight_sum, row_pieces, row_fraction, column_pieces, column_fraction,
-    log_norm, weights, slope, corners,
-    classes, height, width, rows, columns, row_count, column_count, ignore, smooth, rest,
+    log_norm, slope, corners,
+    begin, classes, height, width, rows, columns, row_count, column_count, ignore, smooth, rest,
     FOCAL: tl.constexpr, SMOOTH: tl.constexpr, CLASSES: tl.constexpr, PIECES: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
     """What some classes of some pieces of columns of one piece of rows add to their four places.
 
-    ``corners [4, images, classes, row_count, column_count]``: upper left, upper right, lower left, lower right.
+    ``corners [4, images, classes, row_count, column_count]``: upper left, upper right, lower left, lower right, of the
+    images from ``begin`` on.
     """
-    image, r = tl.program_id(0) // row_count, tl.program_id(0) % row_count
+    own_image, r = tl.program_id(0) // row_count, tl.program_id(0) % row_count
     lane = tl.arange(0, PIECES * LENGTH)
     piece = tl.program_id(1) * PIECES + lane // LENGTH
     there = piece < column_count
@@ -29,6 +30,7 @@ def corner_sums(
     c = tl.program_id(2) * CLASSES + tl.arange(0, CLASSES)
     known = c < classes
     both = known[:, None] & mask[None, :]
+    image = begin + own_image
     plane = image.to(tl.int64) * classes + c[:, None].to(tl.int64)
     upper = logits + plane * height * width + tl.load(row_pieces + 2 * row_count + r) * width
     lower = logits + plane * height * width + tl.load(row_pieces + 3 * row_count + r) * width
@@ -43,9 +45,9 @@ def corner_sums(
         f = tl.load(row_fraction + y)
         place = (image * rows + y).to(tl.int64) * columns + x
         label = tl.load(labels + place, mask, ignore).to(tl.int64)
-        counted = mask & (label != ignore)
+        counted = mask & (label != ignore) & (label >= 0) & (label < classes)
         norm = tl.load(log_norm + place, counted, 0.0)
-        hard = rest * tl.load(weights + place, counted, 0.0)
+        hard = rest * tl.load(weight + label, counted, 0.0)
         soft = hard
         if SMOOTH:
             soft += shared
@@ -60,6 +62,7 @@ def corner_sums(
         bottom += f * d
     own = tl.program_id(1) * PIECES + tl.arange(0, PIECES)[None, :]
     stored = known[:, None] & (own < column_count)
+    plane = own_image.to(tl.int64) * classes + c[:, None].to(tl.int64)
     out = corners + (plane * row_count + r) * column_count + own
     size = tl.num_programs(0).to(tl.int64) * classes * column_count
     shape: tl.constexpr = [CLASSES, PIECES, LENGTH]
@@ -69,12 +72,15 @@ def corner_sums(
     tl.store(out + 3 * size, tl.sum(tl.reshape(t * bottom, shape), 2), stored)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["begin"])
 def add_corners(
     corners, row_pieces, row_reads, column_pieces, column_reads, gradient,
-    height, width, row_count, column_count, PLACES: tl.constexpr,
+    begin, height, width, row_count, column_count, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of one class of one image at a block of places: the sums of every piece that reads them."""
+    """The gradient of one class of one image at a block of places: the sums of every piece that reads them.
+
+    ``begin``: the number of planes (images times classes) before those of ``corners``.
+    """
     blocks = tl.cdiv(height * width, PLACES)
     own = (tl.program_id(0) // blocks).to(tl.int64)
     place = tl.program_id(0) % blocks * PLACES + tl.arange(0, PLACES)
@@ -97,4 +103,4 @@ def add_corners(
             at = plane + r * column_count + q
             total += tl.load(at, upper & left, 0.0) + tl.load(at + size, upper & right, 0.0)
             total += tl.load(at + 2 * size, lower & left, 0.0) + tl.load(at + 3 * size, lower & right, 0.0)
-    tl.store(gradient + own * height * width + place, total, mask)
+    tl.store(gradient + (begin + own) * height * width + place, total, mask)

@@ -30,7 +30,7 @@ class Pieces(NamedTuple):
     Attributes:
         number: of pieces.
         length: the most pixels of a piece, a power of two.
-        table: int32 ``[4, number]``: first pixel, end, lower and upper place of each piece.
+        table: int32 ``[4, number]``: first pixel, end, lower and upper place of each.
         reads: int32 ``[2, coarse]``: the pieces from the first to the second read the place.
     """
 
@@ -40,11 +40,11 @@ class Pieces(NamedTuple):
     reads: Tensor
 
     @classmethod
-    def along(cls, low: np.ndarray, high: np.ndarray, coarse: int) -> Pieces:
+    def along(cls, low: np.ndarray, high: np.ndarray, coarse: int, longest: int = LONGEST) -> Pieces:
         """Cut pixels that read the places ``low`` and ``high`` (``[size]``, neither ever falls)."""
         pixel = np.arange(len(low))
         behind = pixel - np.searchsorted(low, low)  # pixels of the same two places before this one
-        lengths = [2**power for power in range(LONGEST.bit_length())]
+        lengths = [2**power for power in range(longest.bit_length())]
         length = min(lengths, key=lambda length: np.count_nonzero(behind % length == 0) * (length + EDGE))
         first = np.flatnonzero(behind % length == 0)
         end = np.append(first[1:], len(low))
@@ -68,7 +68,7 @@ def softmax_gradient(
     weight: Tensor,
     pieces: tuple[Pieces, Pieces],
     fractions: tuple[Tensor, Tensor],
-    maps: tuple[Tensor, Tensor, Tensor],
+    maps: tuple[Tensor, Tensor],
     ignore_index: int,
     label_smoothing: float,
     focal: bool,
@@ -79,7 +79,7 @@ def softmax_gradient(
         labels: ``n H W``.
         weight: ``[c]``.
         pieces, fractions: of the rows and of the columns.
-        maps: log-normaliser, weight of the label and (focal) slope of each pixel, ``n H W``.
+        maps: log-normaliser and (focal) slope of each pixel, ``n H W``.
     """
     images, classes, height, width = scores.shape
     vertical, horizontal = pieces
@@ -91,17 +91,15 @@ def softmax_gradient(
     weight_sum = weight.sum() if label_smoothing else weight
     gradient = torch.empty_like(scores)
     for first in range(0, images, at_once):
-        part = slice(first, first + at_once)
-        here = len(scores[part])
+        here = min(at_once, images - first)
         corner_sums[(here * vertical.number, triton.cdiv(horizontal.number, group), triton.cdiv(classes, tile))](
-            scores[part], labels[part], weight, weight_sum, vertical.table, fractions[0], horizontal.table,
-            fractions[1], *(values[part] for values in maps), corners,
-            classes, height, width, *labels.shape[1:], vertical.number, horizontal.number,
+            scores, labels, weight, weight_sum, vertical.table, fractions[0], horizontal.table, fractions[1], *maps,
+            corners, first, classes, height, width, *labels.shape[1:], vertical.number, horizontal.number,
             ignore_index, label_smoothing / classes, 1 - label_smoothing,
             FOCAL=focal, SMOOTH=label_smoothing > 0, CLASSES=tile, PIECES=group, LENGTH=horizontal.length, num_warps=1,
         )  # fmt: skip
         add_corners[(here * classes * triton.cdiv(height * width, PLACES),)](
-            corners, vertical.table, vertical.reads, horizontal.table, horizontal.reads, gradient[part],
-            height, width, vertical.number, horizontal.number, PLACES=PLACES,
+            corners, vertical.table, vertical.reads, horizontal.table, horizontal.reads, gradient,
+            first * classes, height, width, vertical.number, horizontal.number, PLACES=PLACES,
         )  # fmt: skip
     return gradient

@@ -17,12 +17,14 @@ from fullconv.ops import reference
 from fullconv.ops.bilinear import Axis
 from fullconv.ops.checks import assert_labels, asserts, check_labels, kept, to_device
 from fullconv.ops.terms import SoftmaxSums, SoftmaxTerms
-from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward, softmax_forward
-from fullconv.ops.triton.pieces import Pieces, softmax_gradient, worthwhile
+from fullconv.ops.triton.forward import softmax_forward
+from fullconv.ops.triton.kernels import argmax_forward, count_pairs, softmax_backward
+from fullconv.ops.triton.pieces import LONGEST, Pieces, softmax_gradient, worthwhile
 
 P = ParamSpec("P")
 T = TypeVar("T")
 PIXELS, CLASSES, CELLS = 128, 16, 16
+ROWS, LANES = 4, 64  # of a program of the losses' forward pass, at most
 COUNTED, MOST_BINS = 1024, 4096
 
 
@@ -34,6 +36,7 @@ class Reads(NamedTuple):
         first, end: of each place, the pixels ``first`` to ``end`` read it.
         longest: the most pixels that read one place.
         pieces: the pixels, cut where the places change.
+        short: the same in pieces of at most ``ROWS`` pixels.
     """
 
     low: Tensor
@@ -43,6 +46,7 @@ class Reads(NamedTuple):
     end: Tensor
     longest: int
     pieces: Pieces
+    short: Pieces
 
     @classmethod
     def along(cls, axis: Axis) -> Reads:
@@ -51,9 +55,9 @@ class Reads(NamedTuple):
         end = np.searchsorted(low, np.arange(axis.coarse), side="right")
         device = axis.low.device
         edges = to_device(torch.from_numpy(np.stack((first, end))).int(), device)
-        pieces = Pieces.along(low, high, axis.coarse).to(device)
+        pieces, short = (Pieces.along(low, high, axis.coarse, most).to(device) for most in (LONGEST, ROWS))
         longest = int((end - first).max())
-        return cls(axis.low.int(), axis.high.int(), axis.fraction, edges[0], edges[1], longest, pieces)
+        return cls(axis.low.int(), axis.high.int(), axis.fraction, edges[0], edges[1], longest, pieces, short)
 
 
 def _on_its_device(function: Callable[Concatenate[Tensor, P], T]) -> Callable[Concatenate[Tensor, P], T]:
@@ -74,27 +78,32 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
     images, classes, height, width = scores.shape
     rows, columns = truth.shape[1:]
     vertical, horizontal = _reads(scores, (rows, columns), terms.window, terms.align_corners)
-    weight = scores.new_ones(classes) if terms.weight is None else terms.weight.to(scores).contiguous()
+    weight = _ones(classes, scores.device) if terms.weight is None else terms.weight.to(scores).contiguous()
     smooth, rest = terms.label_smoothing / classes, 1 - terms.label_smoothing
-    log_norm, losses, weights = (scores.new_empty(truth.shape) for _ in range(3))
-    bad = torch.empty(truth.shape, dtype=torch.int8, device=scores.device)
-    slope = torch.empty_like(losses) if terms.gamma else losses
+    log_norm = scores.new_empty(truth.shape)
+    slope = torch.empty_like(log_norm) if terms.gamma else log_norm
+    losses = torch.empty_like(log_norm) if terms.pixel_losses else None
     kinds = {"FOCAL": terms.gamma > 0, "SMOOTH": smooth > 0}
-    tile = min(CLASSES, triton.next_power_of_2(classes))
-    softmax_forward[(images * rows, triton.cdiv(columns, PIXELS))](
-        scores, truth, weight, *vertical[:3], *horizontal[:3], log_norm, slope, losses, weights, bad,
-        classes, height, width, rows, columns, terms.ignore_index, smooth, rest, terms.gamma,
-        PIXELS=PIXELS, CLASSES=tile, **kinds,
+    down = vertical.short
+    grid = (images * down.number, triton.cdiv(columns, LANES))
+    parts = scores.new_empty(3, *grid)
+    softmax_forward[grid](
+        scores, scores.amax(1), truth, weight, down.table, vertical.fraction, *horizontal[:3],
+        log_norm, slope, log_norm if losses is None else losses, parts,
+        classes, height, width, rows, columns, down.number, terms.ignore_index, smooth, rest, terms.gamma,
+        EACH=losses is not None, ROWS=down.length, PIXELS=LANES, num_warps=LANES // 32, **kinds,
     )  # fmt: skip
-    if asserts(bad.device):
-        assert_labels(bad, classes, terms.ignore_index)
-    elif bool(bad.any()):
+    total, divisor, wrong = parts.sum((1, 2), dtype=torch.float64)
+    if asserts(wrong.device):
+        assert_labels(wrong, classes, terms.ignore_index)
+    elif bool(wrong):
         check_labels(labels, classes, terms.ignore_index)
+    tile = min(CLASSES, triton.next_power_of_2(classes))
     gradient = None
     if terms.gradient and worthwhile(vertical.pieces, horizontal.pieces, rows * columns):
         gradient = softmax_gradient(
             scores, truth, weight, (vertical.pieces, horizontal.pieces), (vertical.fraction, horizontal.fraction),
-            (log_norm, weights, slope), terms.ignore_index, terms.label_smoothing, terms.gamma > 0,
+            (log_norm, slope), terms.ignore_index, terms.label_smoothing, terms.gamma > 0,
         )  # fmt: skip
     elif terms.gradient:
         gradient, scale = torch.empty_like(scores), None
@@ -110,8 +119,7 @@ def softmax_sums(logits: Tensor, labels: Tensor, terms: SoftmaxTerms) -> Softmax
         )  # fmt: skip
         if scale is not None:
             gradient *= scale
-    total, divisor = losses.sum(dtype=torch.float64), weights.sum(dtype=torch.float64)
-    return SoftmaxSums(total, divisor, gradient, losses if terms.pixel_losses else None)
+    return SoftmaxSums(total, divisor, gradient, losses)
 
 
 @_on_its_device
@@ -154,6 +162,11 @@ def _reads(scores: Tensor, size: tuple[int, int], window: Window, align_corners:
         _reads_along(scores.shape[2], size[0], top, height, align_corners, scores.device),
         _reads_along(scores.shape[3], size[1], left, width, align_corners, scores.device),
     )
+
+
+@kept
+def _ones(classes: int, device: torch.device) -> Tensor:
+    return torch.ones(classes, device=device)
 
 
 @kept

@@ -29,6 +29,8 @@ WANTED_PASSES, WANTED_STEPS = 25, 1500
 """What a run should have time for, whichever is less; else crops are made smaller."""
 FOR_A_LARGER_ENCODER = 1.25
 """One is taken where with it there is time for so many times what is wanted."""
+TIMING = 0.2
+"""Share of the time after which nothing more is timed: first steps on a GPU can take long. Costs then go by pixels."""
 VALIDATING = 0.15
 """Share of the time that validations may take."""
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 10
@@ -109,6 +111,16 @@ class Setting:
     def elapsed(self) -> float:
         return time.monotonic() - self.began
 
+    @property
+    def whole(self) -> float:
+        """Seconds that are planned."""
+        return RESERVE * 60 * (self.base.minutes or MINUTES)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether timing has taken its share."""
+        return self.elapsed > TIMING * self.whole
+
 
 def choose(
     config: TrainConfig,
@@ -188,11 +200,11 @@ def _affordable(setting: Setting) -> Plan:
     while (best is None or best.times_wanted < 1) and taken is not sizes[-1]:
         most = taken.crop[0] * taken.crop[1] * (0.5 if best is None else best.times_wanted)
         taken = next((size for size in sizes if size.crop[0] * size.crop[1] <= most), sizes[-1])
-        best = _tried(setting, fastest, taken)
+        best = _tried(setting, fastest, taken, best if setting.is_late else None)
     if best is None:
         raise UsageError("no step fits into the memory that is free; give a smaller --crop or --batch-size")
     for candidate in larger:
-        if best.times_wanted < FOR_A_LARGER_ENCODER:  # none is faster: it need not be timed
+        if best.times_wanted < FOR_A_LARGER_ENCODER or setting.is_late:  # none is faster: it need not be timed
             break
         plan = _tried(setting, candidate, taken)
         if plan is None or plan.times_wanted < FOR_A_LARGER_ENCODER:
@@ -201,17 +213,27 @@ def _affordable(setting: Setting) -> Plan:
     return best
 
 
-def _tried(setting: Setting, candidate: Candidate, size: Size) -> Plan | None:
-    """What a network on images of a size costs; None where it does not fit into memory."""
+def _tried(setting: Setting, candidate: Candidate, size: Size, other: Plan | None = None) -> Plan | None:
+    """What a network on images of a size costs; None where it does not fit into memory.
+
+    Args:
+        other: a larger one, from whose costs they are taken instead of timed.
+    """
     base, given = setting.base, setting.given
     made = {**setting.choices, **candidate.choices}
     made |= {name: choice for name, choice in size.choices().items() if name not in given}
     config = base.model_copy(update={name: choice.value for name, choice in made.items()})
-    found = setting.cost(config, config.resize or setting.facts.size)
+    if other is None:
+        found = setting.cost(config, config.resize or setting.facts.size)
+    else:
+        crops, images = (
+            [math.prod(of or setting.facts.size) for of in sides]
+            for sides in ((config.crop, other.config.crop), (config.resize, other.config.resize))
+        )
+        found = Cost(other.cost.step * crops[0] / crops[1], other.cost.label * images[0] / images[1])
     if found is None:
         return None
-    whole = RESERVE * 60 * (base.minutes or MINUTES)
-    seconds = max(whole - setting.elapsed, 0.1 * whole)
+    seconds = max(setting.whole - setting.elapsed, 0.1 * setting.whole)
     return Plan(config, setting.facts, found, seconds, setting.device.type == "cpu", made)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fullconv.device import autocast, choose_precision, tuned_convolutions
+from fullconv.device import autocast, choose_precision
 from fullconv.errors import UsageError
 from fullconv.models import build_model
 from fullconv.models.network import SegmentationNetwork, place
@@ -60,8 +60,7 @@ def cost(config: TrainConfig, classes: int, channels: int, size: tuple[int, int]
                 refuse_if_too_large(network, crop, config.batch_size, channels, device, precision)
         except UsageError:
             return None
-        with tuned_convolutions(device.type == "cuda"):
-            step = _step(config, network, classes, channels, crop, device, precision)
+        step = _step(config, network, classes, channels, crop, device, precision)
         return Cost(step, _label(network, channels, config.resize or size, device, precision))
 
 
