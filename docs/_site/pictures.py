@@ -18,12 +18,13 @@ from pathlib import Path
 
 from PIL import Image
 
+import fullconv
+from fullconv.training.pictures import contact_sheet
+
 DOCS = Path(__file__).parents[1]
 OUT = DOCS / "pictures"
 REVIEWED = "shapes:height=192,width=256,train=40,val=8,objects=3-6,occlusion=0.4,seed=5,mislabelled=0.05"
 COLOURS = 255
-ROWS, LEGEND = 0.425, 0.016
-"""Shares of a contact sheet of seven images: its first three, and the legend below all."""
 WIDTH, REPORT, REVIEW = 1000, 900, 1100
 CHECK = 0.6
 """Height of what start.md shows of check.png, of its width."""
@@ -43,8 +44,7 @@ def main(folder: Path, training: list[str]) -> None:
     if not Path("doubtful").exists():
         subprocess.run(["fullconv", "convert", REVIEWED, "doubtful"], check=True)
     subprocess.run(["fullconv", "review", "runs/first", "doubtful", "--out", "review.html"], check=True)
-    best = sorted(Path("runs/first/pictures").glob("epoch_*.png"))[-1]
-    keep(shortened(Image.open(best)), "sheet", WIDTH)
+    keep(sheet(), "sheet", WIDTH)
     keep(Image.open("runs/first/curves.png"), "curves", WIDTH)
     keep(overlays(), "overlay", WIDTH)
     check = Image.open(DOCS / "check.png")
@@ -67,12 +67,11 @@ def made(words: list[str]) -> bool:
     return Path(out).exists()
 
 
-def shortened(sheet: Image.Image) -> Image.Image:
-    """The first images of a contact sheet, and its legend."""
-    rows, legend = round(sheet.height * ROWS), round(sheet.height * LEGEND)
-    result = sheet.crop((0, 0, sheet.width, rows + legend))
-    result.paste(sheet.crop((0, sheet.height - legend, sheet.width, sheet.height)), (0, rows))
-    return result
+def sheet() -> Image.Image:
+    """What a run draws, of three images."""
+    spec = fullconv.open_dataset("my_data")
+    segmenter = fullconv.load("runs/first/best.safetensors")
+    return Image.fromarray(contact_sheet(segmenter, spec, spec.split("val")[:3], {}))
 
 
 def overlays() -> Image.Image:
