@@ -8,7 +8,8 @@ import pytest
 import fullconv
 from fullconv import draw
 from fullconv.data import read_sample
-from fullconv.training import pictures
+from fullconv.training import Run, pictures
+from fullconv.training.ending import ending
 
 
 def test_extremes_are_the_lowest_and_highest_known_scores() -> None:
@@ -50,3 +51,33 @@ def test_no_image_is_shown_twice(count: int) -> None:
     shown = [item.id for item in pictures.sheet_items(items)]
     assert len(set(shown)) == len(shown) == min(count, 4)
     assert shown == sorted(shown)
+
+
+def test_drawing_takes_a_tenth_of_the_time_and_ends_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, drawn = [0.0], []
+
+    def draw() -> None:
+        drawn.append(clock[0])
+        clock[0] += 2.0
+
+    monkeypatch.setattr(pictures.time, "monotonic", lambda: clock[0])
+    drawing = pictures.Drawing(draw)
+    for _ in range(9):
+        clock[0] += 8.0
+        drawing.after_epoch()
+    assert drawn == [8.0, 34.0, 60.0]  # epochs of 8 seconds: the first, then 20 seconds after the last ended
+    drawing.at_end()
+    drawing.at_end()
+    assert drawn == [8.0, 34.0, 60.0, 78.0]
+
+
+def test_the_sheet_that_is_shown_is_the_best_epoch_s_or_the_last(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    run.write_scores({"epoch": 5})
+    assert ending(run, "data")[0] == "next:"
+    for epoch in (1, 999, 1000):
+        (tmp_path / f"pictures/epoch_{epoch:03d}.png").touch()
+    assert ending(run, "data")[0] == f"pictures: {tmp_path / 'pictures/epoch_1000.png'}"
+    (tmp_path / "pictures/epoch_005.png").touch()
+    assert ending(run, "data")[0] == f"pictures: {tmp_path / 'pictures/epoch_005.png'}"

@@ -19,6 +19,7 @@ from fullconv.evaluation.evaluate import evaluate
 from fullconv.prediction.files import predict
 from fullconv.terminal import program
 from fullconv.training import Run, train
+from fullconv.training.ending import sheet
 
 OUT = "runs/demo"
 OPTIONS: dict[str, Any] = {
@@ -82,7 +83,7 @@ def _demo(out: Path, workers: int | None, resume: bool) -> Run:
     epoch = run.scores["epoch"]
     seconds = time.monotonic() - started
     print(f"val mean IoU {run.scores['mean_iou']:.4f} (epoch {epoch}); {seconds:.0f} s since it was called")
-    print(f"image | truth | prediction | errors: {run.path / 'pictures' / f'epoch_{epoch:03d}.png'}")
+    print(f"image | truth | prediction | errors: {sheet(run)}")
     print(f"curves: {run.path / 'curves.png'}")
     print(f"new scenes of another size and their masks: {out / 'new'}, {out / 'masks'}")
     print(f"next, with your own images and masks:\n  {program()} check my_data\n  {program()} train my_data")

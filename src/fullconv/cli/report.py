@@ -13,7 +13,7 @@ from fullconv.evaluation.finding import by_advice, more_findings
 from fullconv.evaluation.metrics import Scores
 from fullconv.terminal import print_lines
 
-CELL = 3
+CELL = 4
 SHORTEST = 12
 """Letters that a class's name has at least: 21 classes fit into 80 columns."""
 PAIRS = 10
@@ -46,21 +46,25 @@ def evaluation_report(scores: Scores, console: Console | None = None, written: P
 def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
     """The matrix in percent of each row where there is room for it; else the pairs that are confused most."""
     names = scores.classes.names
-    left = min(console.width, 120) - CELL * len(names) - CELL - 1
-    if left < SHORTEST:
+    width = min(console.width, 120)
+    for cell in (CELL, CELL - 1):  # the narrower one where there is no room
+        left = width - cell * len(names) - CELL - 1
+        if left >= SHORTEST:
+            break
+    else:
         _pairs(scores, known, console)
         return
     print_lines(console, "confusion: percent of each true class (row) predicted as class number ...")
     room = min(max(map(len, names)), left)
     head = Text(" " * (room + CELL + 1), style="dim")
-    console.print(head + Text("".join(f"{i:>{CELL}}" for i in range(len(names))), style="dim"), soft_wrap=True)
+    console.print(head + Text("".join(f"{i:>{cell}}" for i in range(len(names))), style="dim"), soft_wrap=True)
     for i in known:
         row, total = scores.confusion[i], sum(scores.confusion[i])
-        line = Text(f"{_cut(names[i], room):<{room}} ") + Text(f"{i:>{CELL}}", style="dim")
+        line = Text(f"{_cut(names[i], room):<{room}} ") + Text(f"{i:<{CELL}}", style="dim")
         for j, count in enumerate(row):
             share = count / total
             style = "bold" if i == j else "red" if 100 * share >= BAD else ""
-            line += Text(f"{percent(share) if count else '':>{CELL}}", style=style)
+            line += Text(f"{percent(share) if count else '':>{cell}}", style=style)
         console.print(line, soft_wrap=True)
 
 

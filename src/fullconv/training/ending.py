@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from fullconv.terminal import program
 from fullconv.training.config import TrainConfig
@@ -20,14 +21,19 @@ def ending(run: Run, data: str, masks: bool = True) -> list[str]:
     """
     if not data:
         return []
-    curves, pictures = run.path / "curves.png", run.path / "pictures"
-    best = pictures / f"epoch_{run.scores.get('epoch', 0):03d}.png"
-    shown = (("pictures", best), ("pictures", pictures / "val.png"), ("curves", curves))
+    shown = (("pictures", sheet(run)), ("pictures", run.path / "pictures/val.png"), ("curves", run.path / "curves.png"))
     lines = [f"{what}: {path}" for what, path in shown if path.is_file()]
     model, data = shlex.quote(str(run.path)), shlex.quote(data)
     first = f"evaluate {model} {data}" if masks else f"pseudo-label {model} {data} --out labelled"
     ours = program()
     return [*lines, "next:", f"  {ours} {first}", f"  {ours} predict {model} PHOTOS --out masks --overlay"]
+
+
+def sheet(run: Run) -> Path:
+    """The contact sheet of the best epoch, of the last one that was drawn where that was not."""
+    best = run.path / f"pictures/epoch_{run.scores.get('epoch', 0):03d}.png"
+    drawn = sorted(best.parent.glob("epoch_*.png"), key=lambda path: (len(path.name), path.name))
+    return best if best.is_file() or not drawn else drawn[-1]
 
 
 def what_is_left(run: Run, config: TrainConfig, precision: str, history: Sequence[Mapping[str, float]]) -> str:

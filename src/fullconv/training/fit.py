@@ -28,6 +28,7 @@ from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.learner import BadStepError, Learner
 from fullconv.training.leaving import Leaving
 from fullconv.training.objective import Validation
+from fullconv.training.pictures import Drawing
 from fullconv.training.plan import Plan
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Reporter
@@ -91,6 +92,7 @@ class Loop:
         config = self.plan.config
         self.tracking = Tracking(config.tracked, self.run.path, config.model_dump(mode="json"))
         self.leaving = Leaving(self.run, self.plan.given, self.reporter, self.ranks.first)
+        self.drawing = Drawing(lambda: self.plan.objective.draw(self.progress.history, self.learner.watched))
         self.began = self.plan.began
         """When the run began, as if it had never been interrupted."""
 
@@ -160,6 +162,8 @@ class Loop:
                     self.run.write_pace(self.reporter.share)
             if ends or self.ranks.count == 1 or not waits(self.ranks.device) or progress.step % ASK_EVERY == 0:
                 self.leave_if_asked()
+        if self.ranks.first:
+            self.drawing.at_end()
 
     def where(self) -> str:
         """The epoch of the last step."""
@@ -260,7 +264,7 @@ class Loop:
         for note in self.tracking.write(row):
             self.reporter.say(note)
         run.write_log(history)
-        objective.draw(history, watched)
+        self.drawing.after_epoch()
 
     def replan(self) -> None:
         """As many epochs more as there is time for, where the run has a budget; by the first rank's clock."""
