@@ -1,33 +1,33 @@
 """Every network on three encoders for the same minutes on CamVid, then one table: ``docs/networks.md`` holds it.
 
     python benchmarks/networks.py train ../shared/data/camvid runs/networks --weights ../shared/weights  # quiet machine
-    python benchmarks/networks.py refine ../shared/data/camvid runs/networks   # scores with and without dense CRF
-    python benchmarks/networks.py time ../shared/data/camvid runs/networks     # needs a quiet machine
     python benchmarks/networks.py table ../shared/data/camvid runs/networks
+    python benchmarks/networks.py refine ../shared/data/camvid runs/networks   # scores without and with a dense CRF
 
-All but the last skip what is there already, so that they can be stopped and called again; ``--only`` and ``--encoders``
-do a part.
+The first and the last skip what is there already, so that they can be stopped and called again; ``--only`` and
+``--encoders`` do a part.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
-import subprocess
-import sys
+import math
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 import fullconv
 from fullconv.model_file import read_header
 from fullconv.models import build_model
 
-SIZE = ("352", "480")
-
 BUDGET: dict[str, Any] = {
     "batch_size": 8, "crop": (352, 480), "scale": (0.75, 1.5), "rate": 2e-3, "encoder_rate": 5e-4,
     "weight_decay": 1e-2, "ema": 0.99, "loss": "cross-entropy",
 }  # fmt: skip
+TRAIN_IMAGES = 367
 ENCODERS = ("mobilenetv2_100", "tf_efficientnet_lite0", "tf_efficientnet_lite2")
 NETWORKS: dict[str, dict[str, Any]] = {
     "fcn32s": {},
@@ -50,7 +50,7 @@ SCRATCH = "segnet"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("do", choices=["train", "refine", "time", "table"])
+    parser.add_argument("do", choices=["train", "table", "refine"])
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--weights", type=Path, help="a folder with ENCODER-imagenet.safetensors of each encoder")
@@ -71,8 +71,6 @@ def main() -> None:
                 found = {"plain": plain.to_dict(), "refined": refined.to_dict()}
                 (run / "crf.json").write_text(json.dumps(found))
                 print(name, encoder, plain.mean_iou, refined.mean_iou, flush=True)
-            elif options.do == "time" and not (run / "time.json").is_file():
-                (run / "time.json").write_text(json.dumps(timed(name, encoder)))
 
 
 def folder(runs: Path, name: str, encoder: str) -> Path:
@@ -89,21 +87,10 @@ def train(name: str, encoder: str, options: argparse.Namespace, run: Path) -> No
     (run / "done").touch()
 
 
-def timed(name: str, encoder: str) -> dict[str, float]:
-    """A training step of a batch of 4 in a process of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("contestants.py")), "train"]
-    command += [f"fullconv-{model_of(name)}-{encoder}", *SIZE, "--model-args", json.dumps(NETWORKS[name])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(name, encoder, row, flush=True)
-    return row
-
-
 def table(runs: Path) -> None:
     """A line of Markdown for each network; what was not run is not measured."""
-    shown = ["MobileNetV2", "Lite0", "Lite2"]
-    parts = ("parameters, M", "images/s", "epochs", "mean IoU", "with CRF")
-    print("| network | " + " | ".join(f"{part}: {', '.join(shown)}" for part in parts) + " |")
+    parts = ("parameters, M", "passes over the images", "val mean IoU")
+    print("| network | " + " | ".join(f"{part}: MobileNetV2, Lite0, Lite2" for part in parts) + " |")
     print("|---" * (len(parts) + 1) + "|")
     for name in NETWORKS:
         columns = [facts(folder(runs, name, encoder)) for encoder in (["vgg16"] if name == SCRATCH else ENCODERS)]
@@ -112,18 +99,19 @@ def table(runs: Path) -> None:
 
 
 def facts(run: Path) -> list[str]:
-    """Parameters, images per second, epochs, mean IoU without and with the CRF."""
+    """Parameters, passes over the train images, val mean IoU of the best epoch."""
     if not (run / "done").is_file():
-        return ["not measured"] * 5
+        return ["not measured"] * 3
     network = build_model(**read_header(run)["model"]).network
-    found = [f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}"]
-    time = run / "time.json"
-    found.append(f"{json.loads(time.read_text())['images_per_s']:.1f}" if time.is_file() else "not measured")
-    found.append(str(len((run / "log.csv").read_text().splitlines()) - 1))
-    crf = run / "crf.json"
-    if not crf.is_file():
-        return [*found, f"{json.loads((run / 'scores.json').read_text())['mean_iou']:.3f}", "not measured"]
-    return [*found, *(f"{one['mean_iou']:.3f}" for one in json.loads(crf.read_text()).values())]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    with (run / "log.csv").open() as file:
+        epochs = len(list(csv.DictReader(file)))
+    steps = epochs * (config["epoch_steps"] or math.ceil(TRAIN_IMAGES / config["batch_size"]))
+    return [
+        f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}",
+        f"{steps * config['batch_size'] / TRAIN_IMAGES:.1f}",
+        f"{json.loads((run / 'scores.json').read_text())['mean_iou']:.3f}",
+    ]
 
 
 def model_of(name: str) -> str:
