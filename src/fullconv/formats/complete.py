@@ -12,8 +12,8 @@ from fullconv.data.sources import FileMask, mask_files, with_encoding
 from fullconv.data.values import as_most, with_values
 from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.class_dict import CLASS_DICT, by_class_dict
-from fullconv.formats.contents import inspect_masks
 from fullconv.formats.description import FILE_NAME, Description
+from fullconv.formats.inspecting import inspect_masks
 from fullconv.formats.mask_classes import ask_about_values, classes_from_files, in_their_colours, names_file
 from fullconv.formats.missing_names import refuse_missing_names
 from fullconv.formats.problems import Problems

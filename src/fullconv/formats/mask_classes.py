@@ -11,7 +11,8 @@ import numpy as np
 
 from fullconv.errors import first_few, plural
 from fullconv.formats.colour_classes import classes_by_colour, coloured
-from fullconv.formats.contents import PROBED_MASKS, Contents, inspect_masks
+from fullconv.formats.contents import Contents
+from fullconv.formats.inspecting import PROBED_MASKS, inspect_masks
 from fullconv.formats.missing_names import refuse_missing_names
 from fullconv.formats.problems import Problems
 from fullconv.formats.survey import settle

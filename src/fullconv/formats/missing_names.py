@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fullconv.errors import first_few, plural
-from fullconv.formats.contents import Contents, inspect_masks
+from fullconv.formats.contents import Contents
+from fullconv.formats.inspecting import inspect_masks
 from fullconv.formats.problems import OpeningKind, Problems
 from fullconv.images.encoding import MaskEncoding
 from fullconv.palette import is_background

@@ -12,7 +12,7 @@ from fullconv.images.encoded import ImageFile
 from fullconv.images.encoding import UNLABELLED, MaskEncoding, UInt8Array
 from fullconv.images.mask_file import NO_COLOUR, MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
-from fullconv.images.photograph import MOSTLY, refuse_photograph, refuse_strange_colours
+from fullconv.images.photograph import MOSTLY, refuse_photograph, refuse_strange_colours, refuse_unnamed_colours
 from fullconv.spec import Colour
 
 BAD = 254
@@ -52,7 +52,7 @@ def by_colour(mask: MaskFile, encoding: MaskEncoding) -> bool:
         DataError: it has nothing but colours, and none is named.
     """
     if mask.kind == "colour" and not encoding.colours and mask.grey_values() is None:
-        refuse_photograph(mask)
+        refuse_unnamed_colours(mask)
         raise DataError(no_colours(mask.path))
     shown = mask.kind in ("colour", "palette") or mask.white > 0
     return bool(encoding.colours) and shown and mask.kind not in encoding.by_value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from fullconv.images.encoded import ImageFile
 from fullconv.images.mask_file import MaskFile, UnfitMask, packed
 
 LEAST_VALUES = 100
@@ -62,6 +63,32 @@ def refuse_photograph(mask: MaskFile) -> None:
         raise Photograph(f"{mask.path}: a photograph, not a mask; {PUT_MASK}")
 
 
+def has_photographs_colours(pixels: np.ndarray) -> bool:
+    """Whether the pixels of each colour are those of a photograph, also of a smooth or dark one: many colours, and but
+    for the most frequent (a border, the sky) none in wide areas."""
+    rest = np.sort(pixels)[:-1]
+    many = len(pixels) >= min(LEAST_COLOURS, pixels.sum() // 3)
+    return bool(many and rest[-FEW:].sum() <= MOST_IN_FEW * rest.sum())
+
+
+def of_no_class(path: ImageFile, colours: int) -> Photograph:
+    """The error about a file of so many colours that stand for no class."""
+    what = f"holds {colours:,} colours of no class, as a photograph does and a mask does not"
+    return Photograph(f"{path}: {what}; {PUT_MASK}")
+
+
+def refuse_unnamed_colours(mask: MaskFile) -> None:
+    """For an RGB file where no colour is named: say what it is, if it is a photograph.
+
+    Raises:
+        Photograph: it is one.
+    """
+    refuse_photograph(mask)
+    _, pixels = np.unique(packed(mask.stored), return_counts=True)
+    if has_photographs_colours(pixels):
+        raise of_no_class(mask.path, len(pixels))
+
+
 def refuse_strange_colours(mask: MaskFile, stray: np.ndarray) -> None:
     """For a file with the pixels whose colour stands for no class: also half white, blurred, dark or enlarged it is
     a photograph, by how many such colours there are on most of it.
@@ -74,5 +101,4 @@ def refuse_strange_colours(mask: MaskFile, stray: np.ndarray) -> None:
     refuse_photograph(mask)
     count = len(np.unique(packed(mask.stored[stray]))) if mask.kind == "colour" else 0
     if count >= LEAST_COLOURS:
-        what = f"holds {count:,} colours of no class, as a photograph does and a mask does not"
-        raise Photograph(f"{mask.path}: {what}; {PUT_MASK}")
+        raise of_no_class(mask.path, count)
