@@ -71,6 +71,28 @@ def test_a_background_without_a_name_is_asked_about_beside_a_photograph(tmp_path
     assert [one.kind for one in check(root).findings if one.problem] == ["background", "photograph"]
 
 
+@pytest.mark.parametrize("values", [60, 200])
+def test_a_grey_photograph_is_told_by_its_many_ids_of_its_own(values: int, tmp_path: Path) -> None:
+    root = _folder(tmp_path / "data")
+    grey = np.asarray(_dark().convert("L")).astype(float)
+    levels = (grey - grey.min()) / np.ptp(grey) * values
+    Image.fromarray(levels.astype(np.uint8) + np.uint8(40)).save(root / "masks/7.png")
+    report = check(root, fix=tmp_path / "fixed")
+    (problem,) = report.problems
+    assert problem.startswith(f"{root / 'masks/7.png'}: holds ")
+    assert "different values of 10 masks, as a photograph does (if it is a mask, name the classes" in problem
+    assert len(report.dataset.classes) == 3
+    assert "left out: 1 with a photograph for a mask" in report.fixed
+    with pytest.raises(DataError, match=r"masks/7.png: holds .* as a photograph does"):
+        open_dataset(root)
+
+
+def test_many_numbered_objects_of_one_mask_are_no_photograph(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "data")
+    Image.fromarray(np.arange(96, dtype=np.uint8).reshape(8, 12).repeat(12, 0).repeat(10, 1)).save(root / "masks/7.png")
+    assert not [one for one in check(root).findings if one.kind == "photograph"]
+
+
 def test_an_rgb_mask_among_grey_ones_is_what_is_wrong(tmp_path: Path) -> None:
     root = _folder(tmp_path / "data")
     labels = np.asarray(Image.open(root / "masks/7.png"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from fullconv.checking.findings import OF_CLASSES, CheckReport, Finding, SplitItem
 from fullconv.checking.judging import Totals, judge
-from fullconv.checking.reading import Inspection, fix_of, inspect
+from fullconv.checking.reading import Fault, Inspection, fix_of, inspect
 from fullconv.checking.values import ValueCounts
 from fullconv.data.annotations import MASK_THEM
 from fullconv.data.dataset import DatasetSpec, Item, without_label_maps
@@ -115,7 +115,8 @@ def _read_all(
         {path for one in report.findings if one.kind in kinds for path in one.files}
         for kinds in (OF_NAMES, ("undecided",))
     )
-    totals = Totals(nameless=nameless, doubted=doubted)
+    photographs = {path: one.text for one in report.findings if one.kind == "photograph" for path in one.files}
+    totals = Totals(nameless=nameless, doubted=doubted, photographs=photographs)
     for done, (place, result) in enumerate(_inspections(spec, places), 1):
         _add(report, totals, place, result)
         if progress is not None:
@@ -178,10 +179,17 @@ def _inspections(spec: DatasetSpec, places: list[SplitItem]) -> Iterator[tuple[S
             raise
 
 
+def _as_known(fault: Fault, totals: Totals, item: Item) -> Fault:
+    """The fault; of a mask that was found to be a photograph beside the others, what was said of it then."""
+    lines = [totals.photographs[path] for path in item.annotation.files if path in totals.photographs]
+    return Fault("photograph", lines[0]) if lines and fault.kind in (*OF_CLASSES, "photograph") else fault
+
+
 def _add(report: CheckReport, totals: Totals, place: SplitItem, result: Inspection) -> None:
     """Add one inspection to the totals."""
     split = place[0]
-    for fault in result.faults:
+    for found in result.faults:
+        fault = _as_known(found, totals, place[1])
         if fault.kind == "ids" and not totals.nameless.isdisjoint(place[1].annotation.files):
             totals.unnamed.append(place)
             continue

@@ -28,7 +28,7 @@ SMOOTHED_SHARE, FEWEST_BORDERS = 0.15, 100
 @dataclass
 class Totals:
     """What is kept of every sound item until all are read; mask files of ids without a name, and the items of these;
-    mask files of which it is asked already what they are."""
+    mask files of which it is asked already what they are; the lines about those that were found to be photographs."""
 
     items: list[SplitItem] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
@@ -37,6 +37,7 @@ class Totals:
     nameless: set[Path] = field(default_factory=set)
     unnamed: list[SplitItem] = field(default_factory=list)
     doubted: set[Path] = field(default_factory=set)
+    photographs: dict[Path, str] = field(default_factory=dict)
     between: int = 0
     borders: int = 0
 

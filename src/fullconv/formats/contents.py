@@ -10,6 +10,7 @@ import numpy as np
 from fullconv.images.encoded import ImageFile
 from fullconv.images.mask_file import MaskFile, packed, unpacked
 from fullconv.images.mask_reading import read_mask
+from fullconv.images.photograph import roughness
 from fullconv.spec import Colour
 
 
@@ -22,6 +23,7 @@ class Contents:
         values: the different numbers of an index mask (or of three equal channels).
         colours: the colours they are shown in, packed; of an RGB mask its own.
         pixels: of an RGB mask, the pixels of each colour.
+        rough: of an index mask, the share of neighbouring pixels that differ.
         covered: of planes, whether every pixel is in one of them.
         has: whether there are transparent pixels that count, pixels without a number, pixels of GDAL's no data.
     """
@@ -30,6 +32,7 @@ class Contents:
     values: tuple[int | float, ...] = ()
     colours: tuple[int, ...] | None = None
     pixels: tuple[int, ...] = ()
+    rough: float = 0.0
     planes: int = 0
     covered: bool = False
     has: frozenset[str] = frozenset()
@@ -71,9 +74,11 @@ def summed_up(mask: MaskFile) -> Contents:
     values = tuple(value.item() for value in _unique(grey)) if grey is not None else ()
     if mask.kind == "colour":
         keys, counts = _unique_counts(packed(mask.stored).ravel())
-        return Contents(bare, values, tuple(keys.tolist()), tuple(counts.tolist()), has=has)
+        rough = 0.0 if grey is None else roughness(grey)
+        return Contents(bare, values, tuple(keys.tolist()), tuple(counts.tolist()), rough, has=has)
     shades = mask.shades()
-    return Contents(bare, values, None if shades is None else tuple(shades[list(values)].tolist()), has=has)
+    shown = None if shades is None else tuple(shades[list(values)].tolist())
+    return Contents(bare, values, shown, rough=roughness(mask.stored), has=has)
 
 
 def _unique_counts(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

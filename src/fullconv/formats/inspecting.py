@@ -10,7 +10,7 @@ import numpy as np
 
 from fullconv.errors import DataError, first_few, plural
 from fullconv.formats.contents import Contents, summed_up
-from fullconv.formats.odd_masks import odd_colours
+from fullconv.formats.odd_masks import odd_colours, odd_ids
 from fullconv.formats.problems import Problems
 from fullconv.images.encoding import MaskEncoding
 from fullconv.images.mask_file import MaskFile, packed
@@ -26,9 +26,10 @@ def inspect_masks(
 ) -> list[Contents]:  # fmt: skip
     """What evenly spaced masks hold, at most ``most``.
 
-    Those that cannot be read, photographs among them, and files of colours that nobody named among files of ids are
-    left out; they are problems only where they are ``needed`` to open the data set. Photographs alone are a problem of
-    the whole folder. Grey values without a name may be ids, however many: that is a question.
+    Those that cannot be read, photographs among them, and files unlike all others
+    (:mod:`fullconv.formats.odd_masks`) are left out; they are problems only where they are ``needed`` to open the data
+    set. Photographs alone are a problem of the whole folder. Grey values without a name may be ids, however many: that
+    is a question.
 
     Args:
         masks: the files.
@@ -56,10 +57,9 @@ def inspect_masks(
         found = list(zip(chosen, pool.map(contents, chosen), strict=True))
     wrong = [(path, error) for path, error in found if isinstance(error, DataError)]
     read = [one for _, one in found if not isinstance(one, DataError)]
-    if known is None or not known[0].colours:
-        odd = odd_colours([one for one, _ in read])
-        wrong += [(Path(one.path), error) for one, error in odd]
-        read = [(one, doubt) for one, doubt in read if one.path not in {strange.path for strange, _ in odd}]
+    odd = _odd([one for one, _ in read], known)
+    wrong += odd.items()
+    read = [(one, doubt) for one, doubt in read if Path(one.path) not in odd]
     if len(chosen) > 1 and all(isinstance(error, Photograph) for _, error in found):
         problems.report(
             "photographs",
@@ -75,6 +75,14 @@ def inspect_masks(
         _ask_about_photographs(doubtful, len(read), problems)
     certain = [one for one, doubt in read if not doubt]
     return certain or doubtful
+
+
+def _odd(read: Sequence[Contents], known: tuple[MaskEncoding, int] | None) -> dict[Path, DataError]:
+    """What is wrong with files that are unlike most others, where nothing that is declared explains them."""
+    found = odd_ids(read) if known is None else []
+    if known is None or not known[0].colours:
+        found += odd_colours(read)
+    return {Path(one.path): error for one, error in found}
 
 
 def _explained(mask: MaskFile, grey: np.ndarray | None, known: tuple[MaskEncoding, int] | None) -> bool:

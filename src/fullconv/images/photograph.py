@@ -35,14 +35,17 @@ def is_photograph(mask: MaskFile) -> bool:
     if mask.kind == "colour" and not _many_colours(mask):
         return False
     plane = np.asarray(Image.fromarray(mask.stored).convert("L")) if mask.kind == "colour" else mask.stored
-    if plane.shape[1] < 2:
-        return False
     values, counts = np.unique(plane, return_counts=True)
     if len(values) < LEAST_VALUES or values[0] < 0 or values[-1] > LARGEST_VALUE:
         return False
     if np.sort(counts)[-FEW:].sum() > MOST_IN_FEW * plane.size:
         return False
-    return bool((plane[:, 1:] != plane[:, :-1]).mean() >= LEAST_ROUGH)
+    return roughness(plane) >= LEAST_ROUGH
+
+
+def roughness(plane: np.ndarray) -> float:
+    """The share of neighbouring pixels that differ, of values ``[height, width]``."""
+    return float((plane[:, 1:] != plane[:, :-1]).mean()) if plane.shape[1] > 1 else 0.0
 
 
 def _many_colours(mask: MaskFile) -> bool:
