@@ -147,6 +147,19 @@ def test_bars_show_the_time_since_the_command_began(monkeypatch: pytest.MonkeyPa
         (["predict", "--source", "MODEL"], 2, "IMAGES stands without one: fullconv predict MODEL IMAGES"),
         (["train", "--data", "shapes"], 2, "DATA stands without one: fullconv train DATA"),
         (["train", "shapes", "--zzz"], 2, "train has no option --zzz; fullconv train --help lists them"),
+        (
+            ["predict", "MODEL", "MODEL", "--out", "OUT", "--polygons", "geojsn"],
+            2,
+            "fullconv: --polygons: expected 'geojson', 'gpkg', 'coco', 'labelme', 'yolo' or 'qupath' (found 'geojsn'); "
+            "did you mean geojson?",
+        ),
+        (["train", "shapes", "--schedule", "one-cycl"], 2, "(found 'one-cycl'); did you mean one-cycle?"),
+        (["check", "shapes", "--labels", "zzz"], 2, "'points' or 'auto' (found 'zzz')"),
+        (
+            ["predict", "MODEL", "MODEL", "--out", "OUT", "--tile", "x"],
+            2,
+            "--tile: expected a whole number (found 'x')",
+        ),
         (["evaluate", "MODEL", "shapes", "more"], 2, "evaluate: more is more than it takes"),
     ],
 )

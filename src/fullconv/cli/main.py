@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 
 from cyclopts import CycloptsError
-from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    CoercionError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from pydantic import ValidationError
 
 from fullconv.bars import one_clock
+from fullconv.cli.choices import wrong_value
 from fullconv.cli.synonyms import unknown_option
 from fullconv.cli.typed import as_meant
 from fullconv.cli.verbs import data, evaluation, export, heat_maps, models, prediction, review, serving, training
@@ -110,6 +117,8 @@ def _explained(error: CycloptsError, arguments: list[str]) -> str:
             some = " ".join(error.tokens_so_far) or "none"
             return f"{verb}: {name} takes {count} values, found {some}; fullconv {verb} --help shows the usage"
         return f"{verb}: {name}{value} is missing; fullconv {verb} --help shows the usage"
+    if isinstance(error, CoercionError) and (line := wrong_value(error)):
+        return line
     message = " ".join(str(error).split()).rstrip(".")
     return f"{message}; fullconv {verb} --help shows the usage".replace("  ", " ")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 
 from pydantic import ValidationError
@@ -108,4 +109,7 @@ def explain(error: ValidationError, where: str, options: Collection[str], flags:
         message = f"expected {typed if flags else 'names and values'}"
     message = EXPECTED.get(first["type"], message).replace("Input should be", "expected")
     at = f"--{name.replace('_', '-')}" if flags and name else f"{where}: {name}" if name else where
-    return f"{at}: {message}" + (f" (found {first['input']!r})" if name else "")
+    near = ""
+    if first["type"] == "literal_error":
+        near = meant(str(first["input"]).casefold(), re.findall("'([^']+)'", first["ctx"]["expected"]))
+    return f"{at}: {message}" + (f" (found {first['input']!r})" if name else "") + (f"; {near}" if near else "")
