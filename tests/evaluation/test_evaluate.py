@@ -70,6 +70,12 @@ def test_data_that_names_no_classes_takes_the_model_s(make_folder) -> None:
     assert open_dataset(root).classes != DATA.classes
     scores = fullconv.evaluate(shapes_segmenter(), root, workers=0)
     assert scores.classes == DATA.classes
+    (line,) = [note for note in scores.notes if "by position" in note]
+    assert "0 is background, 1 is disc, 2 is square" in line
+    assert str(root / "classes.txt") in line
+    (root / "classes.txt").write_text("\n".join(DATA.classes.names))
+    named = fullconv.evaluate(shapes_segmenter(), root, workers=0)
+    assert not [note for note in named.notes if "by position" in note]
 
 
 def test_pictures_have_the_colours_of_predictions() -> None:

@@ -19,7 +19,7 @@ from fullconv.evaluation.detail import DetailCounts
 from fullconv.evaluation.findings import Counts, findings
 from fullconv.evaluation.log_findings import log_beside, log_findings
 from fullconv.evaluation.mask_ap import judged, mask_ap
-from fullconv.evaluation.matching import other_range, with_classes_of
+from fullconv.evaluation.matching import by_position, other_range, with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.evaluation.metrics import ImageScore, Scores
 from fullconv.evaluation.pictures import refuse_file, write_pictures
@@ -99,7 +99,8 @@ def evaluate(
     refinement = Refinement.of(segmenter.provenance, image_prior, superpixels, crf)
     spec = open_dataset(data)
     refuse_without_label_maps(spec, split)
-    notes = [other_range(segmenter, spec), f"the mean of {views}" if views else ""]
+    notes = [by_position(segmenter, spec), other_range(segmenter, spec)]
+    notes.append(f"the mean of {views}" if views else "")
     notes.append(f"after {refinement}; the loss is the network's own" if refinement else "")
     spec = with_classes_of(segmenter, spec)
     batches = EvalBatches(

@@ -10,6 +10,9 @@ from fullconv.errors import DataError, first_few
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Values
 
+MOST_PAIRS = 8
+"""Classes that are named with their ids, in a line."""
+
 
 def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
     """The data set read with the model's classes and channels, and drawn in the colours of the model's predictions.
@@ -29,6 +32,19 @@ def with_classes_of(segmenter: Segmenter, spec: DatasetSpec) -> DatasetSpec:
     raise DataError(
         f"{spec.root}: has {len(theirs)} classes ({first_few(list(theirs))}), the model knows {len(ours)} "
         f"({first_few(list(ours))}); use data whose classes, by name, are among the model's"
+    )
+
+
+def by_position(segmenter: Segmenter, spec: DatasetSpec) -> str:
+    """A line where the data set names no classes, and its ids are taken for the model's by their order; else empty."""
+    ours, theirs = segmenter.classes.names, spec.classes.names
+    if spec.declared or ours[: len(theirs)] == theirs or len(theirs) > len(ours):
+        return ""
+    pairs = first_few([f"{index} is {name}" for index, name in enumerate(ours[: len(theirs)])], MOST_PAIRS)
+    more = f", and no mask holds {first_few(list(ours[len(theirs) :]))}" if len(ours) > len(theirs) else ""
+    return (
+        f"the data name no classes, so their ids are the model's by position: {pairs}{more}; to be sure, name them, "
+        f"one a line, in {spec.root / 'classes.txt'}: they are then matched by name"
     )
 
 

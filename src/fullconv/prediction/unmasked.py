@@ -13,7 +13,7 @@ from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.drawing import Annotations
 from fullconv.data.sources import FileImage
 from fullconv.errors import DataError, first_few, plural
-from fullconv.evaluation.matching import with_classes_of
+from fullconv.evaluation.matching import by_position, with_classes_of
 from fullconv.formats.open import NotRecognisedError, open_partly_masked
 from fullconv.formats.read import image_files
 from fullconv.images.encoding import MaskEncoding
@@ -75,7 +75,9 @@ def opened(segmenter: Segmenter, data: str | os.PathLike[str] | DatasetSpec) -> 
             f"{spec.root}: its masks do not label {first_few(lost)}, which the model knows; masks and pseudo-labels "
             "would contradict each other: give a model of the same classes, or a folder of the images alone"
         )
-    return dataclasses.replace(matched, classes=segmenter.classes), bare
+    line = by_position(segmenter, spec) if masked else ""
+    reasons = (*matched.reasons, *([line] if line else []))
+    return dataclasses.replace(matched, classes=segmenter.classes, reasons=reasons), bare
 
 
 def tasks_of(spec: DatasetSpec, bare: Mapping[Path, str], labels: Labels, out: Path, notes: list[str]) -> list[Task]:

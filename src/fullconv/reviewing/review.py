@@ -15,7 +15,7 @@ import numpy as np
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.sample import read_sample
 from fullconv.errors import DataError, UsageError, plural
-from fullconv.evaluation.matching import other_range, with_classes_of
+from fullconv.evaluation.matching import by_position, other_range, with_classes_of
 from fullconv.files import write_text
 from fullconv.machine import default_workers
 from fullconv.prediction.unmasked import bare_item, open_or_images
@@ -92,7 +92,7 @@ def review(
     refuse_tasks(to, tasks)
     segmenter = model if isinstance(model, Segmenter) else load(model, device, precision, runner)
     spec, bare = open_or_images(segmenter, data)
-    notes = list(filter(None, [other_range(segmenter, spec)]))
+    notes = list(filter(None, [by_position(segmenter, spec), other_range(segmenter, spec)]))
     spec = with_classes_of(segmenter, spec)
     masked, unmasked = _sorted(spec, bare, split, notes)
     notes += _learned(segmenter, spec, masked)
