@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from fullconv.checking.check import check
 from fullconv.errors import DataError
 from fullconv.formats.open import open_dataset
+from tests.builders.commands import checked
 
 SIZE = (128, 96)
 NAMES = ("background", "disc", "square")
@@ -91,6 +92,15 @@ def test_many_numbered_objects_of_one_mask_are_no_photograph(tmp_path: Path) -> 
     root = _folder(tmp_path / "data")
     Image.fromarray(np.arange(96, dtype=np.uint8).reshape(8, 12).repeat(12, 0).repeat(10, 1)).save(root / "masks/7.png")
     assert not [one for one in check(root).findings if one.kind == "photograph"]
+
+
+def test_how_many_pairs_the_figures_leave_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, page = _folder(tmp_path / "data", NAMES), tmp_path / "page.html"
+    line = "sizes, shares, weights, and notes on rare classes and equal images leave out "
+    assert line not in checked(root, capsys)["printed"]
+    _dark().save(root / "masks/7.png")
+    assert f"{line}1 of 10 pairs, see the problems" in checked(root, capsys, 3, "--html", str(page))["printed"]
+    assert "<dt>left out of the figures</dt><dd>1 of 10 pairs, see the problems</dd>" in page.read_text()
 
 
 def test_an_rgb_mask_among_grey_ones_is_what_is_wrong(tmp_path: Path) -> None:

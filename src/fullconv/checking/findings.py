@@ -150,6 +150,13 @@ class CheckReport:
         kinds = [(word, self._of_kinds(problem)) for word, problem in (("problem", True), ("note", False))]
         return [(word, one) for word, by_kind in kinds for same in by_kind.values() for one in same[:most]]
 
+    def left_out(self) -> str:
+        """How many pairs are in no figure of what the data hold, in words; empty where none or all are."""
+        total, read = sum(self.images.values()), sum(self.sizes.values())
+        if not 0 < read < total:
+            return ""
+        return f"{total - read} of {plural(total, 'pair')}, see the problems"
+
     @property
     def problems(self) -> list[str]:
         """One line each; training would go wrong."""

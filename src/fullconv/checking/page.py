@@ -71,6 +71,8 @@ def _numbers(report: CheckReport) -> str:
         "classes": f"{len(present)} of {len(spec.classes)} {declared} are present",
         "without a label": ", ".join(f"{report.void_share(split):.2%} of {escape(split)}" for split in report.void),
     }
+    if left_out := report.left_out():
+        rows["left out of the figures"] = escape(left_out)
     if marked := report.annotations_in_words():
         rows["annotations"] = "<br>".join(map(escape, marked))
     cells = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())

@@ -190,6 +190,8 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     declared = "guessed, see the problem" if report.guessed else declared
     present = f"{len(report.present())} of {plural(len(spec.classes), 'class', 'is')} present"
     say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
+    if left_out := report.left_out():
+        say(f"sizes, shares, weights, and notes on rare classes and equal images leave out {left_out}")
     if any(counts.any() for counts in report.pixels.values()):  # of a guess, too: how frequent each colour is
         console.print(_class_table(report))
     for word, problem in (("note", False), ("problem", True)):
