@@ -55,6 +55,30 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert Checkpoint.read(run) is None
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([(0.1, 1.5), (0.1, 0.9), (0.1, 0.7)], 2),  # a network that so far knows the background alone
+        ([(0.1, 1.5), (0.1, 0.7), (0.1, 0.9), (0.1, 0.7)], 1),
+        ([(0.1, 0.1), (0.2, 0.9), (0.1, 0.1)], 1),
+        ([(0.1, NAN), (0.1, 0.7)], 0),
+        ([(NAN, 1.5), (NAN, NAN), (NAN, 0.7), (0.0, 3.0)], 3),
+        ([(0.1, None), (0.1, None)], 0),
+    ],
+)
+def test_of_equal_scores_the_lower_val_loss_is_better(rows: list[tuple[float, float | None]], best: int) -> None:
+    progress, marked = Progress(), []
+    for epoch, (score, loss) in enumerate(rows):
+        progress.end_epoch({"score": score} | ({} if loss is None else {"val_loss": loss}))
+        if progress.is_best("score"):
+            marked.append(epoch)
+    assert marked[-1] == best
+    assert progress.epochs_since_best("score") == len(rows) - 1 - best
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

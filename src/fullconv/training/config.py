@@ -168,7 +168,9 @@ class TrainConfig(BaseModel):
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0 for no limit")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 for none")
     early_stopping: int = Field(
-        0, ge=0, description="stop after this many epochs without a better val mean IoU; 0: never"
+        0,
+        ge=0,
+        description="stop after this many epochs without a better val mean IoU (or val loss at the same); 0: never",
     )
 
     # the machine

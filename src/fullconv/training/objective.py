@@ -49,7 +49,8 @@ class Objective(Protocol):
     function of the step, and what it gathers within an epoch is in ``state``: a run killed anywhere ends the same.
 
     Attributes:
-        score: the column whose highest value makes the best epoch; nan is below every number.
+        score: the column whose highest value makes the best epoch; nan is below every number. Of epochs with the same
+            value the one with the lowest ``val_loss`` is the best, where they have that column.
         score_in_words: as messages call it, such as "val mean IoU".
         knows_epochs: whether it has phases that were laid out over the epochs of the options, so that a run whose time
             is limited keeps their number.

@@ -58,13 +58,23 @@ class Progress:
         self.loss_sum, self.loss_steps, self.seconds = 0.0, 0, 0.0
 
     def is_best(self, score: str) -> bool:
-        """Whether the last epoch has a higher value in column ``score`` than all before it; the first one has."""
+        """Whether the last epoch is the best one, by column ``score``; the first one is, when it ends."""
         return self.epochs_since_best(score) == 0
 
     def epochs_since_best(self, score: str) -> int:
-        """Epochs after the first one with the highest value in column ``score``; nan is below every number."""
-        values = [-math.inf if math.isnan(row[score]) else row[score] for row in self.history]
-        return len(values) - 1 - values.index(max(values)) if values else 0
+        """Epochs after the best one: of those with the highest ``score`` the one with the lowest ``val_loss``.
+
+        A nan score is below every number; where a loss is not known the earlier of equal scores stays.
+        """
+        best = 0
+        for epoch in range(1, len(self.history)):
+            best = epoch if _better(self.history[epoch], self.history[best], score) else best
+        return max(len(self.history) - 1 - best, 0)
+
+
+def _better(row: dict[str, float], best: dict[str, float], score: str) -> bool:
+    new, old = (-math.inf if math.isnan(one[score]) else one[score] for one in (row, best))
+    return new > old or (new == old and row.get("val_loss", math.nan) < best.get("val_loss", math.nan))
 
 
 def fingerprint(spec: DatasetSpec, train: Sequence[Item], val: Sequence[Item]) -> str:
