@@ -55,20 +55,15 @@ def _refuse_padding(crop: tuple[int, int], sizes: Counter[tuple[int, int]]) -> N
 
 
 def padded_line(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:
-    """How the crop was found, and how many images it is larger than."""
-    how = (
-        "given"
-        if config.crop
-        else "the resize"
-        if config.resize
-        else "the most common size in multiples of 32, at most 512 a side"
-    )
+    """How the crop was found, where no option says it, and how many images it is larger than; empty of neither."""
+    how = "the resize" if config.resize else "the most common size in multiples of 32, at most 512 a side"
     sizes = {config.resize or size: 0 for size in report.sizes}
     for size, count in report.sizes.items():
         sizes[config.resize or size] += count
     small = sum(count for (h, w), count in sizes.items() if h < crop[0] or w < crop[1])
-    line = f"crops of {crop[0]}x{crop[1]} ({how})"
-    return f"{line}; {small} of {sum(sizes.values())} images are smaller and are padded" if small else line
+    parts = [] if config.crop else [f" ({how})"]
+    parts += [f"; {small} of {sum(sizes.values())} images are smaller and are padded"] if small else []
+    return f"crops of {crop[0]}x{crop[1]}{''.join(parts)}" if parts else ""
 
 
 def large_enough(config: TrainConfig, spec: DatasetSpec, split: str, crop: tuple[int, int]) -> Sequence[Item]:
