@@ -160,6 +160,20 @@ def test_a_batch_has_an_image_for_each_device(monkeypatch: pytest.MonkeyPatch) -
     assert shared.epochs * (shared.epoch_steps or 46) > 2 * alone.epochs * (alone.epoch_steps or 46)
 
 
+@pytest.mark.parametrize(
+    ("train", "size", "words"),
+    [
+        (1, 2, "1 train image: 1 step a pass"),
+        (2, 2, "2 train images: 1 step a pass"),
+        (5, 2, "5 train images: 3 steps a pass"),
+        (47, 7, "47 train images: 7 steps a pass"),
+        (48, 8, "the usual"),
+    ],
+)
+def test_the_batch_size_says_how_many_steps_a_pass_has(train: int, size: int, words: str) -> None:
+    assert rules.batch_size(dataclasses.replace(FACTS, train=train)) == (size, words)
+
+
 def test_images_of_many_sizes_are_not_distorted(monkeypatch: pytest.MonkeyPatch) -> None:
     many = dataclasses.replace(FACTS, sizes=Counter({(375, 500): 5, (500, 375): 4, (333, 500): 2}))
     config, _, _ = chosen(monkeypatch, many, 1e-6)
@@ -282,7 +296,7 @@ def test_a_run_chooses_says_and_keeps_why(
     assert "  crop 64x64: " in said
     assert "crops of 64x64; 8 of 8 images are smaller and are padded" in said  # chosen, not given
     assert "  minutes 0." in said
-    assert "# chosen: 6 train images: several steps a pass\nbatch_size: 2\n" in kept
+    assert "# chosen: 6 train images: 3 steps a pass\nbatch_size: 2\n" in kept
     assert run.scores["epoch"] >= 1
     again = TrainConfig.load(run.config, {})
     assert again.epochs >= 1

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from fullconv.errors import plural
 from fullconv.training.choosing.facts import DataFacts
 
 
@@ -88,7 +89,8 @@ def sizes(facts: DataFacts, on_cpu: bool, given: frozenset[str]) -> list[Size]:
 def batch_size(facts: DataFacts, devices: int = 1) -> Choice:
     """Of 8, of small data fewer; at least one a device."""
     size = 8 if facts.train >= FEW else max(2, min(8, facts.train // 6))
-    why = "the usual" if facts.train >= FEW else f"{facts.train} train images: several steps a pass"
+    steps = plural(-(-facts.train // size), "step")
+    why = "the usual" if facts.train >= FEW else f"{facts.train} train image{'s' * (facts.train != 1)}: {steps} a pass"
     return Choice(max(size, devices), why if size >= devices else "one a device")
 
 
