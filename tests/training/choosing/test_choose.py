@@ -186,6 +186,20 @@ def test_a_class_that_is_a_side_is_not_mirrored() -> None:
     assert rules.flip(("copyright", "leftover", "road")).value
 
 
+def test_the_lane_that_the_car_drives_in_is_a_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    for names, layout in ((("background", "lane"), "kitti_road"), (("road", "Ego-Lane"), "folder")):
+        choice = rules.flip(names, layout)
+        assert not choice.value
+        assert choice.reason.startswith(f"{names[1]} is the car's own lane")
+    assert rules.flip(("background", "road"), "kitti_road").value
+    assert rules.flip(("background", "lane", "lane marking"), "folder").value
+    classes = dataclasses.replace(SPEC.classes, names=("background", "lane"), palette=())
+    monkeypatch.setattr(f"{__name__}.SPEC", dataclasses.replace(SPEC, classes=classes, layout="kitti_road"))
+    config, reasons, _ = chosen(monkeypatch, FACTS, 1e-6)
+    assert not config.flip
+    assert "own lane" in reasons["flip"]
+
+
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([rules.CPU_CROP, rules.GPU_CROP]))
 def test_crops_are_multiples_of_32_and_no_larger_than_allowed(height: int, width: int, most: int) -> None:
     sides = rules.crop((height, width), most)

@@ -177,7 +177,7 @@ def _plain(config: TrainConfig, spec: DatasetSpec, facts: DataFacts, devices: in
     choices["batch_size"] = rules.batch_size(facts, devices)
     if masks and not {"reduction", "class_weights"} & given:
         choices["loss"] = rules.loss()
-    choices["flip"] = rules.flip(spec.classes.names)
+    choices["flip"] = rules.flip(spec.classes.names, spec.layout)
     if config.encoder_rate == 0:
         choices |= rules.frozen()
     if config.optimizer == "adamw":

@@ -28,6 +28,7 @@ ENLARGED = (1.25, 1.5)
 FEW = 48
 """Train images below which batches are small, so that a pass has several steps."""
 SIDES = re.compile(r"(?:^|[\W_])(left|right)(?:$|[\W_])")
+OWN_LANE = re.compile(r"(?:^|[\W_])(?:ego|own)[\W_]*lane(?:$|[\W_])")
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,15 @@ def crop(size: tuple[int, int], most: int) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def flip(names: tuple[str, ...]) -> Choice:
-    """Not where a class is a side."""
+def flip(names: tuple[str, ...], layout: str = "") -> Choice:
+    """Not where a class is a side, or lies on one: KITTI Road's lane is the one that the car drives in."""
     sided = [name for name in names if SIDES.search(name.casefold())]
     if sided:
         return Choice(False, f"{sided[0]} is another class in a mirror")
+    own = [name for name in names if OWN_LANE.search(name.casefold())]
+    own += [name for name in names if (layout, name) == ("kitti_road", "lane")]
+    if own:
+        return Choice(False, f"{own[0]} is the car's own lane: in a mirror it lies on the side that others drive on")
     return Choice(True, "no class is a side")
 
 
