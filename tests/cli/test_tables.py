@@ -10,6 +10,7 @@ import yaml
 
 import fullconv
 from fullconv.cli.main import run
+from fullconv.cli.provenance import provenance_rows
 from fullconv.spec import ClassSet, Preprocessing
 from tests.builders.folders import Make
 
@@ -47,5 +48,33 @@ def test_info_writes_sizes_as_sizes_and_ranges_as_ranges(tmp_path: Path, capsys:
     segmenter.save(tmp_path / "m.safetensors")
     run(["info", str(tmp_path / "m.safetensors")])
     said = capsys.readouterr().out
-    for line in ("crop 160x224", "scale 0.5000 to 1.6000", "crf loss deviations 25.0000, 10.0000", "streams 32, 16"):
+    for line in ("crop 160x224", "scale 0.5 to 1.6", "crf loss deviations 25, 10", "streams 32, 16"):
         assert line in said
+
+
+def test_info_says_what_a_run_has_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    provenance = {
+        "options": {"epochs": 36, "minutes": 2.0, "rate": 5e-5}, "steps": 28, "of_steps": 72, "epoch": 14,
+        "scores": {"mean_iou": 0.51239, "mean_iou_of_val": 0.51239, "iou/class_0": 0.5, "val_loss": None},
+        "intervals": {"mean_iou": [0.4, 0.61239], "fw_iou": [None, None]},
+    }  # fmt: skip
+    segmenter = fullconv.Segmenter(
+        fullconv.build_model("fcn32s", 2, "mobilenetv2_050"), ClassSet(("class_0", "b")), Preprocessing(),
+        provenance=provenance,
+    )  # fmt: skip
+    segmenter.save(tmp_path / "best.safetensors")
+    run(["info", str(tmp_path / "best.safetensors")])
+    assert "14 (28 steps), of 36 planned" in capsys.readouterr().out
+    (tmp_path / "log.csv").write_text("epoch,mean_iou\n" + "".join(f"{i},0.5\n" for i in range(1, 23)))
+    run(["info", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "22 of 36 trained; this is epoch 14 (28 steps)" in said
+    for line in ("minutes 2 ", "rate 5e-05 ", "mean IoU 0.5124 ", "IoU of class_0 0.5 ", "mean IoU 0.4 to 0.6124"):
+        assert line in said
+    for line in ("None", "epochs 36", "val loss", "of steps", "in val", "iou/", "fw"):
+        assert line not in said
+
+
+def test_info_says_nothing_of_ranges_that_are_not_known() -> None:
+    assert provenance_rows({"intervals": {"mean_iou": [None, None]}, "data": "shapes"}) == {"data": "shapes"}
+    assert provenance_rows({"steps": 3}) == {"steps": "3"}

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from fullconv.cli.provenance import in_a_line, plain, provenance_rows
 from fullconv.errors import first_few, plural
 from fullconv.spec import Values
 from fullconv.terminal import print_lines
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from fullconv.evaluation.metrics import Scores
     from fullconv.models.catalogue import Measured, Weights
     from fullconv.training.sweep import Swept
-
-
-SIZES = ("crop", "resize")
-"""Options of a height and a width."""
-PAIRS = ("crf_loss_deviations",)
-"""Options of two numbers that are no range; other two numbers are one."""
 
 
 def score_table(scores: Scores, console: Console | None = None, what: str = "") -> None:
@@ -226,7 +221,9 @@ def _class_table(report: CheckReport) -> Table:
 
 
 def info_table(path: Path, header: dict[str, Any], console: Console | None = None) -> None:
-    """What a model file says of itself."""
+    """What a model file says of itself, and the log of its run beside it."""
+    from fullconv.evaluation.log_findings import log_beside
+
     console = console or Console(emoji=False)
     model, classes, preprocessing = header["model"], header["classes"], header["preprocessing"]
     table = Table(show_header=False)
@@ -234,38 +231,21 @@ def info_table(path: Path, header: dict[str, Any], console: Console | None = Non
     rows = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "network": f"{model['name']} on {model['encoder']}, {channels} channel{'s' * (channels != 1)}",
-        "network arguments": _in_a_line(model["model_args"]),
-        "encoder arguments": _in_a_line(model["encoder_args"]),
+        "network arguments": in_a_line(model["model_args"]),
+        "encoder arguments": in_a_line(model["encoder_args"]),
         "classes": f"{len(classes['names'])}: {', '.join(classes['names'])}",
         "ignored id": str(classes["ignore_index"]),
-        "mean": f"{_plain(list(map(float, preprocessing['mean'])))} (of pixels / 255)",
-        "std": _plain(list(map(float, preprocessing["std"]))),
+        "mean": f"{plain(list(map(float, preprocessing['mean'])))} (of pixels / 255)",
+        "std": plain(list(map(float, preprocessing["std"]))),
         "values": str(Values.from_dict(stored)) if (stored := preprocessing.get("values")) else "8 bits",
         "resize": str(preprocessing.get("resize") or "none, any size"),
         "encoder weights licence": header.get("weights_licence") or "not stated",
         "written by": f"fullconv {header.get('fullconv', '?')}, format {header['format_version']}",
     }
-    rows |= {key.replace("_", " "): _plain(value) for key, value in header.get("provenance", {}).items()}
+    rows |= provenance_rows(header.get("provenance", {}), len(log_beside(path)))
     for key, value in rows.items():
         table.add_row(key, escape(value))
     console.print(table)
-
-
-def _in_a_line(values: dict[str, Any]) -> str:
-    """Named values, one after the other."""
-    said = (f"{name.replace('_', ' ')} {_plain(value)}" for name, value in values.items())
-    return "; ".join(said) or "-"
-
-
-def _plain(value: Any, name: str = "") -> str:
-    """A value of a header for people: numbers of four digits, entries one by line, sizes and ranges as such."""
-    if isinstance(value, dict):
-        return "\n".join(f"{str(key).replace('_', ' ')} {_plain(entry, key)}" for key, entry in value.items())
-    if isinstance(value, list):
-        ranges = all(isinstance(one, float) for one in value) and name not in PAIRS
-        between = "x" if name in SIZES else " to " if ranges else ", "
-        return (between if len(value) == 2 else ", ").join(map(_plain, value))
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _score(value: float) -> str:
