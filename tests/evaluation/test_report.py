@@ -19,6 +19,7 @@ from fullconv import Views
 from fullconv.cli.main import run
 from fullconv.data import Shapes
 from fullconv.errors import UsageError
+from fullconv.evaluation.detail import ImageDetail
 from fullconv.evaluation.intervals import means
 from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.formats.open import shapes_dataset
@@ -68,6 +69,23 @@ def test_detail_is_that_of_single_predictions(segmenter: Segmenter, tmp_path: Pa
     assert detail.uncertainty_tells_error == pytest.approx(spearmanr(unsure, wrong).statistic)
     assert f"rank correlation of {detail.uncertainty_tells_error:.2f}" in detail.uncertainty_in_words()
     assert float(rows[0]["mean_iou"]) == pytest.approx(detail.images[0].mean_iou, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ((1, 2, 3, 4, 5, 6), "are mostly the worse ones"),
+        ((1, 6, 2, 4, 5, 3), "are hardly more often the worse ones than others"),
+        ((6, 5, 4, 3, 1, 2), "are mostly the better ones"),
+    ],
+)
+def test_an_order_has_words_in_both_directions(wrong: tuple[int, ...], words: str, segmenter: Segmenter) -> None:
+    detail = fullconv.evaluate(segmenter, DATA, detail=True).detail
+    assert detail is not None
+    counts = [np.array([[10 - n, 0], [10, 0], [10, 0]]) for n in wrong]
+    images = [ImageDetail((0, f"{i}"), count, 1 - i / 10) for i, count in enumerate(counts)]
+    said = dataclasses.replace(detail, images=images).uncertainty_in_words()
+    assert said.startswith(f"the images that the model is unsure of {words}: ")
 
 
 def test_examples_are_the_images_with_most_such_pixels(segmenter: Segmenter, tmp_path: Path) -> None:

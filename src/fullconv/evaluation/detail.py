@@ -21,7 +21,7 @@ from fullconv.spec import ClassSet
 Key = tuple[int, str]
 """Data set (of a mixture) and id of an image."""
 TELLS = 0.5
-"""From this rank correlation on, uncertainty is said to tell which images are worse: a rule of thumb."""
+"""From this rank correlation on, uncertainty is said to tell which images are worse, or better: a rule of thumb."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,12 @@ class Detail:
             return (
                 f"{images} too few, or too much alike, to say whether those that the model is unsure of are the worse"
             )
-        means = "are mostly the worse ones" if value >= TELLS else "are hardly more often the worse ones than others"
+        means = "are hardly more often the worse ones than others"
+        if abs(value) >= TELLS:
+            means = f"are mostly the {'worse' if value > 0 else 'better'} ones"
         return (
             f"the images that the model is unsure of {means}: ranked by uncertainty and by share of wrong pixels, they "
-            f"have a rank correlation of {value:.2f} (1: one order, 0: no relation)"
+            f"have a rank correlation of {value:.2f} (1: one order, 0: no relation, -1: the opposite order)"
         )
 
     def to_dict(self) -> dict[str, Any]:
