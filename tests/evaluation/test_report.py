@@ -22,6 +22,7 @@ from fullconv.errors import UsageError
 from fullconv.evaluation.detail import ImageDetail
 from fullconv.evaluation.intervals import means
 from fullconv.evaluation.metrics import ConfusionMatrix
+from fullconv.evaluation.report import _pair
 from fullconv.formats.open import shapes_dataset
 from fullconv.segmenter import Segmenter
 from fullconv.spec import Preprocessing
@@ -113,6 +114,23 @@ def test_an_image_that_shows_several_confusions_is_shown_once(segmenter: Segment
     confusion = (tmp_path / "r.html").read_text().split("<h2>Confusion</h2>")[1].split("</section>")[0]
     assert confusion.count("<h3>") == len(images)
     assert confusion.count(" taken for ") == len(scores.detail.examples)
+
+
+def test_a_few_pixels_are_counted_instead_of_a_share_of_nothing(segmenter: Segmenter) -> None:
+    scores = fullconv.evaluate(segmenter, DATA)
+    names, pixels = scores.classes.names, (20_000, 20_000, 0, 0, 0)
+    few = dataclasses.replace(scores, pixels=pixels, confusion=((19_997, 3, 0), (20, 19_980, 0)))
+    assert _pair(few, (0, 1)) == f"{names[0]} taken for {names[1]}: 3 of its 20,000 pixels"
+    assert _pair(few, (1, 0)) == f"{names[1]} taken for {names[0]}: 0.1% of its pixels"
+
+
+def test_a_column_of_ranges_is_left_out_where_there_is_none(segmenter: Segmenter, tmp_path: Path) -> None:
+    for images, shown in ((12, True), (2, False)):
+        some = dataclasses.replace(DATA, splits={"val": DATA.split("val")[:images]})
+        page = tmp_path / f"{images}.html"
+        fullconv.evaluate(segmenter, some, report=page)
+        assert ("<th>range (95 %)</th>" in page.read_text()) == shown
+        assert "<th>definition</th>" in page.read_text()
 
 
 def test_the_page_needs_no_other_file_and_shows_everything(segmenter: Segmenter, tmp_path: Path) -> None:

@@ -115,7 +115,10 @@ def _means(scores: Scores, detail: Detail) -> str:
         ["cross-entropy", _number(scores.loss), "", "mean over labelled pixels"],
         *_road(scores.road),
     ]  # fmt: skip
-    table = _table(("score", "value", "range (95 %)", "definition"), [[escape(cell) for cell in row] for row in rows])
+    heads = ["score", "value", "range (95 %)", "definition"]
+    if not any(row[2] for row in rows):  # too few images
+        heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
+    table = _table(heads, [[escape(cell) for cell in row] for row in rows])
     said = "".join(f'<p class="soft">{escape(words)}</p>' for words in (range_in_words(scores.images), HOW))
     return _section("Scores", f'<div class="wide words">{table}</div>{said}')
 

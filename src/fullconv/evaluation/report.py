@@ -26,6 +26,8 @@ from fullconv.segmenter import Segmenter
 
 SHOWN = 3
 """Images in the middle, and of the best."""
+TINY = 0.0005
+"""A smaller share of a class would be said to be 0.0 %."""
 COLUMNS = ("image", "file", "mean_iou", "pixel_accuracy", "confidence", "uncertainty", "labelled_pixels")
 RUN_FILES, CURVES = ("config.yaml", "environment.json"), "curves.png"
 
@@ -87,9 +89,9 @@ def _by_image(detail: Detail) -> dict[Key, list[tuple[int, int]]]:
 
 def _pair(scores: Scores, pair: tuple[int, int]) -> str:
     true, taken = pair
-    share = scores.confusion[true][taken] / max(1, scores.pixels[true])
-    names = scores.classes.names
-    return f"{names[true]} taken for {names[taken]}: {share:.1%} of its pixels"
+    wrong, pixels, names = scores.confusion[true][taken], scores.pixels[true], scores.classes.names
+    share = f"{wrong / pixels:.1%} of its pixels" if wrong >= TINY * pixels else f"{wrong:,} of its {pixels:,} pixels"
+    return f"{names[true]} taken for {names[taken]}: {share}"
 
 
 def write_images(path: str | os.PathLike[str], scores: Scores, items: Sequence[Item]) -> None:

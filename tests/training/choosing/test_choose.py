@@ -264,6 +264,15 @@ def test_steps_are_timed_with_labels_as_samples_hold_them(monkeypatch: pytest.Mo
     assert seen == [torch.from_numpy(sample.labels).dtype, torch.int32]
 
 
+@pytest.mark.parametrize(
+    ("cores", "minutes", "words"), [(1, 1, "1 minute on 1 core;"), (2, 30, "30 minutes on 2 cores;")]
+)
+def test_one_core_is_one(cores: int, minutes: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "usable_cores", lambda: cores)
+    _, _, said = chosen(monkeypatch, FACTS, 1e-8, minutes=minutes)
+    assert any(line.startswith(f"chosen for {words}") for line in said)
+
+
 def test_choices_are_said_as_they_are_typed() -> None:
     assert budget._shown({"streams": [32, 16, 8, 4], "head_channels": 64}) == "streams=32,16,8,4 head_channels=64"
     assert budget._shown((0.5, 2.0)) == "0.5 to 2.0"

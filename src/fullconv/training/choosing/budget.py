@@ -13,7 +13,7 @@ import torch
 from fullconv.checking.findings import CheckReport
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, plural
 from fullconv.machine import busy, usable_cores
 from fullconv.training.choosing import rules
 from fullconv.training.choosing.encoders import Candidate, candidates
@@ -161,8 +161,8 @@ def choose(
     found = _alone(_affordable(setting), setting)
     choices = found.choices | _length(found, setting, asked)
     chosen = found.config.model_copy(update={name: choice.value for name, choice in choices.items()})
-    where = f"{usable_cores()} cores" if device.type == "cpu" else f"{devices} x {device.type}"
-    say(f"chosen for {chosen.minutes:g} minutes on {where}; what is given is kept:")
+    where = plural(usable_cores(), "core") if device.type == "cpu" else f"{devices} x {device.type}"
+    say(f"chosen for {chosen.minutes:g} minute{'s' * (chosen.minutes != 1)} on {where}; what is given is kept:")
     for name, choice in choices.items():
         say(f"  {name} {_shown(choice.value)}: {choice.reason}")
     return chosen, {name: choice.reason for name, choice in choices.items()}
