@@ -107,7 +107,7 @@ def test_a_run_knows_its_data(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     assert run_command(["train", "--resume", "../mine"]) == 0
-    assert "resuming ../mine at step" in capsys.readouterr().out
+    assert "../mine has ended, after 1 epoch; best: epoch 1, val mean IoU 0." in capsys.readouterr().out
     assert (tmp_path / "mine" / "last.safetensors").read_bytes() == model
     assert run_command(["train", "--resume", "../mine", "--out", "../other"]) == 2
     assert "leave --out ../other out" in complaint(capsys)
@@ -115,6 +115,31 @@ def test_a_run_knows_its_data(
     assert run_command(["train", "--resume", "../mine"]) == 2
     assert f"its data was in {data}, which is not there any more; give it: " in complaint(capsys)
     assert run_command(["train", given.replace("photos", "../moved"), "--resume", "../mine"]) == 0
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_of_a_run_that_has_ended_it_is_said_at_once(
+    stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At its last epoch, or where epochs were no better; with what to type to learn longer."""
+    data, options = "shapes:height=32,width=32,train=4,val=1", {"epochs": 1, "early_stopping": 1}
+    run = fullconv.train(data, tmp_path / "run", **{**SMALL, **options})
+    if stopped:
+        state = Checkpoint.read(run)
+        assert state is not None
+        state.progress.timetable = (5, *state.progress.timetable[1:])
+        state.progress.history.append({**state.progress.history[0], "epoch": 2})
+        state.write(run)
+    monkeypatch.setattr("fullconv.training.start.open_data", None)
+    for given in ([], [data]):
+        assert run_command(["train", *given, "--resume", str(run.path)]) == 0
+        said = capsys.readouterr().out
+        assert (
+            f"{run.path} has ended, after {'2 epochs' if stopped else '1 epoch'}; best: epoch 1, val mean IoU" in said
+        )
+        assert f"fullconv train {data} --init-from {run.path} --epochs " in said
+    assert fullconv.train(resume=run.path, quiet=True).path == run.path
+    assert not capsys.readouterr().out
 
 
 def test_data_made_in_python_is_asked_for(tmp_path: Path) -> None:

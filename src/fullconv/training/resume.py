@@ -50,6 +50,11 @@ def data_of(run: Run, command: str = "") -> str:
     return kept
 
 
+def is_own(run: Run, data: str | os.PathLike[str] | DatasetSpec) -> bool:
+    """Whether data are named as those of the run were kept; never of data made in Python."""
+    return bool(typed(data)) and kept_name(typed(data)) == _kept(run, "given")
+
+
 def _kept(run: Run, what: str) -> str:
     """A line of ``environment.json``; empty where it has none."""
     try:

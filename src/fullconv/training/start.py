@@ -26,6 +26,7 @@ from fullconv.training.auto_weights import weights_at_hand
 from fullconv.training.choosing import choose, with_budget, within_time
 from fullconv.training.config import TrainConfig
 from fullconv.training.devices import launch
+from fullconv.training.ended import ended, has_ended
 from fullconv.training.ending import ending
 from fullconv.training.first_weights import as_started
 from fullconv.training.fit import fit
@@ -98,6 +99,10 @@ def train(
     if (resumed is not None or again is not None) and "track" not in options:
         chosen, untracked = as_here(chosen)
     refuse_missing(chosen.tracked)
+    if resumed is not None and data is not None and saved is not None and has_ended(resumed, chosen, saved, data):
+        for line in ended(resumed, saved):
+            Reporter(None if quiet else Console(emoji=False)).say(line)
+        return resumed
     if chosen.model in REGION_MODELS:
         if resumed is not None:
             raise UsageError(f"{resumed.path}: {chosen.model} is trained in one pass; there is nothing to resume")
