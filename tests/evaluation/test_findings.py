@@ -81,6 +81,19 @@ def test_never_predicted_and_rare(data: Path) -> None:
     assert "--class-weights median-frequency" in kinds["rare", "speck"].advice
 
 
+@pytest.mark.parametrize("random", [False, True])
+def test_what_train_has_not_is_said_to_be_so(random: bool, data: Path) -> None:
+    """Also of a network that learned for a short time: learning longer would not help."""
+    segmenter = oracle(NAMES, 1, lambda truth: merged(truth, 3, 0))
+    segmenter.provenance = {"not_in_train": ["speck", "ghost"]}
+    if random:
+        segmenter.provenance |= {"options": {"encoder_weights": "none"}, "steps": 9, "of_steps": 9, "epoch": 1}
+    (one,) = (one for one in fullconv.evaluate(segmenter, data, workers=0).findings if "speck" in one.classes)
+    assert one.kind == "unlearned"
+    assert one.text == "speck is never predicted: 100 pixels in 1 of 4 images, and train has none"
+    assert "train with images that show every class" in one.advice
+
+
 def test_confused(data: Path) -> None:
     def change(truth: Tensor) -> Tensor:
         upper = merged(truth, 1, 0)

@@ -216,6 +216,11 @@ class CheckReport:
         """The class ids that appear in any split, ascending."""
         return np.flatnonzero(sum(self.pixels.values(), np.zeros(len(self.dataset.classes), np.int64)))
 
+    def absent(self, split: str) -> list[str]:
+        """The classes of which a split that was read has no pixel."""
+        names = self.dataset.classes.names
+        return [names[index] for index in np.flatnonzero(self.pixels[split] == 0)] if split in self.pixels else []
+
     def annotations_of(self, kind: Kind) -> dict[str, int]:
         """Annotations of a kind by the name of their class (``no class`` for others), most first."""
         names = self.dataset.classes.names

@@ -174,7 +174,7 @@ def _looked_at(
     counts = Counts(
         names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
         scores.images, closer.thin.tolist(), closer.stride, void, closer.shift,
-        provenance.get("options", {}),
+        provenance.get("options", {}), provenance.get("not_in_train", ()),
     )  # fmt: skip
     return dataclasses.replace(scores, worst=worst, findings=longer_first(findings(counts), provenance, epochs))
 

@@ -12,8 +12,8 @@ class Finding:
     """One thing that goes wrong.
 
     Attributes:
-        kind: ``void``, ``shifted``, ``one-class``, ``swapped``, ``never-predicted``, ``thin``, ``rare``, ``confused``,
-            ``too-often`` or ``not-in-truth``; of a run ``short``, ``rate`` or ``gap``.
+        kind: ``void``, ``shifted``, ``one-class``, ``swapped``, ``unlearned``, ``never-predicted``, ``thin``, ``rare``,
+            ``confused``, ``too-often`` or ``not-in-truth``; of a run ``short``, ``rate`` or ``gap``.
         classes: that it is about; of ``confused`` the other class is the second, of ``swapped`` each is predicted as
             the next.
         text: what was found.

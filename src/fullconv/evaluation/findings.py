@@ -38,6 +38,7 @@ class Counts:
         stride: pixels of the image between two places of the network's coarse logits.
         void: pixels that the truth leaves unlabelled.
         shift: of the masks, that fits the predictions better.
+        unlearned: classes that the train split of the model did not show.
         options: that the model was trained with, where they are known: what was tried already is no advice.
     """
 
@@ -51,6 +52,7 @@ class Counts:
     void: int = 0
     shift: Shift | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    unlearned: Sequence[str] = ()
 
     def truth(self, index: int) -> int:
         return sum(self.confusion[index])
@@ -78,7 +80,8 @@ def findings(counts: Counts) -> list[Finding]:
     settled = {name for finding in found for name in finding.classes}
     for index in sorted(present, key=counts.iou):
         if counts.iou(index) < FAILS and counts.names[index] not in settled:
-            found += [finding for look in CAUSES if (finding := look(counts, index)) is not None]
+            causes = (_unlearned,) if _was_unlearned(counts, index) else CAUSES
+            found += [finding for look in causes if (finding := look(counts, index)) is not None]
     return found + [_not_in_truth(counts, index) for index in _unexpected(counts)]
 
 
@@ -159,6 +162,21 @@ def _in_another_order(counts: Counts, line: Sequence[int], circle: bool) -> Find
     return Finding(
         "swapped", names, text,
         "compare the order of the classes: fullconv info MODEL, fullconv check DATA, and 'classes' in dataset.yaml",
+    )  # fmt: skip
+
+
+def _was_unlearned(counts: Counts, index: int) -> bool:
+    """Whether train had none of a class, so that nothing else need be looked for."""
+    return counts.names[index] in counts.unlearned and not counts.predicted(index)
+
+
+def _unlearned(counts: Counts, index: int) -> Finding | None:
+    name = counts.names[index]
+    return Finding(
+        "unlearned", (name,),
+        f"{name} is never predicted: {counts.truth(index):,} pixels in {_images(counts, index)}, and train has none",
+        "train with images that show every class: split again (val_fraction, split_seed or lists in dataset.yaml), or "
+        "label more",
     )  # fmt: skip
 
 

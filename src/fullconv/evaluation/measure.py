@@ -91,6 +91,7 @@ class Measured:
         counts = Counts(
             names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
             [0] * len(names), 1, void, options=provenance.get("options", {}),
+            unlearned=provenance.get("not_in_train", ()),
         )  # fmt: skip
         scores = dataclasses.replace(scores, findings=longer_first(findings(counts), provenance))
         bounds = {name: [number(low), number(high)] for name, (low, high) in self.intervals().items()}

@@ -281,10 +281,10 @@ class LabelMaps:
             return [f"no mean IoU (val has no labelled pixel); the model of epoch {epoch}: {model}"]
         against = f" {self.against}" if self.against else ""
         absent = scores["absent"]
-        over = f" (of {len(scores['classes']) - len(absent)} classes: val has no {first_few(absent)})" if absent else ""
+        same = set(absent) == set(self.not_in_val)  # said once
+        which = f": val has no {first_few(absent)}" * (same or not self.not_in_val)
+        over = f" (of {len(scores['classes']) - len(absent)} classes{which})" if absent else ""
         by = [f"  val does not show {first_few(self.not_in_val)}: the best epoch goes by the others"]
-        notes = by * bool(self.not_in_val) + [
-            f"  {note}" for note in scores.get("notes", ()) if note != f"scored {self.against}"
-        ]
+        notes = by * (not same) + [f"  {note}" for note in scores.get("notes", ()) if note != f"scored {self.against}"]
         notes += told(scores.get("findings", ()), MOST_FINDINGS)
         return [f"best: epoch {epoch}, mean IoU{against} {scores['mean_iou']:.4f}{over}: {model}", *notes]

@@ -150,6 +150,8 @@ def make_plan(
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
     segmenter.provenance |= {"labels": supervision.counts()} if supervision.less else {}
     segmenter.provenance |= {"scored_against": supervision.against} if supervision.against != "masks" else {}
+    unlearned = report.absent("train") if report is not None and not supervision.less else []
+    segmenter.provenance |= {"not_in_train": unlearned} if unlearned else {}
     weights = _class_weights(config, report, supervision)
     objective = make_objective(config, supervision, spec, train_items, val_items, segmenter, weights, reporter.say)
     parameters = sum(p.numel() for p in segmenter.network.parameters())
