@@ -27,9 +27,10 @@ from fullconv.training.config import TrainConfig
 from fullconv.training.first_weights import as_started
 from fullconv.training.label_maps import LabelMaps
 from fullconv.training.learner import Learner
+from fullconv.training.objective import Validation
 from fullconv.training.optimisation import rate_factor
 from tests.builders.folders import Make
-from tests.builders.runs import DATA, SMALL
+from tests.builders.runs import DATA, FEW_STEPS, FOUR_SCENES, SMALL
 from tests.builders.weights import weights
 
 
@@ -226,10 +227,22 @@ def test_a_run_lists_what_became_of_the_weights_it_starts_from(tmp_path: Path) -
     assert not (first.path / "weights.txt").exists()
 
 
-def test_early_stopping(tmp_path: Path) -> None:
-    run = fullconv.train(DATA, tmp_path / "run", **{**SMALL, "epochs": 30, "early_stopping": 2, "rate": 1e-9})
+@pytest.mark.parametrize("falls", [False, True])
+def test_early_stopping(falls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while the loss falls, where the score is the same."""
+    validate = LabelMaps.validate
+    losses = iter([1.0, 0.9, 0.8, 0.7, 0.7, 0.7] if falls else [1.0] * 6)
+
+    def flat(self: LabelMaps, *given: Any) -> Validation:
+        found = validate(self, *given)
+        return dataclasses.replace(found, columns={**found.columns, "mean_iou_of_val": 0.1, "val_loss": next(losses)})
+
+    monkeypatch.setattr(LabelMaps, "validate", flat)
+    options = {**FEW_STEPS, "epochs": 6, "early_stopping": 2}
+    run = fullconv.train(FOUR_SCENES, tmp_path / "run", **options)
     with (run.path / "log.csv").open() as file:
-        assert len(list(csv.DictReader(file))) < 30
+        assert len(list(csv.DictReader(file))) == (6 if falls else 3)
+    assert run.scores["epoch"] == (4 if falls else 1)
 
 
 def test_staged_training_starts_from_another_model(tmp_path: Path) -> None:
