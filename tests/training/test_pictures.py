@@ -8,7 +8,7 @@ import pytest
 import fullconv
 from fullconv import draw
 from fullconv.data import read_sample
-from fullconv.training import Run, pictures
+from fullconv.training import Run, drawing, pictures
 from fullconv.training.ending import ending
 
 
@@ -60,14 +60,14 @@ def test_drawing_takes_a_tenth_of_the_time_and_ends_with_the_last_epoch(monkeypa
         drawn.append(clock[0])
         clock[0] += 2.0
 
-    monkeypatch.setattr(pictures.time, "monotonic", lambda: clock[0])
-    drawing = pictures.Drawing(draw)
+    monkeypatch.setattr(drawing.time, "monotonic", lambda: clock[0])
+    pace = drawing.Drawing(draw)
     for _ in range(9):
         clock[0] += 8.0
-        drawing.after_epoch()
+        pace.after_epoch()
     assert drawn == [8.0, 34.0, 60.0]  # epochs of 8 seconds: the first, then 20 seconds after the last ended
-    drawing.at_end()
-    drawing.at_end()
+    pace.at_end()
+    pace.at_end()
     assert drawn == [8.0, 34.0, 60.0, 78.0]
 
 

@@ -21,6 +21,7 @@ from fullconv.errors import Interrupted, NotFiniteError, first_few
 from fullconv.files import replacing
 from fullconv.machine import default_workers
 from fullconv.ops.checks import waits
+from fullconv.training.drawing import Drawing
 from fullconv.training.ending import what_is_left
 from fullconv.training.frozen import features_kept
 from fullconv.training.guard import CHECK_EVERY, EXACT_STEPS, TooLateError
@@ -28,7 +29,6 @@ from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.learner import BadStepError, Learner
 from fullconv.training.leaving import Leaving
 from fullconv.training.objective import Validation
-from fullconv.training.pictures import Drawing
 from fullconv.training.plan import Plan
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Reporter

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,36 +15,9 @@ from fullconv.evaluation.metrics import ConfusionMatrix
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet
 
-SHARE = 0.1
-"""Of the time, that drawing may take."""
 SHEET_SAMPLES = 4
 EXTREMES = 2
 """So many of the worst and of the best images are shown."""
-
-
-class Drawing:
-    """When a run draws: its first epoch, later ones within :data:`SHARE` of the time, and the last one.
-
-    Args:
-        draw: the pictures of the epoch that ended last.
-    """
-
-    def __init__(self, draw: Callable[[], None]) -> None:
-        self._draw = draw
-        self._took, self._ended, self._due = 0.0, -math.inf, False
-
-    def after_epoch(self) -> None:
-        self._due = True
-        if time.monotonic() - self._ended >= self._took / SHARE:
-            self.at_end()
-
-    def at_end(self) -> None:
-        """Of the last epoch, unless they are drawn already."""
-        if self._due:
-            began = time.monotonic()
-            self._draw()
-            self._ended = time.monotonic()
-            self._took, self._due = self._ended - began, False
 
 
 def contact_sheet(
