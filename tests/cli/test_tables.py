@@ -52,9 +52,13 @@ def test_info_writes_sizes_as_sizes_and_ranges_as_ranges(tmp_path: Path, capsys:
         assert line in said
 
 
-def test_info_says_what_a_run_has_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("minutes", [None, 2.0])
+def test_info_says_what_a_run_has_trained(
+    minutes: float | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not how many a run with a time had planned first: it follows the clock."""
     provenance = {
-        "options": {"epochs": 36, "minutes": 2.0, "rate": 5e-5}, "steps": 28, "of_steps": 72, "epoch": 14,
+        "options": {"epochs": 36, "minutes": minutes, "rate": 5e-5}, "steps": 28, "of_steps": 72, "epoch": 14,
         "scores": {"mean_iou": 0.51239, "mean_iou_of_val": 0.51239, "iou/class_0": 0.5, "val_loss": None},
         "intervals": {"mean_iou": [0.4, 0.61239], "fw_iou": [None, None]},
     }  # fmt: skip
@@ -64,12 +68,19 @@ def test_info_says_what_a_run_has_trained(tmp_path: Path, capsys: pytest.Capture
     )  # fmt: skip
     segmenter.save(tmp_path / "best.safetensors")
     run(["info", str(tmp_path / "best.safetensors")])
-    assert "14 (28 steps), of 36 planned" in capsys.readouterr().out
+    of = minutes is None
+    assert "14 (28 steps)" + ", of 36 planned" * of in capsys.readouterr().out
     (tmp_path / "log.csv").write_text("epoch,mean_iou\n" + "".join(f"{i},0.5\n" for i in range(1, 23)))
     run(["info", str(tmp_path)])
     said = capsys.readouterr().out
-    assert "22 of 36 trained; this is epoch 14 (28 steps)" in said
-    for line in ("minutes 2 ", "rate 5e-05 ", "mean IoU 0.5124 ", "IoU of class_0 0.5 ", "mean IoU 0.4 to 0.6124"):
+    assert f"22{' of 36' * of} trained; this is epoch 14 (28 steps)" in said
+    for line in (
+        *["minutes 2 "] * (not of),
+        "rate 5e-05 ",
+        "mean IoU 0.5124 ",
+        "IoU of class_0 0.5 ",
+        "mean IoU 0.4 to 0.6124",
+    ):
         assert line in said
     for line in ("None", "epochs 36", "val loss", "of steps", "in val", "iou/", "fw"):
         assert line not in said

@@ -62,9 +62,12 @@ def _words(key: str) -> str:
 
 
 def _epochs(provenance: Mapping[str, Any], trained: int) -> str:
-    """How many were trained of how many, and which one the model is of."""
+    """How many were trained of how many, and which one the model is of; the plan of a run with a time changes."""
     own, steps, all_steps = (provenance.get(name, 0) for name in TOLD)
-    planned = provenance.get("options", {}).get("epochs") or (all_steps * own // steps if steps else 0)
+    options = provenance.get("options", {})
+    planned = options.get("epochs") or (all_steps * own // steps if steps else 0)
+    if options.get("minutes") is not None:
+        planned = 0
     learned = f" ({steps:,} step{'s' * (steps != 1)})" if steps else ""
     if trained < own:
         return f"{own}{learned}" + f", of {planned} planned" * bool(planned)
