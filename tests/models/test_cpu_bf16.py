@@ -27,6 +27,49 @@ def gradients(layer: nn.Module, x: torch.Tensor, outer: torch.Tensor) -> list[to
     return [value.float() for value in (found.detach(), x.grad, *(p.grad for p in layer.parameters()))]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "padding", "size"),
+    [
+        (5, 4, 8, (31, 47)),
+        (3, 8, 8, (20, 9)),
+        (5, 4, "same", (3, 2)),
+        ((3, 5), (2, 6), (2, 12), (9, 14)),
+        (3, 9, 9, (1, 1)),
+    ],
+)
+def test_depthwise_convolutions_with_wide_padding_go_by_the_phases_of_the_grid(
+    kernel: Any, dilation: Any, padding: Any, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(12, 12, kernel, 1, padding, dilation, 12)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(parameter.bfloat16())
+    x = torch.randn(2, 12, *size).bfloat16().float()
+    outer = torch.randn(layer(x).shape).bfloat16().float()
+    expected = gradients(layer, x, outer)
+    dilated = Dilated()
+    with dilated, careful_convolutions():
+        for found, exact in zip(gradients(layer, x, outer), expected, strict=True):
+            torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-5)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x), expected[0], rtol=1e-5, atol=1e-5)
+            found = layer.bfloat16()(x.bfloat16()).float()
+        assert (found - expected[0]).abs().max() <= 0.02 * expected[0].abs().max()
+    assert dilated.seen == 0
+
+
+class Dilated(TorchDispatchMode):
+    """Counts dilated convolutions that reach PyTorch."""
+
+    seen = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self.seen += max(args[5]) > 1
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize(
     ("channels", "groups", "dilation", "kernel", "padding", "size"),

@@ -16,7 +16,9 @@ through undilated convolutions that read at least a kernel and write at least 2x
 computed in fp32 (which the same sweep found right), those that are dilated first as undilated ones of each phase of
 the grid, in bf16. Linear layers, products of matrices, pooling, interpolation and norms were right throughout.
 
-*Slow.* Gradients of depthwise convolutions: :mod:`fullconv.models.depthwise`.
+*Slow.* Gradients of depthwise convolutions: :mod:`fullconv.models.depthwise`. Dilated depthwise ones that are padded by
+8 places or more (5x5 with dilation 4, 3x3 with 8), in any dtype: by the phases of the grid too
+(``benchmarks/README.md``).
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from fullconv.models.depthwise import depthwise, is_slow
 
 Pair = tuple[int, ...]
 """One number for each direction of the map."""
+WIDE_PADDING = 8
+"""Of a depthwise convolution, from which on oneDNN's quick kernels do not take it."""
 
 
 def careful_convolutions() -> AbstractContextManager[object]:
@@ -116,6 +120,12 @@ def _convolve(
         both = zip(read, kernel, steps, around, spread, strict=True)
         written = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in both)
     bf16 = computes_in_bf16(input)
+    in_phases = (
+        func is F.conv2d and max(spread) > 1 and set(steps) == {1} and input.ndim == 4 and min(*read, *written) > 0
+        and not any(p % d for p, d in zip(around, spread, strict=True))
+    )  # fmt: skip
+    if in_phases and groups == input.shape[1] == weight.shape[0] and max(around) >= WIDE_PADDING:
+        return _by_phases(input, weight, bias, around, spread, groups, written)
     if not bf16 or is_trusted(kernel, steps, around, spread, read, written) or min(*read, *written) < 1:
         dtype = torch.bfloat16 if bf16 else input.dtype
         if func is F.conv2d and is_slow(input, weight, steps, spread, groups, written, dtype):
@@ -126,7 +136,7 @@ def _convolve(
     if func is F.conv2d and max(spread) > 1 and set(steps) == {1} and input.ndim == 4:
         if read == written and all(k % 2 for k in kernel) and not torch.is_grad_enabled():  # the result is right
             return F.conv2d(input, weight, bias, **options)
-        if not any(p % d for p, d in zip(around, spread, strict=True)):
+        if in_phases:
             return _by_phases(input, weight, bias, around, spread, groups, written)
     with torch.autocast("cpu", enabled=False):
         result = func(input.float(), weight.float(), None if bias is None else bias.float(), **options)
