@@ -128,6 +128,8 @@ class Loop:
             guard = self.learner.guard
             guard.exact, guard.pending = True, []
             self.steps()
+        if self.ranks.first:
+            self.drawing.at_end()
 
     def steps(self) -> None:
         """From the progress that is set to the end."""
@@ -162,8 +164,6 @@ class Loop:
                     self.run.write_pace(self.reporter.share)
             if ends or self.ranks.count == 1 or not waits(self.ranks.device) or progress.step % ASK_EVERY == 0:
                 self.leave_if_asked()
-        if self.ranks.first:
-            self.drawing.at_end()
 
     def where(self) -> str:
         """The epoch of the last step."""
