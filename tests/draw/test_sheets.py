@@ -9,7 +9,7 @@ from fullconv import draw
 from fullconv.draw.sheets import GAP, WRONG, wrong_colour
 from fullconv.spec import ClassSet
 
-CLASSES = ClassSet(("sky", "road"), ((0, 0, 200), (200, 100, 0)))
+CLASSES = ClassSet(("sky", "road"), ((0, 0, 200), (220, 190, 0)))
 TOP = 20
 """Of the first row's pictures."""
 
@@ -85,6 +85,8 @@ def test_narrow_and_tiny_images_are_drawn_too() -> None:
 
 def test_errors_have_a_colour_that_no_class_has() -> None:
     assert wrong_colour(CLASSES) == WRONG
+    three = tuple(f"class_{index}" for index in range(3))
+    assert wrong_colour(ClassSet(three)) == (214, 0, 214)  # the third of our own colours is a dark red
     red = ClassSet(("background", "disc"), ((236, 236, 236), (230, 80, 70)))
     assert wrong_colour(red) not in (WRONG, *red.palette)
     both = ClassSet(("disc", "pool"), ((230, 80, 70), wrong_colour(red)))

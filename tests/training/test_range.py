@@ -21,6 +21,7 @@ from fullconv.formats.open import open_dataset
 from fullconv.models import build_model
 from fullconv.segmenter import Segmenter
 from fullconv.spec import ClassSet, Preprocessing, Values
+from fullconv.training import start
 from tests.builders.bands import MASK, folder, nodata_and_inf
 
 SMALL: dict[str, Any] = {
@@ -115,7 +116,10 @@ def test_nodata_is_neither_scored_nor_seen(tmp_path: Path) -> None:
     assert segmenter.predict(array).image[0, 0].tolist() == [round(255 * mean) for mean in (0.485, 0.456, 0.406)]
 
 
-def test_resumed_with_another_range_is_refused(trained: tuple[Path, fullconv.Run]) -> None:
+def test_resumed_with_another_range_is_refused(
+    trained: tuple[Path, fullconv.Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "has_ended", lambda *given: False)
     root, run = trained
     (root / "dataset.yaml").write_text("range: [0, 1000]\n")
     try:

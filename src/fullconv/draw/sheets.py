@@ -17,7 +17,7 @@ from fullconv.spec import ClassSet
 WRONG = (214, 39, 40)
 WRONG_COLOURS = (WRONG, (214, 0, 214), (255, 230, 0), (0, 190, 200))
 """The first that no class is like; red, where there is none."""
-ALIKE = 100.0
+ALIKE = 150.0
 """Colours nearer to each other are taken for one another (the weighted distance of :func:`_distance`, 0 to 765)."""
 GAP, CAPTION = 8, 20
 OPACITY = 0.75
