@@ -36,8 +36,7 @@ FIXES: dict[FaultKind, str] = {
     "ids": "add the value or colour to dataset.yaml (classes, values or ignore), or fix the mask "
     "(--fix leaves the pair out)",
     "smoothed": "save masks without smoothing; --fix gives each such pixel the nearest colour of the classes around it",
-    "colours": "name the classes' colours in dataset.yaml (classes: {road: [128, 64, 128], ...}), or save index masks "
-    "(--fix leaves the pair out)",
+    "colours": "do what the line says (--fix leaves the pair out)",
 }
 OTHER_NAMES = (
     "add the missing names to {file}, name the classes in dataset.yaml (classes, values or ignore), or fix the mask "
