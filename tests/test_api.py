@@ -22,6 +22,7 @@ from fullconv.errors import UsageError
 from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.metrics import ConfusionMatrix, ImageScore
 from fullconv.prediction.settings import Settings
+from fullconv.training.run_folder import RunFolder
 from tests.builders.folders import Make
 from tests.builders.models import make
 
@@ -158,18 +159,24 @@ def test_models_and_runs_show_themselves(tmp_path: Path) -> None:
     assert [f"rgb{colour}" in html for colour in segmenter.classes.palette] == [True] * 3
     run = fullconv.Run(tmp_path / "run")
     assert repr(run) == f"Run({str(run.path)!r})\n  state: there is no run (no config.yaml that can be read)"
-    run.begin(fullconv.TrainConfig(epochs=3), {})
+    writing = RunFolder(run.path)
+    writing.begin(fullconv.TrainConfig(epochs=3), {})
     assert repr(run).splitlines()[1:] == ["  network: fcn8s on resnet34", "  epochs: 0 of 3 done"]
-    run.write_log([{"epoch": 1, "mean_iou": 0.25}, {"epoch": 2, "mean_iou": 0.5}])
-    run.write_scores({"mean_iou": 0.5, "epoch": 2})
+    writing.write_log([{"epoch": 1, "mean_iou": 0.25}, {"epoch": 2, "mean_iou": 0.5}])
+    writing.write_scores({"mean_iou": 0.5, "epoch": 2})
     segmenter.save(run.best)
     assert repr(run).splitlines()[2:] == [
         "  epochs: 2 of 3 done", "  best: val mean IoU 0.5000 at epoch 2", f"  model: {run.best}",
     ]  # fmt: skip
     assert "<img" not in run._repr_html_()
-    run.write_picture("curves.png", np.zeros((4, 5, 3), np.uint8))
+    writing.write_picture("curves.png", np.zeros((4, 5, 3), np.uint8))
     uri = re.search(r'src="data:image/png;base64,([^"]+)"', run._repr_html_())
     assert base64.b64decode(uri[1]) == (run.path / "curves.png").read_bytes()
+
+
+def test_a_run_shows_what_its_reader_wants() -> None:
+    shown = {name for name in dir(fullconv.Run) if not name.startswith("_")}
+    assert shown == {"best", "last", "config", "environment", "state", "scores", "segmenter"}
 
 
 def test_the_module_is_the_command() -> None:

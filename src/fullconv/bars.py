@@ -120,12 +120,15 @@ class Bar:
         """A line above the bar, or in the log."""
         print_lines(self._console, line)
 
-    def __call__(self, done: int, total: int, *, words: str = "", left: float | None = None) -> None:
+    def __call__(
+        self, done: int, total: int, *, words: str = "", left: float | None = None, speed: float | None = None
+    ) -> None:
         """So many are done of so many.
 
         Args:
             words: what it says before the bar instead of the verb.
             left: seconds until the end, where they are known better than from the pace so far; nan: it is unknown.
+            speed: how many are done in a second, where that is known better: without what else takes time between them.
         """
         self._done = done
         if self._live is not None:
@@ -135,6 +138,7 @@ class Bar:
                 total=total,
                 description=words or self.what,
                 left=left,
+                speed=speed,
                 told=time.monotonic(),
             )
 
@@ -173,7 +177,7 @@ class Bar:
         """
         assert self._live is not None
         fields: dict[str, Any] = {"first": first, "unit": unit, "each": each, "left": None, "device": self.device}
-        fields |= {"counted": self._counted, "told": 0.0}
+        fields |= {"speed": None, "counted": self._counted, "told": 0.0}
         return self._live.add_task(words, total=total, completed=first, since=since, **fields)
 
 
@@ -252,7 +256,7 @@ def _pace(task: Task) -> tuple[str, str, float | None]:
     left = (task.total - task.completed) / speed if speed else None
     if fields["unit"] == PIXELS:
         return f"{task.percentage:.0f}%", f"{number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
-    pace = rate(speed * fields["each"], fields["unit"], "#") if speed else ""
+    pace = rate((fields["speed"] or speed) * fields["each"], fields["unit"], "#") if speed else ""
     if fields["left"] is not None:
         known = not math.isnan(fields["left"])
         left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None

@@ -171,7 +171,7 @@ def seam_note(tile: int, overlap: int, context: int | None, exact: bool, step: i
     said += f"this network sees {context} pixels around each. "
     if safe <= tile // 2:
         return said + f"An overlap of {safe}, the default, avoids it"
-    return said + f"A tile of {-(-4 * context // step) * step} with its default overlap avoids it"
+    return said + f"A tile of {-(-4 * context // step) * step} (--tile) with its default overlap avoids it"
 
 
 def _whole(value: Any) -> bool:

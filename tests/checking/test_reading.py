@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -69,3 +70,16 @@ def test_each_problem_has_its_line_and_its_fix(
     assert len(found) == 1, said
     assert fix.replace("class_1: [0, 0, 0]", "[0, 0, 0]") in lines[found[0] + 1]
     assert re.fullmatch(r"\d+ problems?: training would go wrong", lines[-1])
+
+
+def test_json_says_how_many_pairs_are_in_no_figure(make_folder: Make, tmp_path: Path) -> None:
+    root = make_folder(6)
+    describe(root)
+    file = tmp_path / "check.json"
+    for spoiled in (0, 1):
+        if spoiled:
+            broken_image(root)
+        run(["check", str(root), "--json", str(file)])
+        found = json.loads(file.read_text())
+        assert found["images_not_read"] == spoiled
+        assert sum(size["images"] for size in found["sizes"]) == sum(found["images"].values()) - spoiled

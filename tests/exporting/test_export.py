@@ -116,7 +116,11 @@ def test_evaluate_scores_an_exported_file_as_the_model(tmp_path: Path, monkeypat
     data = fullconv.open_dataset("shapes")
     few = dataclasses.replace(data, splits={"val": data.split("val")[:3]})
     model = tiny(classes=data.classes)
-    report = fullconv.export(model, "onnx", tmp_path / "m.onnx", check=few)
+    names = tuple(f"class_{index}" for index in range(len(data.classes)))
+    unnamed = dataclasses.replace(few, declared=False, classes=dataclasses.replace(data.classes, names=names))
+    report = fullconv.export(model, "onnx", tmp_path / "m.onnx", check=unnamed)
+    (line,) = [note for note in report.notes if "by position" in note]
+    assert "1 is disc" in line
     assert len(report.mean_iou) == 3
     assert len(set(report.mean_iou.values())) == 1
     scores = fullconv.evaluate(tmp_path / "m.onnx", few, workers=0)

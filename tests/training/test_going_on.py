@@ -195,7 +195,8 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: p
             fullconv.train(DATA, tmp_path / "run", **SMALL)
     run = fullconv.Run(tmp_path / "run")
     before = run.state.read_bytes()
-    hold = "import fullconv, sys\nwith fullconv.Run(sys.argv[1]).taken():\n    print(1, flush=True)\n    input()"
+    lines = ["import sys", "from fullconv.training.run_folder import RunFolder", "with RunFolder(sys.argv[1]).taken():"]
+    hold = "\n".join([*lines, "    print(1, flush=True)", "    input()"])
     holder = subprocess.Popen([sys.executable, "-c", hold, str(run.path)], stdin=-1, stdout=-1, text=True)
     try:
         assert holder.stdout is not None

@@ -8,8 +8,9 @@ import pytest
 import fullconv
 from fullconv import draw
 from fullconv.data import read_sample
-from fullconv.training import Run, drawing, pictures
+from fullconv.training import drawing, pictures
 from fullconv.training.ending import ending
+from fullconv.training.run_folder import RunFolder
 
 
 def test_extremes_are_the_lowest_and_highest_known_scores() -> None:
@@ -72,7 +73,7 @@ def test_drawing_takes_a_tenth_of_the_time_and_ends_with_the_last_epoch(monkeypa
 
 
 def test_the_sheet_that_is_shown_is_the_best_epoch_s_or_the_last(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunFolder(tmp_path)
     (tmp_path / "pictures").mkdir()
     run.write_scores({"epoch": 5})
     assert ending(run, "data")[0] == "next:"

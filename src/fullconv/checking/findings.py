@@ -152,10 +152,13 @@ class CheckReport:
 
     def left_out(self) -> str:
         """How many pairs are in no figure of what the data hold, in words; empty where none or all are."""
-        total, read = sum(self.images.values()), sum(self.sizes.values())
-        if not 0 < read < total:
-            return ""
-        return f"{total - read} of {plural(total, 'pair')}, see the problems"
+        total, not_read = sum(self.images.values()), self.not_read
+        return f"{not_read} of {plural(total, 'pair')}, see the problems" if 0 < not_read < total else ""
+
+    @property
+    def not_read(self) -> int:
+        """How many of the pairs are in no figure: what they hold could not be read."""
+        return sum(self.images.values()) - sum(self.sizes.values())
 
     @property
     def problems(self) -> list[str]:
@@ -256,6 +259,7 @@ class CheckReport:
             "declared": self.dataset.declared,
             "ids_present": self.present().tolist(),
             "images": self.images,
+            "images_not_read": self.not_read,
             "sizes": [{"height": h, "width": w, "images": n} for (h, w), n in self.sizes.most_common()],
             "encodings": dict(self.encodings.most_common()),
             "pixels": {split: counts.tolist() for split, counts in self.pixels.items()},

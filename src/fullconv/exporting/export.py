@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError
-from fullconv.evaluation.matching import with_classes_of
+from fullconv.evaluation.matching import by_position, with_classes_of
 from fullconv.exporting import deepness, hub, model_api, triton
 from fullconv.exporting.artefact import Asked, write_artefact
 from fullconv.exporting.report import ExportReport
@@ -84,9 +84,11 @@ def export(
     segmenter = in_fp32(model if isinstance(model, Segmenter) else load(model, "cpu", "fp32"))
     weights = sum(value.nbytes for value in segmenter.network.state_dict().values())
     refuse_full(out, weights * (2 if consumer == hub.NAME and to else 1))
-    given = (None if data is None else open_dataset(data) for data in (calibrate, check))
+    given = [None if data is None else open_dataset(data) for data in (calibrate, check)]
     shown, spec = (None if data is None else with_classes_of(segmenter, data) for data in given)
     report = ExportReport(out)
+    matched = (by_position(segmenter, data) for data in given if data is not None)
+    report.notes += [line for line in dict.fromkeys(matched) if line]
     runners = triton.RUNNERS if consumer == triton.NAME else ()
     asked = Asked(scores, probabilities, spec or shown, split, shown, runners, progress)
     if consumer == model_api.NAME:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -57,24 +58,21 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) ->
         across, up: what the axes are.
     """
     side, edge = 320, 64
-    most = max((right for right, _, _ in points), default=0) or 1, max((high for _, high, _ in points), default=0) or 1
+    columns, rows = ticks([right for right, _, _ in points]), ticks([high for _, high, _ in points])
 
     def x(value: float) -> float:
-        return edge + value / most[0] * side
+        return edge + value / columns[-1] * side
 
     def y(value: float) -> float:
-        return 12 + (1 - value / most[1]) * side
+        return 12 + (1 - value / rows[-1]) * side
 
     drawn = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        column, row = x(share * most[0]), y(share * most[1])
-        drawn.append(f'<line x1="{column}" x2="{column}" y1="{y(0)}" y2="12" stroke="{LINE}"/>')
-        drawn.append(f'<line x1="{edge}" x2="{edge + side}" y1="{row}" y2="{row}" stroke="{LINE}"/>')
-        values = share * most[0], share * most[1]
-        drawn.append(
-            f'<text x="{column}" y="{y(0) + 16}" text-anchor="middle" fill="{SOFT}">{values[0]:.2g}</text>'
-            f'<text x="{edge - 6}" y="{row + 4}" text-anchor="end" fill="{SOFT}">{values[1]:.2g}</text>'
-        )
+    for value in columns:
+        drawn.append(f'<line x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{y(0)}" y2="12" stroke="{LINE}"/>')
+        drawn.append(f'<text x="{x(value):.1f}" y="{y(0) + 16}" text-anchor="middle" fill="{SOFT}">{value:g}</text>')
+    for value in rows:
+        drawn.append(f'<line x1="{edge}" x2="{edge + side}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="{LINE}"/>')
+        drawn.append(f'<text x="{edge - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="{SOFT}">{value:g}</text>')
     for right, high, name in points:
         drawn.append(
             f'<circle cx="{x(right):.1f}" cy="{y(high):.1f}" r="4" fill="{BAR}" fill-opacity="0.6">'
@@ -87,6 +85,14 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) ->
     )
     box = f'viewBox="0 0 {edge + side + 24} {side + 54}"'
     return f'<svg {box} style="max-width: 420px" font-size="12">{"".join(drawn)}</svg>'
+
+
+def ticks(values: Sequence[float]) -> list[float]:
+    """From 0 in steps of 1, 2 or 5 times a power of ten, up to the first that no value is beyond; three to seven."""
+    most = max(values, default=0) or 1.0
+    power = 10.0 ** math.floor(math.log10(most))
+    step = next(factor * power for factor in (0.2, 0.5, 1, 2) if most <= 5.001 * factor * power)
+    return [float(f"{count * step:.6g}") for count in range(max(2, math.ceil(most / step - 1e-9)) + 1)]
 
 
 def bar(share: float, colour: str = BAR) -> str:

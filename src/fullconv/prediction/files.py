@@ -38,6 +38,8 @@ INSTANCES = "instances.json"
 """Where the objects of all images are written."""
 Watch = Callable[[Path, str, int, int], None]
 """Told of an image's path, its error, how many images are done, and of how many."""
+Noted = Callable[[str], None]
+"""Told what to know of masks before they are made."""
 
 
 @dataclass(repr=False)
@@ -57,6 +59,7 @@ class Predicted:
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
     exit_code: int = 0
+    noted: Noted | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """In a few words; the lists may be long."""
@@ -71,7 +74,11 @@ class Predicted:
 
     def note(self, *lines: str) -> None:
         """Add those that are not empty, and not there."""
-        self.notes += [line for line in dict.fromkeys(lines) if line and line not in self.notes]
+        for line in lines:
+            if line and line not in self.notes:
+                self.notes.append(line)
+                if self.noted is not None:
+                    self.noted(line)
 
 
 def predict(
@@ -85,6 +92,7 @@ def predict(
     resume: bool = False,
     progress: Watch | None = None,
     done: Done | None = None,
+    noted: Noted | None = None,
     **settings: Any,
 ) -> Predicted:
     """Write ``<stem>.png`` (class ids with the classes' colours) under ``out`` for every image.
@@ -104,6 +112,8 @@ def predict(
             and of how many, without those that were done before.
         done: called while a raster, or another image in tiles, is labelled, with its path, how many pixels are
             labelled, and of how many.
+        noted: called with each of the :attr:`Predicted.notes` that is known before the masks that it is about: of
+            tiles, of files that were left out.
         **settings: fields of :class:`fullconv.prediction.settings.Settings`.
 
     Raises:
@@ -125,11 +135,12 @@ def predict(
     refuse_to_overwrite(inputs, out, asked.endings)
     if not resume:
         refuse_to_replace_annotations(asked, inputs, out)
-    result = Predicted()
+    result = Predicted(noted=noted)
     result.note(*left_out(given, out))
     journal = Journal(out, segmenter, asked, resume) if resume or len(inputs) > 1 else None
     run = _Run(segmenter, out, asked, result, journal, FromLabels(asked, segmenter.classes, out), progress, done)
     run.go(inputs)
+    result.noted = None
     result.note(*run.made.finish())
     if isinstance(segmenter, InstanceSegmenter):
         write_coco_json(out / INSTANCES, run.objects, segmenter.classes)
@@ -220,12 +231,17 @@ class _Run:
                 behind.settle(one.index, problem)
         names = [str(one.name.path) for one, _ in read]
         images = [pixels for _, pixels in read]
+        for pixels in images:
+            self.result.note(self._seams((pixels.shape[0], pixels.shape[1])))
         predictions = predict_together(self.segmenter, images, names, self.asked, self.done)
         for (one, _), prediction in zip(read, predictions, strict=True):
             if isinstance(prediction, NotFiniteError):
                 behind.settle(one.index, prediction)
             else:
                 self._take(one, prediction, behind)
+
+    def _seams(self, size: tuple[int, int]) -> str:
+        return self.segmenter.seam_note(size, self.asked.tile, self.asked.overlap, self.asked.exact)
 
     def _take(self, one: Reading[Input], prediction: Prediction, behind: WriteBehind) -> None:
         self.result.note(one.look.result().note, prediction.note)
@@ -238,7 +254,7 @@ class _Run:
         path, labels = one.name.path, one.name.file(self.out, ".tif")
         raster, _ = open_raster_of(path, self.asked)
         assert raster is not None
-        self.result.note(*predict_raster(self.segmenter, raster, path, labels, self.asked, self.done))
+        predict_raster(self.segmenter, raster, path, labels, self.asked, self.result.note, self.done)
         behind.write(one.index, 0, functools.partial(self.made.make, one.name, labels))
 
     def _write(self, only: list[Prediction], image: Input) -> Path:

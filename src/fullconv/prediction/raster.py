@@ -63,8 +63,9 @@ def raster_of(path: Path, level: int = 0) -> RasterReader | None:
 
 
 def predict_raster(
-    segmenter: Segmenter, reader: RasterReader, path: Path, out: Path, asked: Settings, done: Done | None = None
-) -> list[str]:
+    segmenter: Segmenter, reader: RasterReader, path: Path, out: Path, asked: Settings,
+    note: Callable[..., None], done: Done | None = None,
+) -> None:  # fmt: skip
     """Write the labels of a raster as a tiled TIFF file with its georeference; where it holds nothing, the ignore id.
 
     What a killed run had finished is kept beside ``out`` and not labelled again.
@@ -73,9 +74,7 @@ def predict_raster(
         reader: the open raster; it is closed.
         path: the file behind it.
         out: the TIFF file to write.
-
-    Returns:
-        What to know of the labels.
+        note: called with what to know of the labels, before they are made.
 
     Raises:
         DataError: the raster does not fit the model, is damaged, or holds nothing at all.
@@ -96,11 +95,11 @@ def predict_raster(
         values = preprocessing.values or Values(fill=preprocessing.fill)
         refuse_other_bands(info, preprocessing.channels, values)
         tiling = segmenter.tiling(info.size, asked.tile, asked.overlap, asked.exact)
-        notes = [segmenter.seam_note(info.size, asked.tile, asked.overlap, asked.exact)]
+        note(segmenter.seam_note(info.size, asked.tile, asked.overlap, asked.exact))
         if info.place.placed and not info.place.projected:
-            notes.append(f"{path}: states no projection (CRS); its labels lie where it does, without one")
+            note(f"{path}: states no projection (CRS); its labels lie where it does, without one")
         if not info.place.tags and info.nodata is None and not asked.level and path.suffix.lower() in BY_ROWS:
-            notes.append("images of more than 8192 x 8192 pixels go by window: their masks are tiled .tif files")
+            note("images of more than 8192 x 8192 pixels go by window: their masks are tiled .tif files")
         writers = _writers(segmenter, info.size, out, asked, _job(segmenter, path, tiling, asked))
         try:
             _label(segmenter, reader, tiling, values, writers, asked, done and functools.partial(done, path))
@@ -115,7 +114,6 @@ def predict_raster(
             writers.close()
     finally:
         reader.close()
-    return [note for note in notes if note]
 
 
 def _writers(

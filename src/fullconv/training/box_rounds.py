@@ -25,7 +25,7 @@ from fullconv.images.write import write_mask
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.ranks import Ranks
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 from fullconv.weak.supervised import Supervised
 
 ROUNDS = 3
@@ -77,7 +77,7 @@ class BoxRounds(ABC):
             )
         return lines
 
-    def start(self, ranks: Ranks, run: Run) -> None:
+    def start(self, ranks: Ranks, run: RunFolder) -> None:
         self.ranks, self.run = ranks, run
 
     def items(self, epoch: int, segmenter: Segmenter) -> tuple[Sequence[Item], int]:

@@ -33,7 +33,7 @@ from fullconv.training.plan import Plan
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Reporter
 from fullconv.training.resume import go_on
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 from fullconv.training.state import Checkpoint, Progress
 from fullconv.training.trackers import Tracking
 
@@ -43,7 +43,7 @@ ASK_EVERY = 10
 """Steps between two questions, over several GPUs, whether one of them was asked to stop: its answer is waited for."""
 
 
-def fit(fabric: Fabric, plan: Plan, run: Run, reporter: Reporter, saved: Checkpoint | None = None) -> None:
+def fit(fabric: Fabric, plan: Plan, run: RunFolder, reporter: Reporter, saved: Checkpoint | None = None) -> None:
     """Train as planned, into the run folder; go on from ``saved`` if it is given.
 
     Raises:
@@ -82,7 +82,7 @@ class Loop:
     """The steps and epochs of one run."""
 
     plan: Plan
-    run: Run
+    run: RunFolder
     reporter: Reporter
     ranks: Ranks
     learner: Learner

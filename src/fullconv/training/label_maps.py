@@ -30,7 +30,7 @@ from fullconv.training.objective import NO_EPOCH, Row, Validation
 from fullconv.training.pictures import contact_sheet
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Figures
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 from fullconv.training.terms import Measuring, Relabel, Term
 
 OF_VAL = "mean_iou_of_val"
@@ -113,7 +113,7 @@ class LabelMaps:
             lines.append(f"  weight 0, so their pixels teach nothing: {first_few(none, 25)}")
         return lines
 
-    def start(self, ranks: Ranks, run: Run) -> None:
+    def start(self, ranks: Ranks, run: RunFolder) -> None:
         self.ranks, self.run = ranks, run
         weights = self.class_weights
         self.weights = None if weights is None else torch.tensor(weights, device=ranks.device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fullconv.training.report import Reporter
 from fullconv.training.resume import go_on
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Leaving:
         saved: the step at which the state was saved last; None: nothing is saved.
     """
 
-    run: Run
+    run: RunFolder
     given: str
     reporter: Reporter
     first: bool

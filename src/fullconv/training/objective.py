@@ -17,7 +17,7 @@ from fullconv.data import Batch, Item
 from fullconv.segmenter import Segmenter
 from fullconv.training.ranks import Ranks
 from fullconv.training.report import Figures
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 
 NO_EPOCH = 10**6
 """An epoch that no run has."""
@@ -64,7 +64,7 @@ class Objective(Protocol):
         """What a user should know of it before the first step, in lines."""
         ...
 
-    def start(self, ranks: Ranks, run: Run) -> None:
+    def start(self, ranks: Ranks, run: RunFolder) -> None:
         """Take its place on this rank's device; the run folder exists, and holds what earlier parts of the run left."""
         ...
 

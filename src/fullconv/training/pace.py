@@ -49,6 +49,11 @@ class Pace:
         return self._validation / (self.per_epoch * self._mean)
 
     @property
+    def speed(self) -> float | None:
+        """Steps a second while it learns; None where that is not known."""
+        return 1 / self._mean if self._seen > WARM_UP and self._mean else None
+
+    @property
     def _mean(self) -> float:
         return sum(self._step) / len(self._step)
 

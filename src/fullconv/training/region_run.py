@@ -24,7 +24,8 @@ from fullconv.training.pictures import contact_sheet
 from fullconv.training.plan import as_read, checked, opened
 from fullconv.training.report import Reporter
 from fullconv.training.resume import kept_name, typed
-from fullconv.training.run import Run, new_run_path
+from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder, new_run_path
 
 USED = (
     "model", "encoder", "encoder_weights", "encoder_args", "model_args", "init_from", "resize", "input_range", "cache",
@@ -86,7 +87,7 @@ def train_regions(
         "scores": {name: report[name] for name in SCORES},
         "intervals": report["intervals"],
     }
-    run = Run(new_run_path(out, f"{spec.name}-{config.model}"))
+    run = RunFolder(new_run_path(out, f"{spec.name}-{config.model}"))
     environment = {"data": str(spec.root), "given": kept_name(typed(data)), "precision": segmenter.precision}
     run.begin(config, environment, "\n".join(built.listing))
     segmenter.save(run.best)
@@ -99,7 +100,7 @@ def train_regions(
     reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
     for line in ending(run, typed(data)):
         reporter.say(line)
-    return run
+    return Run(run.path)
 
 
 def _refuse(config: TrainConfig) -> None:

@@ -13,7 +13,8 @@ import torch
 from fullconv.errors import UsageError
 from fullconv.files import read_yaml
 from fullconv.there import refuse_missing_config
-from fullconv.training.run import Run, surroundings
+from fullconv.training.run import Run
+from fullconv.training.run_folder import surroundings
 
 GPU = (
     "on a GPU a run is repeated closely, not to the last bit: gradients are summed in an order that changes; "

@@ -119,7 +119,8 @@ class Reporter:
                 seconds = self._working(seconds)
                 self._learning += seconds
                 pace.step(seconds)
-            bar(done, pace.steps, words=words, left=None if seconds is None else self._left(pace.left(done)))
+            left = None if seconds is None else self._left(pace.left(done))
+            bar(done, pace.steps, words=words, left=left, speed=pace.speed)
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
         """Within a validation after ``done`` steps: its images so far."""
@@ -127,13 +128,14 @@ class Reporter:
             bar, pace = self._bar
             self._seen = time.monotonic()
             left = self._left(pace.left(done, self._share * images / of))
-            bar(done, pace.steps, words=self._validating(words, images, of), left=left)
+            bar(done, pace.steps, words=self._validating(words, images, of), left=left, speed=pace.speed)
 
     def ending(self, done: int, words: str) -> None:
         """After a validation: what ends an epoch, files and pictures."""
         if self._bar is not None:
             bar, pace = self._bar
-            bar(done, pace.steps, words=f"{words}, saving", left=self._left(pace.left(done, self._share)))
+            left = self._left(pace.left(done, self._share))
+            bar(done, pace.steps, words=f"{words}, saving", left=left, speed=pace.speed)
 
     def _validating(self, words: str, images: int, of: int) -> str:
         narrow = self.console is not None and self.console.width < NARROW

@@ -13,7 +13,8 @@ from fullconv.data import DatasetSpec
 from fullconv.errors import UsageError, first_few
 from fullconv.terminal import program
 from fullconv.training.config import MACHINE, TrainConfig
-from fullconv.training.run import Run, existing_run
+from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder, existing_run
 from fullconv.training.state import Checkpoint
 
 
@@ -85,7 +86,7 @@ def go_on(run: Run, data: str) -> str:
 
 def resume_run(
     out: str | os.PathLike[str] | None, recipe: str | os.PathLike[str] | None, options: dict[str, Any]
-) -> tuple[Run, TrainConfig, Checkpoint | None]:
+) -> tuple[RunFolder, TrainConfig, Checkpoint | None]:
     """The run ``out`` (by default ``runs/latest``), its options, and its state (None: it was stopped before the first).
 
     Args:

@@ -37,7 +37,8 @@ from fullconv.training.region_run import train_regions
 from fullconv.training.repeat import differences, run_of
 from fullconv.training.report import Reporter
 from fullconv.training.resume import data_of, kept_name, resume_run
-from fullconv.training.run import Run, new_run_path
+from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder, new_run_path
 from fullconv.training.trackers import as_here, refuse_missing
 
 
@@ -146,8 +147,8 @@ def train(
 
     plan = ranks.prepare(prepare)
     reporter.say(_batch_line(plan, ranks.count))
-    run = ranks.prepare(lambda: (resumed or _new_run(out, plan)) if ranks.first else Run("."))
-    run = Run(fabric.broadcast(run.path))
+    run = ranks.prepare(lambda: (resumed or _new_run(out, plan)) if ranks.first else RunFolder("."))
+    run = RunFolder(fabric.broadcast(run.path))
     with ExitStack() as held:
         held.enter_context(computing_threads(plan.config.threads))
 
@@ -173,7 +174,7 @@ def train(
     wrong = told([one.to_dict() for one in in_log], most=2)
     for line in (*plan.objective.summary(run.scores, run.best), *wrong, *ending(run, plan.given, masks)):
         reporter.say(line)
-    return run
+    return Run(run.path)
 
 
 def _run_to_resume(
@@ -191,9 +192,9 @@ def _run_to_resume(
     return resume
 
 
-def _new_run(out: str | os.PathLike[str] | None, plan: Plan) -> Run:
+def _new_run(out: str | os.PathLike[str] | None, plan: Plan) -> RunFolder:
     """The folder of a new run, with its options and surroundings in it."""
-    run = Run(new_run_path(out, f"{plan.spec.name}-{plan.config.model}"))
+    run = RunFolder(new_run_path(out, f"{plan.spec.name}-{plan.config.model}"))
     environment = {"data": str(plan.spec.root), "given": kept_name(plan.given), "precision": plan.segmenter.precision}
     run.begin(plan.config, environment, plan.listing, plan.reasons)
     return run

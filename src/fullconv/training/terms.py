@@ -11,7 +11,7 @@ from fullconv.data import Batch, Item
 from fullconv.geometry import Window
 from fullconv.segmenter import Segmenter
 from fullconv.training.ranks import Ranks
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 
 
 class Term(Protocol):
@@ -67,7 +67,7 @@ class Relabel(Protocol):
         """What a user should know of it before the first step, in lines."""
         ...
 
-    def start(self, ranks: Ranks, run: Run) -> None:
+    def start(self, ranks: Ranks, run: RunFolder) -> None:
         """Take its place; the run folder exists, and holds what earlier parts of the run left."""
         ...
 

@@ -150,6 +150,12 @@ def predict(
                 complain(error)
             bar(some, every)
 
+        early: list[str] = []
+
+        def noted(line: str) -> None:
+            say(f"note: {line}")
+            early.append(line)
+
         result = fullconv.predict(
             segmenter,
             images,
@@ -176,12 +182,14 @@ def predict(
             resume=resume,
             progress=told,
             done=bar.rows,
+            noted=noted,
         )
     before = f" beside {result.skipped} that were done before" if result.skipped else ""
     masks = len(result.written)
     say(f"{masks} mask{'s' * (masks != 1)} in {out}{before}, computed by {segmenter.runner}")
     for note in result.notes:
-        say(f"  {note}")
+        if note not in early:
+            say(f"  {note}")
     if result.failed:
         complain(f"{len(result.failed)} of {len(result.failed) + len(result.written)} images have no mask")
     return result.exit_code
