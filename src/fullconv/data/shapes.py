@@ -14,11 +14,11 @@ from fullconv.data.annotations import Annotation
 from fullconv.data.instances import Instance
 from fullconv.errors import DataError, UsageError
 from fullconv.images.values import Pixels
+from fullconv.palette import distinct_palette
 from fullconv.spec import ClassSet, Colour, Values
 
 OUTLINES = ("disc", "square", "triangle", "ring", "cross", "star", "hexagon", "half_disc")
 COLOURS = ((230, 80, 70), (80, 160, 240), (250, 200, 60), (120, 210, 120))
-GROUND: Colour = (40, 40, 48)
 COLOUR_SPREAD = 15.0
 MOST_CLASSES = 200
 
@@ -27,7 +27,7 @@ MOST_CLASSES = 200
 class Shapes:
     """Scenes of shapes on a shaded, noisy ground; every scene is a function of these fields and its index.
 
-    A shape's colour is its class's with a random change (standard deviation 15 per channel): it helps, the outline
+    A shape's colour is that of its kind with a random change (standard deviation 15 per channel): it helps, the outline
     decides. Later shapes lie over earlier ones.
 
     Attributes:
@@ -96,16 +96,14 @@ class Shapes:
 
     @cached_property
     def classes(self) -> ClassSet:
-        """Background, the shapes, and ``line`` if there are lines."""
-        names, palette = ["background"], [GROUND]
+        """Background, the shapes, and ``line`` if there are lines; in colours that nothing in a scene has, so that a
+        mask over its image shows where it is wrong."""
+        names = ["background"]
         for kind in range(self.num_classes - 1):
             again, outline = divmod(kind, len(OUTLINES))
             names.append(OUTLINES[outline] + (f"_{again + 1}" if again else ""))
-            palette.append(COLOURS[kind] if kind < len(COLOURS) else _hue(kind))
-        if self.lines:
-            names.append("line")
-            palette.append((235, 235, 235))
-        return ClassSet(tuple(names), tuple(palette))
+        names += ["line"] * bool(self.lines)
+        return ClassSet(tuple(names), distinct_palette(tuple(names)))
 
     @cached_property
     def _shares(self) -> np.ndarray:
@@ -170,7 +168,7 @@ class Shapes:
         y, x = np.ogrid[top : min(bottom, self.height), left : min(right, self.width)]
         dy, dx = (y - centre[0]).astype(np.float32), (x - centre[1]).astype(np.float32)
         inside = _inside((kind - 1) % len(OUTLINES), dy, dx, radius, float(random.uniform(0, 2 * np.pi)))
-        colour = np.array(self.classes.palette[kind]) + random.normal(0, COLOUR_SPREAD, 3)
+        colour = np.array(_colour(kind - 1)) + random.normal(0, COLOUR_SPREAD, 3)
         shade = (random.uniform(-25, 25) / radius * dy).astype(np.float32) + np.zeros_like(dx)
         part = np.s_[top : top + inside.shape[0], left : left + inside.shape[1]]
         image[part][inside] = colour.astype(np.float32) + shade[inside][:, None]
@@ -264,8 +262,10 @@ def _drawn(shapes: Shapes, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 SHAPE_CLASSES = Shapes().classes
 
 
-def _hue(kind: int) -> Colour:
-    """Colours far apart for as many classes as wanted."""
+def _colour(kind: int) -> Colour:
+    """What the shapes of a kind, from 0, look like: far apart for as many as wanted."""
+    if kind < len(COLOURS):
+        return COLOURS[kind]
     red, green, blue = colorsys.hsv_to_rgb(kind * 0.618034 % 1, 0.45 + 0.4 * (kind % 2), 0.95 - 0.3 * (kind // 2 % 2))
     return round(255 * red), round(255 * green), round(255 * blue)
 
