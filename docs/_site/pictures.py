@@ -91,8 +91,8 @@ def overlays() -> Image.Image:
 def photograph(page: Path, height: int) -> Image.Image:
     program = shutil.which("chromium") or shutil.which("google-chrome") or sys.exit("no Chromium to photograph pages")
     shot = page.with_suffix(".png")
-    asked = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={WIDTH},{height}", f"--screenshot={shot}"]
-    subprocess.run([program, *asked, page.resolve().as_uri()], check=True, capture_output=True)
+    asked = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{height}"]
+    subprocess.run([program, *asked, f"--screenshot={shot}", page.resolve().as_uri()], check=True, capture_output=True)
     return Image.open(shot)
 
 
