@@ -107,6 +107,16 @@ def test_little_is_timed_where_timing_takes_long(monkeypatch: pytest.MonkeyPatch
         assert found.epochs == usual.epochs
 
 
+@pytest.mark.parametrize("minutes", [4, 8, 15])
+def test_validations_take_no_more_than_a_quarter_of_a_short_run(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    step = 3 / (8 * 360 * 480)
+    given = {"crop": (360, 480), "encoder": "mobilenetv2_100", "minutes": minutes}
+    config, _, _ = chosen(monkeypatch, FACTS, step, encoder_weights="imagenet", **given)
+    validation = 101 * (step * 360 * 480 / 3 + FACTS.read_seconds / 2)
+    assert config.epochs >= 2
+    assert config.epochs * validation < 0.25 * 60 * minutes
+
+
 def test_a_larger_encoder_where_there_is_plenty(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for seconds in (0.05, 0.75, 1.2):

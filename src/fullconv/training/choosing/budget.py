@@ -34,6 +34,8 @@ TIMING = 0.2
 VALIDATING = 0.15
 """Share of the time that validations may take."""
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 10
+FEWEST_VALIDATIONS = 3
+"""Of a run whose validations take long beside its steps: more would take more than their share."""
 RESERVE = 0.97
 """Share of the time that is planned; files, pictures and the end take the rest."""
 
@@ -270,7 +272,7 @@ def _length(plan: Plan, setting: Setting, asked: bool) -> dict[str, Choice]:
             f"--minutes {plan.config.minutes:g}: a step takes {plan.step:.1f} s and there is no time left; give more"
         )
     least = max(math.ceil(plan.validation / plan.step * (1 - VALIDATING) / VALIDATING), math.ceil(steps / MOST_EPOCHS))
-    length = max(1, min(max(one_pass, least), steps // FEWEST_EPOCHS))
+    length = max(1, min(one_pass, steps // FEWEST_EPOCHS), min(least, steps // FEWEST_VALIDATIONS))
     if "epoch_steps" in setting.given:
         length = plan.config.epoch_steps or one_pass
     elif length != one_pass:
