@@ -24,6 +24,7 @@ import numpy as np
 
 from fullconv import Superpixels, evaluate, open_dataset
 from fullconv.data.dataset import DatasetSpec
+from fullconv.palette import DISTINCT
 from fullconv.weak import KINDS, supervise
 from fullconv.weak.drawn import point_count, stroke_count
 
@@ -198,12 +199,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    figure = Figure(figsize=(6.5 * len(results), 5), layout="constrained")
+    figure = Figure(figsize=(7 * len(results), 6.5))
+    figure.subplots_adjust(0.05, 0.35, 0.99, 0.96, wspace=0.14)
     for axes, (name, study) in zip(np.atleast_1d(figure.subplots(1, len(results))), results.items(), strict=True):
         for number, (setting, row) in enumerate(study["settings"].items()):
             mean = statistics.mean(row["mean_iou"])
             error = [[mean - min(row["mean_iou"])], [max(row["mean_iou"]) - mean]]
-            axes.errorbar(row["minutes"], mean, error, fmt="osD^vPX"[number % 7], capsize=3, label=setting)
+            look = {"fmt": "osD^vPX"[number % 7], "color": [channel / 255 for channel in DISTINCT[number]], "capsize": 3}
+            axes.errorbar(row["minutes"], mean, error, label=setting, **look)
         axes.axhline(study["constant_map"], color="grey", linestyle=":", label="one class everywhere")
         axes.set(xscale="log", xlabel="annotation of the train images, minutes", ylabel="mean IoU on val", ylim=(0, 1))
         axes.set_title(f"{name}: {study['train_images']} train images, same network and budget", fontsize="medium")
@@ -211,7 +214,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda minutes, _: f"{minutes:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small", loc="lower right")
+        axes.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.08, -0.11), ncols=2, frameon=False)
     figure.savefig(path, dpi=110)
 
 

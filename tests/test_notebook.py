@@ -1,4 +1,4 @@
-"""The notebook of examples/ runs from its first cell to its last; here with few small epochs."""
+"""The notebook of examples/ runs from its first cell to its last; here in little time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "03_first_hour.ipynb"
-SIZE = "epochs, scenes = "
+SIZE = "minutes, scenes = "
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_it_runs_to_its_pictures(notebook: Any, tmp_path: Path) -> None:
     pytest.importorskip("ipykernel", reason="ipykernel (extra dev) is not installed")
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     assert first.source.startswith(SIZE)
-    first.source = f"{SIZE}1, 16"
+    first.source = f"{SIZE}0.2, 16"
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
     shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     assert sum("image/png" in data for data in shown) == 4  # epoch, prediction, confusion, worst

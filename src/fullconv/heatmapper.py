@@ -36,7 +36,7 @@ LITTLE = 0.01
 """Below this share of the picture a classifier that was never shown single places may well be wrong in them."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class HeatMap:
     """How probable some synsets are, place by place.
 

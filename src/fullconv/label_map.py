@@ -22,7 +22,7 @@ NOTEBOOK_SIDE = 1600
 """Pixels of a picture's longer side in a notebook, at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What :meth:`fullconv.Segmenter.predict` saw in one image.
 

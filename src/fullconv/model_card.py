@@ -96,7 +96,7 @@ def _text(header: Header, name: str, files: Sequence[str]) -> str:
         f"# {name}",
         f"Semantic segmentation: {model['name']} on {model['encoder']}, {plural(len(rows), 'class')}, "
         f"{plural(channels, 'channel')}. Files: {', '.join(files)}.",
-        "    pip install fullconv\n    fullconv predict . photos --out masks",
+        "With fullconv installed:\n\n    fullconv predict . photos --out masks",
         "## Classes", "\n".join(["| id | name | colour |", "|---|---|---|", *rows]),
         f"Id {classes['ignore_index']} is no class: pixels that were not counted.",
         "## Input", f"`{json.dumps(header['preprocessing'])}`: bytes are divided by 255, then normalised.",

@@ -40,6 +40,15 @@ def test_inside_a_class_its_colour_is_mixed_and_at_its_border_full() -> None:
     assert picture[:, 20].tolist() == [[200, 0, 0]] * 30
 
 
+def test_below_a_class_the_image_is_grey_so_that_its_colour_is_the_class_s() -> None:
+    red, green = np.full((2, 30, 40, 3), ((230, 80, 70),), np.uint8), np.full((30, 40, 3), (0, 211, 0), np.uint8)
+    over_red, over_green = (draw.overlay(image, halves(), CLASSES, with_legend=True) for image in (red[0], green))
+    grey = Image.fromarray(red[0]).convert("L").getpixel((0, 0))
+    assert grey == Image.fromarray(green).convert("L").getpixel((0, 0)) == 124
+    assert over_red[5, 5].tolist() == [62, 62, 162]
+    assert np.array_equal(over_red, over_green)  # the legend's boxes too
+
+
 def test_background_void_and_other_classes_show_the_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     labels = halves()

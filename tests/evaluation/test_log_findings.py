@@ -70,7 +70,8 @@ def test_val_of_other_scenes(make_folder: Callable[..., Path], tmp_path: Path) -
         ((1.6, 0.9, 2.4, 3.0), (1.5, 0.9, 2.2, 4.0), ["rate"]),
         ((6.1, 41.0, 300.0, 42.0), (8e6, 4e6, 2e3, 48.0), ["rate"]),  # val falls, and still guesses worse than chance
         ((1.6, 0.4, 0.9, 0.8), (1.5, 0.9, 0.6, 0.5), []),  # labels made anew, or a term more in the loss
-        ((1.6, 0.9, 0.8, 0.7, 0.6), (1.5, 0.5, 1.2, 0.5, 0.4), ["rate"]),  # to and fro
+        ((1.6, 0.9, 0.8, 0.7, 0.6), (1.5, 0.5, 1.2, 0.5, 0.7), ["rate"]),  # to and fro
+        ((1.6, 0.9, 0.8, 0.7, 0.6), (1.5, 0.5, 1.2, 0.5, 0.4), []),  # it ends at its lowest
         ((1.6, float("nan")), (float("nan"), float("nan")), []),
     ],
 )

@@ -120,6 +120,26 @@ def test_of_a_run_of_limited_time_no_more_is_left_than_that(monkeypatch: pytest.
     assert "left 1:30" in " ".join(shown(console).split())
 
 
+def test_a_run_of_limited_time_goes_on_until_it_is_over_but_for_its_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    reporter = Reporter(terminal())
+    reporter.start(steps=30, per_epoch=10, done=0, ends=100.0)
+    left = list[float]()
+    for done in range(1, 26):
+        now[0] += 2.0
+        reporter.step(done, "", 2.0)
+        assert reporter._bar is not None
+        left.append(reporter._left(reporter._bar[1].left(done), done))
+        if done % 10 == 0:
+            now[0] += 5.0
+            reporter.validated(5.0)
+    assert left[5] == 88  # by the steps and validations so far 48 or 63: more epochs will be found room for
+    assert left[18] == 57
+    assert left[23] == 6 * 2 + 5  # the last epoch ends before the time does
+    reporter.stop()
+
+
 def test_the_end_says_how_long_how_fast_in_how_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     now, compiled = [100.0], [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])

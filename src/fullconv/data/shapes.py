@@ -19,6 +19,8 @@ from fullconv.spec import ClassSet, Colour, Values
 
 OUTLINES = ("disc", "square", "triangle", "ring", "cross", "star", "hexagon", "half_disc")
 COLOURS = ((230, 80, 70), (80, 160, 240), (250, 200, 60), (120, 210, 120))
+ALIKE = ((61, 156, 251), (156, 232, 156), (251, 213, 4))
+"""Colours of classes that are like one of :data:`COLOURS` (CIEDE2000 below 15); no class has them."""
 COLOUR_SPREAD = 15.0
 MOST_CLASSES = 200
 
@@ -96,14 +98,15 @@ class Shapes:
 
     @cached_property
     def classes(self) -> ClassSet:
-        """Background, the shapes, and ``line`` if there are lines; in colours that nothing in a scene has, so that a
+        """Background, the shapes, and ``line`` if there are lines; in colours that the first shapes have not, so that a
         mask over its image shows where it is wrong."""
         names = ["background"]
         for kind in range(self.num_classes - 1):
             again, outline = divmod(kind, len(OUTLINES))
             names.append(OUTLINES[outline] + (f"_{again + 1}" if again else ""))
         names += ["line"] * bool(self.lines)
-        return ClassSet(tuple(names), distinct_palette(tuple(names)))
+        palette = [colour for colour in distinct_palette((*names, *map(str, ALIKE))) if colour not in ALIKE]
+        return ClassSet(tuple(names), tuple(palette[: len(names)]))
 
     @cached_property
     def _shares(self) -> np.ndarray:

@@ -63,7 +63,7 @@ def curves_figure(history: Sequence[Mapping[str, float]], train_loss: str, again
     _plot(second, history, "val_loss", f"val: {VAL_LOSS} per pixel", "C1")
     if all(row.get(name, 0.0) >= 0 for row in history for name in ("train_loss", "val_loss")):
         for axes in (first, second):
-            axes.set_ylim(0, axes.get_ylim()[1])
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     first.set_title("loss" if same else "loss: two quantities, each on its own axis")
     for index, (name, words) in enumerate(SCORES.items()):
         for split, prefix, style in (("val", "", "-"), ("train", "train_", ":")):

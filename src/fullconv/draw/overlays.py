@@ -21,6 +21,9 @@ STRIP_PIXELS = 1 << 20
 LOOKED_AT = 1 << 18
 """Pixels by which the legend knows how a class looks, about."""
 GREY = 128
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue in a grey (ITU-R BT.601, as Pillow has it): colours of things would look like others' classes
+below a colour, so they are grey there."""
 LINE_SHARE = 1500
 """An outline has a pixel on either side, and one more for every so many pixels of the picture's longer side."""
 
@@ -45,7 +48,7 @@ def overlay(
     only: Sequence[int] | None = None,
     with_legend: bool = False,
 ) -> Picture:
-    """The classes' colours over the image, each outlined in its full colour.
+    """The classes' colours over the image, which is grey below them, each outlined in its full colour.
 
     Ignored pixels, the class that is background, and where ``only`` is given all other ids, show the image alone. A
     legend of the classes that are there goes below the picture, which then may also be wider than the image; its boxes
@@ -104,13 +107,14 @@ def mixed(colour: Colour, ground: np.ndarray | float, opacity: float) -> Colour:
 
 
 def _grounds(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """The mean colour of the image below each class, ``[count, 3]``, by some of its pixels; grey if there are none."""
+    """The mean grey of the image below each class, ``[count, 1]``, by some of its pixels; a middle one if there are
+    none."""
     step = 1 + math.isqrt(labels.size // LOOKED_AT)
     ids = np.minimum(labels[::step, ::step], count).ravel()
     pixels = as_rgb(image[::step, ::step]).reshape(-1, 3)
-    numbers = np.bincount(ids, minlength=count + 1)[:count, None]
-    sums = np.stack([np.bincount(ids, channel, count + 1)[:count] for channel in pixels.T], axis=1)
-    return np.where(numbers, sums / np.maximum(numbers, 1), GREY)
+    numbers = np.bincount(ids, minlength=count + 1)[:count]
+    sums = np.bincount(ids, pixels @ LUMA, count + 1)[:count]
+    return np.where(numbers, sums / np.maximum(numbers, 1), GREY)[:, None]
 
 
 def _strips(height: int, width: int) -> Iterator[slice]:
@@ -131,9 +135,10 @@ def _painted(
         ids = np.minimum(labels[first:last], len(classes))
         inner = slice(rows.start - first, rows.stop - first)
         strength = strengths.take(ids[inner])
-        strength[outlines(ids, line)[inner] & (strength > 0)] = 255
         over = Image.fromarray(colours.take(ids[inner], axis=0))
         base = Image.fromarray(np.ascontiguousarray(as_rgb(image[rows])))
+        base.paste(base.convert("L").convert("RGB"), mask=Image.fromarray((strength > 0).astype(np.uint8) * 255))
+        strength[outlines(ids, line)[inner] & (strength > 0)] = 255
         yield np.asarray(Image.composite(over, base, Image.fromarray(strength)))
 
 

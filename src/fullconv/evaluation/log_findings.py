@@ -20,6 +20,8 @@ ROSE = 1.5
 """A loss has risen if it ends at so many times its lowest."""
 SWING, TURNS = 1.3, 2
 """A loss swings if it goes up or down by this factor in an epoch; so many turns between both are too many."""
+SETTLED = 1.05
+"""The val loss has settled if it ends below so many times its lowest."""
 
 
 def log_findings(rows: Sequence[Row], less: bool = False, options: Mapping[str, Any] | None = None) -> list[Finding]:
@@ -66,8 +68,10 @@ def _diverged(rows: Sequence[Row], options: Mapping[str, Any]) -> Finding | None
 
 
 def _unsteady(rows: Sequence[Row], options: Mapping[str, Any]) -> Finding | None:
-    turns = _turns(_losses(rows, "val_loss"))
-    if turns < TURNS:
+    """Where the val loss ends at its lowest, it has settled, however it went before."""
+    losses = _losses(rows, "val_loss")
+    turns = _turns(losses)
+    if turns < TURNS or losses[-1] <= SETTLED * min(losses):
         return None
     words = f"the val loss went up and down by more than {SWING - 1:.0%} an epoch, and turned {turns} times"
     return _rate(words, options)

@@ -107,7 +107,7 @@ class Reporter:
                 console=self.console,
             )
             self._bar = bar.__enter__(), Pace(steps, per_epoch, share)
-            bar(done, steps, left=self._left(None))
+            bar(done, steps, left=self._left(None, done))
             self._compiling = compiling_seconds()
 
     def step(self, done: int, words: str, seconds: float | None) -> None:
@@ -119,7 +119,7 @@ class Reporter:
                 seconds = self._working(seconds)
                 self._learning += seconds
                 pace.step(seconds)
-            left = None if seconds is None else self._left(pace.left(done))
+            left = None if seconds is None else self._left(pace.left(done), done)
             bar(done, pace.steps, words=words, left=left, speed=pace.speed)
 
     def validating(self, done: int, words: str, images: int, of: int) -> None:
@@ -127,14 +127,14 @@ class Reporter:
         if self._bar is not None:
             bar, pace = self._bar
             self._seen = time.monotonic()
-            left = self._left(pace.left(done, self._share * images / of))
+            left = self._left(pace.left(done, self._share * images / of), done)
             bar(done, pace.steps, words=self._validating(words, images, of), left=left, speed=pace.speed)
 
     def ending(self, done: int, words: str) -> None:
         """After a validation: what ends an epoch, files and pictures."""
         if self._bar is not None:
             bar, pace = self._bar
-            left = self._left(pace.left(done, self._share))
+            left = self._left(pace.left(done, self._share), done)
             bar(done, pace.steps, words=f"{words}, saving", left=left, speed=pace.speed)
 
     def _validating(self, words: str, images: int, of: int) -> str:
@@ -146,12 +146,15 @@ class Reporter:
         before, self._compiling = self._compiling, compiling_seconds()
         return max(0.0, seconds - (self._compiling - before))
 
-    def _left(self, seconds: float | None) -> float:
-        """No more than a run of limited time has; nan where it is not known."""
-        allowed = math.inf if self._ends is None else max(0.0, self._ends - time.monotonic())
-        if seconds is None:
-            return allowed if self._ends is not None else math.nan
-        return min(seconds, allowed)
+    def _left(self, seconds: float | None, done: int) -> float:
+        """Of a run of limited time what is left of that, whose epochs follow it, and in the last one no more than its
+        steps take; nan where it is not known.
+        """
+        if self._ends is None or self._bar is None:
+            return math.nan if seconds is None else seconds
+        allowed, pace = max(0.0, self._ends - time.monotonic()), self._bar[1]
+        is_last = pace.steps - done <= pace.per_epoch
+        return min(seconds, allowed) if is_last and seconds is not None else allowed
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
