@@ -66,7 +66,7 @@ def _numbers(report: CheckReport) -> str:
         "folder": escape(str(spec.root)),
         "layout": escape(spec.layout),
         "images": ", ".join(f"{count} {escape(split)}" for split, count in report.images.items()),
-        "sizes": ", ".join(sizes) or "none could be read",
+        "sizes, width x height": ", ".join(sizes) or "none could be read",
         "labels stored as": ", ".join(f"{escape(kind)} ({n})" for kind, n in report.encodings.most_common()),
         "classes": f"{len(present)} of {len(spec.classes)} {declared} are present",
         "without a label": ", ".join(f"{report.void_share(split):.2%} of {escape(split)}" for split in report.void),

@@ -170,7 +170,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     if len(report.sizes) > 4:
         sizes += f" and {len(report.sizes) - 4} more sizes"
     unread = "none, no mask fits the guessed classes" if report.guessed else "none, no pair could be read whole"
-    say(f"sizes: {sizes or unread}")
+    say(f"sizes, width x height: {sizes or unread}")
     say(f"labels stored as: {', '.join(f'{kind} ({n})' for kind, n in report.encodings.most_common())}")
     if report.values is not None:
         kind = "8 bits" if spec.values is None or not spec.values.range else f"range {spec.values}"

@@ -61,9 +61,9 @@ def padded_line(report: CheckReport, config: TrainConfig, crop: tuple[int, int])
     for size, count in report.sizes.items():
         sizes[config.resize or size] += count
     small = sum(count for (h, w), count in sizes.items() if h < crop[0] or w < crop[1])
-    parts = [] if config.crop else [f" ({how})"]
+    parts = [] if config.crop else [f", {how}"]
     parts += [f"; {small} of {sum(sizes.values())} images are smaller and are padded"] if small else []
-    return f"crops of {crop[0]}x{crop[1]}{''.join(parts)}" if parts else ""
+    return f"crops of {crop[0]}x{crop[1]} (height x width){''.join(parts)}" if parts else ""
 
 
 def large_enough(config: TrainConfig, spec: DatasetSpec, split: str, crop: tuple[int, int]) -> Sequence[Item]:
