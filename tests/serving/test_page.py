@@ -78,6 +78,9 @@ with sync_playwright() as p:
     page.fill("#opacity", "0")
     none = colour(page, x, y)
     assert before != full != none, (before, full, none)
+    page.fill("#opacity", "1")
+    faint = colour(page, x, y)[:3]  # below a class the image is grey
+    assert max(faint) - min(faint) <= 5 < max(none[:3]) - min(none[:3]), (faint, none)
     page.fill("#opacity", "100")
     page.get_by_role("checkbox", name=said.split(",")[0]).uncheck()  # the legend
     assert colour(page, x, y) == none

@@ -181,7 +181,7 @@ function table() {
 
 function draw() {
   const { width, height } = shown.said, view = $("view"), pen = view.getContext("2d");
-  const opacity = Math.round(2.55 * Number($("opacity").value));
+  const opacity = Number($("opacity").value) / 100;
   const confidence = document.querySelector("input[name=look]:checked").value === "confidence";
   const over = new ImageData(width, height), data = over.data, background = shown.by.background;
   const colours = shown.by.classes.map((one) => colourOf(shown, one.id));
@@ -191,13 +191,26 @@ function draw() {
     // sure is blue and dark, unsure yellow and light: told apart without red and green
     const sure = maps.sure[i] / 255;
     const colour = confidence ? [255 - 225 * sure, 225 - 165 * sure, 60 + 60 * sure] : colours[id];
-    data[4 * i] = colour[0]; data[4 * i + 1] = colour[1]; data[4 * i + 2] = colour[2]; data[4 * i + 3] = opacity;
+    data[4 * i] = colour[0]; data[4 * i + 1] = colour[1]; data[4 * i + 2] = colour[2]; data[4 * i + 3] = 255;
   }
   const layer = new OffscreenCanvas(width, height);
   layer.getContext("2d").putImageData(over, 0, 0);
   pen.clearRect(0, 0, width, height);
   if (maps.picture) pen.drawImage(maps.picture, 0, 0, width, height);
+  if (maps.picture && opacity) {
+    // grey below the colours: those of things would mix with them, and look like another class
+    const grey = new OffscreenCanvas(width, height), below = grey.getContext("2d");
+    below.drawImage(layer, 0, 0);
+    below.globalCompositeOperation = "source-in";
+    below.fillStyle = "grey";
+    below.fillRect(0, 0, width, height);
+    pen.globalCompositeOperation = "saturation";
+    pen.drawImage(grey, 0, 0);
+    pen.globalCompositeOperation = "source-over";
+  }
+  pen.globalAlpha = opacity;
   pen.drawImage(layer, 0, 0);
+  pen.globalAlpha = 1;
   view.setAttribute("aria-label", `${shown.name} with the classes over it`);
 }
 
