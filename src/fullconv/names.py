@@ -24,7 +24,8 @@ FOREIGN = ("torchvision", "smp")
 REGION_MODELS = ("rcnn", "sds")
 """Region models by name."""
 SHORT_LIST = (
-    "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny",
+    "resnet18", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0",
+    "tf_efficientnet_lite0", "tf_efficientnet_lite2", "convnext_tiny",
     "convnextv2_tiny", "mambaout_tiny", "swin_tiny_patch4_window7_224", "hiera_tiny_224", "maxvit_tiny_tf_224",
     "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3",
 )  # fmt: skip
