@@ -97,7 +97,7 @@ class Scores:
         loss: mean cross-entropy over all labelled pixels (nan where it was not computed).
         unlabelled: names of the classes that the data never label; they have no IoU and are in no mean.
         outside: per class the pixels predicted as it in images whose data do not label it; each is an error.
-        confusion: ``n_ij``, row by row.
+        confusion: ``n_ij``, row by row; ``numpy.array(scores.confusion)`` is the matrix.
         notes: lines on how the scores came about, for whoever compares them.
         masks: of the objects, where the model finds such and the data know theirs.
         worst: the images of the lowest mean IoU, the lowest first, at most five; none of training's own validation.
