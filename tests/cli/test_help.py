@@ -132,3 +132,21 @@ def test_an_unknown_shell_is_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert run(["--install-completion"]) == 2
     said = "fullconv: which shell is it? fullconv --install-completion --shell bash, or zsh, or fish\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("verb", "usage"),
+    [
+        ("export", "MODEL --out OUT [OPTIONS]"),
+        ("heatmap", "IMAGES --synset SYNSET --out OUT [OPTIONS]"),
+        ("predict", "MODEL IMAGES --out OUT [OPTIONS]"),
+        ("pseudo-label", "MODEL DATA --out OUT [OPTIONS]"),
+        ("review", "MODEL DATA --out OUT [OPTIONS]"),
+        ("sweep", "DATA --over OVER --out OUT [OPTIONS]"),
+    ],
+)
+def test_the_usage_is_in_the_order_in_which_it_is_typed(
+    verb: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([verb, "--help"])
+    assert capsys.readouterr().out.splitlines()[0].strip() == f"Usage: fullconv {verb} {usage}"

@@ -94,7 +94,7 @@ def test_openvino_files_tile_like_the_model(tmp_path: Path, monkeypatch: pytest.
 def test_a_model_that_resizes_does_so_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_cost(monkeypatch)
     model = tiny(resize=(48, 75))
-    report = fullconv.export(model, "onnx", tmp_path / "m.onnx")
+    report = fullconv.export(model, out=tmp_path / "m.onnx")  # the ending says what
     assert len(report.compared) == 2
     assert not report.refused
     loaded = fullconv.load(tmp_path / "m.onnx")

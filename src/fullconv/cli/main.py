@@ -32,6 +32,7 @@ OTHER_VERBS = {
     "validate": "check", "ls": "models", "list": "models",
 }  # fmt: skip
 """What other programs call them."""
+EXPORTED = (".onnx", ".xml", ".pt2")
 VERBS = (training, prediction, heat_maps, evaluation, review, export, serving, data, models)
 
 
@@ -116,11 +117,18 @@ def _explained(error: CycloptsError, arguments: list[str]) -> str:
         if count > 1:
             some = " ".join(error.tokens_so_far) or "none"
             return f"{verb}: {name} takes {count} values, found {some}; fullconv {verb} --help shows the usage"
+        if verb == "export" and name == "--out" and (file := _written(arguments)):
+            return f"{verb}: {name}{value} is missing; did you mean {name} {file}?"
         return f"{verb}: {name}{value} is missing; fullconv {verb} --help shows the usage"
     if isinstance(error, CoercionError) and (line := wrong_value(error)):
         return line
     message = " ".join(str(error).split()).rstrip(".")
     return f"{message}; fullconv {verb} --help shows the usage".replace("  ", " ")
+
+
+def _written(arguments: list[str]) -> str:
+    """Which word behind a verb and its model is a file that ``export`` writes; empty: none."""
+    return next((word for word in arguments[2:] if word.endswith(EXPORTED) and not word.startswith("-")), "")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from fullconv.exporting import deepness, hub, model_api, triton
 from fullconv.exporting.artefact import Asked, write_artefact
 from fullconv.exporting.report import ExportReport
 from fullconv.exporting.stages import silent
-from fullconv.exporting.targets import ONNX, OPENVINO, SUFFIXES, refuse_full, refuse_target
+from fullconv.exporting.targets import ONNX, OPENVINO, SUFFIXES, refuse_full, refuse_target, target_of
 from fullconv.formats.open import open_dataset
 from fullconv.pretrained import load
 from fullconv.segmenter import Segmenter
@@ -49,8 +49,8 @@ def export(
 
     Args:
         model: a :class:`Segmenter`, a model file, a run folder, or ``torchvision/NAME``.
-        to: ``onnx``, ``openvino`` or ``torch`` (a program for ``torch.export.load``); with a ``consumer`` it may be
-            left out.
+        to: ``onnx``, ``openvino`` or ``torch`` (a program for ``torch.export.load``); by default as ``out`` ends,
+            or as the ``consumer`` reads it.
         out: the file to write: ``.onnx``, ``.xml`` (with ``.bin`` beside it) or ``.pt2``; for ``triton`` and ``hub``
             a folder.
         scores, probabilities: of every class at every pixel, as further outputs.
@@ -74,7 +74,7 @@ def export(
     if not os.fspath(out):
         raise UsageError("--out names the file to write; give one")
     out = Path(out)
-    to = _target(to, consumer)
+    to = _target(to, consumer, out)
     _refuse(to, out, consumer, int8, calibrate is not None)
     if consumer in (model_api.NAME, deepness.NAME) and (scores or probabilities or int8 or check):
         raise UsageError(f"--for {consumer} settles the outputs, in fp32; leave the other options to a plain export")
@@ -109,14 +109,14 @@ def in_fp32(segmenter: Segmenter) -> Segmenter:
     return segmenter.with_network(copy.deepcopy(segmenter.network)).to("cpu", "fp32")
 
 
-def _target(to: str, consumer: str) -> str:
+def _target(to: str, consumer: str, out: Path) -> str:
     """What is to be written.
 
     Raises:
-        UsageError: no such consumer, or one that does not read it.
+        UsageError: no such consumer, or one that does not read it; nobody says what.
     """
     if not consumer:
-        return to
+        return to or target_of(out)
     if consumer not in CONSUMERS:
         raise UsageError(f"--for must be {', '.join(CONSUMERS)}, found {consumer!r}")
     reads = CONSUMERS[consumer]

@@ -16,6 +16,19 @@ NEEDS = {ONNX: ("onnx", "onnxscript"), OPENVINO: ("onnx", "onnxscript", "openvin
 ABLE = {ONNX: RUNNERS, OPENVINO: ("openvino",)}
 
 
+def target_of(out: Path) -> str:
+    """What a file of this name is written as, where nobody said it.
+
+    Raises:
+        UsageError: its ending tells nothing.
+    """
+    for to, suffix in SUFFIXES.items():
+        if out.suffix == suffix:
+            return to
+    endings = ", ".join(f"{suffix} ({to})" for to, suffix in SUFFIXES.items())
+    raise UsageError(f"{out}: its ending does not say what to write; give it one of {endings}, or say --to or --for")
+
+
 def refuse_target(to: str, out: Path, runners: Sequence[str] = ()) -> None:
     """Refuse a target that is none, lacks a library, or a name that its files do not have.
 

@@ -13,7 +13,7 @@ from fullconv.cli.verbs.shared import app, say
 from fullconv.there import refuse_existing
 
 
-@app.command
+@app.command(usage="Usage: fullconv export MODEL --out OUT [OPTIONS]")
 def export(
     model: Model,
     /,
@@ -40,8 +40,8 @@ def export(
     model
         A model file, a run folder, or torchvision/NAME (downloaded once).
     to
-        onnx, openvino (an .xml with its .bin beside it) or torch (a .pt2 for torch.export.load). With --for it may
-        be left out.
+        onnx, openvino (an .xml with its .bin beside it) or torch (a .pt2 for torch.export.load); by default as --out
+        ends, or as --for needs it.
     out
         The file to write; for triton and hub a folder.
     scores
@@ -66,10 +66,10 @@ def export(
     resolution
         For deepness: centimetres of ground a pixel in training; by default the plugin's user sets it.
     """
-    from fullconv.exporting.targets import refuse_target
+    from fullconv.exporting.targets import refuse_target, target_of
 
-    if to and not consumer:
-        refuse_target(to, out)
+    if not consumer:
+        refuse_target(to or target_of(out), out)
     refuse_existing(out)
     import fullconv
 

@@ -14,7 +14,7 @@ from fullconv.cli.verbs.shared import app, complain, say, starting
 from fullconv.errors import DataError, UsageError
 
 
-@app.command
+@app.command(usage="Usage: fullconv heatmap IMAGES --synset SYNSET --out OUT [OPTIONS]")
 def heatmap(
     *images: Images,
     synset: list[str],

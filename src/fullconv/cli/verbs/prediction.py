@@ -195,7 +195,7 @@ def predict(
     return result.exit_code
 
 
-@app.command
+@app.command(usage="Usage: fullconv pseudo-label MODEL DATA --out OUT [OPTIONS]")
 def pseudo_label(
     model: Model,
     data: Data,

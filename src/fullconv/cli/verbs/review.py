@@ -11,7 +11,7 @@ from fullconv.cli.verbs.shared import app, computes_on, say, starting
 from fullconv.there import refuse_existing, refuse_folders
 
 
-@app.command
+@app.command(usage="Usage: fullconv review MODEL DATA --out OUT [OPTIONS]")
 def review(
     model: Model,
     data: Data,

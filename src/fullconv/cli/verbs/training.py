@@ -108,7 +108,7 @@ def recipes(name: str = "", /) -> int:
     return 0
 
 
-@app.command(help_formatter=Grouped(*SWEEP))
+@app.command(help_formatter=Grouped(*SWEEP), usage="Usage: fullconv sweep DATA --over OVER --out OUT [OPTIONS]")
 def sweep(
     data: Data,
     /,
