@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fullconv.device import choose_device, choose_precision
+from fullconv.device import as_torch_calls_it, choose_device, choose_precision, devices_here
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.model_file import read_header
 from fullconv.models import build_model
@@ -190,6 +190,8 @@ def test_missing_file_device_and_precision(tmp_path: Path) -> None:
         read_header(tmp_path / "none.safetensors")
     with pytest.raises(UsageError, match="not available"):
         choose_device("nonsense")
+    kind = "mps" if devices_here()[-1] == "mps" else "cuda"
+    assert [as_torch_calls_it(name) for name in ("gpu", "gpu:1", "cpu")] == [kind, f"{kind}:1", "cpu"]
     with pytest.raises(UsageError, match="auto, bf16, fp16 or fp32"):
         choose_precision("fp8", torch.device("cpu"))
 

@@ -13,23 +13,45 @@ from fullconv.names import refuse_unknown_precision
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is a GPU where there is one.
+    """``auto`` is a GPU where there is one; ``gpu`` is another word for ``cuda``.
 
     Raises:
         UsageError: no such device.
     """
     if name != "auto":
         try:
-            device = torch.device(name)
+            device = torch.device(as_torch_calls_it(name))
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise UsageError(
-                f"device {name!r} is not available on this machine ({str(error).splitlines()[0]}); use cpu"
-            ) from error
+            raise no_device(name, str(error).splitlines()[0]) from error
         return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def as_torch_calls_it(name: str) -> str:
+    """``gpu`` is ``cuda``, or ``mps`` where there is that alone."""
+    kind = "mps" if torch.backends.mps.is_available() and not torch.cuda.is_available() else "cuda"
+    return kind + name.removeprefix("gpu") if name.partition(":")[0] == "gpu" else name
+
+
+def devices_here() -> list[str]:
+    """What PyTorch can compute on, by the names that it takes."""
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def no_device(name: str, why: str = "") -> UsageError:
+    """What to raise where a device cannot be had.
+
+    Args:
+        why: said of a device that is there.
+    """
+    here, asked = devices_here(), as_torch_calls_it(name)
+    there = any(device == asked or device.partition(":")[0] == asked for device in here)
+    found = why if there and why else f"PyTorch finds {', '.join(here)}"
+    return UsageError(f"device {name!r} is not available on this machine ({found}); use auto or cpu")
 
 
 def choose_precision(name: str, device: torch.device) -> str:

@@ -18,6 +18,7 @@ import fullconv
 from fullconv.bars import Bar
 from fullconv.cli.main import run
 from fullconv.cli.verbs.shared import say
+from fullconv.device import devices_here
 from tests.builders.commands import TINY, complaint
 from tests.builders.folders import Make
 
@@ -180,6 +181,19 @@ def test_wrong_usage_is_one_line_and_the_right_code(
     assert words in complaint(capsys)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(devices_here() != ["cpu"], reason="there is a GPU")
+@pytest.mark.parametrize("device", ["gpu", "cuda", "mps"])
+@pytest.mark.parametrize("verb", ["train shapes", "predict MODEL IMAGES"])
+def test_a_device_that_is_not_there_is_a_short_line(
+    verb: str, device: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = verb.replace("MODEL", str(model)).replace("IMAGES", str(tmp_path)).split()
+    assert run([*words, "--out", str(tmp_path / "out"), "--device", device]) == 2
+    expected = f"device {device!r} is not available on this machine (PyTorch finds cpu); use auto or cpu"
+    assert complaint(capsys) == f"fullconv: {expected}"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from fullconv.device import choose_precision
+from fullconv.device import as_torch_calls_it, choose_precision, devices_here, no_device
 from fullconv.errors import UsageError
 from fullconv.training.config import TrainConfig
 
@@ -45,12 +45,13 @@ def _fabric(config: TrainConfig) -> Fabric:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Fabric(
-                accelerator=config.device, devices=devices, num_nodes=config.nodes, strategy=config.strategy,
-                precision=precision,
+                accelerator=as_torch_calls_it(config.device), devices=devices, num_nodes=config.nodes,
+                strategy=config.strategy, precision=precision,
             )  # fmt: skip
     except Exception as error:  # lightning has exceptions of its own, of no common kind
-        if config.device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("there is no CUDA device that PyTorch can use here; leave --device out, or cpu") from error
+        kinds = {"auto", *(device.partition(":")[0] for device in devices_here())}
+        if as_torch_calls_it(config.device) not in kinds:
+            raise no_device(config.device) from error
         raise UsageError(
             f"{config.devices} devices of {config.device}: not available on this machine "
             f"({str(error).splitlines()[0]}); use --devices auto and --device auto, or cpu"

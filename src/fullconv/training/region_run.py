@@ -62,8 +62,7 @@ def train_regions(
     for note in built.notes:
         reporter.say(note)
     segmenter = RegionSegmenter(config.model, built, spec.classes, network.preprocessing, options)
-    device = "cuda" if config.device == "gpu" else config.device
-    segmenter.to(device, choose_precision(config.precision, choose_device(device)))
+    segmenter.to(config.device, choose_precision(config.precision, choose_device(config.device)))
     spec = as_read(config, spec, segmenter, reporter)
     train, val = spec.split("train"), spec.split("val")
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train)}
