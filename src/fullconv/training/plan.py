@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import torch
 
 from fullconv.checking.findings import CheckReport
+from fullconv.checking.others import open_or_count
 from fullconv.checking.remembered import ago, check_once
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.cache import decoded
 from fullconv.device import choose_precision
 from fullconv.errors import UsageError, first_few
 from fullconv.files import cache_folder
-from fullconv.formats.open import open_dataset
 from fullconv.models.kept_features import KeptFeatures
 from fullconv.models.rebuild import rebuild
 from fullconv.segmenter import Segmenter
@@ -170,7 +170,7 @@ def make_plan(
 
 def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:
     """The data set with train and val images; it says what was found, and by which rules."""
-    spec = open_dataset(data)
+    spec = open_or_count(data)
     counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
     reporter.say(f"{spec.title}, {counts} images")
     for reason in spec.reasons:

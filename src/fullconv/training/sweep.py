@@ -22,11 +22,11 @@ import yaml
 from PIL import Image
 
 from fullconv import draw
+from fullconv.checking.others import open_or_count
 from fullconv.data import DatasetSpec, Item, read_sample
 from fullconv.errors import FullconvError, Interrupted, UsageError
 from fullconv.evaluation.log_findings import read_log
 from fullconv.files import replacing, write_text
-from fullconv.formats.open import open_dataset
 from fullconv.machine import usable_cores
 from fullconv.names import REGION_MODELS
 from fullconv.segmenter import Segmenter
@@ -109,7 +109,7 @@ def sweep(
             raise UsageError(f"sweep compares epochs, which {config['model']} has none of; train each by itself")
     for config in configs:
         TrainConfig.load(None, config)
-    spec = open_dataset(data)
+    spec = open_or_count(data)
     spec.split("train")
     asked = dict.fromkeys(config["labels"] for config in configs)
     spec = next(iter([supervise(spec, labels).spec for labels in asked]))  # each may be refused
