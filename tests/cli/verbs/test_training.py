@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+import fullconv
 from fullconv.cli.main import run
 
 
@@ -41,3 +44,13 @@ def test_a_bad_option_is_one_plain_line(flags: list[str], words: str, capsys: py
     assert words in error
     assert error.count("\n") == 1
     assert "validation error" not in error
+
+
+@pytest.mark.parametrize("name", ["camvid_fcn8s_lite0", "fcn8s_vgg16_voc_sbd"])
+def test_a_recipe_is_printed_as_it_is_in_the_file(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["recipes", name]) == 0
+    assert capsys.readouterr().out == fullconv.recipes(name)[name]

@@ -51,18 +51,11 @@ def complain(line: str) -> None:
     say(f"fullconv: {line}", sys.stderr)
 
 
-def say(line: str, stream: TextIO | None = None, comment: str = "") -> None:
-    """A line, as :mod:`fullconv.terminal` prints them.
-
-    Args:
-        stream: the standard output by default.
-        comment: what the line begins with, and each of its parts where it is broken.
-    """
+def say(line: str, stream: TextIO | None = None) -> None:
+    """A line, as :mod:`fullconv.terminal` prints them; to the standard output by default."""
     stream = stream or sys.stdout
     if stream.isatty():
-        width = shutil.get_terminal_size().columns - len(comment)
-        line = wrapped(line.removeprefix(comment), width)
-        line = "\n".join(comment + part.strip() if comment else part for part in line.splitlines()) or comment
+        line = wrapped(line, shutil.get_terminal_size().columns)
     print(line, file=stream)
 
 

@@ -101,8 +101,7 @@ def recipes(name: str = "", /) -> int:
 
     found = fullconv.recipes(name)
     if name:
-        for line in found[name].splitlines():
-            say(line, comment="# " if line.startswith("#") else "")
+        print(found[name].rstrip("\n"))  # as it is in the file, also at a terminal: it may be copied
     else:
         recipes_table({title: subject(text) for title, text in found.items()})
     return 0
