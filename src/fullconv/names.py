@@ -9,8 +9,9 @@ import difflib
 import functools
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fullconv.errors import UsageError
 
@@ -54,6 +55,19 @@ def refuse_unknown_network(name: str) -> None:
         near = difflib.get_close_matches(name.lower(), names, 1, cutoff=0.6)
         meant = f"did you mean {near[0]}? There are" if near else "there are"
         raise UsageError(f"no model is called {name!r}; {meant} {', '.join(names)}")
+
+
+def refuse_unknown_names(options: Mapping[str, Any]) -> None:
+    """Of ``model`` and ``encoder`` among training options, where they are given.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    network = options.get("model", "")
+    if network and network not in REGION_MODELS:
+        refuse_unknown_network(network)
+    if "encoder" in options and network not in FOREIGN:
+        refuse_unknown_encoder(options["encoder"])
 
 
 def refuse_unknown_precision(name: str) -> None:

@@ -192,6 +192,24 @@ def test_python_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert str(error.value).startswith(LINES[line])
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"encoder": "resnet19"}, "no encoder is called 'resnet19'; did you mean resnet"),
+        ({"model": "fcn9s"}, "no model is called 'fcn9s'; did you mean fcn"),
+    ],
+)
+def test_python_refuses_unknown_names_before_anything_is_said(
+    options: dict[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ({}, {"minutes": 1}):
+        with pytest.raises(FullconvError) as error:
+            fullconv.train("nothere", **options, **more)
+        assert str(error.value).startswith(words)
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
+
+
 def test_names_are_those_that_are_built() -> None:
     assert (tuple(MODELS), tuple(FOREIGN)) == (NETWORKS, FOREIGN_NAMES)
     assert sorted(encoder_names()) == sorted(timm.list_models())

@@ -19,7 +19,7 @@ from fullconv.errors import UsageError
 from fullconv.evaluation.finding import told
 from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.freed import freed_memory_kept
-from fullconv.names import REGION_MODELS
+from fullconv.names import REGION_MODELS, refuse_unknown_names
 from fullconv.processes import refuse_unguarded
 from fullconv.there import NO_DATA
 from fullconv.training.auto_weights import weights_at_hand
@@ -88,11 +88,13 @@ def train(
         again = run_of(config)
         data = data_of(again, f"fullconv train DATA --config {shlex.quote(str(config))}") if data is None else data
         chosen, _ = with_budget(TrainConfig.load(again.config, options), again.config, options)
+        refuse_unknown_names(chosen.model_dump(exclude_unset=True))
         chosen, taken = as_started(chosen)
     elif data is None:
         raise UsageError(NO_DATA)
     else:
         chosen, asked = with_budget(TrainConfig.load(recipe, options), recipe, options)
+        refuse_unknown_names(chosen.model_dump(exclude_unset=True))
         chosen, taken = as_started(chosen)
     if resumed is None:
         new_run_path(out, "")  # refuses a folder that exists before anything is read

@@ -14,14 +14,7 @@ from fullconv.cli.verbs.shared import TYPED
 from fullconv.errors import UsageError
 from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.model_file import BEST, header_text, is_model_folder, model_file, read_header
-from fullconv.names import (
-    FOREIGN,
-    REGION_MODELS,
-    refuse_unknown_encoder,
-    refuse_unknown_network,
-    refuse_unknown_precision,
-    refuse_unknown_runner,
-)
+from fullconv.names import refuse_unknown_names, refuse_unknown_precision, refuse_unknown_runner
 from fullconv.serving.sources import named
 from fullconv.terminal import program
 from fullconv.there import (
@@ -147,11 +140,7 @@ def refuse_wrong_options(typed: Mapping[str, Any]) -> None:
     Raises:
         UsageError, ModelFileError: one is not there, or is no file of its kind.
     """
-    network = typed.get("model", "")
-    if network and network not in REGION_MODELS:
-        refuse_unknown_network(network)
-    if "encoder" in typed and network not in FOREIGN:
-        refuse_unknown_encoder(typed["encoder"])
+    refuse_unknown_names(typed)
     if "encoder_weights" in typed:
         refuse_missing_weights(typed["encoder_weights"])
         if typed["encoder_weights"].endswith(SUFFIX):
