@@ -159,6 +159,18 @@ def refuse_existing(out: str | os.PathLike[str], what: str = "name") -> None:
         raise UsageError(f"{out}: exists; choose another {what}")
 
 
+def refuse_lone_tasks(to: str, tasks: str | os.PathLike[str] | None) -> None:
+    """Of the annotation tool and the folder of its tasks.
+
+    Raises:
+        UsageError: one is given without the other, or the folder exists.
+    """
+    if bool(to) != (tasks is not None):
+        raise UsageError("--to names the tool and --tasks the folder to write; give both, or neither")
+    if tasks is not None:
+        refuse_existing(tasks, "folder for the tasks")
+
+
 def refuse_folders(*files: str | os.PathLike[str] | None) -> None:
     """Of files that are to be written; before hours of work.
 

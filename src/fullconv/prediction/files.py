@@ -19,6 +19,7 @@ from fullconv.images.files import MAX_PIXELS, image_size
 from fullconv.images.raster import RasterReader
 from fullconv.images.raster_write import begun
 from fullconv.label_map import Prediction
+from fullconv.prediction.alone import INSTANCES, OF_ALL
 from fullconv.prediction.from_labels import FromLabels
 from fullconv.prediction.inputs import Input, find_inputs, left_out, listed, refuse_to_overwrite
 from fullconv.prediction.journal import Journal
@@ -34,8 +35,6 @@ from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_
 from fullconv.segmenter import Segmenter
 from fullconv.streams import count, in_streams, most_pixels
 
-INSTANCES = "instances.json"
-"""Where the objects of all images are written."""
 Watch = Callable[[Path, str, int, int], None]
 """Told of an image's path, its error, how many images are done, and of how many."""
 Noted = Callable[[str], None]
@@ -127,7 +126,7 @@ def predict(
     asked.refuse_impossible(segmenter)
     segmenter = segmenter.with_views(asked.views)
     if asked.instances and resume:
-        raise UsageError(f"{INSTANCES} holds the objects of all images; leave out --resume")
+        raise UsageError(OF_ALL)
     if asked.instances:
         segmenter = InstanceSegmenter(segmenter)
     out = Path(out)

@@ -13,6 +13,7 @@ from fullconv.libraries import library
 from fullconv.parts import Wanted
 from fullconv.polygons.contents import ENDINGS
 from fullconv.polygons.trace import FOR, TOLERANCE, check
+from fullconv.prediction.alone import refuse_alone
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.segmenter import Segmenter
 from fullconv.tiling import TILE
@@ -64,10 +65,10 @@ class Settings:
     crf: CRF | None = None
 
     def __post_init__(self) -> None:
-        if self.overlay_classes is not None and not self.overlay:
-            raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
-        if self.instances and self.views:
-            raise UsageError("--instances finds objects in each image as it is; leave --scales and --flip out")
+        refuse_alone(
+            overlay=self.overlay, overlay_classes=self.overlay_classes is not None, polygons=bool(self.polygons),
+            tolerance=self.tolerance, min_area=self.min_area, instances=self.instances, views=bool(self.views),
+        )  # fmt: skip
         if self.level and self.whole:
             raise UsageError(
                 f"--level is read by window, and --{self.whole} needs all of an image; leave one of them out"
@@ -78,8 +79,6 @@ class Settings:
             check(self.tolerance, self.min_area)
             if self.polygons == "gpkg":
                 library("pyogrio", FOR)
-        elif self.tolerance != TOLERANCE or self.min_area:
-            raise UsageError("--tolerance and --min-area say how polygons are made; give --polygons too")
         if self.areas is not None and Path(self.areas).is_dir():
             raise UsageError(f"--areas {self.areas} is a folder; name the CSV file to write")
 

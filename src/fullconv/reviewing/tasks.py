@@ -17,7 +17,7 @@ from fullconv.formats.write import TARGETS, Writer, free_name
 from fullconv.formats.write.label_studio import LabelStudioTasks
 from fullconv.reviewing.looking import pixels_of
 from fullconv.segmenter import Segmenter
-from fullconv.there import refuse_existing
+from fullconv.there import refuse_lone_tasks
 
 TOOLS: dict[str, type[Writer]] = {
     "cvat": TARGETS["cvat"], "label-studio": LabelStudioTasks, "labelme": TARGETS["labelme"],
@@ -40,12 +40,9 @@ def refuse_tasks(to: str, tasks: str | os.PathLike[str] | None) -> None:
     Raises:
         UsageError: a tool that there is none of, one option without the other, or a folder that exists.
     """
-    if bool(to) != (tasks is not None):
-        raise UsageError("--to names the tool and --tasks the folder to write; give both, or neither")
     if to and to not in TOOLS:
         raise UsageError(f"--to {to}: no such tool; there are {', '.join(TOOLS)}")
-    if tasks is not None:
-        refuse_existing(tasks, "folder for the tasks")
+    refuse_lone_tasks(to, tasks)
 
 
 def write_tasks(

@@ -11,7 +11,8 @@ from fullconv.bars import Bar
 from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, complain, computes_on, say, say_data, starting
-from fullconv.there import refuse_existing
+from fullconv.prediction.alone import refuse_alone
+from fullconv.there import refuse_existing, refuse_folders
 
 PREDICT = (
     "fullconv predict runs/mine photos --out masks --overlay",
@@ -134,6 +135,12 @@ def predict(
     runner
         Who computes: torch, onnxruntime or openvino; auto is PyTorch, and of exported files the fastest installed.
     """
+    refuse_alone(
+        overlay=overlay, overlay_classes=bool(overlay_classes), polygons=bool(polygons), tolerance=tolerance,
+        min_area=min_area, instances=instances, views=flip or tuple(scales or (1.0,)) != (1.0,), resume=resume,
+    )  # fmt: skip
+    if areas is not None:
+        refuse_folders(areas)
     import fullconv
     from fullconv.libraries import library
 

@@ -8,7 +8,7 @@ from typing import Literal
 from fullconv.bars import Bar
 from fullconv.cli.verbs.arguments import Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, computes_on, say, starting
-from fullconv.there import refuse_existing, refuse_folders
+from fullconv.there import refuse_folders, refuse_lone_tasks
 
 
 @app.command(usage="Usage: fullconv review MODEL DATA --out OUT [OPTIONS]")
@@ -63,8 +63,7 @@ def review(
         Reading processes; by default by the number of cores.
     """
     refuse_folders(out, json)
-    if tasks is not None:
-        refuse_existing(tasks, "folder for the tasks")
+    refuse_lone_tasks(to, tasks)
     import fullconv
 
     with starting():
