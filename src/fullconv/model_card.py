@@ -105,7 +105,7 @@ def _text(header: Header, name: str, files: Sequence[str]) -> str:
         "## Licences",
         f"- of the weights that training started from: {header.get('weights_licence') or 'not stated'}\n"
         f"- of the data: {provenance.get('data_licence') or 'not stated'}",
-        "## Provenance", f"```json\n{json.dumps(provenance, indent=2, ensure_ascii=False)}\n```",
+        "## Provenance", f"```json\n{json.dumps(_known(provenance), indent=2, ensure_ascii=False)}\n```",
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -125,6 +125,16 @@ def _scores(header: Header) -> str:
         "bootstrap over its images). It leaves out that another training would score otherwise. How the model does on "
         "other data is not known.",
     ])  # fmt: skip
+
+
+def _known(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Without intervals that too few images could not give."""
+    bounds = provenance.get("intervals")
+    if not isinstance(bounds, dict):
+        return dict(provenance)
+    known = {name: ends for name, ends in bounds.items() if None not in ends}
+    rest = {name: said for name, said in provenance.items() if name != "intervals"}
+    return {**rest, "intervals": known} if known else rest
 
 
 def _interval(bounds: object, name: str) -> str:
