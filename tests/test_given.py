@@ -102,7 +102,7 @@ def test_a_glob_is_what_it_matches(tmp_path: Path) -> None:
         Image.fromarray(picture(8, 9)).save(tmp_path / name)
     assert one_by_one(f"{tmp_path}/*.png") == ([tmp_path / "a.png", tmp_path / "b.png"], False)
     assert [one.name for one in make().predict(tmp_path / "*.png")] == [f"{tmp_path}/a.png", f"{tmp_path}/b.png"]
-    with pytest.raises(UsageError, match=r"\*\.tif: no such file, folder or glob; give images to predict"):
+    with pytest.raises(UsageError, match=r"\*\.tif: no such file, folder or glob; give images that are there"):
         make().predict(f"{tmp_path}/*.tif")
     Image.fromarray(picture(8, 9)).save(tmp_path / "[a].png")
     assert one_by_one(tmp_path / "[a].png") == ([tmp_path / "[a].png"], True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import fullconv
 from fullconv.device import as_torch_calls_it, choose_device, choose_precision, devices_here
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.model_file import read_header
@@ -188,6 +190,8 @@ def test_what_a_header_says_of_classes_and_pixels_fits_the_network(part: str, ch
 def test_missing_file_device_and_precision(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such model"):
         read_header(tmp_path / "none.safetensors")
+    with pytest.raises(UsageError, match=f"^{re.escape(str(tmp_path))}: holds no model; give a .safetensors file"):
+        fullconv.load(tmp_path)
     with pytest.raises(UsageError, match="not available"):
         choose_device("nonsense")
     kind = "mps" if devices_here()[-1] == "mps" else "cuda"

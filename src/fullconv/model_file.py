@@ -23,7 +23,7 @@ HUB = "model.safetensors"
 
 def model_file(path: str | Path) -> Path:
     """The model file meant by a file or by a run folder."""
-    path = Path(path)
+    path = folder = Path(path)
     if path.is_dir():
         path = path / (HUB if (path / HUB).is_file() and not (path / BEST).is_file() else BEST)
     if path.suffix == ".pt2" and path.is_file():
@@ -32,8 +32,9 @@ def model_file(path: str | Path) -> Path:
         names = first_few([str(run.parent) for run in runs])
         raise UsageError(f"{path.parent}: holds runs, and is none itself; give one of {names}")
     if not path.is_file():
+        what = "holds no model" if folder.is_dir() else "no such model"
         raise UsageError(
-            f"{path}: no such model; give a .safetensors file that fullconv saved, a run folder, or an exported "
+            f"{folder}: {what}; give a .safetensors file that fullconv saved, a run folder, or an exported "
             ".onnx or .xml"
         )
     return path

@@ -80,7 +80,7 @@ def matching(pattern: Path) -> list[Path]:
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())
     if not found:
         fault = "an address, and none is fetched" if ADDRESS.match(str(pattern)) else "no such file, folder or glob"
-        raise UsageError(f"{pattern}: {fault}; give images to predict")
+        raise UsageError(f"{pattern}: {fault}; give images that are there")
     return found
 
 
