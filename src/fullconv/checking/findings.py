@@ -161,6 +161,11 @@ class CheckReport:
         return sum(self.images.values()) - sum(self.sizes.values())
 
     @property
+    def classless(self) -> bool:
+        """Whether nobody named classes and no mask could be read to count them."""
+        return not (self.sizes or self.guessed or self.dataset.declared) and len(self.dataset.classes) == 1
+
+    @property
     def problems(self) -> list[str]:
         """One line each; training would go wrong."""
         return [finding.text for finding in self.findings if finding.problem]

@@ -68,7 +68,9 @@ def _numbers(report: CheckReport) -> str:
         "images": ", ".join(f"{count} {escape(split)}" for split, count in report.images.items()),
         "sizes, width x height": ", ".join(sizes) or "none could be read",
         "labels stored as": ", ".join(f"{escape(kind)} ({n})" for kind, n in report.encodings.most_common()),
-        "classes": f"{len(present)} of {len(spec.classes)} {declared} are present",
+        "classes": "none could be read"
+        if report.classless
+        else f"{len(present)} of {len(spec.classes)} {declared} are present",
         "without a label": ", ".join(f"{report.void_share(split):.2%} of {escape(split)}" for split in report.void),
     }
     if left_out := report.left_out():

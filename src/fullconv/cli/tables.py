@@ -161,7 +161,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     def say(line: str) -> None:
         print_lines(console, line)
 
-    say(spec.title)
+    say(f"{spec.root}: {spec.layout}" if report.classless else spec.title)
     for reason in spec.reasons:
         say(f"  {reason}")
     if spec.licence:
@@ -184,7 +184,7 @@ def check_table(report: CheckReport, console: Console | None = None) -> None:
     declared = "declared" if spec.declared else "counted from the masks, not declared"
     declared = "guessed, see the problem" if report.guessed else declared
     present = f"{len(report.present())} of {plural(len(spec.classes), 'class', 'is')} present"
-    say(f"ids: {present if report.sizes else 'none could be read'} ({declared})")
+    say(f"ids: {present if report.sizes else 'none could be read'}{'' if report.classless else f' ({declared})'}")
     if left_out := report.left_out():
         say(f"sizes, shares, weights, and notes on rare classes and equal images leave out {left_out}")
     if any(counts.any() for counts in report.pixels.values()):  # of a guess, too: how frequent each colour is

@@ -28,6 +28,7 @@ NAME_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "label_names.txt", "classes.names", "obj.names",
     "labelmap.txt", "label_map.txt",
 )  # fmt: skip
+NOT_GIVEN = "class names are not given"
 
 
 def names_file(root: Path) -> Path | None:
@@ -56,8 +57,12 @@ def classes_from_files(
     else:
         unused = f"{listing.name} names {len(names)} without colours, and " if names and listing is not None else ""
         classes, encoding = classes_from_masks(root, inspected, encoding, problems, unused)
-        count = f"{plural(len(classes), 'class')} counted from the masks (largest id {len(classes) - 1})"
-        reasons += [] if problems.asked() else [f"class names are not given: {count}"]
+        count = f": {plural(len(classes), 'class')} counted from the masks (largest id {len(classes) - 1})"
+        if not (coloured(inspected) or any(len(found.values) or found.planes for found in inspected)):
+            count = ", and no mask could be read to count classes"
+        elif listing is None:
+            count += f"; name them in {root / 'classes.txt'}, one a line, or as 'classes' in dataset.yaml"
+        reasons += [] if problems.asked() else [f"{NOT_GIVEN}{count}"]
     if given.void_values is None and encoding.void_values:
         void = ", ".join(str(value) for value in encoding.void_values)
         reasons.append(f"mask value {void} is taken as unlabelled; say otherwise in dataset.yaml (values, ignore)")

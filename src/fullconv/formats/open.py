@@ -19,7 +19,7 @@ from fullconv.formats.container_classes import NAMES
 from fullconv.formats.containers.far import mirror
 from fullconv.formats.description import FILE_NAME, Description, read_description
 from fullconv.formats.leftovers import leftovers
-from fullconv.formats.mask_classes import names_file
+from fullconv.formats.mask_classes import NOT_GIVEN, names_file
 from fullconv.formats.origin import pseudo_labels
 from fullconv.formats.problems import Problem, Problems, Strict, Unmasked
 from fullconv.formats.read import RECOGNISERS, recognise_folder
@@ -211,10 +211,10 @@ def _candidates(path: Path) -> tuple[list[Path], int]:
 
 def _lists_above(path: Path, spec: DatasetSpec) -> list[str]:
     """A line about each list of classes in the folders between the given one and the data, if nothing read it."""
-    lines = []
+    lines, used = list[str](), [reason for reason in spec.reasons if not reason.startswith(NOT_GIVEN)]
     for folder in (above for above in spec.root.parents if above.is_relative_to(path)):
         for listing in (names_file(folder), folder / CLASS_DICT):
-            if listing and listing.is_file() and not any(listing.name in reason for reason in spec.reasons):
+            if listing and listing.is_file() and not any(listing.name in reason for reason in used):
                 lines.append(f"{listing} lies above the data and is not used; move it into {spec.root} if it is theirs")
     return lines
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fullconv.cli.main import run
 from tests.builders.commands import TINY, complaint
@@ -34,3 +35,21 @@ def test_one_class_is_one(make_folder: Make, tmp_path: Path, capsys: pytest.Capt
     assert "ids: 1 of 1 class is present (declared)" in said
     assert run(["convert", str(data), str(tmp_path / "copy")]) == 0
     assert f"{data}: folder, 1 class\n" in capsys.readouterr().out
+
+
+def test_masks_of_which_none_can_be_read_make_no_class(make_folder: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_folder(6)
+    page = data.parent / "page.html"
+    assert run(["check", str(data)]) == 0
+    hint = f"(largest id 4); name them in {data / 'classes.txt'}, one a line, or as 'classes' in dataset.yaml"
+    assert hint in capsys.readouterr().out
+    for mask in (data / "masks").iterdir():
+        Image.open(mask).save(mask.with_suffix(".jpg"))
+        mask.unlink()
+    assert run(["check", str(data), "--html", str(page)]) == 3
+    said = capsys.readouterr().out
+    assert said.startswith(f"{data}: folder\n")
+    assert "class names are not given, and no mask could be read to count classes" in said
+    assert "ids: none could be read\n" in said
+    assert "1 class" not in said
+    assert "<dd>none could be read</dd>" in page.read_text()
