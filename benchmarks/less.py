@@ -205,7 +205,11 @@ def draw(results: dict[str, Any], path: Path) -> None:
         for number, (setting, row) in enumerate(study["settings"].items()):
             mean = statistics.mean(row["mean_iou"])
             error = [[mean - min(row["mean_iou"])], [max(row["mean_iou"]) - mean]]
-            look = {"fmt": "osD^vPX"[number % 7], "color": [channel / 255 for channel in DISTINCT[number]], "capsize": 3}
+            look = {
+                "fmt": "osD^vPX"[number % 7],
+                "color": [channel / 255 for channel in DISTINCT[number]],
+                "capsize": 3,
+            }
             axes.errorbar(row["minutes"], mean, error, label=setting, **look)
         axes.axhline(study["constant_map"], color="grey", linestyle=":", label="one class everywhere")
         axes.set(xscale="log", xlabel="annotation of the train images, minutes", ylabel="mean IoU on val", ylim=(0, 1))
