@@ -109,7 +109,7 @@ LINES = {
     "predict torchvision/x full --out o --instances --flip": "--instances finds objects in each image as it is; leave ",
     "predict torchvision/x full --out o --instances --scales 0.5 1": "--instances finds objects in each image as it ",
     "predict torchvision/x full --out o --instances --resume": "instances.json holds the objects of all images; leave ",
-    "predict torchvision/x full --out o --areas full": "full: is a folder; give the name of the file to write",
+    "predict torchvision/x full --out o --areas full": "--areas full is a folder; name the CSV file to write",
     "review torchvision/x shapes --out o --to cvat": "--to names the tool and --tasks the folder to write; give both",
     "review torchvision/x shapes --out o --tasks o": "--to names the tool and --tasks the folder to write; give both",
     "import words.yaml bare.safetensors": "bare.safetensors: exists; choose another name",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from fullconv.errors import UsageError
 from fullconv.polygons.trace import TOLERANCE
 
@@ -19,6 +22,7 @@ def refuse_alone(
     min_area: int,
     instances: bool,
     views: bool,
+    areas: str | os.PathLike[str] | None,
     resume: bool = False,
 ) -> None:
     """Of what ``predict`` is asked for.
@@ -27,7 +31,8 @@ def refuse_alone(
         overlay_classes, polygons, views: whether they are given.
 
     Raises:
-        UsageError: an option without the one that it is of, or beside one that it does not go with.
+        UsageError: an option without the one that it is of, or beside one that it does not go with; a folder where
+            ``areas`` is to be written.
     """
     if overlay_classes and not overlay:
         raise UsageError("--overlay-classes says what --overlay paints; give --overlay too")
@@ -37,3 +42,5 @@ def refuse_alone(
         raise UsageError(OF_ALL)
     if not polygons and (tolerance != TOLERANCE or min_area):
         raise UsageError("--tolerance and --min-area say how polygons are made; give --polygons too")
+    if areas is not None and Path(areas).is_dir():
+        raise UsageError(f"--areas {areas} is a folder; name the CSV file to write")

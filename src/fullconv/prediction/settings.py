@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fullconv.crf import CRF
 from fullconv.errors import UsageError
@@ -68,6 +67,7 @@ class Settings:
         refuse_alone(
             overlay=self.overlay, overlay_classes=self.overlay_classes is not None, polygons=bool(self.polygons),
             tolerance=self.tolerance, min_area=self.min_area, instances=self.instances, views=bool(self.views),
+            areas=self.areas,
         )  # fmt: skip
         if self.level and self.whole:
             raise UsageError(
@@ -79,8 +79,6 @@ class Settings:
             check(self.tolerance, self.min_area)
             if self.polygons == "gpkg":
                 library("pyogrio", FOR)
-        if self.areas is not None and Path(self.areas).is_dir():
-            raise UsageError(f"--areas {self.areas} is a folder; name the CSV file to write")
 
     def refinement(self, segmenter: Segmenter) -> Refinement:
         """As this model does it.

@@ -12,7 +12,7 @@ from fullconv.cli.help import Grouped
 from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, complain, computes_on, say, say_data, starting
 from fullconv.prediction.alone import refuse_alone
-from fullconv.there import refuse_existing, refuse_folders
+from fullconv.there import refuse_existing
 
 PREDICT = (
     "fullconv predict runs/mine photos --out masks --overlay",
@@ -137,10 +137,9 @@ def predict(
     """
     refuse_alone(
         overlay=overlay, overlay_classes=bool(overlay_classes), polygons=bool(polygons), tolerance=tolerance,
-        min_area=min_area, instances=instances, views=flip or tuple(scales or (1.0,)) != (1.0,), resume=resume,
+        min_area=min_area, instances=instances, views=flip or tuple(scales or (1.0,)) != (1.0,), areas=areas,
+        resume=resume,
     )  # fmt: skip
-    if areas is not None:
-        refuse_folders(areas)
     import fullconv
     from fullconv.libraries import library
 
