@@ -55,6 +55,25 @@ def test_the_compiling_of_kernels_is_not_expected_again(monkeypatch: pytest.Monk
     assert "left 0:25" in " ".join(shown(console).split())  # 19 steps of 1 s and two validations of 3 s
 
 
+def test_the_start_of_the_first_validation_is_not_expected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    console = terminal()
+    reporter = Reporter(console)
+    reporter.start(steps=20, per_epoch=4, done=0)
+    for done in range(1, 5):
+        reporter.step(done, "", 1.0)
+    now[0] += 10  # processes start
+    for images in range(1, 9):
+        now[0] += 0.5
+        reporter.validating(4, "", images, 8)
+    now[0] += 1.0  # files and pictures
+    reporter.validated(15.0)
+    reporter.step(5, "epoch 2/5", 1.0)
+    reporter.stop()
+    assert "left 0:35" in " ".join(shown(console).split())  # 15 steps of 1 s and four validations of 5 s
+
+
 def test_files_and_pictures_after_the_last_validation_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])

@@ -42,6 +42,10 @@ class Pace:
         self._validation = seconds
 
     @property
+    def has_validated(self) -> bool:
+        return self._validation > 0
+
+    @property
     def share(self) -> float:
         """How long the last validation took, over the steps of an epoch; 0 where that is not known."""
         if not (self._validation and self._step):

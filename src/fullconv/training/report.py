@@ -29,7 +29,8 @@ class Reporter:
         self.console = console
         self._bar: tuple[Bar, Pace] | None = None
         self._head = ""
-        self._seen = 0.0
+        self._stepped, self._first, self._seen = 0.0, (0.0, 0), (0.0, 0)
+        """When the last step was told of; within a validation, when the first and last images were, and how many."""
         self._ends: float | None = None
         self._compiling = 0.0
         self._images, self._learning, self._device = 0, 0.0, ""
@@ -114,6 +115,7 @@ class Reporter:
         """A step is done: how many are, what the bar says, how long this one took (None: as the bar counts)."""
         if self._bar is not None:
             bar, pace = self._bar
+            self._stepped, self._first = time.monotonic(), (0.0, 0)
             self._images += bar.each
             if seconds is not None:
                 seconds = self._working(seconds)
@@ -126,7 +128,8 @@ class Reporter:
         """Within a validation after ``done`` steps: its images so far."""
         if self._bar is not None:
             bar, pace = self._bar
-            self._seen = time.monotonic()
+            self._seen = time.monotonic(), images
+            self._first = self._first if self._first[1] else self._seen
             left = self._left(pace.left(done, self._share * images / of), done)
             bar(done, pace.steps, words=self._validating(words, images, of), left=left, speed=pace.speed)
 
@@ -159,10 +162,18 @@ class Reporter:
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
         if self._bar is not None:
+            pace, steady = self._bar[1], seconds - self._starting()
             seconds = self._working(seconds)
-            self._bar[1].validated(seconds)
-            if self._seen and seconds:
-                self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen) / seconds))
+            pace.validated(seconds if pace.has_validated else min(seconds, steady))
+            if self._seen[1] and seconds:
+                self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen[0]) / seconds))
+
+    def _starting(self) -> float:
+        """Seconds by which the first images of a validation took longer than the others: processes start for them."""
+        (first, images), (last, all_images) = self._first, self._seen
+        if all_images <= images:
+            return 0.0
+        return max(0.0, first - self._stepped - images * (last - first) / (all_images - images))
 
     @property
     def share(self) -> float:
