@@ -15,11 +15,12 @@ from torch import Tensor
 from fullconv.errors import MOST_NAMED, ModelFileError, UsageError, first_few
 from fullconv.files import replacing
 from fullconv.models import build_model, elsewhere, keras_resnet
-from fullconv.models.arguments import check_arguments, check_network
+from fullconv.models.arguments import check_arguments
 from fullconv.models.build import BuiltModel
 from fullconv.models.classifier import build_classifier
 from fullconv.models.smp_network import CONFIG, SMP, SmpNetwork
 from fullconv.models.weights import read_safetensors
+from fullconv.names import check_network
 from fullconv.segmenter import Segmenter
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, ClassSet, Preprocessing
 from fullconv.text import parse_json, read_text

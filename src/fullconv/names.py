@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fullconv.errors import UsageError
+from fullconv.errors import FullconvError, UsageError
 
 NETWORKS = (
     "fcn32s", "fcn16s", "fcn8s", "fcn4s", "unet", "fpn", "segnet", "deeplab", "dilated", "hypercolumn", "maskrcnn",
@@ -34,6 +34,7 @@ SHORT_LIST = (
 USUAL_NETWORK, USUAL_ENCODER = "fcn8s", "resnet50"
 OWN_ENCODERS = {"segnet": "vgg16", "eomt": "vit_small_patch16_dinov3"}
 """Of networks that do not take the usual one."""
+NETWORK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")  # no colon, no slash: hf-hub:owner/name, local-dir:/place
 LEAST = 3
 """Letters by which a name may be recognised."""
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -55,6 +56,18 @@ def refuse_unknown_network(name: str) -> None:
         near = difflib.get_close_matches(name.lower(), names, 1, cutoff=0.6)
         meant = f"did you mean {near[0]}? There are" if near else "there are"
         raise UsageError(f"no model is called {name!r}; {meant} {', '.join(names)}")
+
+
+def check_network(name: Any, where: str = "", error: type[FullconvError] = UsageError) -> str:
+    """The name of a network of a library: letters, digits, ``_ - + .``; never an address or a folder.
+
+    Raises:
+        FullconvError: of the kind ``error``, with the file ``where`` it was found.
+    """
+    if not isinstance(name, str) or not NETWORK.fullmatch(name):
+        found = f"{where}: " if where else ""
+        raise error(f"{found}{str(name)[:60]!r} is not a network's name; expected letters, digits and _ - + . only")
+    return name
 
 
 def refuse_unknown_names(options: Mapping[str, Any]) -> None:
@@ -141,8 +154,8 @@ def refuse_unknown_encoder(name: str) -> None:
     Names that timm has given up are in its source as well, and are left to it.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or it is none.
     """
-    own = name.partition(".")[0]
+    own = check_network(name).partition(".")[0]
     if own != "vgg16" and own not in encoder_names() and not re.search(rf"""["']{re.escape(own)}["']""", _source()):
         raise no_encoder(name)

@@ -14,7 +14,7 @@ from rich.console import Console
 from fullconv.training.interrupt import InterruptRequest
 from fullconv.training.leaving import Leaving
 from fullconv.training.report import Reporter
-from fullconv.training.run import Run
+from fullconv.training.run_folder import RunFolder
 
 DEEP = """
 import hashlib, os, signal, sys, threading
@@ -62,7 +62,7 @@ def test_the_second_raises_where_python_hears_it() -> None:
 
 
 def test_it_is_said_what_a_second_one_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = Run(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     leaving = Leaving(run, "camvid", Reporter(Console(width=80)), True)
     leaving.answer()

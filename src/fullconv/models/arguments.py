@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from fullconv.errors import FullconvError, UsageError, first_few
+from fullconv.names import NETWORK
 
 LARGEST = 1 << 16
 """No width, size or factor is larger."""
@@ -25,7 +26,6 @@ MOST_LAYERS = 1 << 9
 LONGEST = 64
 """Entries of a list."""
 _WORD = re.compile(r"[A-Za-z0-9_+-]{0,48}")
-_NETWORK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")  # no colon, no slash: hf-hub:owner/name, local-dir:/place
 
 Numbers = float | list[float] | list[list[float]] | None
 Flag = bool | None
@@ -33,18 +33,6 @@ Word = str | None
 
 
 _LAYERS = ("depth", "depths", "layers", "levels", "stages", "num_blocks", "depth_mult", "depth_multiplier")
-
-
-def check_network(name: Any, where: str = "", error: type[FullconvError] = UsageError) -> str:
-    """The name of a network of a library: letters, digits, ``_ - + .``; never an address or a folder.
-
-    Raises:
-        FullconvError: of the kind ``error``, with the file ``where`` it was found.
-    """
-    if not isinstance(name, str) or not _NETWORK.fullmatch(name):
-        found = f"{where}: " if where else ""
-        raise error(f"{found}{str(name)[:60]!r} is not a network's name; expected letters, digits and _ - + . only")
-    return name
 
 
 def check_arguments(
@@ -69,7 +57,7 @@ def check_arguments(
                 f"{what}: {str(name)[:60]!r} is not among the arguments that fullconv passes on, which name the "
                 f"architecture only; {hint if takes else 'it takes none'}"
             )
-        word = _NETWORK if name == "encoder_name" else _WORD
+        word = NETWORK if name == "encoder_name" else _WORD
         if not _plain(value, word, MOST_LAYERS if name in _LAYERS else LARGEST) or not is_of(takes[name], value):
             raise error(f"{what}: {name} cannot be {str(value)[:60]!r}; expected {in_words(takes[name])}")
     return dict(args)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fullconv.errors import UsageError
-from fullconv.models.arguments import check_arguments, check_network
+from fullconv.models.arguments import check_arguments
 from fullconv.models.encoder import Encoder, Needs
 from fullconv.models.network import SegmentationNetwork
 from fullconv.models.quick_norm import quicken_norms
@@ -19,7 +19,7 @@ from fullconv.models.relu6 import lean_activations
 from fullconv.models.start import Start, may_be_sold, stated_arguments
 from fullconv.models.variants import FOREIGN, MODELS, encoder_class
 from fullconv.models.weights import read_weights, timm_metadata
-from fullconv.names import refuse_unknown_network
+from fullconv.names import check_network, refuse_unknown_network
 
 
 @dataclass(kw_only=True)

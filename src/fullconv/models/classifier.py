@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from fullconv.errors import ModelFileError, UsageError
 from fullconv.models import download, keras_resnet
-from fullconv.models.arguments import check_arguments, check_network
+from fullconv.models.arguments import check_arguments
 from fullconv.models.convolutionalize import convolutionalize
 from fullconv.models.keras_h5 import read_arrays
 from fullconv.models.start import Start, stated_arguments
 from fullconv.models.timm_facts import TIMM
 from fullconv.models.weights import read_weights, timm_metadata, transplant
+from fullconv.names import check_network
 
 TORCHVISION = "torchvision/"
 

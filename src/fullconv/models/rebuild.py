@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from fullconv.errors import ModelFileError, UsageError, first_few
-from fullconv.models.arguments import LARGEST, SMALL, check_arguments, check_network, in_words, is_of, names_large
+from fullconv.models.arguments import LARGEST, SMALL, check_arguments, in_words, is_of, names_large
 from fullconv.models.build import BuiltModel, build_model
 from fullconv.models.variants import FOREIGN, MODELS, encoder_arguments, model_arguments
+from fullconv.names import check_network
 from fullconv.spec import ClassSet, Preprocessing
 
 

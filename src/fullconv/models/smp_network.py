@@ -11,8 +11,9 @@ from torch import Tensor
 
 from fullconv.errors import UsageError
 from fullconv.geometry import round_up, same_map
-from fullconv.models.arguments import Flag, Numbers, Word, check_arguments, check_network, named
+from fullconv.models.arguments import Flag, Numbers, Word, check_arguments, named
 from fullconv.models.network import ForeignNetwork
+from fullconv.names import check_network
 
 CONFIG = "config.json"
 """What its ``save_pretrained`` writes beside the weights."""

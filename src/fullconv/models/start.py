@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fullconv.errors import ModelFileError, UsageError
-from fullconv.models.arguments import check_arguments, check_network
+from fullconv.models.arguments import check_arguments
 from fullconv.models.weights import TransplantReport
+from fullconv.names import check_network
 from fullconv.spec import IMAGENET_MEAN, IMAGENET_STD, sound_mean_and_std
 
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from fullconv.errors import UsageError
 from fullconv.geometry import same_map
-from fullconv.models.arguments import check_arguments, check_network
+from fullconv.models.arguments import check_arguments
 from fullconv.models.encoder import Encoder, Needs, TrainedWeights
 from fullconv.models.hiera import hiera_maps
 from fullconv.models.plain_vit import PlainViT, is_plain
 from fullconv.models.timm_facts import TIMM, fill, reductions, timm_trained, with_features
 from fullconv.models.weights import TransplantReport
-from fullconv.names import no_encoder
+from fullconv.names import check_network, no_encoder
 
 ENCODER: dict[str, Any] = {**TIMM, "taps": Literal["blocks", "expansion"]}
 """What our encoders of timm take."""
