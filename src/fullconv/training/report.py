@@ -150,14 +150,14 @@ class Reporter:
         return max(0.0, seconds - (self._compiling - before))
 
     def _left(self, seconds: float | None, done: int) -> float:
-        """Of a run of limited time what is left of that, whose epochs follow it, and in the last one no more than its
-        steps take; nan where it is not known.
+        """Of a run of limited time what is left of that, whose epochs follow it, but in the last one what its steps
+        take; nan where it is not known.
         """
         if self._ends is None or self._bar is None:
             return math.nan if seconds is None else seconds
         allowed, pace = max(0.0, self._ends - time.monotonic()), self._bar[1]
         is_last = pace.steps - done <= pace.per_epoch
-        return min(seconds, allowed) if is_last and seconds is not None else allowed
+        return seconds if is_last and seconds is not None else allowed
 
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
