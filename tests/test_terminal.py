@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fullconv.terminal import program
+from fullconv.terminal import program, wrapped
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,14 @@ def test_commands_that_are_printed_can_be_typed(
     monkeypatch.setattr("sys.argv", [called, "demo"])
     monkeypatch.setattr("shutil.which", lambda name: found)
     assert program() == typed
+
+
+def test_a_command_is_never_broken_within_its_quotes() -> None:
+    line = "interrupted; go on with: fullconv train --resume 'runs/int 3 of the second try with a long name'"
+    parts = wrapped(line, 80).splitlines()
+    assert len(parts) == 2
+    assert parts[1] == "  'runs/int 3 of the second try with a long name'"
+    prose = (
+        "it isn't the model's name, but 'what fullconv calls it' isn't either: words go on, and may be broken"
+    )
+    assert max(map(len, wrapped(prose, 40).splitlines())) <= 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -9,6 +10,10 @@ import textwrap
 from pathlib import Path
 
 from rich.console import Console
+
+_QUOTED = re.compile(r"(?<!\S)'[^']+'(?!\w)")
+_NO_BREAK = "\x1f"
+"""In place of a blank at which no line may be broken; in no text for people."""
 
 
 def program() -> str:
@@ -31,7 +36,10 @@ def print_lines(console: Console, text: str, style: str = "") -> None:
 
 def _wrapped(line: str, width: int) -> str:
     lead = line[: len(line) - len(line.lstrip())]
+    text = line.strip()
+    if "fullconv" in text:  # perhaps a command, which is typed as it stands
+        text = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", _NO_BREAK), text)
     return textwrap.fill(
-        line.strip(), width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_long_words=False,
+        text, width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_long_words=False,
         break_on_hyphens=False,
-    )  # fmt: skip
+    ).replace(_NO_BREAK, " ")  # fmt: skip
