@@ -27,7 +27,5 @@ def test_a_command_is_never_broken_within_its_quotes() -> None:
     parts = wrapped(line, 80).splitlines()
     assert len(parts) == 2
     assert parts[1] == "  'runs/int 3 of the second try with a long name'"
-    prose = (
-        "it isn't the model's name, but 'what fullconv calls it' isn't either: words go on, and may be broken"
-    )
+    prose = "it isn't the model's name, but 'what fullconv calls it' isn't either: words go on, and may be broken"
     assert max(map(len, wrapped(prose, 40).splitlines())) <= 40
