@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import timm
 from safetensors.numpy import save_file
 
 import fullconv
+from fullconv.cli import main
 from fullconv.cli.main import run
 from fullconv.errors import FullconvError
 from fullconv.models.variants import FOREIGN, MODELS
@@ -274,3 +276,12 @@ def test_a_bar_stands_while_pytorch_is_loaded(tmp_path: Path) -> None:
         [sys.executable, "-c", WATCHED, json.dumps([*VERBS])], capture_output=True, text=True, cwd=tmp_path, check=True
     )
     assert dict(zip(VERBS, done.stdout.splitlines(), strict=True)) == VERBS
+
+
+def test_leaving_looks_for_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "run", lambda arguments: 3)
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    assert (left.value.code, frozen > 1000) == (3, True)
