@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from fullconv.checking.check import check
 from fullconv.data.dataset import DatasetSpec
@@ -14,8 +16,14 @@ MOST_READ = 500
 """Images up to which all are read to count the problems; of more those of the opening are counted."""
 
 
-def open_or_count(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
+def open_or_count(
+    data: str | os.PathLike[str] | DatasetSpec,
+    waiting: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> DatasetSpec:
     """As :func:`open_dataset`; its error says how many more problems there are.
+
+    Args:
+        waiting: what is entered while they are counted, by what is done then: files are read for it.
 
     Raises:
         UsageError, DataError: as :func:`open_dataset`.
@@ -26,7 +34,9 @@ def open_or_count(data: str | os.PathLike[str] | DatasetSpec) -> DatasetSpec:
         raise
     except DataError as error:
         assert not isinstance(data, DatasetSpec)
-        raise DataError(f"{error}{_others(data)}") from error
+        with waiting("counting the problems"):
+            more = _others(data)
+        raise DataError(f"{error}{more}") from error
 
 
 def _others(data: str | os.PathLike[str]) -> str:

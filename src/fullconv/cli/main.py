@@ -33,7 +33,6 @@ OTHER_VERBS = {
     "validate": "check", "ls": "models", "list": "models",
 }  # fmt: skip
 """What other programs call them."""
-EXPORTED = (".onnx", ".xml", ".pt2")
 VERBS = (training, prediction, heat_maps, evaluation, review, export, serving, data, models)
 
 
@@ -131,7 +130,10 @@ def _explained(error: CycloptsError, arguments: list[str]) -> str:
 
 def _written(arguments: list[str]) -> str:
     """Which word behind a verb and its model is a file that ``export`` writes; empty: none."""
-    return next((word for word in arguments[2:] if word.endswith(EXPORTED) and not word.startswith("-")), "")
+    from fullconv.exporting.targets import SUFFIXES
+
+    endings = tuple(SUFFIXES.values())
+    return next((word for word in arguments[2:] if word.endswith(endings) and not word.startswith("-")), "")
 
 
 if __name__ == "__main__":

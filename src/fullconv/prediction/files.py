@@ -58,7 +58,6 @@ class Predicted:
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
     exit_code: int = 0
-    noted: Noted | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """In a few words; the lists may be long."""
@@ -71,13 +70,11 @@ class Predicted:
         self.failed.append(str(problem))
         self.exit_code = max(self.exit_code, problem.exit_code)
 
-    def note(self, *lines: str) -> None:
-        """Add those that are not empty, and not there."""
-        for line in lines:
-            if line and line not in self.notes:
-                self.notes.append(line)
-                if self.noted is not None:
-                    self.noted(line)
+    def note(self, *lines: str) -> list[str]:
+        """Add those that are not empty, and not there; which these are."""
+        new = [line for line in dict.fromkeys(lines) if line and line not in self.notes]
+        self.notes += new
+        return new
 
 
 def predict(
@@ -134,12 +131,11 @@ def predict(
     refuse_to_overwrite(inputs, out, asked.endings)
     if not resume:
         refuse_to_replace_annotations(asked, inputs, out)
-    result = Predicted(noted=noted)
-    result.note(*left_out(given, out))
+    result = Predicted()
     journal = Journal(out, segmenter, asked, resume) if resume or len(inputs) > 1 else None
-    run = _Run(segmenter, out, asked, result, journal, FromLabels(asked, segmenter.classes, out), progress, done)
+    run = _Run(segmenter, out, asked, result, journal, FromLabels(asked, segmenter.classes, out), progress, done, noted)
+    run.note(*left_out(given, out))
     run.go(inputs)
-    result.noted = None
     result.note(*run.made.finish())
     if isinstance(segmenter, InstanceSegmenter):
         write_coco_json(out / INSTANCES, run.objects, segmenter.classes)
@@ -163,8 +159,15 @@ class _Run:
     made: FromLabels
     progress: Watch | None
     done: Done | None
+    noted: Noted | None
     objects: dict[str, Instances] = field(default_factory=dict)
     """Found in each image."""
+
+    def note(self, *lines: str) -> None:
+        """What to know before the masks that it is about."""
+        for line in self.result.note(*lines):
+            if self.noted is not None:
+                self.noted(line)
 
     def go(self, inputs: Sequence[Input]) -> None:
         """All of them but those that are done."""
@@ -178,7 +181,7 @@ class _Run:
         self.result.skipped = len(inputs) - len(self.inputs)
         afresh = not any(begun(image.file(self.out, ".tif")) for image in inputs)
         if self.journal is not None and self.journal.missing and afresh:
-            self.result.note(f"nothing to resume in {self.out}: all images are predicted")
+            self.note(f"nothing to resume in {self.out}: all images are predicted")
         streams = count(self.segmenter.runner, len(self.inputs))
         reads = read_ahead(self.inputs, self._look, self._read, self._together, self.segmenter.preprocessing.channels)
         computed = in_streams(reads, streams, self._fits, self._compute)
@@ -221,7 +224,7 @@ class _Run:
         read: list[tuple[Reading[Input], np.ndarray]] = []
         for one in batch:
             try:
-                self.result.note(one.look.result().note)
+                self.note(one.look.result().note)
                 if one.pixels is None:
                     self._label_raster(one, behind)
                 else:
@@ -231,7 +234,7 @@ class _Run:
         names = [str(one.name.path) for one, _ in read]
         images = [pixels for _, pixels in read]
         for pixels in images:
-            self.result.note(self._seams((pixels.shape[0], pixels.shape[1])))
+            self.note(self._seams((pixels.shape[0], pixels.shape[1])))
         predictions = predict_together(self.segmenter, images, names, self.asked, self.done)
         for (one, _), prediction in zip(read, predictions, strict=True):
             if isinstance(prediction, NotFiniteError):
@@ -243,7 +246,7 @@ class _Run:
         return self.segmenter.seam_note(size, self.asked.tile, self.asked.overlap, self.asked.exact)
 
     def _take(self, one: Reading[Input], prediction: Prediction, behind: WriteBehind) -> None:
-        self.result.note(one.look.result().note, prediction.note)
+        self.note(one.look.result().note, prediction.note)
         if isinstance(self.segmenter, InstanceSegmenter):
             self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
         one.pixels = None  # the prediction has them, and nobody else
@@ -253,7 +256,7 @@ class _Run:
         path, labels = one.name.path, one.name.file(self.out, ".tif")
         raster, _ = open_raster_of(path, self.asked)
         assert raster is not None
-        predict_raster(self.segmenter, raster, path, labels, self.asked, self.result.note, self.done)
+        predict_raster(self.segmenter, raster, path, labels, self.asked, self.note, self.done)
         behind.write(one.index, 0, functools.partial(self.made.make, one.name, labels))
 
     def _write(self, only: list[Prediction], image: Input) -> Path:

@@ -170,7 +170,7 @@ def make_plan(
 
 def opened(data: str | os.PathLike[str] | DatasetSpec, reporter: Reporter) -> DatasetSpec:
     """The data set with train and val images; it says what was found, and by which rules."""
-    spec = open_or_count(data)
+    spec = open_or_count(data, reporter.waiting)
     counts = ", ".join(f"{len(items)} {name}" for name, items in spec.splits.items())
     reporter.say(f"{spec.title}, {counts} images")
     for reason in spec.reasons:
