@@ -54,3 +54,9 @@ def test_a_recipe_is_printed_as_it_is_in_the_file(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(["recipes", name]) == 0
     assert capsys.readouterr().out == fullconv.recipes(name)[name]
+
+
+def test_recipes_fit_a_terminal_of_80_columns() -> None:
+    """They are printed as they are."""
+    long = [line for text in fullconv.recipes().values() for line in text.splitlines() if len(line) > 80]
+    assert not long
