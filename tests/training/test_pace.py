@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 
+from fullconv.training.drawing import SHARE
 from fullconv.training.pace import Pace
 
 
@@ -31,6 +33,27 @@ def test_the_time_left_is_right_from_the_second_epoch_on(
         if done > max(per_epoch, 3):
             assert pace.left(done, share) == pytest.approx(true, rel=0.15, abs=1e-9), (done, share)
     assert pace.left(per_epoch * epochs, 1.0) == 0
+
+
+@pytest.mark.parametrize(("epochs", "step", "drawing"), [(5, 0.5, 2.0), (12, 0.5, 4.0), (7, 6.0, 2.0), (30, 0.05, 1.0)])
+def test_pictures_count_where_they_will_be_drawn(epochs: int, step: float, drawing: float) -> None:
+    """Beside the rule of drawing itself, which draws after the first epoch, then in a tenth of the time, and last."""
+    per_epoch, validation, now, drawn = 10, 1.0, 0.0, -math.inf
+    pace, told = Pace(per_epoch * epochs, per_epoch), []
+    for done in range(1, per_epoch * epochs + 1):
+        now += step
+        pace.step(step)
+        told.append((now, pace.left(done)))
+        if done % per_epoch == 0:
+            now += validation
+            if now - drawn >= drawing / SHARE or done == per_epoch * epochs:
+                now += drawing
+                drawn = now
+                pace.drew(drawing)
+            pace.validated(validation)
+            told.append((now, pace.left(done, 1.0)))
+    for at, left in told[per_epoch + 1 :]:
+        assert left == pytest.approx(now - at, abs=1e-6)
 
 
 def test_before_the_first_validation_it_is_that_of_the_steps() -> None:

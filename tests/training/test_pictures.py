@@ -55,14 +55,14 @@ def test_no_image_is_shown_twice(count: int) -> None:
 
 
 def test_drawing_takes_a_tenth_of_the_time_and_ends_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, drawn = [0.0], []
+    clock, drawn, told = [0.0], [], []
 
     def draw() -> None:
         drawn.append(clock[0])
         clock[0] += 2.0
 
     monkeypatch.setattr(drawing.time, "monotonic", lambda: clock[0])
-    pace = drawing.Drawing(draw)
+    pace = drawing.Drawing(draw, told.append)
     for _ in range(9):
         clock[0] += 8.0
         pace.after_epoch()
@@ -70,6 +70,7 @@ def test_drawing_takes_a_tenth_of_the_time_and_ends_with_the_last_epoch(monkeypa
     pace.at_end()
     pace.at_end()
     assert drawn == [8.0, 34.0, 60.0, 78.0]
+    assert told == [2.0] * 4
 
 
 def test_the_sheet_that_is_shown_is_the_best_epoch_s_or_the_last(tmp_path: Path) -> None:

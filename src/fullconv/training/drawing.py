@@ -15,10 +15,11 @@ class Drawing:
 
     Args:
         draw: the pictures of the epoch that ended last.
+        tell: how many seconds that took.
     """
 
-    def __init__(self, draw: Callable[[], None]) -> None:
-        self._draw = draw
+    def __init__(self, draw: Callable[[], None], tell: Callable[[float], None]) -> None:
+        self._draw, self._tell = draw, tell
         self._took, self._ended, self._due = 0.0, -math.inf, False
 
     def after_epoch(self) -> None:
@@ -33,3 +34,4 @@ class Drawing:
             self._draw()
             self._ended = time.monotonic()
             self._took, self._due = self._ended - began, False
+            self._tell(self._took)

@@ -92,7 +92,9 @@ class Loop:
         config = self.plan.config
         self.tracking = Tracking(config.tracked, self.run.path, config.model_dump(mode="json"))
         self.leaving = Leaving(self.run, self.plan.given, self.reporter, self.ranks.first)
-        self.drawing = Drawing(lambda: self.plan.objective.draw(self.progress.history, self.learner.watched))
+        self.drawing = Drawing(
+            lambda: self.plan.objective.draw(self.progress.history, self.learner.watched), self.reporter.drew
+        )
         self.began = self.plan.began
         """When the run began, as if it had never been interrupted."""
 

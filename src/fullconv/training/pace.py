@@ -1,9 +1,12 @@
-"""How long a run still takes: steps and validations, which are timed apart."""
+"""How long a run still takes: steps, validations and pictures, which are timed apart."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
+
+from fullconv.training.drawing import SHARE
 
 WARM_UP = 2
 """First steps, which start reading processes and compile kernels; they count only where there are no others."""
@@ -11,7 +14,7 @@ WARM_UP = 2
 
 @dataclass
 class Pace:
-    """Seconds of a run's steps, and of its validations with all that ends an epoch.
+    """Seconds of a run's steps, of its validations with the files that end an epoch, and of its pictures.
 
     Attributes:
         steps: of the whole run.
@@ -26,6 +29,9 @@ class Pace:
     _step: deque[float] = field(init=False)
     _seen: int = 0
     _validation: float = 0.0
+    _drawing: float = 0.0
+    _undrawn: int = 0
+    """Epochs since the pictures were last drawn."""
 
     def __post_init__(self) -> None:
         self._step = deque(maxlen=self.per_epoch)
@@ -39,7 +45,12 @@ class Pace:
 
     def validated(self, seconds: float) -> None:
         """Note the last validation, which stands for those to come."""
-        self._validation = seconds
+        self._validation = max(0.0, seconds)
+        self._undrawn += 1
+
+    def drew(self, seconds: float) -> None:
+        """Note the pictures of the epoch whose validation is noted next."""
+        self._drawing, self._undrawn = seconds, -1
 
     @property
     def has_validated(self) -> bool:
@@ -72,5 +83,12 @@ class Pace:
         if not self._step or (self._seen <= WARM_UP and done % self.per_epoch):
             return None
         ended = (done - 1) // self.per_epoch + validated
-        validation = self._validation or self.known * self.per_epoch * self._mean
-        return (self.steps - done) * self._mean + (self.steps // self.per_epoch - ended) * validation
+        steps, epochs = self.per_epoch * self._mean, self.steps // self.per_epoch
+        validation = self._validation or self.known * steps
+        pictures = self._drawing * self._drawings(epochs - math.floor(ended), steps + validation)
+        return (self.steps - done) * self._mean + (epochs - ended) * validation + pictures
+
+    def _drawings(self, epochs: int, seconds: float) -> int:
+        """How often pictures will be drawn in as many epochs, of so many seconds: the last one has some."""
+        every = max(1, math.ceil(self._drawing / SHARE / seconds)) if seconds else 1
+        return math.ceil((epochs + max(self._undrawn, 0)) / every)

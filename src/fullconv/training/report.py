@@ -32,11 +32,11 @@ class Reporter:
         self._stepped, self._first, self._seen = 0.0, (0.0, 0), (0.0, 0)
         """When the last step was told of; within a validation, when the first and last images were, and how many."""
         self._ends: float | None = None
-        self._compiling = 0.0
+        self._compiling, self._drew = 0.0, 0.0
         self._images, self._learning, self._device = 0, 0.0, ""
         """What was learned from, in how many seconds of steps, and where."""
         self._share = 1.0
-        """Of the end of an epoch, how much its validation takes; the rest are files and pictures."""
+        """Of the end of an epoch, how much its validation takes; the rest are files."""
 
     def say(self, line: str) -> None:
         if self.console is not None and line:
@@ -115,7 +115,7 @@ class Reporter:
         """A step is done: how many are, what the bar says, how long this one took (None: as the bar counts)."""
         if self._bar is not None:
             bar, pace = self._bar
-            self._stepped, self._first = time.monotonic(), (0.0, 0)
+            self._stepped, self._first, self._drew = time.monotonic(), (0.0, 0), 0.0
             self._images += bar.each
             if seconds is not None:
                 seconds = self._working(seconds)
@@ -159,14 +159,21 @@ class Reporter:
         is_last = pace.steps - done <= pace.per_epoch
         return seconds if is_last and seconds is not None else allowed
 
+    def drew(self, seconds: float) -> None:
+        """How long the pictures took that were drawn after an epoch; not each has some."""
+        if self._bar is not None:
+            self._drew = seconds
+            self._bar[1].drew(seconds)
+
     def validated(self, seconds: float) -> None:
         """How long a validation took, with the files and pictures that end an epoch."""
         if self._bar is not None:
-            pace, steady = self._bar[1], seconds - self._starting()
-            seconds = self._working(seconds)
+            pace, steady = self._bar[1], seconds - self._drew - self._starting()
+            seconds = self._working(seconds) - self._drew
             pace.validated(seconds if pace.has_validated else min(seconds, steady))
-            if self._seen[1] and seconds:
-                self._share = min(1.0, max(0.0, 1 - (time.monotonic() - self._seen[0]) / seconds))
+            if self._seen[1] and seconds > 0:
+                after = time.monotonic() - self._seen[0] - self._drew
+                self._share = min(1.0, max(0.0, 1 - after / seconds))
 
     def _starting(self) -> float:
         """Seconds by which the first images of a validation took longer than the others: processes start for them."""
