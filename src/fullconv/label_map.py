@@ -47,7 +47,9 @@ class Prediction:
     confidence: np.ndarray | None = None
     entropy: np.ndarray | None = None
 
-    def overlay(self, opacity: float = 0.5, only: Iterable[str] | None = None, legend: bool = True) -> np.ndarray:
+    def overlay(
+        self, opacity: float = draw.OPACITY, only: Iterable[str] | None = None, legend: bool = True
+    ) -> np.ndarray:
         """The classes' colours over the image, outlined, uint8 ``[height, width, 3]``; those in ``only`` if given.
 
         A class called background is see-through. ``legend``: the names and colours of the classes that are there, below
@@ -56,7 +58,7 @@ class Prediction:
         ids = None if only is None else self.classes.ids(only)
         return draw.overlay(self.image, self.labels, self.classes, opacity, ids, legend)
 
-    def save_overlay(self, path: str | Path, opacity: float = 0.5, only: Iterable[str] | None = None) -> None:
+    def save_overlay(self, path: str | Path, opacity: float = draw.OPACITY, only: Iterable[str] | None = None) -> None:
         """Write :meth:`overlay` as a PNG, a few rows at a time: without a copy of the picture in memory.
 
         Raises:

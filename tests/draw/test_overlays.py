@@ -34,8 +34,8 @@ def test_colours_alone() -> None:
 def test_inside_a_class_its_colour_is_mixed_and_at_its_border_full() -> None:
     image = np.full((30, 40, 3), 100, np.uint8)
     picture = draw.overlay(image, halves(), CLASSES)
-    assert np.unique(picture[:, :19].reshape(-1, 3), axis=0).tolist() == [[50, 50, 150]]
-    assert np.unique(picture[:, 21:].reshape(-1, 3), axis=0).tolist() == [[150, 50, 50]]
+    assert np.unique(picture[:, :19].reshape(-1, 3), axis=0).tolist() == [[40, 40, 160]]
+    assert np.unique(picture[:, 21:].reshape(-1, 3), axis=0).tolist() == [[160, 40, 40]]
     assert picture[:, 19].tolist() == [[0, 0, 200]] * 30
     assert picture[:, 20].tolist() == [[200, 0, 0]] * 30
 
@@ -45,7 +45,7 @@ def test_below_a_class_the_image_is_grey_so_that_its_colour_is_the_class_s() -> 
     over_red, over_green = (draw.overlay(image, halves(), CLASSES, with_legend=True) for image in (red[0], green))
     grey = Image.fromarray(red[0]).convert("L").getpixel((0, 0))
     assert grey == Image.fromarray(green).convert("L").getpixel((0, 0)) == 124
-    assert over_red[5, 5].tolist() == [62, 62, 162]
+    assert over_red[5, 5].tolist() == [50, 50, 170]
     assert np.array_equal(over_red, over_green)  # the legend's boxes too
 
 

@@ -31,7 +31,7 @@ def sample_pictures(spec: DatasetSpec, item: Item) -> list[str]:
         return [image_picture(spec, item), _marked_picture(spec, item)]
     sample = read_sample(spec, item)
     image, labels = _small(as_rgb(sample.image)), _small(sample.labels)
-    return [data_uri(image), data_uri(overlay(image, labels, spec.classes, 0.65))]
+    return [data_uri(image), data_uri(overlay(image, labels, spec.classes))]
 
 
 def image_picture(spec: DatasetSpec, item: Item) -> str:

@@ -16,6 +16,8 @@ Picture = np.ndarray
 """uint8 ``[height, width, 3]``"""
 
 IGNORED = (255, 255, 255)
+OPACITY = 0.6
+"""Of a class's colour: with less, colours of classes are hard to tell apart, with more what is below them is."""
 STRIP_PIXELS = 1 << 20
 """Painted at a time."""
 LOOKED_AT = 1 << 18
@@ -44,7 +46,7 @@ def overlay(
     image: np.ndarray,
     labels: np.ndarray,
     classes: ClassSet,
-    opacity: float = 0.5,
+    opacity: float = OPACITY,
     only: Sequence[int] | None = None,
     with_legend: bool = False,
 ) -> Picture:
@@ -66,7 +68,7 @@ def overlay_strips(
     image: np.ndarray,
     labels: np.ndarray,
     classes: ClassSet,
-    opacity: float = 0.5,
+    opacity: float = OPACITY,
     only: Sequence[int] | None = None,
     with_legend: bool = False,
 ) -> tuple[tuple[int, int], Iterator[Picture]]:
@@ -113,7 +115,7 @@ def _grounds(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     ids = np.minimum(labels[::step, ::step], count).ravel()
     pixels = as_rgb(image[::step, ::step]).reshape(-1, 3)
     numbers = np.bincount(ids, minlength=count + 1)[:count]
-    sums = np.bincount(ids, pixels @ LUMA, count + 1)[:count]
+    sums = np.bincount(ids, np.rint(pixels @ LUMA), count + 1)[:count]
     return np.where(numbers, sums / np.maximum(numbers, 1), GREY)[:, None]
 
 

@@ -20,7 +20,6 @@ SIDE = 300
 AROUND, FEWEST = 0.6, 24
 """How much is shown around a place: a share of its box's longer side, and at least so many pixels."""
 LINE = (255, 0, 255)
-OPACITY = 0.6
 
 
 def place_pictures(spec: DatasetSpec, sample: Sample, predicted: np.ndarray, doubt: Doubt) -> list[str]:
@@ -32,7 +31,7 @@ def place_pictures(spec: DatasetSpec, sample: Sample, predicted: np.ndarray, dou
     region = numbers == same[counts.index(doubt.pixels)]  # the box alone does not tell a region from one around it
     rows, columns = _close_by(doubt, sample.labels.shape)
     image = as_rgb(sample.image)
-    masks = [overlay(image, labels, spec.classes, OPACITY)[rows, columns] for labels in (sample.labels, predicted)]
+    masks = [overlay(image, labels, spec.classes)[rows, columns] for labels in (sample.labels, predicted)]
     close = [_outlined(picture, region[rows, columns]) for picture in (image[rows, columns], *masks)]
     return [data_uri(picture) for picture in (_boxed(image, doubt), *close)]
 
@@ -42,7 +41,7 @@ def next_pictures(prediction: Prediction, classes: ClassSet) -> list[str]:
     assert prediction.entropy is not None
     image = _small(as_rgb(prediction.image))
     size = (image.shape[1], image.shape[0])
-    labelled = _small(overlay(as_rgb(prediction.image), prediction.labels, classes, OPACITY))
+    labelled = _small(overlay(as_rgb(prediction.image), prediction.labels, classes))
     doubt = np.asarray(Image.fromarray(prediction.entropy).resize(size, Image.Resampling.BOX))
     return [data_uri(picture) for picture in (image, labelled, heat_colours(doubt))]
 

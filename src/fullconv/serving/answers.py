@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from fullconv.draw import OPACITY
 from fullconv.images.certainty import to_bytes
 from fullconv.images.write import mask_image
 from fullconv.label_map import Prediction
@@ -37,7 +38,7 @@ class Options(BaseModel):
     kind: str = Field("", alias="as", max_length=20, description="An answer by name, whatever Accept says.")
     tolerance: float = Field(TOLERANCE, ge=0, le=1000, description="Of polygons, in pixels.")
     min_area: int = Field(0, ge=0, le=1_000_000_000, description="Of polygons, in pixels.")
-    opacity: float = Field(0.5, ge=0, le=1, description="Of the overlay.")
+    opacity: float = Field(OPACITY, ge=0, le=1, description="Of the overlay.")
     maps: bool = Field(False, description="In JSON, also ids and confidence of every pixel as a PNG in base64.")
 
 
