@@ -42,6 +42,8 @@ def test_every_problem_is_reported_at_once(make_folder: Make) -> None:
     assert len(report.problems) == 3
     with pytest.raises(DataError, match=r"and 2 more problems: fullconv check lists them"):
         report.raise_problems()
+    with pytest.raises(DataError, match=r"and 2 more problems: fullconv check 'my data' lists them"):
+        report.raise_problems("my data")
 
 
 def test_masks_without_a_label_are_a_problem(make_folder: Make) -> None:

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from fullconv.checking.findings import CheckReport
+from fullconv.checking.report import CheckReport
 
 MOST_BARS = 60
 SPLIT_COLOURS = ("#2f6fb0", "#e0912f", "#5d9e57", "#9263a8")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import OF_CLASSES, CheckReport, Finding, SplitItem
+from fullconv.checking.findings import OF_CLASSES, Finding, SplitItem
 from fullconv.checking.judging import Totals, judge
 from fullconv.checking.reading import Fault, Inspection, fix_of, inspect
+from fullconv.checking.report import CheckReport
 from fullconv.checking.values import ValueCounts
 from fullconv.data.annotations import MASK_THEM
 from fullconv.data.dataset import DatasetSpec, Item, without_label_maps

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.checking.findings import CheckReport, Finding, FindingKind, file_name
+from fullconv.checking.findings import Finding, FindingKind, file_name
+from fullconv.checking.report import CheckReport
 from fullconv.checking.smoothing import decode_strays
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sources import FileMask

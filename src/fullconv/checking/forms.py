@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fullconv.checking.findings import CheckReport, SplitItem, file_name
+from fullconv.checking.findings import SplitItem, file_name
+from fullconv.checking.report import CheckReport
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.data.sources import EncodedMask, FileMask
 from fullconv.data.turning import WORDS, turning

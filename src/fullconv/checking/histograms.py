@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from fullconv.checking.findings import CheckReport
+from fullconv.checking.report import CheckReport
 from fullconv.checking.values import ValueCounts
 from fullconv.spec import Values
 

@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from fullconv.checking.duplicates import equal_groups, near_pairs
-from fullconv.checking.findings import CheckReport, FindingKind, SplitItem, file_name
+from fullconv.checking.findings import FindingKind, SplitItem, file_name
 from fullconv.checking.forms import Form, judge_forms
 from fullconv.checking.reading import Fingerprint
+from fullconv.checking.report import CheckReport
 from fullconv.checking.unlisted import unlisted_files
 from fullconv.checking.values import judge_range
 from fullconv.errors import first_few, plural

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from fullconv.checking.check import check
+from fullconv.checking.report import check_command
 from fullconv.data.dataset import DatasetSpec
 from fullconv.errors import DataError
 from fullconv.formats.open import NotRecognisedError, open_as_far_as_it_goes, open_dataset
@@ -49,4 +49,4 @@ def _others(data: str | os.PathLike[str]) -> str:
     if found < 1:
         return ""
     count = f"{'' if whole else 'at least '}{found} more problem{'s' * (found > 1)}"
-    return f" (and {count}: fullconv check {shlex.quote(os.fspath(data))} lists them)"
+    return f" (and {count}: {check_command(os.fspath(data))} lists them)"

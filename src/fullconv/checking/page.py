@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from fullconv.checking.bars import share_bars
-from fullconv.checking.findings import CheckReport, Finding, SplitItem
+from fullconv.checking.findings import Finding, SplitItem
 from fullconv.checking.histograms import value_histograms
 from fullconv.checking.pictures import fault_pictures, image_picture, sample_pictures
+from fullconv.checking.report import CheckReport
 from fullconv.files import write_text
 from fullconv.html.inline import document
 

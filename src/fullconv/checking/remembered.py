@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from fullconv.checking.check import check
-from fullconv.checking.findings import CheckReport, Finding
+from fullconv.checking.findings import Finding
+from fullconv.checking.report import CheckReport
 from fullconv.data.dataset import DatasetSpec, Item
 from fullconv.files import cache_folder, write_text
 

@@ -17,7 +17,7 @@ from fullconv.spec import Values
 from fullconv.terminal import print_lines
 
 if TYPE_CHECKING:
-    from fullconv.checking.findings import CheckReport
+    from fullconv.checking.report import CheckReport
     from fullconv.evaluation.compare import Comparison
     from fullconv.evaluation.metrics import Scores
     from fullconv.models.catalogue import Measured, Weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from fullconv.checking.findings import CheckReport
+from fullconv.checking.report import CheckReport
 from fullconv.data import DatasetSpec, Item
 from fullconv.errors import DataError, UsageError
 from fullconv.geometry import round_up

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fullconv.checking.findings import CheckReport
 from fullconv.checking.others import open_or_count
 from fullconv.checking.remembered import ago, check_once
+from fullconv.checking.report import CheckReport, check_command
 from fullconv.data import DatasetSpec, Item
 from fullconv.data.cache import decoded
 from fullconv.device import choose_precision
@@ -108,7 +108,8 @@ def open_data(config: TrainConfig, data: str | os.PathLike[str] | DatasetSpec, r
     for line in (*supervision.lines, *(fault.line for fault in supervision.faults), *idle(config, supervision)):
         reporter.say(line)
     refuse(config, supervision)
-    return Ground(supervision, checked(found, config, reporter), typed(data))
+    given = typed(data)
+    return Ground(supervision, checked(found, config, reporter, given), given)
 
 
 def make_plan(
@@ -227,8 +228,11 @@ def _items(
     return train, val
 
 
-def checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> CheckReport | None:
+def checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter, given: str) -> CheckReport | None:
     """What a check of the data found; an earlier one's findings where no file has changed since.
+
+    Args:
+        given: what names the data on a command line.
 
     Raises:
         DataError: training would go wrong.
@@ -237,14 +241,14 @@ def checked(spec: DatasetSpec, config: TrainConfig, reporter: Reporter) -> Check
         return None
     splits = ("train", "val") if config.check else ("train",)
     report, when = check_once(spec, splits)
-    report.raise_problems()
+    report.raise_problems(given)
     if when:
         reporter.say(f"the data was checked {ago(when)} and no file has changed since, so it is not read again")
     if report.notes:
         kinds = Counter(finding.kind for finding in report.findings if not finding.problem)
         told = ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in kinds.items())
         count = len(report.notes)
-        reporter.say(f"{count} note{'s' * (count > 1)} on the data: {told}; fullconv check says more")
+        reporter.say(f"{count} note{'s' * (count > 1)} on the data: {told}; {check_command(given)} says more")
     return report
 
 

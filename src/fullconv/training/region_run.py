@@ -54,7 +54,7 @@ def train_regions(
         _refuse_other_than_hypercolumns(config.init_from)
     spec = opened(data, reporter)
     refuse_without_label_maps(spec, "train", "val")
-    checked(spec, config, reporter)
+    checked(spec, config, reporter, typed(data))
     weights, line = weights_at_hand(config, spec)
     config = config.model_copy(update={"encoder_weights": weights})
     reporter.say(line)

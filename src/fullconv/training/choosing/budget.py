@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fullconv.checking.findings import CheckReport
+from fullconv.checking.report import CheckReport
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
 from fullconv.errors import UsageError, plural
