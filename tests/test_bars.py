@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fullconv import bars
 from fullconv.amounts import clock
+from fullconv.bar_columns import SHORTEST
 from fullconv.bars import Bar
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -50,7 +51,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, late: list[float]) -> No
     assert max(map(len, drawn)) <= width
     for words in ("evaluate ", " 6000/12000", "1,000 images/s", " 50%", "0:06, left 0:06"):
         assert any(words in line for line in drawn), words
-    assert any("━" * (bars.SHORTEST - 1) in line for line in drawn)
+    assert any("━" * (SHORTEST - 1) in line for line in drawn)
     halfway = next(line for line in drawn if "6000/12000, 1,000" in line)
     assert re.search(r"6000/12000, 1,000 images/s, 0:06, left 0:06, [\d.]+ [MG]iB, cpu$", halfway)  # the bar gives way
     assert "…" not in "".join(drawn)
@@ -150,8 +151,8 @@ def test_what_was_done_before_says_nothing_of_the_speed(late: list[float]) -> No
     text = "\n".join(lines(console))
     assert "epoch 3/5  loss 0.123" in text
     assert "120/200, 4.00 images/s" in text
-    assert "00:20, left 01:20" in text
-    assert "left 01:17" in text
+    assert "0:20, left 1:20" in text
+    assert "left 1:17" in text
     assert text.splitlines()[-1].startswith("training: 80 images, 0:30, 2.67 images/s")
 
 
@@ -214,7 +215,7 @@ def test_stages_one_after_the_other_share_a_line(late: list[float]) -> None:
     drawn = lines(console)
     assert max(map(len, drawn)) <= 80
     assert any(re.match(r"export: tracing the network ━+ 1:00, ", line) for line in drawn)
-    assert any(re.search(r"gate, openvino ━.* 10/20, 1.00 images/s, 01:10, left 00:10", line) for line in drawn)
+    assert any(re.search(r"gate, openvino ━.* 10/20, 1.00 images/s, 1:10, left 0:10", line) for line in drawn)
     assert re.fullmatch(r"export: 1:15, peak memory [\d.]+ [MG]iB, cpu", drawn[-1])
 
 
@@ -226,7 +227,49 @@ def test_of_a_few_the_pace_is_that_since_the_start(late: list[float]) -> None:
             bar(done, 4)
             late[0] += seconds
         bar._live.refresh()
-    assert "2/4, 9 s an epoch, 0:18, left 0:18" in " ".join(" ".join(lines(console)).replace("9.00", "9").split())
+    assert "2/4, 8.50 s an epoch, 0:18, left 0:16" in " ".join(" ".join(lines(console)).split())
+
+
+def test_what_is_left_goes_down_while_one_takes_long(late: list[float]) -> None:
+    """Down to what the others take, and not up."""
+    console = terminal(80)
+    with Bar("evaluate", console=console) as bar:
+        assert bar._live is not None
+        bar(0, 4)
+        bar._live.refresh()
+        for _ in range(3):
+            late[0] += 5
+            bar._live.refresh()
+        bar(1, 4)
+        for _ in range(5):
+            late[0] += 4
+            bar._live.refresh()
+    drawn = [line for line in lines(console) if "/4" in line]
+    assert not any("left" in line for line in drawn if "0/4" in line)
+    left = [line.partition("left ")[2].split(",")[0] for line in drawn if "1/4" in line]
+    assert list(dict.fromkeys(left)) == ["0:41", "0:37", "0:33", "0:30"]
+
+
+def test_what_is_done_of_an_image_counts(late: list[float]) -> None:
+    """Also of one that an earlier run began, and while it is written."""
+    console = terminal(80)
+    with Bar("predict", console=console) as bar:
+        assert bar._live is not None
+        bar(0, 2)
+        for done in (500, 600, 800, 1000):
+            bar.rows(Path("a.tif"), done, 1000)
+            bar._live.refresh()
+            late[0] += 10
+        bar._live.refresh()
+        bar(1, 2)
+        for done in (0, 100):
+            bar.rows(Path("b.tif"), done, 1000)
+            bar._live.refresh()
+            late[0] += 10
+    drawn = [line for line in lines(console) if line.startswith("predict ") and "/2" in line]
+    said = list(dict.fromkeys(", ".join(re.findall("./2|left [0-9:]+", line)) for line in drawn))
+    assert said[:5] == ["0/2", "0/2, left 2:20", "0/2, left 1:20", "0/2, left 1:00", "0/2, left 0:50"]
+    assert said[5:7] == ["1/2, left 1:20", "1/2, left 1:15"]
 
 
 def test_slow_ones_are_told_in_seconds_each(late: list[float]) -> None:

@@ -7,7 +7,6 @@ stream. The time spent is that since the command began (:func:`one_clock`), whic
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -15,28 +14,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.constrain import Constrain
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID
 from rich.table import Column
-from rich.text import Text
 
-from fullconv.amounts import clock, memory, number, peak, rate
+from fullconv.amounts import clock, peak, rate
+from fullconv.bar_columns import PIXELS, Figures, Narrower, Words
 from fullconv.terminal import print_lines
 
 LONG = 2.0
 """Seconds from which on a plain line tells what was done."""
-SHORTEST = 4
-"""Columns of the bar itself, which gives way first; figures that leave no room for so many are left out."""
 ROOM = 3
 """Columns on the right that no bar fills: for the ``^C`` that a terminal shows, which would break the line."""
-FEW = 10
-"""Up to so many done, the pace is that since the start, and not that of the last half minute."""
-PIXELS = "Mpixel"
-UNKNOWN = "--:--"
-"""The time left, where nothing is known of it."""
-GIVE_WAY = ("device", "memory", "rate", "spent")
-"""Figures that are left out where there is no room, in this order; a count that the words say too before them."""
+NEARLY = 0.01
+"""What is missing of images that are labelled and not yet counted."""
 
 
 @contextmanager
@@ -80,12 +71,17 @@ class Bar:
     ) -> None:  # fmt: skip
         self.what, self.unit, self.device, self.each = what, unit, device, each
         self._first = self._done = first
+        self._total: int | None = None
         self._summary = summary
         self._counted = f"{counted} " if counted else ""
         self._room = room
         self._console = console or Console(file=sys.stderr, emoji=False)  # as it is now: some redirect it
         self._live: Progress | None = None
-        self._parts: dict[str, TaskID] = {}
+        self._parts: dict[Path, TaskID] = {}
+        self._shares: dict[Path, float] = {}
+        """How much is done of images that are not counted yet."""
+        self._before_parts = 0.0
+        """How much of such images an earlier run did."""
         self._task = TaskID(0)
         self._stage = ""
 
@@ -95,9 +91,9 @@ class Bar:
         _open.append(self)
         if self._console.is_terminal:
             width = self._console.width - ROOM
-            self._words = _Words(width // 2, self._room)
-            columns = (self._words, BarColumn(None, table_column=Column(ratio=1)), _Figures(width, self._words))
-            self._live = _Narrower(
+            self._words = Words(width // 2, self._room)
+            columns = (self._words, BarColumn(None, table_column=Column(ratio=1)), Figures(width, self._words))
+            self._live = Narrower(
                 width, *columns, console=self._console, transient=True, expand=True, get_time=time.monotonic,
                 redirect_stdout=sys.stdout.isatty(),
             )  # fmt: skip
@@ -130,23 +126,19 @@ class Bar:
             left: seconds until the end, where they are known better than from the pace so far; nan: it is unknown.
             speed: how many are done in a second, where that is known better: without what else takes time between them.
         """
-        self._done = done
+        whole = [path for path, share in self._shares.items() if share >= 1]
+        for path in whole[: max(0, done - self._done)]:
+            del self._shares[path]
+        self._done, self._total = done, total
         if self._live is not None:
-            self._live.update(
-                self._task,
-                completed=done,
-                total=total,
-                description=words or self.what,
-                left=left,
-                speed=speed,
-                told=time.monotonic(),
-            )
+            self._live.update(self._task, total=total, description=words or self.what, left=left, speed=speed)
+            self._tell()
 
     def begin(self, done: int) -> None:
         """So many were done before, which is known only now."""
         self._first = self._done = done
         if self._live is not None:
-            self._live.update(self._task, first=done, completed=done)
+            self._tell()
 
     def stage(self, words: str, done: int, total: int | None) -> None:
         """Of several things one after the other this one; ``total`` is None where its parts are not counted."""
@@ -159,15 +151,27 @@ class Bar:
             self._words.widest = 0
             since = self._before + time.monotonic() - self._started
             self._task = self._add(words, total, 0, self.unit, self.each, since=since)
-        self._live.update(self._task, completed=done, total=total)
+        self._live.update(self._task, completed=done, total=total, told=time.monotonic())
 
     def rows(self, path: Path, done: int, total: int) -> None:
-        """Of one large image so many pixels are done: a second line, until it is whole."""
+        """Of one image so many pixels are done: a second line, until it is whole, and that much more of the first."""
         if self._live is None:
             return
-        if path.name not in self._parts:
-            self._parts[path.name] = self._add(path.name, total, done, PIXELS, 1)
-        self._live.update(self._parts[path.name], completed=done, visible=done < total)
+        if path not in self._parts:
+            self._parts[path] = self._add(path.name, total, done, PIXELS, 1)
+            self._before_parts += done / total
+        self._live.update(self._parts[path], completed=done, visible=done < total, told=time.monotonic())
+        self._shares[path] = done / total
+        self._tell()
+
+    def _tell(self) -> None:
+        """How far it is, with what is done of images that are not counted yet: they may still have to be written."""
+        assert self._live is not None
+        done = self._done + sum(self._shares.values())
+        if self._shares and self._total is not None:
+            done = max(self._done, min(done, self._total - NEARLY))
+        first = self._first + self._before_parts
+        self._live.update(self._task, completed=done, counts=self._done, first=first, told=time.monotonic())
 
     def _add(self, words: str, total: int | None, first: int, unit: str, each: int, since: float = 0.0) -> TaskID:
         """A line of its own.
@@ -177,90 +181,8 @@ class Bar:
         """
         assert self._live is not None
         fields: dict[str, Any] = {"first": first, "unit": unit, "each": each, "left": None, "device": self.device}
-        fields |= {"speed": None, "counted": self._counted, "told": 0.0}
+        fields |= {"speed": None, "counted": self._counted, "counts": None, "told": 0.0}
         return self._live.add_task(words, total=total, completed=first, since=since, **fields)
-
-
-class _Narrower(Progress):
-    """Of so many columns, whatever the console's are."""
-
-    def __init__(self, width: int, *columns: ProgressColumn, **options: Any) -> None:
-        self._width = width  # asked for at once
-        super().__init__(*columns, **options)
-
-    def get_renderable(self) -> RenderableType:
-        return Constrain(super().get_renderable(), self._width)
-
-
-class _Words(ProgressColumn):
-    """What stands before a bar, in as many columns as the longest so far, but no more than ``most``."""
-
-    def __init__(self, most: int, room: int) -> None:
-        super().__init__(Column(no_wrap=True))
-        self._most, self.widest = most, min(room, most)
-
-    def render(self, task: Task) -> Text:
-        words = Text(task.description, no_wrap=True, overflow="ellipsis")
-        self.widest = min(max(self.widest, words.cell_len), self._most)
-        words.truncate(self.widest, overflow="ellipsis", pad=True)
-        return words
-
-
-class _Figures(ProgressColumn):
-    """What stands behind a bar, as much of it as there is room for in ``width`` columns beside the ``words``.
-
-    All together have as many columns as they ever had, the free ones on the left, and times as many digits, so that
-    none moves when another changes.
-    """
-
-    max_refresh = 0.5
-
-    def __init__(self, width: int, words: _Words) -> None:
-        super().__init__(Column(no_wrap=True))
-        self._width, self._words, self._widest = width, words, 0
-        self._digits: dict[TaskID, int] = {}
-        self._named: dict[TaskID, list[str]] = {}
-
-    def render(self, task: Task) -> Text:
-        count, speed, left = _pace(task)
-        so_far = task.fields["since"] + (task.elapsed or 0)
-        longest = len(UNKNOWN if left is None else clock(so_far + left))
-        digits = self._digits[task.id] = max(self._digits.get(task.id, 0), longest) if count else 0
-        figures = {
-            "count": count,
-            "rate": speed,
-            "spent": clock(so_far, digits),
-            "left": f"left {UNKNOWN.rjust(digits) if left is None else clock(left, digits)}" if count else "",
-            "memory": memory(task.fields["device"]),
-            "device": task.fields["device"],
-        }
-        room = self._width - self._words.widest - SHORTEST - 2
-        for least in (*["count"] * bool(task.fields["counted"]), *GIVE_WAY):
-            if sum(len(one) + 2 for one in figures.values() if one) - 2 > room:
-                figures[least] = ""
-        text = ", ".join(filter(None, figures.values()))
-        named = [name for name, said in figures.items() if said]
-        self._widest = max(self._widest, len(text)) if named == self._named.get(task.id) else len(text)
-        self._named[task.id] = named
-        return Text(text.rjust(self._widest), no_wrap=True, overflow="ellipsis")
-
-
-def _pace(task: Task) -> tuple[str, str, float | None]:
-    """How many are done, how fast, and how many seconds are left."""
-    if task.total is None:
-        return "", "", None
-    fields: dict[str, Any] = task.fields
-    done = task.completed - fields["first"]
-    mean = done / task.elapsed if task.elapsed else 0.0
-    speed = task.speed if task.speed and done > FEW else mean  # of a few the last ones say too little
-    left = (task.total - task.completed) / speed if speed else None
-    if fields["unit"] == PIXELS:
-        return f"{task.percentage:.0f}%", f"{number(speed / 1e6, '#')} {PIXELS}/s" if speed else "", left
-    pace = rate((fields["speed"] or speed) * fields["each"], fields["unit"], "#") if speed else ""
-    if fields["left"] is not None:
-        known = not math.isnan(fields["left"])
-        left = max(0.0, fields["left"] - (time.monotonic() - fields["told"])) if known else None
-    return f"{fields['counted']}{task.completed:.0f}/{task.total:.0f}", pace, left
 
 
 _began: list[float] = []

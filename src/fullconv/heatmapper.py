@@ -213,7 +213,7 @@ class HeatMapper:
             sizes: ``(height, width)`` that the image is brought to; by default :func:`default_sizes`.
             combine: how the maps are joined at the finest one's size: ``geometric`` or ``arithmetic`` mean, or ``max``.
             flip: average each map with that of the mirrored image.
-            told: called after each size with the places of it and of all sizes that are done, and of all.
+            told: called before the first size and after each with how many places of all sizes are done, and of all.
 
         Raises:
             UsageError: no such synset, a size that is too small, or a classifier of other classes.
@@ -225,6 +225,8 @@ class HeatMapper:
         maps: dict[tuple[int, int], np.ndarray] = {}
         asked = list(sizes or default_sizes(height, width))
         places = [rows * columns for rows, columns in asked]
+        if told is not None:
+            told(0, sum(places))
         for number, size in enumerate(asked, 1):
             shares = self.probabilities(pixels, size)
             if shares.shape[0] != 1000:

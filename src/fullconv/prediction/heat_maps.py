@@ -48,7 +48,8 @@ def heatmap(
         unreadable: called for each file that cannot be read, and the rest are done; without it the error is raised.
         progress: called after each image that can be read.
         done: called before each image, and at the end, with how many are done, and of how many.
-        part: called after each size of an image with its path, the pixels that are done, and of how many.
+        part: called before the first size of an image and after each, with its path, the pixels that are done, and of
+            how many.
         **options: for :meth:`fullconv.heatmapper.HeatMapper.load`.
 
     Raises:
