@@ -88,12 +88,16 @@ def train_regions(
     }
     run = RunFolder(new_run_path(out, f"{spec.name}-{config.model}"))
     environment = {"data": str(spec.root), "given": kept_name(typed(data)), "precision": segmenter.precision}
-    run.begin(config, environment, "\n".join(built.listing))
-    segmenter.save(run.best)
-    scores = measured.scores()
-    run.write_scores(report)
-    run.write_card()
-    run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.image_scores()))
+    try:
+        run.begin(config, environment, "\n".join(built.listing))
+        segmenter.save(run.best)
+        scores = measured.scores()
+        run.write_scores(report)
+        run.write_card()
+        run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.image_scores()))
+    except KeyboardInterrupt:
+        run.discard_unsaved()
+        raise
     run.point_latest()
     reporter.took()
     reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")

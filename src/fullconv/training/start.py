@@ -15,7 +15,7 @@ from rich.console import Console
 from fullconv.bars import one_clock
 from fullconv.data import DatasetSpec
 from fullconv.device import computing_threads
-from fullconv.errors import UsageError
+from fullconv.errors import Interrupted, UsageError
 from fullconv.evaluation.finding import told
 from fullconv.evaluation.log_findings import log_findings, read_log
 from fullconv.freed import freed_memory_kept
@@ -72,7 +72,8 @@ def train(
     Raises:
         UsageError, DataError: what is wrong with the options or the data, before anything is written.
         NotFiniteError: a loss, a gradient, weights or val scores became nan or infinite.
-        Interrupted: after Ctrl-C, with a checkpoint saved.
+        Interrupted: after Ctrl-C, with a checkpoint saved. Before the first step it is a KeyboardInterrupt, and nothing
+            is left behind.
     """
     refuse_unguarded()
     began = time.monotonic()
@@ -167,16 +168,24 @@ def train(
                 run.discard_unsaved()
             _explain_batch_norm(error)
             raise
-    if ranks.first:
-        run.write_card()
-        reporter.took()
+    try:
+        if ranks.first:
+            run.write_card()
+            reporter.took()
+        _say_ending(plan, run, reporter)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted after training; the model is {run.best}") from error
+    return Run(run.path)
+
+
+def _say_ending(plan: Plan, run: RunFolder, reporter: Reporter) -> None:
+    """How good the model is, what went wrong, and what comes next."""
     masks = "scored_against" not in plan.segmenter.provenance
     less = "labels" in plan.segmenter.provenance
     in_log = log_findings(read_log(run.path / "log.csv"), less, plan.config.changed())
     wrong = told([one.to_dict() for one in in_log], most=2)
     for line in (*plan.objective.summary(run.scores, run.best), *wrong, *ending(run, plan.given, masks)):
         reporter.say(line)
-    return Run(run.path)
 
 
 def _run_to_resume(
@@ -198,7 +207,11 @@ def _new_run(out: str | os.PathLike[str] | None, plan: Plan) -> RunFolder:
     """The folder of a new run, with its options and surroundings in it."""
     run = RunFolder(new_run_path(out, f"{plan.spec.name}-{plan.config.model}"))
     environment = {"data": str(plan.spec.root), "given": kept_name(plan.given), "precision": plan.segmenter.precision}
-    run.begin(plan.config, environment, plan.listing, plan.reasons)
+    try:
+        run.begin(plan.config, environment, plan.listing, plan.reasons)
+    except KeyboardInterrupt:
+        run.discard_unsaved()
+        raise
     return run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,34 @@ def test_recipes_fit_a_terminal_of_80_columns() -> None:
     """They are printed as they are."""
     long = [line for text in fullconv.recipes().values() for line in text.splitlines() if len(line) > 80]
     assert not long
+
+
+@pytest.mark.parametrize("where", ["choosing.budget.cost", "start.make_plan", "run_folder.surroundings", "start.fit"])
+def test_ctrl_c_before_the_first_step_leaves_nothing_and_says_how_to_start_again(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"fullconv.training.{where}", interrupted)
+    assert run(["train", "shapes:train=8,val=2", "--minutes", "1"]) == 130
+    *_, last = capsys.readouterr().err.splitlines()
+    left = "nothing is trained or kept yet; start again with: fullconv train shapes:train=8,val=2 --minutes 1"
+    assert last == f"fullconv: interrupted; {left}"
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_ctrl_c_before_a_run_goes_on_leaves_it_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/config.yaml").write_text("epochs: 2\n")
+    monkeypatch.setattr("fullconv.training.start.train", interrupted)
+    assert run(["train", "--resume", "runs/mine"]) == 130
+    left = "the run is as it was; go on with: fullconv train --resume runs/mine"
+    assert capsys.readouterr().err == f"fullconv: interrupted; {left}\n"

@@ -72,11 +72,15 @@ def train(
         if file is not None and "track" not in given:
             chosen, _ = as_here(chosen)
         _refuse_wrong(chosen)
-    with starting():
-        from fullconv.training.start import train as begin
-
     run = True if resume == Path(LATEST) else resume or False
-    begin(data or None, out, recipe=recipe, config=config, resume=run, **given)
+    try:
+        with starting():
+            from fullconv.training.start import train as begin
+
+        begin(data or None, out, recipe=recipe, config=config, resume=run, **given)
+    except KeyboardInterrupt as error:  # once there is something to go on from, it is an Interrupted
+        left = "the run is as it was; go on" if resume else "nothing is trained or kept yet; start again"
+        raise Interrupted(f"interrupted; {left} with: {command()}") from error
     return 0
 
 
