@@ -98,6 +98,13 @@ def test_commands_are_understood(path: Path) -> None:
                     pytest.fail(f"{path.name}:{block.line}: {line}: {error}")
 
 
+@pytest.mark.usefixtures("nothing_is_missing")
+@pytest.mark.parametrize("verb", [name for name in app if not name.startswith("-")])
+def test_examples_of_the_help_are_understood(verb: str) -> None:
+    for line in app[verb].help_formatter.examples:
+        app.parse_args(tokens(line), exit_on_error=False, print_error=False)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=NAMED)
 def test_code_is_understood(path: Path) -> None:
     """Python compiles, and calls our functions with arguments that they take; YAML is YAML."""

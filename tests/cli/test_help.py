@@ -84,6 +84,20 @@ def test_other_verbs_have_examples_and_groups(
     assert "choices: ," not in said
 
 
+VERBS = [name for name in app if not name.startswith("-")]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_examples(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([verb, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert len(re.findall(rf"^  fullconv {verb}\b", said, re.MULTILINE)) >= 2
+
+
 @pytest.mark.parametrize("words", [["help"], ["help", "train"], ["train", "-h"], ["-h"]])
 def test_help_by_other_names(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 0

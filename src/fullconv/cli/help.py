@@ -1,4 +1,4 @@
-"""``--help`` of verbs with many options: examples, and options by what they are about."""
+"""``--help``: examples, and options by what they are about."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ MOST_USED = ("model", "encoder", "encoder_weights", "minutes", "epochs", "rate")
 """Shown first, beside the options of the verb itself."""
 
 
-class Grouped:
+class Help:
     """Cyclopts' own help, with examples, and the panel of options cut into several.
 
     Args:
         examples: commands, one a line.
-        sections: titles, and the first option of each; the next title ends it. By default those of training.
+        sections: titles, and the first option of each; the next title ends it.
     """
 
     def __init__(self, *examples: str, sections: Mapping[str, str] | None = None) -> None:
-        self.examples, self.sections = examples, sections
+        self.examples, self._sections = examples, sections or {}
 
     def __call__(self, console: Any, options: Any, panel: Any) -> None:
-        for part in _cut(panel) if self.sections is None else _parted(panel, self.sections):
+        for part in self.parts(panel):
             _default()(console, options, part)
+
+    def parts(self, panel: Any) -> list[Any]:
+        """The panel itself where it has none of the options that begin a section."""
+        return _parted(panel, self._sections)
 
     def render_usage(self, console: Any, options: Any, usage: Any) -> None:
         _default().render_usage(console, options, usage)
@@ -35,6 +39,13 @@ class Grouped:
         for example in self.examples:
             console.print(f"  {example}", highlight=False, soft_wrap=True)
         console.print()
+
+
+class TrainingHelp(Help):
+    """With the sections of the training options."""
+
+    def parts(self, panel: Any) -> list[Any]:
+        return _cut(panel)
 
 
 def _default() -> Any:
@@ -56,7 +67,6 @@ def _cut(panel: Any) -> list[Any]:
 
 
 def _parted(panel: Any, sections: Mapping[str, str]) -> list[Any]:
-    """The panel itself where it has none of the options that begin a section."""
     titles = {"--" + first.replace("_", "-"): title for title, first in sections.items()}
     parts = [(panel.title, list[Any]())]
     for entry in panel.entries:

@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import Literal
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Data
 from fullconv.cli.verbs.shared import app, say, say_data, starting
 from fullconv.errors import DataError
 
+CHECK = (
+    "fullconv check my_data",
+    "fullconv check my_data --html check.html",
+    "fullconv check my_data --fix my_data_fixed",
+)
+CONVERT = (
+    "fullconv convert my_data my_data_coco --to coco",
+    "fullconv convert my_data shards --to webdataset",
+    "fullconv convert my_data streets --classes 'road, vehicle=car+truck, rest=*'",
+)
 
-@app.command
+
+@app.command(help_formatter=Help(*CHECK))
 def check(
     data: Data,
     /,
@@ -50,7 +62,7 @@ def check(
     return DataError.exit_code if report.problems else 0
 
 
-@app.command
+@app.command(help_formatter=Help(*CONVERT))
 def convert(
     data: Data,
     out: Path,

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
-from fullconv.cli.help import Grouped
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Compared, Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, as_json, computes_on, say, say_data, starting
 from fullconv.errors import UsageError, plural
@@ -31,9 +31,7 @@ COMPARE = (
 )
 
 
-@app.command(
-    help_formatter=Grouped(*EVALUATE, sections=SECTIONS), usage="Usage: fullconv evaluate MODEL [DATA] [OPTIONS]"
-)
+@app.command(help_formatter=Help(*EVALUATE, sections=SECTIONS), usage="Usage: fullconv evaluate MODEL [DATA] [OPTIONS]")
 def evaluate(
     model: Model,
     data: Data = "",
@@ -170,7 +168,7 @@ def evaluate(
     return 0
 
 
-@app.command(help_formatter=Grouped(*COMPARE, sections={}), usage="Usage: fullconv compare MODELS [OPTIONS]")
+@app.command(help_formatter=Help(*COMPARE), usage="Usage: fullconv compare MODELS [OPTIONS]")
 def compare(
     *models: Compared,
     data: Data = "",

@@ -8,12 +8,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Model
 from fullconv.cli.verbs.shared import app, say
 from fullconv.there import refuse_existing
 
+EXPORT = (
+    "fullconv export runs/mine --out model.onnx",
+    "fullconv export runs/mine --out model.xml --check my_data",
+    "fullconv export runs/mine --for hub --out hub",
+)
 
-@app.command(usage="Usage: fullconv export MODEL --out OUT [OPTIONS]")
+
+@app.command(help_formatter=Help(*EXPORT), usage="Usage: fullconv export MODEL --out OUT [OPTIONS]")
 def export(
     model: Model,
     /,

@@ -9,12 +9,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Images, Precision
 from fullconv.cli.verbs.shared import app, complain, say, starting
 from fullconv.errors import DataError, UsageError
 
+HEATMAP = (
+    "fullconv heatmap photos --synset dog --out maps",
+    "fullconv heatmap dog.jpg --synset n02084071 --out maps --sizes 300x480 600x960",
+    "fullconv heatmap *.jpg --synset dog --out maps --encoder tf_efficientnet_lite0",
+)
 
-@app.command(usage="Usage: fullconv heatmap IMAGES --synset SYNSET --out OUT [OPTIONS]")
+
+@app.command(help_formatter=Help(*HEATMAP), usage="Usage: fullconv heatmap IMAGES --synset SYNSET --out OUT [OPTIONS]")
 def heatmap(
     *images: Images,
     synset: list[str],

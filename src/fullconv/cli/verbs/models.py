@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Foreign, Model
 from fullconv.cli.verbs.shared import app, say, starting
 from fullconv.errors import UsageError
@@ -13,8 +14,13 @@ from fullconv.there import refuse_existing
 MOST_SIZES = 20
 """Encoders whose size is found out, a fraction of a second each; of more no size is shown."""
 
+IMPORT = (
+    "fullconv import smp_folder model.safetensors --classes background,road",
+    "fullconv import resnet50.h5 resnet50.safetensors",
+)
 
-@app.command
+
+@app.command(help_formatter=Help("fullconv info runs/mine", "fullconv info model.onnx"))
 def info(model: Model, /) -> int:
     """Say what MODEL is: network, classes, preprocessing, where it comes from.
 
@@ -33,7 +39,7 @@ def info(model: Model, /) -> int:
     return 0
 
 
-@app.command
+@app.command(help_formatter=Help("fullconv models", "fullconv models mobilenetv2", "fullconv models 'convnext*'"))
 def models(pattern: str = "", /) -> int:
     """List networks with their size, speed and score, and trained weights with their size and licence.
 
@@ -55,7 +61,7 @@ def models(pattern: str = "", /) -> int:
     return 0
 
 
-@app.command
+@app.command(help_formatter=Help("fullconv synsets dog", "fullconv synsets n02084071"))
 def synsets(name: str, /) -> int:
     """List the ImageNet classes that a synset covers: what heatmap --synset looks for.
 
@@ -76,7 +82,7 @@ def synsets(name: str, /) -> int:
     return 0
 
 
-@app.command(name="import")
+@app.command(name="import", help_formatter=Help(*IMPORT))
 def import_model(
     model: Foreign, out: Path, /, *, classes: str = "", mean: str = "", std: str = "", head_weights: str = ""
 ) -> int:
@@ -119,7 +125,7 @@ def _numbers(option: str, text: str) -> list[float]:
         raise UsageError(f"{option} must be numbers separated by commas, found {text!r}") from error
 
 
-@app.command
+@app.command(help_formatter=Help("fullconv demo", "fullconv demo --out runs/shown", "fullconv demo --resume"))
 def demo(*, out: Path = Path("runs/demo"), workers: int | None = None, resume: bool = False) -> int:
     """Train FCN-8s on the built-in shapes data, evaluate it, predict new scenes.
 

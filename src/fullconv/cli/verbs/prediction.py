@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fullconv.bars import Bar
-from fullconv.cli.help import Grouped
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Data, Images, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, complain, computes_on, say, say_data, starting
 from fullconv.prediction.alone import refuse_alone
@@ -19,12 +19,16 @@ PREDICT = (
     "fullconv predict runs/mine map.tif --out masks --polygons gpkg --min-area 50",
     "fullconv predict model.onnx a.jpg b.jpg --out masks --confidence",
 )
+PSEUDO_LABEL = (
+    "fullconv pseudo-label runs/mine photos --out labelled",
+    "fullconv pseudo-label runs/mine photos --out labelled --confidence 0.8 --crf",
+)
 SECTIONS = {"What is written": "out", "Large images": "tile", "Better labels": "scales", "Machine": "device"}
 """Titles of the help, and the first option of each."""
 
 
 @app.command(
-    help_formatter=Grouped(*PREDICT, sections=SECTIONS),
+    help_formatter=Help(*PREDICT, sections=SECTIONS),
     usage="Usage: fullconv predict MODEL IMAGES --out OUT [OPTIONS]",
 )
 def predict(
@@ -201,7 +205,7 @@ def predict(
     return result.exit_code
 
 
-@app.command(usage="Usage: fullconv pseudo-label MODEL DATA --out OUT [OPTIONS]")
+@app.command(help_formatter=Help(*PSEUDO_LABEL), usage="Usage: fullconv pseudo-label MODEL DATA --out OUT [OPTIONS]")
 def pseudo_label(
     model: Model,
     data: Data,

@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Literal
 
 from fullconv.bars import Bar
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Data, Model, Precision, Runner
 from fullconv.cli.verbs.shared import app, computes_on, say, starting
 from fullconv.there import refuse_folders, refuse_lone_tasks
 
+REVIEW = (
+    "fullconv review runs/mine my_data --out review.html",
+    "fullconv review runs/mine my_data --out review.html --to cvat --tasks tasks",
+)
 
-@app.command(usage="Usage: fullconv review MODEL DATA --out OUT [OPTIONS]")
+
+@app.command(help_formatter=Help(*REVIEW), usage="Usage: fullconv review MODEL DATA --out OUT [OPTIONS]")
 def review(
     model: Model,
     data: Data,

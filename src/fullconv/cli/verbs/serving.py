@@ -7,12 +7,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullconv.cli.help import Help
 from fullconv.cli.verbs.arguments import Precision, Runner, Served
 from fullconv.cli.verbs.shared import app, starting
 from fullconv.there import refuse_existing
 
+SERVE = (
+    "fullconv serve runs/mine",
+    "fullconv serve road=runs/mine other=model.onnx --port 9000",
+    "fullconv serve runs/mine --host 0.0.0.0 --api-key-file key.txt",
+)
 
-@app.command
+
+@app.command(help_formatter=Help(*SERVE))
 def serve(
     *models: Served,
     host: str = "127.0.0.1",
@@ -74,7 +81,7 @@ def serve(
     return 0
 
 
-@app.command
+@app.command(help_formatter=Help("fullconv cvat-function runs/mine cvat", "fullconv cvat-function road=runs/mine cvat"))
 def cvat_function(model: Served, out: Path, /) -> int:
     """Write what CVAT needs to pre-label by MODEL into the new folder OUT.
 

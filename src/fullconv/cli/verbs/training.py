@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fullconv.bars import Bar
-from fullconv.cli.help import Grouped
+from fullconv.cli.help import Help, TrainingHelp
 from fullconv.cli.typed import LATEST
 from fullconv.cli.verbs.arguments import Config, Data, Options, Over, Recipe, Resumed, refuse_wrong_options
 from fullconv.cli.verbs.shared import app, command, say, starting
@@ -29,7 +29,7 @@ SWEEP = (
 )
 
 
-@app.command(help_formatter=Grouped(*TRAIN), usage="Usage: fullconv train DATA [OPTIONS]")
+@app.command(help_formatter=TrainingHelp(*TRAIN), usage="Usage: fullconv train DATA [OPTIONS]")
 def train(
     data: Data = "",
     /,
@@ -90,7 +90,7 @@ def _refuse_wrong(config: TrainConfig) -> None:
     refuse_missing(config.tracked)
 
 
-@app.command
+@app.command(help_formatter=Help("fullconv recipes", "fullconv recipes camvid_fcn8s_lite0"))
 def recipes(name: str = "", /) -> int:
     """List the recipes that come with fullconv, or print the one called NAME with its command, time and score.
 
@@ -111,7 +111,7 @@ def recipes(name: str = "", /) -> int:
     return 0
 
 
-@app.command(help_formatter=Grouped(*SWEEP), usage="Usage: fullconv sweep DATA --over OVER --out OUT [OPTIONS]")
+@app.command(help_formatter=TrainingHelp(*SWEEP), usage="Usage: fullconv sweep DATA --over OVER --out OUT [OPTIONS]")
 def sweep(
     data: Data,
     /,
