@@ -104,3 +104,23 @@ def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "only a run folder knows its data; give it: --data DATA" in capsys.readouterr().err
     assert run(["evaluate", str(tmp_path / "m.safetensors")]) == 2
     assert "only a run folder knows its data; give it: fullconv evaluate MODEL DATA" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("as_files", [True, False])
+def test_models_of_other_classes_are_refused_before_any_image_is_read(
+    as_files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, other = segmenter(1), segmenter(1, ("road", *open_dataset(DATA).classes.names[1:]))
+    models: list[fullconv.Segmenter | Path] = [known, other]
+    if as_files:
+        models = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+        known.save(models[0])
+        other.save(models[1])
+    monkeypatch.setattr("fullconv.evaluation.compare.evaluate", lambda *_, **__: pytest.fail("an image was read"))
+    with pytest.raises(UsageError) as raised:
+        fullconv.compare(models, DATA)
+    count = len(known.classes)
+    assert str(raised.value) == (
+        f"models must know the same classes, found {count} and {count} that differ: "
+        f"the first alone {known.classes.names[0]}; another alone road"
+    )

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from fullconv.data import DatasetSpec
-from fullconv.errors import UsageError
+from fullconv.errors import UsageError, first_few
 from fullconv.evaluation.evaluate import evaluate
 from fullconv.evaluation.intervals import Difference, paired
 from fullconv.evaluation.metrics import Scores
 from fullconv.evaluation.numbers import number
+from fullconv.exported.header import SUFFIXES as EXPORTED
 from fullconv.formats.open import open_dataset
+from fullconv.model_file import read_header
+from fullconv.pretrained import find_model
 from fullconv.segmenter import Segmenter
 
 
@@ -84,11 +87,14 @@ def compare(
         progress: called after each batch with the number of images done and of all, those of every model.
 
     Raises:
-        UsageError: fewer than two models.
-        DataError: as :func:`fullconv.evaluate`; models that score other classes.
+        UsageError: fewer than two models, or models that know other classes.
+        DataError: as :func:`fullconv.evaluate`.
     """
     if len(models) < 2:
         raise UsageError(f"compare takes two models or more, found {len(models)}")
+    known = [names for names in map(_classes, models) if names]
+    for names in known[1:]:
+        _refuse_other_classes(known[0], names)
     spec = data if isinstance(data, DatasetSpec) else open_dataset(data)
     images = len(spec.split(split)) * len(models)
     found: list[Scores] = []
@@ -98,6 +104,25 @@ def compare(
         found.append(evaluate(model, spec, split, detail=True, progress=told, **options))
     first, *others = [_counts(scores, found[0].classes.names) for scores in found]
     return Comparison(_names(models), tuple(found), tuple(paired(first, other) for other in others))
+
+
+def _classes(model: Segmenter | str | os.PathLike[str]) -> Sequence[str]:
+    """Those of a model, where they are known before it is loaded; else none."""
+    if isinstance(model, Segmenter):
+        return model.classes.names
+    file = find_model(model)
+    classes = {} if file.suffix in EXPORTED else read_header(file)["classes"]
+    names: Sequence[str] = classes.get("names", ()) if isinstance(classes, dict) else ()
+    return names
+
+
+def _refuse_other_classes(names: Sequence[str], theirs: Sequence[str]) -> None:
+    if sorted(theirs) != sorted(names):
+        ours, others = (first_few([name for name in a if name not in b]) for a, b in ((names, theirs), (theirs, names)))
+        alone = [f"{who} alone {which}" for who, which in (("the first", ours), ("another", others)) if which]
+        raise UsageError(
+            f"models must know the same classes, found {len(names)} and {len(theirs)} that differ: {'; '.join(alone)}"
+        )
 
 
 def _tell(progress: Callable[[int, int], None], before: int, images: int, done: int, _: int) -> None:
@@ -112,8 +137,7 @@ def _counts(scores: Scores, names: Sequence[str]) -> np.ndarray:
     """
     assert scores.detail is not None
     theirs = scores.classes.names
-    if sorted(theirs) != sorted(names):
-        raise UsageError(f"models must know the same classes, found {len(names)} and {len(theirs)} that differ")
+    _refuse_other_classes(names, theirs)
     counts = np.stack([image.counts for image in scores.detail.images])
     return counts[:, :, [theirs.index(name) for name in names]]
 
