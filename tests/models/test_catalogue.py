@@ -60,23 +60,58 @@ def test_sizes_are_those_of_the_networks() -> None:
 
 
 def test_recorded_sizes_are_those_that_are_counted() -> None:
-    shown = [row.name for row in known_weights() if "/" not in row.name]
+    """Of the short list, and of every fiftieth of all."""
+    every = [row.name for row in known_weights("*") if "/" not in row.name]
+    shown = [row.name for row in known_weights() if "/" not in row.name] + every[::50]
     assert {name: num_parameters(name) for name in shown} == {name: counted_parameters(name) for name in shown}
     assert parameters_of(shown, 0)  # none has to be made
 
 
 def test_no_column_of_sizes_is_empty(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    for words in (["models"], ["models", "mobilenetv2"]):
+    for words in (["models"], ["models", "mobilenetv2"], ["models", "resnet"]):
         assert run(words) == 0
         table = capsys.readouterr().out.rpartition("M param.")[2]
         rows = re.findall(r"^│ +(\S+) +│ +(\S*) +│", table, re.MULTILINE)
         assert len(rows) > 3
         assert all(re.fullmatch(r"\d+\.\d", size) for _, size in rows), rows
-    assert run(["models", "resnet"]) == 0
-    shown = capsys.readouterr().out
-    assert "M param" not in shown
-    assert re.search(r"\d{2,} names; one that fits fewer shows their sizes too", shown)
+
+
+def test_sizes_of_many_encoders_that_are_not_recorded_are_left_out() -> None:
+    """Each takes a fraction of a second."""
+    names = ["resnet18", "torchvision/fcn_resnet50", "resnet10t.random"]
+    sizes = parameters_of(names, 0)
+    assert sizes["resnet10t.random"] == 0
+    assert sizes["resnet18"] > 0
+    assert sizes["torchvision/fcn_resnet50"] > 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "shown", "hidden"),
+    [
+        (
+            "mobilenet*",
+            ["0.673", "mobilenetv4_hybrid_medium", "  mobilenetv2_100: camvid_fcn8s_mobilenetv2,"],
+            ["segnet "],
+        ),
+        ("fcn8s", ["0.665"], ["0.673", "licence"]),
+        ("eomt", ["networks (--model): eomt"], ["mean IoU", "licence"]),
+        ("tf_efficientnet_lite?", ["  tf_efficientnet_lite2: camvid_fcn8s_lite2"], ["images/s"]),
+    ],
+)
+def test_a_part_of_the_list_has_the_figures_of_the_whole(
+    pattern: str,
+    shown: list[str],
+    hidden: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["models", pattern]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert [words for words in shown if words not in said] == []
+    assert [words for words in hidden if words in said] == []
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from fullconv.cli.provenance import in_a_line, plain, provenance_rows
 from fullconv.errors import first_few, plural
+from fullconv.names import FOREIGN
 from fullconv.spec import Values
 from fullconv.terminal import print_lines
 
@@ -82,44 +83,54 @@ def comparison_table(comparison: Comparison, console: Console | None = None) -> 
 
 
 def models_table(
-    networks: list[str],
-    weights: list[Weights],
-    measured: list[Measured],
+    networks: Sequence[str],
+    weights: Sequence[Weights],
+    measured: Sequence[Measured],
     sizes: Mapping[str, int],
+    recipes: Mapping[str, Sequence[str]],
     console: Console | None = None,
 ) -> None:
     """Networks with their figures, then trained weights with their sizes and licences.
 
     Args:
-        measured: figures of networks; none to leave that table out.
-        sizes: parameters by the weights' names; empty where they are not known.
+        sizes: parameters by the weights' names; 0 where they are not known.
+        recipes: by the weights' names.
     """
     console = console or Console(emoji=False)
     if measured:
-        table = Table("--model", *(_right(head) for head in ("M parameters", "images/s", "MiB", "mean IoU")))
-        for one in measured:
-            figures = (f"{one.parameters:.1f}", f"{one.images_per_s:.1f}", str(one.extra_mib), f"{one.mean_iou:.3f}")
-            table.add_row(one.network, *figures)
-        console.print(table)
+        _measured_table(measured, console)
+    if rest := [name for name in networks if name not in {one.model for one in measured}]:
+        console.print(f"{'not measured' if measured else 'networks (--model)'}: {', '.join(rest)}", highlight=False)
+    if any(name in FOREIGN for name in networks):
         console.print(
-            "with mobilenetv2_100 (segnet: vgg16, untrained), a training step of 4 crops of 352x480 on two CPU cores; "
-            "mean IoU on CamVid's val after 5 epochs (segnet: 2), far from what each can reach",
+            "whole networks of other libraries: --model torchvision or smp, --encoder NAME as they call it",
             highlight=False,
         )
-        rest = [name for name in networks if name not in {one.network.partition(",")[0] for one in measured}]
-        console.print(f"not measured: {', '.join(rest)}", highlight=False)
-    else:
-        console.print(f"networks (--model): {', '.join(networks)}", highlight=False)
-    console.print("whole networks of other libraries: --model torchvision or smp, --encoder NAME as they call it")
+    if not weights:
+        return
     name = Column("--encoder, or MODEL where it has a slash", no_wrap=True)
-    table = Table(name, *[_right("M param.")] * bool(sizes), Column("licence", overflow="fold"))
+    table = Table(name, _right("M param."), Column("licence", overflow="fold"))
     for row in weights:
         licence = row.licence if row.commercial else f"{row.licence}: not known to allow commercial use"
-        size = [f"{sizes[row.name] / 1e6:.1f}" if sizes[row.name] else "-"] if sizes else []
-        table.add_row(row.name, *size, licence)
+        table.add_row(row.name, f"{sizes[row.name] / 1e6:.1f}" if sizes[row.name] else "-", licence)
     console.print(table)
-    if not sizes:
-        console.print(f"{len(weights)} names; one that fits fewer shows their sizes too", highlight=False)
+    if recipes:
+        console.print("recipes with these; fullconv recipes NAME prints one:", highlight=False)
+    for encoder, names in recipes.items():
+        console.print(f"  {encoder}: {', '.join(names)}", highlight=False)
+
+
+def _measured_table(measured: Sequence[Measured], console: Console) -> None:
+    table = Table("--model", *(_right(head) for head in ("M parameters", "images/s", "MiB", "mean IoU")))
+    for one in measured:
+        figures = (f"{one.parameters:.1f}", f"{one.images_per_s:.1f}", str(one.extra_mib), f"{one.mean_iou:.3f}")
+        table.add_row(one.network, *figures)
+    console.print(table)
+    console.print(
+        "with mobilenetv2_100 (segnet: vgg16, untrained), a training step of 4 crops of 352x480 on two CPU cores; "
+        "mean IoU on CamVid's val after 5 epochs (segnet: 2), far from what each can reach",
+        highlight=False,
+    )
 
 
 def recipes_table(recipes: Mapping[str, str], console: Console | None = None) -> None:

@@ -35,6 +35,10 @@ class Weights(NamedTuple):
     commercial: bool
 
 
+MEASURED_ON, MEASURED_WITH = "mobilenetv2_100", {"segnet": VGG}
+"""The encoder of the networks that were measured, and those of the ones that have another."""
+
+
 class Measured(NamedTuple):
     """Figures of a network on MobileNetV2 (SegNet: on VGG16), on two CPU cores; ``docs/networks.md`` says how they were
     measured.
@@ -53,12 +57,24 @@ class Measured(NamedTuple):
     extra_mib: int
     mean_iou: float
 
+    @property
+    def model(self) -> str:
+        """What ``--model`` takes."""
+        return self.network.partition(",")[0]
 
-def measured() -> list[Measured]:
-    """Every network that was measured."""
+
+def measured(pattern: str = "") -> list[Measured]:
+    """Every network that was measured, or those that match ``pattern`` by their name or by that of their encoder."""
     lines = (Path(__file__).parent / "tables" / "networks.tsv").read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines]
-    return [Measured(name, float(size), float(speed), int(mib), float(score)) for name, size, speed, mib, score in rows]
+    every = [
+        Measured(name, float(size), float(speed), int(mib), float(score)) for name, size, speed, mib, score in rows
+    ]
+    return [
+        one
+        for one in every
+        if not pattern or any(_fits(name, pattern) for name in (one.model, MEASURED_WITH.get(one.model, MEASURED_ON)))
+    ]
 
 
 def num_parameters(name: str) -> int:
@@ -74,14 +90,16 @@ def num_parameters(name: str) -> int:
 
 
 def parameters_of(names: Sequence[str], most: int) -> dict[str, int]:
-    """Of each name, as :func:`num_parameters`; empty where more than ``most`` of them would have to be made for it."""
-    made = [name for name in names if name not in _recorded() and not name.startswith("torchvision/")]
-    return {} if len(made) > most else {name: num_parameters(name) for name in names}
+    """Of each name, as :func:`num_parameters`; 0 for those that have to be made for it where these are more than
+    ``most``.
+    """
+    made = {name for name in names if name not in _recorded() and not name.startswith("torchvision/")}
+    return {name: 0 if name in made and len(made) > most else num_parameters(name) for name in names}
 
 
 @functools.cache
 def _recorded() -> dict[str, int]:
-    """Of the encoders that are shown without being asked for."""
+    """Of timm's encoders with trained weights (timm 1.0.31), as :func:`counted_parameters` counts them."""
     lines = (Path(__file__).parent / "tables" / "parameters.tsv").read_text(encoding="utf-8").splitlines()[1:]
     return {name: int(count) for name, count in (line.split("\t") for line in lines)}
 
@@ -96,9 +114,9 @@ def counted_parameters(name: str) -> int:
     return sum(value.numel() for value in network.parameters())
 
 
-def networks() -> list[str]:
-    """The names that ``--model`` takes."""
-    return [*MODELS, *REGION_MODELS, *FOREIGN]
+def networks(pattern: str = "") -> list[str]:
+    """The names that ``--model`` takes, or those that match ``pattern``."""
+    return [name for name in (*MODELS, *REGION_MODELS, *FOREIGN) if not pattern or _fits(name, pattern)]
 
 
 def known_weights(pattern: str = "") -> list[Weights]:
@@ -113,6 +131,9 @@ def known_weights(pattern: str = "") -> list[Weights]:
         settings = timm.get_pretrained_cfg(name)
         if settings is not None and timm.is_model_pretrained(name):
             rows.append(Weights(name, settings.license or "not stated", may_be_sold(settings.license)))
-    if pattern and not any(sign in pattern for sign in "*?["):
-        pattern = f"*{pattern}*"
-    return [row for row in rows if not pattern or fnmatch.fnmatch(row.name, pattern)]
+    return [row for row in rows if not pattern or _fits(row.name, pattern)]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether it holds the pattern, or is all of a glob."""
+    return fnmatch.fnmatch(name, pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 from fullconv.errors import UsageError
 
@@ -31,6 +34,16 @@ def recipes(name: str = "") -> Recipes:
     if name:
         return Recipes({name: find_recipe(name).read_text(encoding="utf-8")})
     return Recipes({path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml"))})
+
+
+def recipes_on(encoders: Sequence[str]) -> dict[str, list[str]]:
+    """The names of the recipes that train a network on each of these encoders, if any does."""
+    found: dict[str, list[str]] = {}
+    for name, text in recipes().items():
+        encoder = yaml.safe_load(text).get("encoder")
+        if encoder in encoders:
+            found.setdefault(encoder, []).append(name)
+    return found
 
 
 def subject(text: str) -> str:

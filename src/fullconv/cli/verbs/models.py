@@ -12,7 +12,7 @@ from fullconv.errors import UsageError
 from fullconv.there import refuse_existing
 
 MOST_SIZES = 20
-"""Encoders whose size is found out, a fraction of a second each; of more no size is shown."""
+"""Encoders newer than the recorded ones whose size is found out, a fraction of a second each; of more none is shown."""
 
 IMPORT = (
     "fullconv import smp_folder model.safetensors --classes background,road",
@@ -46,18 +46,19 @@ def models(pattern: str = "", /) -> int:
     Parameters
     ----------
     pattern
-        Part of a name, or a glob such as 'convnext*'; without it a short list is shown.
+        Part of a name of a network or encoder, or a glob such as 'convnext*'; without it a short list is shown.
     """
     from fullconv.cli.tables import models_table
+    from fullconv.training.recipes import recipes_on
 
     with starting():
         from fullconv.models.catalogue import known_weights, measured, networks, parameters_of
 
-        found = known_weights(pattern)
+        found, called = known_weights(pattern), networks(pattern)
         sizes = parameters_of([row.name for row in found], MOST_SIZES)
-    if not found:
-        raise UsageError(f"no weights are called like {pattern!r}; fullconv models shows some names")
-    models_table(networks(), found, [] if pattern else measured(), sizes)
+    if not found and not called:
+        raise UsageError(f"no network or encoder is called like {pattern!r}; fullconv models shows some names")
+    models_table(called, found, measured(pattern), sizes, recipes_on([row.name for row in found]))
     return 0
 
 
