@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 _QUOTED = re.compile(r"(?<!\S)'[^']+'(?!\w)")
+_COMMAND = re.compile(r"(^\s*|: )('[^']*fullconv'|\S*fullconv) \S")
 _NO_BREAK = "\x1f"
 """In place of a blank at which no line may be broken; in no text for people."""
 
@@ -25,6 +26,11 @@ def program() -> str:
 def wrapped(text: str, width: int) -> str:
     """Each line in pieces of at most so many columns; longer words, such as paths, stay whole."""
     return "\n".join(_wrapped(line, width) for line in text.split("\n"))
+
+
+def wrapped_in_log(text: str, width: int) -> str:
+    """The same but for lines that are or end in a command: nobody has to put those together again."""
+    return "\n".join(line if _COMMAND.search(line) else _wrapped(line, width) for line in text.split("\n"))
 
 
 def print_lines(console: Console, text: str, style: str = "") -> None:

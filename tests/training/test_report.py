@@ -222,3 +222,13 @@ def test_the_most_important_figures_come_first() -> None:
     head, row = shown(console).splitlines()
     assert head == "epoch  train loss  val loss  mean IoU  train IoU  pixel acc  fw IoU     time"
     assert row == " 3/30      0.1234    0.1234    0.1234     0.1234     0.1234  0.1234     1:15  *"
+
+
+def test_prose_in_a_log_is_wrapped() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    Reporter(console).say("a is confused with b: 95% of its pixels\n  try: " + "look at both in the worst images, " * 5)
+    first, *rest = shown(console).splitlines()
+    assert first == "a is confused with b: 95% of its pixels"
+    assert max(map(len, rest)) <= 100
+    assert [line[:5] for line in rest] == ["  try", *["    " + line[4] for line in rest[1:]]]
+    assert len(rest) == 2

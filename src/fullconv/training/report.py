@@ -11,11 +11,11 @@ from rich.console import Console
 
 from fullconv.amounts import clock, peak, rate
 from fullconv.bars import Bar, compiling_seconds, spent
-from fullconv.terminal import print_lines
+from fullconv.terminal import print_lines, wrapped_in_log
 from fullconv.training.pace import Pace
 
-LOG_WIDTH = 80
-"""Columns of a line in a log."""
+LOG_WIDTH, PROSE_WIDTH = 80, 100
+"""Columns of an epoch's line in a log, and of other lines."""
 NARROW = 100
 """Columns below which the bar does not say the epoch while it validates, so that all its figures have room."""
 Figures = Sequence[tuple[str, str]]
@@ -40,7 +40,7 @@ class Reporter:
 
     def say(self, line: str) -> None:
         if self.console is not None and line:
-            print_lines(self.console, line)
+            print_lines(self.console, line if self.console.is_terminal else wrapped_in_log(line, PROSE_WIDTH))
 
     def epoch(self, row: Mapping[str, float], figures: Figures, epochs: int, best: bool) -> None:
         """One line with as many figures as it has room for: on a terminal a row of a table, in a log with their names.
