@@ -28,14 +28,16 @@ class Prediction:
 
     Attributes:
         labels: the class of every pixel, uint8 (int32 above 256 classes) ``[height, width]``.
-        probabilities: float16 ``[classes, height, width]``, or None where not asked for.
+        probabilities: float16 ``[classes, height, width]``; None unless asked for: ``predict(image,
+            probabilities=True)``.
         classes: names and colours of the ids.
         image: what was segmented, uint8 ``[height, width, channels]``.
         note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
         name: the file that the image came from; empty where it came from memory.
-        confidence: the probability of each pixel's class, float32 ``[height, width]``, or None where not asked for.
+        confidence: the probability of each pixel's class, float32 ``[height, width]``; None unless asked for:
+            ``predict(image, confidence=True)``.
         entropy: of the probabilities of all classes, over that of equally probable ones: 0 is sure, 1 undecided;
-            float32 ``[height, width]``, or None where not asked for.
+            float32 ``[height, width]``; None unless asked for: ``predict(image, entropy=True)``.
     """
 
     labels: np.ndarray

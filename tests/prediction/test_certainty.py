@@ -14,6 +14,7 @@ from PIL import Image
 from fullconv.cli.main import run
 from fullconv.crf import CRF
 from fullconv.images.certainty import to_bytes
+from fullconv.label_map import Prediction
 from fullconv.prediction.files import predict
 from fullconv.segmenter import Segmenter
 from tests.builders import models
@@ -29,6 +30,11 @@ def test_they_are_those_of_the_probabilities(model: Segmenter) -> None:
     plain = model.predict(PIXELS[:90, :70])
     assert plain.confidence is None
     assert plain.entropy is None
+    assert plain.probabilities is None
+    assert all(
+        f"predict(image, {name}=True)" in " ".join((Prediction.__doc__ or "").replace("\n", " ").split())
+        for name in ("probabilities", "confidence", "entropy")
+    )
     assert np.array_equal(plain.labels, found.labels)
 
 
