@@ -29,8 +29,11 @@ def wrapped(text: str, width: int) -> str:
 
 
 def wrapped_in_log(text: str, width: int) -> str:
-    """The same but for lines that are or end in a command: nobody has to put those together again."""
-    return "\n".join(line if _COMMAND.search(line) else _wrapped(line, width) for line in text.split("\n"))
+    """The same, of the lines that explain one above them, which are indented. The others are searched for, and so
+    are not broken; nor are lines that hold a command to copy.
+    """
+    lines = text.split("\n")
+    return "\n".join(_wrapped(one, width) if one[:1] == " " and not _COMMAND.search(one) else one for one in lines)
 
 
 def print_lines(console: Console, text: str, style: str = "") -> None:

@@ -15,7 +15,7 @@ from fullconv.terminal import print_lines, wrapped_in_log
 from fullconv.training.pace import Pace
 
 LOG_WIDTH, PROSE_WIDTH = 80, 100
-"""Columns of an epoch's line in a log, and of other lines."""
+"""Columns of an epoch's line in a log, and of lines that explain."""
 NARROW = 100
 """Columns below which the bar does not say the epoch while it validates, so that all its figures have room."""
 Figures = Sequence[tuple[str, str]]
