@@ -92,3 +92,18 @@ def test_ctrl_c_before_a_run_goes_on_leaves_it_as_it_was(
     assert run(["train", "--resume", "runs/mine"]) == 130
     left = "the run is as it was; go on with: fullconv train --resume runs/mine"
     assert capsys.readouterr().err == f"fullconv: interrupted; {left}\n"
+
+
+@pytest.mark.parametrize("where", ["open_or_count", "_train"])
+def test_ctrl_c_in_a_sweep_says_how_to_go_on(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"fullconv.training.sweep.{where}", interrupted)
+    command = ["sweep", "shapes:train=8,val=2", "--over", "rate=1e-3,2e-3", "--epochs", "1", "--out", "runs"]
+    assert run(command) == 130
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.endswith(f"go on with: fullconv {' '.join(command)}")

@@ -165,5 +165,7 @@ def sweep(
         except Interrupted as error:
             what = str(error).partition(";")[0]
             raise Interrupted(f"{what}; go on with: {command()}") from error
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"interrupted; runs that have ended are kept; go on with: {command()}") from error
     sweep_table(found)
     return 0
