@@ -139,11 +139,20 @@ def test_of_a_run_of_limited_time_no_more_is_left_than_that(monkeypatch: pytest.
     assert "left 1:30" in " ".join(shown(console).split())
 
 
-def test_a_run_of_limited_time_goes_on_until_it_is_over_but_for_its_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ends", "left_after"),
+    [
+        (100.0, {6: 88, 19: 57, 24: 6 * 2 + 5}),  # time for another epoch, which will be found; but not in the last one
+        (86.0, {6: 74, 19: 11 * 2 + 2 * 5, 24: 6 * 2 + 5}),  # it ends with a whole epoch, before the time is over
+    ],
+)
+def test_a_run_of_limited_time_goes_on_until_no_epoch_fits(
+    ends: float, left_after: dict[int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     reporter = Reporter(terminal())
-    reporter.start(steps=30, per_epoch=10, done=0, ends=100.0)
+    reporter.start(steps=30, per_epoch=10, done=0, ends=ends)
     left = list[float]()
     for done in range(1, 26):
         now[0] += 2.0
@@ -153,9 +162,7 @@ def test_a_run_of_limited_time_goes_on_until_it_is_over_but_for_its_last_epoch(m
         if done % 10 == 0:
             now[0] += 5.0
             reporter.validated(5.0)
-    assert left[5] == 88  # by the steps and validations so far 48 or 63: more epochs will be found room for
-    assert left[18] == 57
-    assert left[23] == 6 * 2 + 5  # the last epoch ends before the time does
+    assert {done: left[done - 1] for done in left_after} == left_after
     reporter.stop()
 
 

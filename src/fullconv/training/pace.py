@@ -83,12 +83,21 @@ class Pace:
         if not self._step or (self._seen <= WARM_UP and done % self.per_epoch):
             return None
         ended = (done - 1) // self.per_epoch + validated
-        steps, epochs = self.per_epoch * self._mean, self.steps // self.per_epoch
-        validation = self._validation or self.known * steps
-        pictures = self._drawing * self._drawings(epochs - math.floor(ended), steps + validation)
-        return (self.steps - done) * self._mean + (epochs - ended) * validation + pictures
+        epochs = self.steps // self.per_epoch
+        pictures = self._drawing * self._drawings(epochs - math.floor(ended))
+        return (self.steps - done) * self._mean + (epochs - ended) * self._one_validation + pictures
 
-    def _drawings(self, epochs: int, seconds: float) -> int:
-        """How often pictures will be drawn in as many epochs, of so many seconds: the last one has some."""
+    @property
+    def epoch_seconds(self) -> float:
+        """Of the steps of an epoch and its validation; 0 before the first step."""
+        return self.per_epoch * self._mean + self._one_validation if self._step else 0.0
+
+    @property
+    def _one_validation(self) -> float:
+        return self._validation or self.known * self.per_epoch * self._mean
+
+    def _drawings(self, epochs: int) -> int:
+        """How often pictures will be drawn in as many epochs: the last one has some."""
+        seconds = self.epoch_seconds
         every = max(1, math.ceil(self._drawing / SHARE / seconds)) if seconds else 1
         return math.ceil((epochs + max(self._undrawn, 0)) / every)

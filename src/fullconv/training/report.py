@@ -16,6 +16,8 @@ from fullconv.training.pace import Pace
 
 LOG_WIDTH, PROSE_WIDTH = 80, 100
 """Columns of an epoch's line in a log, and of lines that explain."""
+COUNTED = 7
+"""Epochs left of a run of limited time from which on the time left is theirs: one is over 15 % of it then."""
 NARROW = 100
 """Columns below which the bar does not say the epoch while it validates, so that all its figures have room."""
 Figures = Sequence[tuple[str, str]]
@@ -150,14 +152,19 @@ class Reporter:
         return max(0.0, seconds - (self._compiling - before))
 
     def _left(self, seconds: float | None, done: int) -> float:
-        """Of a run of limited time what is left of that, whose epochs follow it, but in the last one what its steps
-        take; nan where it is not known.
+        """Of a run of limited time what is left of that, whose epochs follow it, but in the last few what they take: it
+        ends after a whole one, up to an epoch earlier. nan where it is not known.
         """
         if self._ends is None or self._bar is None:
             return math.nan if seconds is None else seconds
         allowed, pace = max(0.0, self._ends - time.monotonic()), self._bar[1]
-        is_last = pace.steps - done <= pace.per_epoch
-        return seconds if is_last and seconds is not None else allowed
+        if seconds is None:
+            return allowed
+        if pace.steps - done <= pace.per_epoch:
+            return seconds
+        few = pace.steps - done <= COUNTED * pace.per_epoch
+        planned = allowed - seconds < pace.epoch_seconds  # else there is time for another
+        return min(seconds, allowed) if few and planned else allowed
 
     def drew(self, seconds: float) -> None:
         """How long the pictures took that were drawn after an epoch; not each has some."""
