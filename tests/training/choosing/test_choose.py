@@ -334,3 +334,11 @@ def test_a_run_chooses_says_and_keeps_why(
     again = TrainConfig.load(run.config, {})
     assert again.epochs >= 1
     assert with_budget(again, run.config, {})[0].minutes is None
+
+
+@pytest.mark.parametrize(("steps", "trained", "head"), [(999, True, None), (1000, True, 64), (72, False, 64)])
+def test_few_steps_over_trained_weights_learn_no_more_layers(steps: int, trained: bool, head: int | None) -> None:
+    choice = rules.streams(FACTS, steps, trained)
+    assert choice.value["streams"] == [32, 16, 8, 4]
+    assert choice.value.get("head_channels") == head
+    assert ("steps are few" in choice.reason) == (head is None)

@@ -16,7 +16,7 @@ from fullconv.device import computing_threads
 from fullconv.errors import UsageError, plural
 from fullconv.machine import busy, usable_cores
 from fullconv.training.choosing import rules
-from fullconv.training.choosing.encoders import Candidate, candidates
+from fullconv.training.choosing.encoders import Candidate, candidates, is_trained
 from fullconv.training.choosing.facts import DataFacts, look
 from fullconv.training.choosing.limits import MINUTES
 from fullconv.training.choosing.measure import Cost, cost
@@ -162,6 +162,8 @@ def choose(
     setting = Setting(base, frozenset(config.model_fields_set), choices, facts, spec, device, devices, began)
     found = _alone(_affordable(setting), setting)
     choices = found.choices | _length(found, setting, asked)
+    if "model_args" in choices:
+        choices["model_args"] = rules.streams(facts, found.steps, is_trained(base))
     chosen = found.config.model_copy(update={name: choice.value for name, choice in choices.items()})
     where = plural(usable_cores(), "core") if device.type == "cpu" else f"{devices} x {device.type}"
     say(f"chosen for {chosen.minutes:g} minute{'s' * (chosen.minutes != 1)} on {where}; what is given is kept:")

@@ -29,13 +29,18 @@ class Candidate:
     choices: dict[str, Choice] = field(default_factory=dict)
 
 
+def is_trained(config: TrainConfig) -> bool:
+    """Whether the encoder starts from trained weights."""
+    return config.encoder_weights not in ("none", "auto") or bool(config.init_from)
+
+
 def candidates(config: TrainConfig, given: frozenset[str]) -> list[Candidate]:
     """The encoder that was given or that the weights are of; else a ladder.
 
     Raises:
         ModelFileError: a weights file that cannot be read.
     """
-    trained = config.encoder_weights not in ("none", "auto") or bool(config.init_from)
+    trained = is_trained(config)
     choices: dict[str, Choice] = {}
     if "rate" not in given and config.optimizer != "sgd":
         choices["rate"] = Choice(RATE, "of the layers over the encoder")
