@@ -11,8 +11,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-_QUOTED = re.compile(r"(?<!\S)'[^']+'(?!\w)")
-_COMMAND = re.compile(r"(^\s*|: )('[^']*fullconv'|\S*fullconv) \S")
+VERBS = (
+    "check", "compare", "convert", "cvat-function", "demo", "evaluate", "export", "heatmap", "import", "info", "models",
+    "predict", "pseudo-label", "recipes", "review", "serve", "sweep", "synsets", "train",
+)  # fmt: skip
+_WORD = r"""(?:'[^']*'|"[^"]*"|[^\s'"();,]|,(?=\S))+"""
+_PROSE = r"(?:(?:and|or|then) |[a-z]+s (?:it|them|the|which|what|some|how|one|a|that)\b)"
+"""How a sentence goes on behind a command: ``fullconv check DATA lists them``."""
+_COMMAND = re.compile(
+    rf"(?<![^\s(])(?:'[^']*fullconv'|[^\s'(]*fullconv) (?:(?:{'|'.join(VERBS)})(?![\w-])|--\w)(?:{_WORD})?"
+    rf"(?: +(?!{_PROSE}){_WORD})*"
+)
 _NO_BREAK = "\x1f"
 """In place of a blank at which no line may be broken; in no text for people."""
 
@@ -24,16 +33,17 @@ def program() -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Each line in pieces of at most so many columns; longer words, such as paths, stay whole."""
+    """Each line in pieces of at most so many columns; longer words, such as paths, stay whole, and so do commands to
+    copy, which begin on a line of their own where they do not fit.
+    """
     return "\n".join(_wrapped(line, width) for line in text.split("\n"))
 
 
 def wrapped_in_log(text: str, width: int) -> str:
     """The same, of the lines that explain one above them, which are indented. The others are searched for, and so
-    are not broken; nor are lines that hold a command to copy.
+    are not broken.
     """
-    lines = text.split("\n")
-    return "\n".join(_wrapped(one, width) if one[:1] == " " and not _COMMAND.search(one) else one for one in lines)
+    return "\n".join(_wrapped(line, width) if line[:1] == " " else line for line in text.split("\n"))
 
 
 def print_lines(console: Console, text: str, style: str = "") -> None:
@@ -45,9 +55,7 @@ def print_lines(console: Console, text: str, style: str = "") -> None:
 
 def _wrapped(line: str, width: int) -> str:
     lead = line[: len(line) - len(line.lstrip())]
-    text = line.strip()
-    if "fullconv" in text:  # perhaps a command, which is typed as it stands
-        text = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", _NO_BREAK), text)
+    text = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line.strip())
     return textwrap.fill(
         text, width, initial_indent=lead, subsequent_indent=f"{lead}  ", break_long_words=False,
         break_on_hyphens=False,

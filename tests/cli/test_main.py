@@ -228,7 +228,7 @@ def test_lines_break_between_words_at_a_terminal_alone(monkeypatch: pytest.Monke
     shown = screen.getvalue().splitlines()
     assert max(map(len, shown)) <= 40
     assert " ".join(shown).split() == line.split()
-    assert [len(one) - len(one.lstrip()) for one in shown] == [2, 4, 4]
+    assert [len(one) - len(one.lstrip()) for one in shown] == [2, 4, 4, 4]
 
 
 @pytest.mark.parametrize(
