@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import fullconv
-from fullconv.cli.main import app, run
+from fullconv.cli.command import app, run
 from fullconv.errors import UsageError
 from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.metrics import ConfusionMatrix, ImageScore

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fullconv.cli.main import app
+from fullconv.cli.command import app
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "fullconv"

@@ -50,7 +50,7 @@ before = settings()
 import fullconv
 for name in fullconv.__all__:
     getattr(fullconv, name)
-import fullconv.cli.main, fullconv.prediction.files, fullconv.models.classifier, fullconv.pretrained
+import fullconv.cli.command, fullconv.prediction.files, fullconv.models.classifier, fullconv.pretrained
 unchanged(before, "import")
 import numpy as np
 from fullconv.models import build_model

@@ -14,7 +14,7 @@ import yaml
 from cyclopts import CycloptsError
 
 import fullconv
-from fullconv.cli.main import app
+from fullconv.cli.command import app
 from fullconv.cli.verbs import arguments
 from fullconv.training.config import TrainConfig
 from tests.builders.pages import SHELL, Page, blocks, small_in_python, tokens

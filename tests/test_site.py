@@ -12,7 +12,7 @@ import pytest
 
 import fullconv
 import fullconv.ops
-from fullconv.cli.main import app
+from fullconv.cli.command import app
 
 ROOT = Path(__file__).parents[1]
 VERBS = sorted(name for name in app if not name.startswith("-"))

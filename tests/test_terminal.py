@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fullconv.cli.main import app
+from fullconv.cli.command import app
 from fullconv.terminal import VERBS, print_lines, program, wrapped, wrapped_in_log
 
 

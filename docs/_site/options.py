@@ -15,7 +15,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 def tables() -> str:
     """A section for every verb: what it does, how it is called, its options."""
-    from fullconv.cli.main import app
+    from fullconv.cli.command import app
 
     verbs = sorted(name for name in app if not name.startswith("-"))
     return "\n".join(section(app, verb) for verb in verbs)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cyclopts.completion.detect import ShellDetectionError
 
-from fullconv.cli.main import app, run
+from fullconv.cli.command import app, run
 from fullconv.models.timm_facts import TIMM
 from fullconv.models.variants import MODELS
 from fullconv.training.config import TrainConfig

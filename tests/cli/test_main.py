@@ -75,9 +75,9 @@ sys.stdout.buffer.write(shown)
 """
 WITHOUT_A_BAR = """
 import signal, time
-from fullconv.cli import main
+from fullconv.cli import command, main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
-main.app = lambda *words, **options: print("begun", flush=True) or time.sleep(60)
+command.app = lambda *words, **options: print("begun", flush=True) or time.sleep(60)
 main.main()
 """
 
@@ -88,7 +88,8 @@ def test_what_is_said_after_ctrl_c_begins_a_line() -> None:
     shown = subprocess.run(command, capture_output=True, check=True).stdout.decode()
     assert "^C" in shown
     *_, last = (line for line in shown.split("\n") if line.strip())
-    assert last.strip().rpartition("\r")[2] == "fullconv: interrupted; nothing was left half-written"
+    said = last.strip().rpartition("\r")[2]
+    assert said == "fullconv: interrupted; nothing was left half-written; start again with: fullconv"
 
 
 def test_bars_show_the_time_since_the_command_began(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +102,7 @@ def test_bars_show_the_time_since_the_command_began(monkeypatch: pytest.MonkeyPa
                 shown.append(bar._before)
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr("fullconv.cli.main.app", verb)
+    monkeypatch.setattr("fullconv.cli.command.app", verb)
     run([])
     run([])
     assert shown == [9, 18, 9, 18]
@@ -254,4 +255,22 @@ def test_ctrl_c_is_answered_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: p
 
     monkeypatch.setattr("fullconv.models.synsets.called", interrupted)
     assert run(["synsets", "dog"]) == 130
-    assert capsys.readouterr().err == "fullconv: interrupted; nothing was left half-written\n"
+    left = "nothing was left half-written; start again with: fullconv synsets dog"
+    assert capsys.readouterr().err == f"fullconv: interrupted; {left}\n"
+
+
+@pytest.mark.parametrize("module", ["cyclopts", "fullconv.cli.verbs", "rich.console"])
+def test_ctrl_c_while_the_program_is_loaded_is_answered_in_a_line(module: str) -> None:
+    code = f"""
+import builtins, runpy, sys
+load = builtins.__import__
+def until(name, *more, **others):
+    if name == {module!r}:
+        raise KeyboardInterrupt
+    return load(name, *more, **others)
+builtins.__import__ = until
+sys.argv[1:] = ["models"]
+runpy.run_module("fullconv", run_name="__main__")
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "fullconv: interrupted before it began\n")

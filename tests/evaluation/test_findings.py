@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 import fullconv
-from fullconv.cli.main import app
+from fullconv.cli.command import app
 from fullconv.data import Shapes
 from fullconv.errors import UsageError
 from fullconv.evaluation.finding import Finding

@@ -21,7 +21,7 @@ def test_every_training_option_is_a_flag(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_flags_become_values() -> None:
-    from fullconv.cli.main import app
+    from fullconv.cli.command import app
 
     words = ["--model-args.head-channels", "8", "--encoder-args.pad-type", "same", "--class-weights", "1,2,0.5"]
     _, bound, _ = app.parse_args(["train", "shapes", *words, "--crop", "32", "64", "--no-flip"])

@@ -41,7 +41,7 @@ TYPED: list[str] = []
 
 def command() -> str:
     """The whole command that runs, to be typed again."""
-    return f"{program()} {shlex.join(TYPED)}"
+    return f"{program()} {shlex.join(TYPED)}".strip()
 
 
 def complain(line: str) -> None:
