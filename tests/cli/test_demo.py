@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from fullconv.cli import demo
+from fullconv.cli.main import run
 from fullconv.errors import Interrupted, UsageError
 from fullconv.training import fit
 from tests.builders.runs import Asked
@@ -20,6 +22,10 @@ def test_the_demo_shows_where_everything_lies(
         demo.demo(tmp_path / "demo", workers=0)
     said = capsys.readouterr().out
     assert "val mean IoU" in said
+    assert "PHOTOS" not in said
+    again = next(line for line in said.splitlines() if line.startswith("  fullconv predict "))
+    assert run(shlex.split(again)[1:]) == 0  # as it stands
+    assert len(list((tmp_path / "demo" / "predicted").glob("*.png"))) == 2 * demo.NEW_SCENES
     assert len(list((tmp_path / "demo" / "masks").glob("*.png"))) == 2 * demo.NEW_SCENES
     for line in said.splitlines():
         if line.startswith(("image |", "curves:")):

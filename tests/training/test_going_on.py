@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import signal
 import subprocess
 import sys
@@ -101,6 +102,10 @@ def test_a_run_knows_its_data(
     model = (tmp_path / "mine" / "last.safetensors").read_bytes()
     said = capsys.readouterr().out
     assert "next:\n  fullconv evaluate mine photos" in said
+    predict = next(line for line in said.splitlines() if line.startswith("  fullconv predict "))
+    assert run_command(shlex.split(predict)[1:]) == 0  # as it stands
+    assert list((tmp_path / "predicted").glob("*.overlay.*"))
+    capsys.readouterr()
     for line in said.splitlines():
         if line.startswith(("pictures: ", "curves: ")):
             assert Path(line.partition(": ")[2]).is_file()

@@ -7,7 +7,8 @@ import pytest
 
 import fullconv
 from fullconv import draw
-from fullconv.data import read_sample
+from fullconv.data import Item, read_sample
+from fullconv.data.sources import FileImage
 from fullconv.training import drawing, pictures
 from fullconv.training.ending import ending
 from fullconv.training.run_folder import RunFolder
@@ -83,3 +84,17 @@ def test_the_sheet_that_is_shown_is_the_best_epoch_s_or_the_last(tmp_path: Path)
     assert ending(run, "data")[0] == f"pictures: {tmp_path / 'pictures/epoch_1000.png'}"
     (tmp_path / "pictures/epoch_005.png").touch()
     assert ending(run, "data")[0] == f"pictures: {tmp_path / 'pictures/epoch_005.png'}"
+
+
+def test_the_last_line_names_an_image_that_is_there(tmp_path: Path) -> None:
+    scene = fullconv.open_dataset("shapes:height=32,width=32,train=1,val=1").split("val")[0]
+    RunFolder(tmp_path).write_scores({"epoch": 1})
+
+    def last(*images: FileImage) -> str:
+        return ending(RunFolder(tmp_path), "data", val=[Item("a", one, scene.annotation) for one in images])[-1]
+
+    ours = f"  fullconv predict {tmp_path}"
+    assert last(FileImage(Path("my photos/a.png"))) == f"{ours} 'my photos/a.png' --out predicted --overlay"
+    assert last() == f"{ours} PHOTOS --out predicted --overlay"
+    assert last(FileImage(Path("a.tar"))) == f"{ours} PHOTOS --out predicted --overlay"
+    assert ending(RunFolder(tmp_path), "shapes", val=[scene])[-1] == f"  fullconv evaluate {tmp_path} shapes"

@@ -86,5 +86,7 @@ def _demo(out: Path, workers: int | None, resume: bool) -> Run:
     print(f"image | truth | prediction | errors: {sheet(run)}")
     print(f"curves: {run.path / 'curves.png'}")
     print(f"new scenes of another size and their masks: {out / 'new'}, {out / 'masks'}")
+    again = (out / "new", "--out", out / "predicted", "--overlay")
+    print(f"label them again:\n  {program()} predict {shlex.join(map(str, (run.path, *again)))}")
     print(f"next, with your own images and masks:\n  {program()} check my_data\n  {program()} train my_data")
     return run

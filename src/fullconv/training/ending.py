@@ -6,18 +6,21 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fullconv.data import Item
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.terminal import program
 from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run
 
 
-def ending(run: Run, data: str, masks: bool = True) -> list[str]:
+def ending(run: Run, data: str, masks: bool = True, val: Sequence[Item] = ()) -> list[str]:
     """Where pictures and curves are, and the next two commands.
 
     Args:
         data: how the data was named; where it was made in Python (empty), nothing can be typed with it, and ``Run``
             says where all lies.
         masks: whether the val images have masks, which ``evaluate`` needs.
+        val: the val images, of which ``predict`` takes one; where it is not known which there are, none.
     """
     if not data:
         return []
@@ -26,7 +29,17 @@ def ending(run: Run, data: str, masks: bool = True) -> list[str]:
     model, data = shlex.quote(str(run.path)), shlex.quote(data)
     first = f"evaluate {model} {data}" if masks else f"pseudo-label {model} {data} --out labelled"
     ours = program()
-    return [*lines, "next:", f"  {ours} {first}", f"  {ours} predict {model} PHOTOS --out masks --overlay"]
+    lines += ["next:", f"  {ours} {first}"]
+    photos = _photos(val)
+    return [*lines, f"  {ours} predict {model} {photos} --out predicted --overlay"] if photos else lines
+
+
+def _photos(val: Sequence[Item]) -> str:
+    """A val image that is a file, to be typed; empty where all are drawn, and there are no photos of such things."""
+    if val and not any(item.image.files for item in val):
+        return ""
+    alone = (item.image.files[0] for item in val if len(item.image.files) == 1)
+    return next((shlex.quote(str(file)) for file in alone if file.suffix.lower() in IMAGE_SUFFIXES), "PHOTOS")
 
 
 def sheet(run: Run) -> Path:

@@ -101,7 +101,7 @@ def train_regions(
     run.point_latest()
     reporter.took()
     reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
-    for line in ending(run, typed(data)):
+    for line in ending(run, typed(data), val=val):
         reporter.say(line)
     return Run(run.path)
 

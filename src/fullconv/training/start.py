@@ -184,7 +184,8 @@ def _say_ending(plan: Plan, run: RunFolder, reporter: Reporter) -> None:
     less = "labels" in plan.segmenter.provenance
     in_log = log_findings(read_log(run.path / "log.csv"), less, plan.config.changed())
     wrong = told([one.to_dict() for one in in_log], most=2)
-    for line in (*plan.objective.summary(run.scores, run.best), *wrong, *ending(run, plan.given, masks)):
+    last = ending(run, plan.given, masks, plan.spec.splits.get("val", ()))
+    for line in (*plan.objective.summary(run.scores, run.best), *wrong, *last):
         reporter.say(line)
 
 
