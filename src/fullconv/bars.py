@@ -163,6 +163,10 @@ class Bar:
         self._live.update(self._parts[path], completed=done, visible=done < total, told=time.monotonic())
         self._shares[path] = done / total
         self._tell()
+        if done >= total:
+            # The second line goes now. Else Rich's own thread may take it away while a line is printed, for which as
+            # many lines are erased as there were before.
+            self._live.refresh()
 
     def _tell(self) -> None:
         """How far it is, with what is done of images that are not counted yet: they may still have to be written."""
