@@ -63,6 +63,20 @@ def test_mass_and_labels(mapper: HeatMapper) -> None:
     assert labels.sum() < found.labels(0.1).sum() == 96 * 128
 
 
+def test_a_folder_gets_a_line_for_each_image_and_one_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in "abc":
+        Image.fromarray(picture()).save(tmp_path / "photos" / f"{name}.png")
+    command = ["heatmap", str(tmp_path / "photos"), "--synset", "dog", "--sizes", "64x96", "--encoder", "resnet10t"]
+    assert run([*command, "--encoder-weights", "none", "--out", str(tmp_path / "maps")]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("probably not there") == len(said.out.splitlines()) - 1 == 3
+    (warning,) = said.err.splitlines()
+    assert "warning: 3 of 3 images: no place reaches 0.5" in warning
+
+
 def test_the_command_writes_pictures_and_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(picture()).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")

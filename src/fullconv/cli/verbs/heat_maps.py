@@ -39,7 +39,8 @@ def heatmap(
     """Show where an ImageNet class, or a group of them, is in images: no training, no masks.
 
     Writes STEM.png (image, map of each size, combined map), STEM.overlay.png and STEM.npz under --out, in colours that
-    stand for probabilities from 0 to 1; says how probable it is at most, and warns below 0.5.
+    stand for probabilities from 0 to 1; says how probable it is at most, and at the end in how many images
+    that is below 0.5.
 
     Parameters
     ----------
@@ -91,6 +92,7 @@ def heatmap(
         if warning.category is UserWarning:
             complain(f"warning: {warning.message}")
     failed: list[DataError] = []
+    missed: list[Path] = []
 
     def unreadable(error: DataError) -> None:
         failed.append(error)
@@ -99,7 +101,7 @@ def heatmap(
     def told(path: Path, map_: HeatMap) -> None:
         say(f"{path.name}: {map_.summary()}")
         if not map_.found:
-            complain(f"warning: {path}: no place reaches {LIKELY:g}, so all else together is more probable everywhere")
+            missed.append(path)
 
     with Bar("heatmap", device=str(mapper.device)) as done:
         found = find(
@@ -109,4 +111,7 @@ def heatmap(
     say(f"{len(found)} heat map{'s' * (len(found) != 1)} in {out}")
     for note in left_out(images, out):
         say(f"  {note}")
+    if missed:
+        where = str(missed[0]) if len(missed) == 1 else f"{len(missed)} of {len(found)} images"
+        complain(f"warning: {where}: no place reaches {LIKELY:g}, so all else together is more probable everywhere")
     return max((error.exit_code for error in failed), default=0)
