@@ -14,7 +14,8 @@ def main() -> None:
         sleep_while_waiting()
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # before there was anything to run
-        print("fullconv: interrupted before it began", file=sys.stderr)
+        over = "\r" * sys.stderr.isatty()  # the ^C that a terminal shows
+        print(f"{over}fullconv: interrupted before it began", file=sys.stderr)
         code = 130
     gc.freeze()  # else Python looks through all of PyTorch for garbage before it leaves: 2 s
     sys.exit(code)
