@@ -32,7 +32,8 @@ class Prediction:
             probabilities=True)``.
         classes: names and colours of the ids.
         image: what was segmented, uint8 ``[height, width, channels]``.
-        note: where labels may differ from those of the image as a whole, because it went in tiles; else empty.
+        note: where labels may differ from those of the image as a whole, because it went in tiles, or that the model
+            shrinks (or enlarges) it far more than the images that it learned from; else empty.
         name: the file that the image came from; empty where it came from memory.
         confidence: the probability of each pixel's class, float32 ``[height, width]``; None unless asked for:
             ``predict(image, confidence=True)``.

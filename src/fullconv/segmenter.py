@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ from fullconv.models.finite import not_finite
 from fullconv.models.network import SegmentationNetwork
 from fullconv.parts import Part, Wanted, counted, image_maps, resized_part, sound
 from fullconv.refinement import Refinement, Superpixels
+from fullconv.resizing import Sizes, resize_note
 from fullconv.runner import RunModel, Runner, TorchRunner
 from fullconv.spec import ClassSet, Preprocessing
 from fullconv.tiles import parts_of
@@ -246,10 +248,11 @@ class Segmenter:
         """
         pixels = np.require(pixels, requirements=["C", "W"])  # PyTorch wants memory that may be written
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        note = self.seam_note((pixels.shape[0], pixels.shape[1]), tile, overlap, exact)
+        size = (pixels.shape[0], pixels.shape[1])
+        note = self.seam_note(size, tile, overlap, exact) or self.resize_note(Counter([size]))
         parts = sound(lambda: self.parts(batch, tile, overlap, exact), self.runner, [name or IMAGE])
         if progress is not None:
-            parts = counted(parts, pixels.shape[0] * pixels.shape[1], progress)
+            parts = counted(parts, size[0] * size[1], progress)
         wanted = Wanted(probabilities, confidence, entropy)
         maps = image_maps(parts, batch, len(self.classes), wanted, refinement)
         return Prediction(*maps[:2], self.classes, pixels, note, name, *maps[2:])
@@ -298,3 +301,7 @@ class Segmenter:
             return ""
         pixels, local = self.runner.context
         return seam_note(chosen.tile, chosen.overlap, pixels, local, chosen.step)
+
+    def resize_note(self, sizes: Sizes) -> str:
+        """What :func:`fullconv.resizing.resize_note` says of images of these sizes."""
+        return resize_note(self.preprocessing, self.provenance, sizes)

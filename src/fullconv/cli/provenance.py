@@ -8,8 +8,8 @@ from typing import Any
 
 IOU = "iou/"
 """Before the name of a class, in the columns of a run's log."""
-SIZES = ("crop", "resize")
-"""Options of a height and a width."""
+SIZES = ("crop", "resize", "image_size")
+"""Of a height and a width."""
 PAIRS = ("crf_loss_deviations",)
 """Options of two numbers that are no range; other two numbers are one."""
 WORDS = {"intervals": "ranges (95 %)", "mean_iou_of_val": "mean IoU of the classes in val"}

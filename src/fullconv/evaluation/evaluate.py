@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +33,7 @@ from fullconv.pretrained import load
 from fullconv.processes import refuse_unguarded
 from fullconv.refinement import Refinement, Superpixels
 from fullconv.regions.instances import InstanceSegmenter, finds_instances
+from fullconv.resizing import Sizes
 from fullconv.segmenter import Segmenter
 from fullconv.there import refuse_folders
 from fullconv.tiling import TILE
@@ -114,7 +116,9 @@ def evaluate(
     notes += [road] if isinstance(road, str) else []
     sure = _each(watch for watch in (details, road) if isinstance(watch, (DetailCounts, RoadCounts)))
     told = None if progress is None else lambda done: progress(done, len(items))
-    measured = measure(scoring, spec, batches, told, refinement, restrict, restrict, tile, overlap, closer, sure)
+    sizes: Sizes = Counter()
+    counted = _sized(batches, sizes)
+    measured = measure(scoring, spec, counted, told, refinement, restrict, restrict, tile, overlap, closer, sure)
     log = [] if isinstance(model, Segmenter) else log_beside(model)
     options = segmenter.provenance.get("options", {})
     of_training = log_findings(log, "labels" in segmenter.provenance, options)
@@ -129,7 +133,7 @@ def evaluate(
             scores = dataclasses.replace(scores, masks=mask_ap(judged(spec, items, scoring.found), spec.classes))
     elif finding:
         notes.append("no mask AP: objects are not averaged over views")
-    notes.append(_without_masks(items))
+    notes += [_without_masks(items), segmenter.resize_note(sizes)]
     scores = dataclasses.replace(scores, notes=(*filter(None, notes), *scores.notes))
     if details is not None:
         known = [name not in scores.unlabelled for name in spec.classes.names]
@@ -155,6 +159,13 @@ def _each(
             watch(batch, labels, images, sure)
 
     return tell if every else None
+
+
+def _sized(batches: Iterable[Batch], sizes: Sizes) -> Iterator[Batch]:
+    """The batches as they are, whose images are counted by size."""
+    for batch in batches:
+        sizes[batch.labels.shape[1], batch.labels.shape[2]] += len(batch.ids)
+        yield batch
 
 
 def _no_mask_ap(bare: int, images: int) -> str:

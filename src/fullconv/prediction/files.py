@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -32,6 +33,7 @@ from fullconv.prediction.together import batch_size, plain, predict_plainly, pre
 from fullconv.prediction.write_behind import WriteBehind
 from fullconv.pretrained import load
 from fullconv.regions.instances import Instances, InstanceSegmenter, write_coco_json
+from fullconv.resizing import Sizes
 from fullconv.segmenter import Segmenter
 from fullconv.streams import count, in_streams, most_pixels
 
@@ -136,7 +138,7 @@ def predict(
     run = _Run(segmenter, out, asked, result, journal, FromLabels(asked, segmenter.classes, out), progress, done, noted)
     run.note(*left_out(given, out))
     run.go(inputs)
-    result.note(*run.made.finish())
+    result.note(segmenter.resize_note(run.sizes), *run.made.finish())
     if isinstance(segmenter, InstanceSegmenter):
         write_coco_json(out / INSTANCES, run.objects, segmenter.classes)
         count = sum(map(len, run.objects.values()))
@@ -162,6 +164,8 @@ class _Run:
     noted: Noted | None
     objects: dict[str, Instances] = field(default_factory=dict)
     """Found in each image."""
+    sizes: Sizes = field(default_factory=Counter)
+    """Of the images that were not read by window."""
 
     def note(self, *lines: str) -> None:
         """What to know before the masks that it is about."""
@@ -246,7 +250,8 @@ class _Run:
         return self.segmenter.seam_note(size, self.asked.tile, self.asked.overlap, self.asked.exact)
 
     def _take(self, one: Reading[Input], prediction: Prediction, behind: WriteBehind) -> None:
-        self.note(one.look.result().note, prediction.note)
+        self.note(one.look.result().note)
+        self.sizes[prediction.labels.shape[0], prediction.labels.shape[1]] += 1
         if isinstance(self.segmenter, InstanceSegmenter):
             self.objects[one.name.below.as_posix()] = self.segmenter.found[-1]
         one.pixels = None  # the prediction has them, and nobody else

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -76,12 +77,13 @@ def predict_plainly(
     None where scores are not finite: then each image is to say for itself.
     """
     part = _scores(segmenter, images, asked)
+    note = segmenter.resize_note(Counter([part.size]))
     if not bool(part.logits.isfinite().all()):
         return None
     results = []
     for logits, image, name in zip(part.logits, images, names, strict=True):
         maps = part._replace(logits=logits[None]).maps(asked.wanted)
-        results.append(Prediction(*maps[:2], segmenter.classes, image, "", name, *maps[2:]))
+        results.append(Prediction(*maps[:2], segmenter.classes, image, note, name, *maps[2:]))
     return results
 
 

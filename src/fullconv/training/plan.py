@@ -21,6 +21,7 @@ from fullconv.errors import UsageError, first_few
 from fullconv.files import cache_folder
 from fullconv.models.kept_features import KeptFeatures
 from fullconv.models.rebuild import rebuild
+from fullconv.resizing import IMAGE_SIZE, middle_size
 from fullconv.segmenter import Segmenter
 from fullconv.training.config import TrainConfig
 from fullconv.training.crops import choose_crop, large_enough, padded_line, sizes_of
@@ -146,6 +147,7 @@ def make_plan(
     kept, line = kept_features(config, segmenter.network, crop, sizes_of(spec, report))
     reporter.say(line)
     segmenter.provenance |= {"data": spec.name, "layout": spec.layout, "train_images": len(train_items)}
+    segmenter.provenance |= {IMAGE_SIZE: middle_size(sizes_of(spec, report))} if config.resize else {}
     segmenter.provenance |= {"options": config.changed()}
     segmenter.provenance |= {"val_images": len(val_items)} if config.filter_small else {}
     segmenter.provenance |= {"data_licence": spec.licence} if spec.licence else {}
