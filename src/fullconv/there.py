@@ -79,8 +79,10 @@ def matching(pattern: Path) -> list[Path]:
     """
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())
     if not found:
-        fault = "an address, and none is fetched" if ADDRESS.match(str(pattern)) else "no such file, folder or glob"
-        raise UsageError(f"{pattern}: {fault}; give images that are there")
+        if ADDRESS.match(str(pattern)):  # a path has made one slash of two
+            name = re.sub(r":[/\\]+", "://", str(pattern), count=1)
+            raise UsageError(f"{name}: an address, and none is fetched; give images that are there")
+        raise UsageError(f"{pattern}: no such file, folder or glob; give images that are there")
     return found
 
 

@@ -88,7 +88,7 @@ def test_what_names_no_file_is_refused(images: object, words: str) -> None:
 
 def test_an_address_is_called_so(tmp_path: Path) -> None:
     assert listed(tmp_path) == [tmp_path]
-    with pytest.raises(UsageError, match=r"https:/+example\.org/a\.jpg: an address, and none is fetched"):
+    with pytest.raises(UsageError, match=r"^https://example\.org/a\.jpg: an address, and none is fetched"):
         find_inputs(["https://example.org/a.jpg"])
 
 
