@@ -56,6 +56,21 @@ def test_an_open_file_is_read_from_where_it_is_and_named(tmp_path: Path) -> None
         read_given(b"no image", RGB)
 
 
+def test_files_of_a_folder_that_are_no_images_are_named(file: Path, tmp_path: Path) -> None:
+    for name in ("b.HEIC", "c.txt", "d.jp2"):
+        (tmp_path / name).touch()
+    with pytest.warns(UserWarning) as warned:
+        assert len(make().predict(tmp_path)) == 1
+    assert [str(one.message).removeprefix(f"{tmp_path}: ") for one in warned] == [
+        "left out, HEIC is not read: 1 file (b.HEIC); save them as JPEG or PNG",
+        "left out, rasters: 1 file (d.jp2); fullconv.predict labels them by window, in files",
+        "left out, not images: 1 file (c.txt)",
+    ]
+    file.unlink()
+    with pytest.raises(UsageError, match=r"no images but HEIC in this folder; save them as JPEG or PNG"):
+        make().predict(tmp_path)
+
+
 def test_floats_in_a_tensor_are_taken_by_a_model_of_a_range() -> None:
     ranged = Preprocessing(values=Values(range=((0.0, 1.0),), fill=(0, 0, 0)))
     image = torch.full((3, 2, 4), 0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -13,11 +13,12 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor, bfloat16
 
-from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError
-from fullconv.formats.read.base import image_files
+from fullconv.errors import DataError, FullconvError, NotFiniteError, UsageError, first_few
+from fullconv.formats.read.base import files_below, image_files
 from fullconv.images.encoded import EncodedFile, ImageFile
-from fullconv.images.files import IMAGE_SUFFIXES
+from fullconv.images.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from fullconv.images.pixels import read_image, to_channels
+from fullconv.images.raster_open import RASTER_SUFFIXES
 from fullconv.images.stored import WIDE_MODES, Stored
 from fullconv.images.values import to_pixels
 from fullconv.spec import Preprocessing, Values
@@ -30,6 +31,8 @@ IMAGE = "the image"
 NAMED = 10
 """So many images that are left out are named in a line."""
 T = TypeVar("T")
+HEIC = "save them as JPEG or PNG"
+BY_WINDOW = "fullconv.predict labels them by window, in files"
 ARRAY_FILE = b"\x93NUMPY"
 
 
@@ -52,7 +55,7 @@ def one_by_one(images: Any) -> tuple[list[Any], bool]:
             return [images], True
         found = image_files(folder)
         if not found:
-            raise UsageError(f"{folder}: no images in this folder; expected {', '.join(IMAGE_SUFFIXES)}")
+            raise no_images(folder, IMAGE_SUFFIXES)
         return list(found), False
     single = isinstance(images, (bytes, bytearray, memoryview, Image.Image, dict)) or hasattr(images, "read")
     return ([images], True) if single or not isinstance(images, Iterable) else (list(images), False)
@@ -61,8 +64,8 @@ def one_by_one(images: Any) -> tuple[list[Any], bool]:
 def each(images: Any, predict: Callable[[Any], T]) -> T | list[T]:
     """What ``predict`` gives of an image, or of each of several (:func:`one_by_one`).
 
-    Files of a folder or glob for which it raises are left out, with a warning that names them; the entries of a list
-    keep their places, so there the first is an error.
+    Files of a folder or glob for which it raises are left out, with a warning that names them, as are files of a folder
+    that are no images (:func:`unread`); the entries of a list keep their places, so there the first is an error.
 
     Raises:
         UsageError: as :func:`one_by_one` and ``predict``.
@@ -81,10 +84,36 @@ def each(images: Any, predict: Callable[[Any], T]) -> T | list[T]:
             failed.append(error)
     if failed and not results:
         raise failed[0]
+    names = [name for _, name in files_below(Path(images))] if isinstance(images, (str, os.PathLike)) else []
+    for line in unread(names, IMAGE_SUFFIXES):
+        warnings.warn(f"{images}: {line}", stacklevel=3)
     if failed:
         said = "; ".join(map(str, failed[:NAMED])) + (f"; and {len(failed) - NAMED} more" * (len(failed) > NAMED))
         warnings.warn(f"{images}: {len(failed)} of {len(found)} images are left out: {said}", stacklevel=3)
     return results
+
+
+def unread(names: Iterable[str], taken: Sequence[str]) -> list[str]:
+    """What to say of files that are left out since their names do not end as those that are ``taken``; a line a kind."""
+    heic, rasters, others = list[str](), list[str](), list[str]()
+    for name in names:
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix not in taken:
+            (heic if suffix in UNREAD_SUFFIXES else rasters if suffix in RASTER_SUFFIXES else others).append(name)
+    said = {"HEIC is not read": (heic, HEIC), "rasters": (rasters, BY_WINDOW), "not images": (others, "")}
+    return [
+        f"left out, {what}: {len(found)} file{'s' * (len(found) != 1)} ({first_few(sorted(found))})"
+        + f"; {advice}" * bool(advice)
+        for what, (found, advice) in said.items()
+        if found
+    ]
+
+
+def no_images(folder: Path, taken: Sequence[str]) -> UsageError:
+    """Of a folder in which no name ends as one of these."""
+    if any(name.lower().endswith(UNREAD_SUFFIXES) for _, name in files_below(folder)):
+        return UsageError(f"{folder}: no images but HEIC in this folder; {HEIC}")
+    return UsageError(f"{folder}: no images in this folder; expected {', '.join(taken)}")
 
 
 def name_of(image: object) -> str:

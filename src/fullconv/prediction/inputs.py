@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from fullconv.errors import UsageError, first_few
+from fullconv.errors import UsageError, first_few, plural
 from fullconv.formats.read import image_files
 from fullconv.formats.read.base import files_below
-from fullconv.images.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from fullconv.given import no_images, unread
+from fullconv.images.files import IMAGE_SUFFIXES
 from fullconv.images.raster_open import RASTER_SUFFIXES
 from fullconv.there import matching
 
 PREDICTED = (*IMAGE_SUFFIXES, *RASTER_SUFFIXES)
 """What is taken from a folder, by the ends of names."""
-LIST = ", ".join(PREDICTED)
-HEIC = "save them as JPEG or PNG"
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,7 @@ def _images(path: Path, out: Path | None) -> list[Input]:
     own = _inside(root, out)
     matches = [image for image in matches if not (own and own in image.resolve().parents)]
     if not matches:
-        heic = any(name.lower().endswith(UNREAD_SUFFIXES) for _, name in files_below(path)) if path.is_dir() else False
-        what = f"no images but HEIC in this folder; {HEIC}" if heic else f"no images in this folder; expected {LIST}"
-        raise UsageError(f"{path}: {what}")
+        raise no_images(path, PREDICTED)
     return [Input(image, image.relative_to(root)) for image in matches]
 
 
@@ -111,24 +108,16 @@ def _inside(folder: Path, out: Path | None) -> Path | None:
 
 def left_out(given: Iterable[str | os.PathLike[str]], out: Path) -> list[str]:
     """What to say of files in given folders that are not predicted: no images, or in ``out``."""
-    unread, others, written = list[str](), list[str](), 0
+    names, written = list[str](), 0
     for folder in (path for one in given if (path := Path(one).expanduser()).is_dir()):
         own = _inside(folder, out)
         for place, name in files_below(folder):
-            suffix = os.path.splitext(name)[1].lower()
             if own is not None and (own == (real := Path(place).resolve()) or own in real.parents):
                 written += 1
-            elif suffix in UNREAD_SUFFIXES:
-                unread.append(name)
-            elif suffix not in PREDICTED:
-                others.append(name)
-    notes = [f"left out, HEIC is not read: {_files(len(unread))} ({first_few(sorted(unread))}); {HEIC}"] * bool(unread)
-    notes += [f"left out, not images: {_files(len(others))} ({first_few(sorted(others))})"] * bool(others)
-    return notes + [f"left out, in --out: {_files(written)}, taken for results"] * bool(written)
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'s' * (count != 1)}"
+            else:
+                names.append(name)
+    taken = f"left out, in --out: {plural(written, 'file')}, taken for results"
+    return unread(names, PREDICTED) + [taken] * bool(written)
 
 
 # -- one name, one image ----------------------------------------------------------------------------------------------
