@@ -56,6 +56,15 @@ def test_an_open_file_is_read_from_where_it_is_and_named(tmp_path: Path) -> None
         read_given(b"no image", RGB)
 
 
+def test_a_file_opened_as_text_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8 is no UTF-8")
+    with (
+        (tmp_path / "a.jpg").open(encoding="utf-8") as file,
+        pytest.raises(UsageError, match=r"a\.jpg: opened as text; open it with mode 'rb'"),
+    ):
+        read_given(file, RGB)
+
+
 def test_files_of_a_folder_that_are_no_images_are_named(file: Path, tmp_path: Path) -> None:
     for name in ("b.HEIC", "c.txt", "d.jp2"):
         (tmp_path / name).touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -169,7 +170,8 @@ def _file(image: Any) -> ImageFile | None:
             raise DataError(f"{os.path.abspath(name)}: no such file")
         return Path(name)
     if hasattr(image, "read") and not isinstance(image, Image.Image):
-        name, image = name_of(image), image.read()
+        name = name_of(image)
+        image = "" if isinstance(image, io.TextIOBase) else image.read()  # text need not even decode
         if isinstance(image, str):
             raise UsageError(f"{name or IMAGE}: opened as text; open it with mode 'rb'")
     else:
