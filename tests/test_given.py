@@ -68,7 +68,7 @@ def test_a_file_opened_as_text_is_refused_in_a_line(tmp_path: Path) -> None:
 def test_files_of_a_folder_that_are_no_images_are_named(file: Path, tmp_path: Path) -> None:
     for name in ("b.HEIC", "c.txt", "d.jp2"):
         (tmp_path / name).touch()
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="left out") as warned:
         assert len(make().predict(tmp_path)) == 1
     assert [str(one.message).removeprefix(f"{tmp_path}: ") for one in warned] == [
         "left out, HEIC is not read: 1 file (b.HEIC); save them as JPEG or PNG",

@@ -12,6 +12,7 @@ from fullconv.resizing import middle_size, resize_note
 from fullconv.spec import Preprocessing
 from tests.builders.models import make, picture
 
+SMALL = "shapes:train=4,val=2,height=32,width=48"
 LEARNED: dict[str, Any] = {"image_size": [20, 40]}
 
 
@@ -62,13 +63,10 @@ def test_predict_says_it_once_of_all_images(tmp_path: Path) -> None:
 
 def test_evaluate_says_so_and_a_run_keeps_the_size_of_its_images(tmp_path: Path) -> None:
     run = fullconv.train(
-        "shapes:train=4,val=2,height=32,width=48", out=tmp_path / "run", model="fcn32s", encoder="mobilenetv2_035", encoder_weights="none",
+        SMALL, out=tmp_path / "run", model="fcn32s", encoder="mobilenetv2_035", encoder_weights="none",
         resize=(96, 128), crop=(64, 64), epochs=1, batch_size=2, workers=0, device="cpu", track="none",
     )  # fmt: skip
     assert run.segmenter().provenance["image_size"] == [32, 48]
-    assert not any(
-        "brought to" in note
-        for note in fullconv.evaluate(run.path, "shapes:train=4,val=2,height=32,width=48", workers=0).notes
-    )
+    assert not any("brought to" in note for note in fullconv.evaluate(run.path, SMALL, workers=0).notes)
     notes = fullconv.evaluate(run.path, "shapes:train=4,val=2,height=96,width=128", workers=0).notes
     assert [note for note in notes if "are brought to 96x128" in note and "half of the scale" in note]

@@ -95,7 +95,7 @@ def each(images: Any, predict: Callable[[Any], T]) -> T | list[T]:
 
 
 def unread(names: Iterable[str], taken: Sequence[str]) -> list[str]:
-    """What to say of files that are left out since their names do not end as those that are ``taken``; a line a kind."""
+    """Of files that are left out, since their names do not end as those that are ``taken``; a line a kind."""
     heic, rasters, others = list[str](), list[str](), list[str]()
     for name in names:
         suffix = os.path.splitext(name)[1].lower()
