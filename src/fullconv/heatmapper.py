@@ -103,8 +103,9 @@ class HeatMap:
         return f"{top}, at row {row}, column {column}; only {share}: doubtful unless small"
 
     def __repr__(self) -> str:
+        """Height x width, as of a prediction, and what was found."""
         height, width = self.image.shape[:2]
-        return f"HeatMap({width}x{height}, {self.summary()})"
+        return f"HeatMap({height}x{width}, {self.summary()})"
 
     def _repr_png_(self) -> bytes:
         """The overlay, which notebooks show."""

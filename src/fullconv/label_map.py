@@ -72,6 +72,7 @@ class Prediction:
         write_picture(path, *draw.overlay_strips(self.image, self.labels, self.classes, opacity, ids, with_legend=True))
 
     def __repr__(self) -> str:
+        """The file, height x width, and the largest classes."""
         height, width = self.labels.shape
         shares = np.bincount(self.labels.ravel(), minlength=len(self.classes)) / max(self.labels.size, 1)
         order = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]

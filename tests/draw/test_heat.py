@@ -23,6 +23,10 @@ def test_colours_are_the_same_for_the_same_probability_in_every_picture() -> Non
     assert not np.array_equal(first[30, 470], second[30, 470])
 
 
+def test_its_repr_has_the_height_first_as_a_prediction() -> None:
+    assert repr(found(np.zeros((20, 30), np.float32))).startswith("HeatMap(200x300, ")
+
+
 def test_the_image_stays_as_it_is_where_the_map_is_empty() -> None:
     values = np.zeros((20, 30), np.float32)
     values[10, 20] = 1
