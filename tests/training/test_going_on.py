@@ -23,6 +23,7 @@ from fullconv.errors import Interrupted, UsageError
 from fullconv.formats.open import shapes_dataset
 from fullconv.spec import ClassSet
 from fullconv.training import fit as fit_module
+from fullconv.training.resume import kept_name
 from fullconv.training.state import Checkpoint
 from tests.builders.commands import TINY, complaint
 from tests.builders.folders import Make
@@ -120,6 +121,19 @@ def test_a_run_knows_its_data(
     assert run_command(["train", "--resume", "../mine"]) == 2
     assert f"its data was in {data}, which is not there any more; give it: " in complaint(capsys)
     assert run_command(["train", given.replace("photos", "../moved"), "--resume", "../mine"]) == 0
+
+
+def test_the_path_of_data_is_kept_without_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("run", "data/town", "far/away"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run")
+    town = str(tmp_path / "data" / "town")
+    assert kept_name("../data/town") == town
+    assert kept_name("../data/./town+shapes") == f"{town}+shapes"
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    assert kept_name("../link") == str(tmp_path / "link")  # links stay links
+    (tmp_path / "far" / "more").mkdir()
+    assert Path(kept_name("../link/../more")).samefile(tmp_path / "far" / "more")
 
 
 @pytest.mark.parametrize("stopped", [False, True])

@@ -24,12 +24,15 @@ def typed(data: str | os.PathLike[str] | DatasetSpec) -> str:
 
 
 def kept_name(data: str) -> str:
-    """A name of data that means the same in every folder: paths are absolute, also those of ``A+B``."""
+    """A name of data that means the same in every folder: paths are absolute and plain, also those of ``A+B``."""
     if not data or "://" in data or data.startswith("shapes"):
         return data
     if "+" in data and not Path(data).expanduser().exists():
         return "+".join(kept_name(part) for part in data.split("+"))
-    return str(Path(data).expanduser().absolute())
+    path = Path(data).expanduser().absolute()
+    plain = Path(os.path.normpath(path))
+    behind_a_link = path.exists() and not (plain.exists() and plain.samefile(path))  # what ".." is then
+    return str(path if behind_a_link else plain)
 
 
 def data_of(run: Run, command: str = "") -> str:
@@ -42,7 +45,7 @@ def data_of(run: Run, command: str = "") -> str:
         UsageError: the run does not know it, or nothing is there any more.
     """
     ask = f"give it: {command or f'fullconv train DATA --resume {shlex.quote(str(run.path))}'}"
-    kept = _kept(run, "given")
+    kept = kept_name(_kept(run, "given"))
     if not kept:
         raise UsageError(f"{run.path}: does not say by which name its data can be opened; {ask}")
     for part in [kept] if Path(kept).exists() else kept.split("+"):
@@ -53,7 +56,7 @@ def data_of(run: Run, command: str = "") -> str:
 
 def is_own(run: Run, data: str | os.PathLike[str] | DatasetSpec) -> bool:
     """Whether data are named as those of the run were kept; never of data made in Python."""
-    return bool(typed(data)) and kept_name(typed(data)) == _kept(run, "given")
+    return bool(typed(data)) and kept_name(typed(data)) == kept_name(_kept(run, "given"))
 
 
 def _kept(run: Run, what: str) -> str:
