@@ -64,8 +64,8 @@ def test_small_images_are_left_out_of_both_splits_and_counted(
     assert "batch 2, 2 steps an epoch; the last batch of a pass is filled up with 1 image of its first" in said
     assert run.scores["images"] == 2
     assert run.segmenter().provenance["train_images"] == 3
-    fullconv.train(root, tmp_path / "padded", **{**options, "crop": (32, 32)})
-    assert "crops of 32x32 (height x width); 3 of 8 images are smaller and are padded" in capsys.readouterr().out
+    fullconv.train(root, tmp_path / "padded", **{**options, "crop": (33, 33)})
+    assert "crops of 33x33 (height x width); 3 of 8 images are smaller and are padded" in capsys.readouterr().out
     with pytest.raises(DataError, match="leaves no train image of at least 500x500, the largest is 48 high or 64 wide"):
         fullconv.train(root, tmp_path / "run3", **{**options, "crop": (500, 500), "filter_small": True})
     for index in (5, 6):

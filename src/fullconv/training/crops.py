@@ -13,6 +13,8 @@ from fullconv.training.config import TrainConfig
 
 LARGEST_DEFAULT_CROP = 512
 """Pixels a side."""
+GRID = 32
+"""Pixels between two places of the coarsest map of most encoders."""
 MOSTLY_PADDING = 16
 """A crop of more than so many times the pixels of the largest image is refused."""
 ASKED = 200
@@ -32,7 +34,7 @@ def choose_crop(config: TrainConfig, spec: DatasetSpec, report: CheckReport | No
             _refuse_padding(config.crop, sizes)
         return given
     height, width = sizes.most_common(1)[0][0]
-    return min(round_up(height, 32), LARGEST_DEFAULT_CROP), min(round_up(width, 32), LARGEST_DEFAULT_CROP)
+    return min(round_up(height, GRID), LARGEST_DEFAULT_CROP), min(round_up(width, GRID), LARGEST_DEFAULT_CROP)
 
 
 def sizes_of(spec: DatasetSpec, report: CheckReport | None) -> Counter[tuple[int, int]]:
@@ -55,12 +57,15 @@ def _refuse_padding(crop: tuple[int, int], sizes: Counter[tuple[int, int]]) -> N
 
 
 def padded_line(report: CheckReport, config: TrainConfig, crop: tuple[int, int]) -> str:
-    """How the crop was found, where no option says it, and how many images it is larger than; empty of neither."""
-    how = "the resize" if config.resize else "the most common size in multiples of 32, at most 512 a side"
+    """How the crop was found, where no option says it, and how many images it is larger than; empty of neither.
+
+    Images that fill it but for their last place of the network's grid lose nothing, and are not counted.
+    """
+    how = "the resize" if config.resize else f"the most common size in multiples of {GRID}, at most 512 a side"
     sizes = {config.resize or size: 0 for size in report.sizes}
     for size, count in report.sizes.items():
         sizes[config.resize or size] += count
-    small = sum(count for (h, w), count in sizes.items() if h < crop[0] or w < crop[1])
+    small = sum(count for (h, w), count in sizes.items() if round_up(h, GRID) < crop[0] or round_up(w, GRID) < crop[1])
     parts = [] if config.crop else [f", {how}"]
     parts += [f"; {small} of {sum(sizes.values())} images are smaller and are padded"] if small else []
     return f"crops of {crop[0]}x{crop[1]} (height x width){''.join(parts)}" if parts else ""
