@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from fullconv.errors import UsageError
 from fullconv.evaluation.finding import Finding
 from fullconv.evaluation.findings import FINER, Counts, findings
 from fullconv.evaluation.metrics import Scores
+from fullconv.evaluation.short import all_seen
 from tests.builders.oracle import Change, oracle, shown
 
 ALIKE = "--loss cross-entropy+dice, which counts every class alike"
@@ -94,14 +96,16 @@ def test_what_train_has_not_is_said_to_be_so(random: bool, data: Path) -> None:
     assert "train with images that show every class" in one.advice
 
 
-def test_confused(data: Path) -> None:
-    def change(truth: Tensor) -> Tensor:
-        upper = merged(truth, 1, 0)
-        truth = truth.clone()
-        truth[:, :, :40] = upper[:, :, :40]
-        return truth
+def partly_ground(truth: Tensor) -> Tensor:
+    """Most of each block."""
+    upper = merged(truth, 1, 0)
+    truth = truth.clone()
+    truth[:, :, :40] = upper[:, :, :40]
+    return truth
 
-    kinds = found(data, change=change)
+
+def test_confused(data: Path) -> None:
+    kinds = found(data, change=partly_ground)
     assert set(kinds) == {("confused", "block")}
     assert kinds["confused", "block"].classes == ("block", "ground")
     assert kinds["confused", "block"].text == "block is confused with ground: 62% of its pixels are taken for it"
@@ -279,3 +283,39 @@ def test_weights_that_were_used_are_no_advice_where_all_is_one_class(options: di
     counts = Counts(("a", "b"), [[900, 0], [20, 0]], [True, True], [4, 1], 4, [0, 0], 1, options=options)
     (lone,) = findings(counts)
     assert lone.advice.startswith(f"train longer, with a smaller --rate{words}")
+
+
+@pytest.mark.parametrize(
+    ("options", "learned", "advice"),
+    [
+        ({}, False, "see whether train has it (fullconv check DATA); then more --epochs, or "),
+        ({"minutes": None}, True, "more --epochs, or "),
+        ({"minutes": 30.0}, True, "more --minutes, or "),
+    ],
+)
+def test_longer_training_is_advised_as_the_run_was_told_its_length(
+    options: dict[str, object], learned: bool, advice: str
+) -> None:
+    counts = Counts(
+        ("a", "b", "c"), [[90, 0, 0], [9, 0, 0], [0, 0, 9]], [True] * 3, [4, 1, 1], 4, [0] * 3, 1, options=options,
+        learned=learned,
+    )  # fmt: skip
+    (never,) = (one for one in findings(counts) if one.kind != "rare")
+    assert never.kind == "never-predicted"
+    assert never.advice.startswith(advice)
+
+
+def test_pictures_that_are_written_are_named(data: Path, tmp_path: Path) -> None:
+    for pictures, named in ((None, "--pictures FOLDER"), (tmp_path / "p", str(tmp_path / "p" / "worst.png"))):
+        made = fullconv.evaluate(oracle(NAMES, 1, partly_ground), data, workers=0, pictures=pictures)
+        assert f"the worst images ({named}): " in made.findings[0].advice
+
+
+def test_what_train_was_seen_to_have_is_known_of_checked_runs_alone() -> None:
+    assert all_seen({"epoch": 3, "options": {"minutes": 30.0}})
+    unknown: list[dict[str, Any]] = [
+        {},
+        {"epoch": 3, "options": {"check": False}},
+        {"epoch": 3, "labels": {"boxes": 3}},
+    ]
+    assert not any(map(all_seen, unknown))

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -23,10 +24,10 @@ from fullconv.evaluation.mask_ap import judged, mask_ap
 from fullconv.evaluation.matching import by_position, other_range, with_classes_of
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.evaluation.metrics import ImageScore, Scores
-from fullconv.evaluation.pictures import refuse_file, write_pictures
+from fullconv.evaluation.pictures import WORST, refuse_file, write_pictures
 from fullconv.evaluation.report import Again, origin_of, write_images, write_report
 from fullconv.evaluation.road import RoadCounts, road_counts
-from fullconv.evaluation.short import longer_first
+from fullconv.evaluation.short import all_seen, longer_first
 from fullconv.formats.open import open_dataset
 from fullconv.machine import default_workers
 from fullconv.pretrained import load
@@ -122,7 +123,7 @@ def evaluate(
     log = [] if isinstance(model, Segmenter) else log_beside(model)
     options = segmenter.provenance.get("options", {})
     of_training = log_findings(log, "labels" in segmenter.provenance, options)
-    scores = _looked_at(measured.scores(), closer, items, measured.void, segmenter.provenance, len(log))
+    scores = _looked_at(measured.scores(), closer, items, measured.void, segmenter.provenance, len(log), pictures)
     scores = dataclasses.replace(scores, findings=(*of_training, *scores.findings))
     if isinstance(road, RoadCounts):
         scores = dataclasses.replace(scores, road=road.scores())
@@ -177,6 +178,7 @@ def _no_mask_ap(bare: int, images: int) -> str:
 
 def _looked_at(
     scores: Scores, closer: Closer, items: Sequence[Item], void: int, provenance: Mapping[str, Any], epochs: int,
+    pictures: str | os.PathLike[str] | None,
 ) -> Scores:  # fmt: skip
     """Scores with the worst images and with what goes wrong; ``epochs`` of the run are known, or 0."""
     where = {(item.source, item.id): str(item.image.where) for item in items}
@@ -185,7 +187,8 @@ def _looked_at(
     counts = Counts(
         names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
         scores.images, closer.thin.tolist(), closer.stride, void, closer.shift,
-        provenance.get("options", {}), provenance.get("not_in_train", ()),
+        provenance.get("options", {}), provenance.get("not_in_train", ()), all_seen(provenance),
+        **({} if pictures is None else {"pictures": str(Path(pictures) / WORST)}),
     )  # fmt: skip
     return dataclasses.replace(scores, worst=worst, findings=longer_first(findings(counts), provenance, epochs))
 

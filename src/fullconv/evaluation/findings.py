@@ -40,6 +40,8 @@ class Counts:
         shift: of the masks, that fits the predictions better.
         unlearned: classes that the train split of the model did not show.
         options: that the model was trained with, where they are known: what was tried already is no advice.
+        learned: whether train is known to show all classes but those that are ``unlearned``.
+        pictures: of the worst images, where they are written; else the option that writes them.
     """
 
     names: Sequence[str]
@@ -53,6 +55,8 @@ class Counts:
     shift: Shift | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     unlearned: Sequence[str] = ()
+    learned: bool = False
+    pictures: str = "--pictures FOLDER"
 
     def truth(self, index: int) -> int:
         return sum(self.confusion[index])
@@ -118,7 +122,7 @@ def _shifted(counts: Counts) -> Finding | None:
         "shifted", (),
         f"masks fit the predictions better {shift}: {shift.gained:.0%} fewer wrong pixels, and in {shift.agree:.0%} of "
         "the images where it matters",
-        "lay a mask over its image (--pictures FOLDER): if it lies beside what it outlines, move the masks, or see "
+        f"lay a mask over its image ({counts.pictures}): if it lies beside what it outlines, move the masks, or see "
         "whether both were resized, cropped and turned alike",
     )  # fmt: skip
 
@@ -189,8 +193,13 @@ def _never_predicted(counts: Counts, index: int) -> Finding | None:
         "never-predicted", (name,),
         f"{name} is never predicted: {counts.truth(index):,} pixels in {_images(counts, index)}, {share:.0%} of them "
         f"taken for {counts.names[other]}",
-        ", or ".join(["see whether train has it (fullconv check DATA); then more --epochs", *_balancing(counts)]),
+        ", or ".join([_longer(counts), *_balancing(counts)]),
     )  # fmt: skip
+
+
+def _longer(counts: Counts) -> str:
+    more = "more --minutes" if counts.options.get("minutes") is not None else "more --epochs"
+    return more if counts.learned else f"see whether train has it (fullconv check DATA); then {more}"
 
 
 FINER = {"fcn4s": 4, "fpn": 4, "unet": 1}
@@ -251,8 +260,8 @@ def _confused(counts: Counts, index: int) -> Finding | None:
     names = counts.names[index], counts.names[other]
     return Finding(
         "confused", names, f"{names[0]} is confused with {names[1]}: {share:.0%} of its pixels are taken for it",
-        "look at both in the worst images (--pictures FOLDER): were both labelled by the same rule? Where only what is "
-        "around tells them apart, a larger --crop; else more images that show both",
+        f"look at both in the worst images ({counts.pictures}): were both labelled by the same rule? Where only what "
+        "is around tells them apart, a larger --crop; else more images that show both",
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from fullconv.evaluation.findings import Counts, findings
 from fullconv.evaluation.intervals import bootstrap, means
 from fullconv.evaluation.metrics import ConfusionMatrix, Scores
 from fullconv.evaluation.numbers import number
-from fullconv.evaluation.short import longer_first
+from fullconv.evaluation.short import all_seen, longer_first
 from fullconv.ops import upsample_argmax, upsample_cross_entropy
 from fullconv.ops.partial import mask_unlabelled_classes, unlabelled
 from fullconv.parts import Part, refined, sound
@@ -91,7 +91,7 @@ class Measured:
         counts = Counts(
             names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
             [0] * len(names), 1, void, options=provenance.get("options", {}),
-            unlearned=provenance.get("not_in_train", ()),
+            unlearned=provenance.get("not_in_train", ()), learned=all_seen(provenance),
         )  # fmt: skip
         scores = dataclasses.replace(scores, findings=longer_first(findings(counts), provenance))
         bounds = {name: [number(low), number(high)] for name, (low, high) in self.intervals().items()}

@@ -38,3 +38,9 @@ def longer_first(
     text = f"the network began with random weights and learned for {learned} only: too few to judge it by"
     later = [dataclasses.replace(one, advice=LONGER) if one.kind in EARLY else one for one in found]
     return Finding("short", (), text, LONGER), *later
+
+
+def all_seen(provenance: Mapping[str, Any]) -> bool:
+    """Whether training looked for classes that its masks do not show: any that it does not name were there."""
+    unchecked = provenance.get("options", {}).get("check") is False
+    return "epoch" in provenance and "labels" not in provenance and not unchecked
