@@ -138,7 +138,7 @@ def test_views_are_scored_and_their_loss_is_that_of_the_mean() -> None:
         matrix.update(torch.from_numpy(found.labels), torch.from_numpy(labels))
         likely = np.take_along_axis(found.probabilities.astype(float), labels[None].astype(int), 0)
         loss, pixels = loss - np.log(likely).sum(), pixels + likely.size
-    assert scores.confusion == tuple(map(tuple, matrix.counts.tolist()))
+    assert np.array_equal(scores.confusion, matrix.counts)
     assert scores.loss == pytest.approx(loss / pixels, rel=2e-3)  # float16 probabilities
     assert scores.mean_iou != fullconv.evaluate(segmenter, DATA, workers=0).mean_iou
 

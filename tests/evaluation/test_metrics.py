@@ -129,5 +129,12 @@ def test_figures_of_classes_have_names_and_are_tuples() -> None:
         scores.iou["raod"]
     for again in (pickle.loads(pickle.dumps(scores)), copy.deepcopy(scores), dataclasses.replace(scores, loss=1.0)):
         assert again.iou["pole"] == scores.iou["pole"] == 0.75
+        assert np.array_equal(again.confusion, scores.confusion)
+    assert scores.confusion.dtype == np.int64
+    assert scores.confusion.sum() == 20
+    with pytest.raises(ValueError, match="read-only"):
+        scores.confusion[0, 0] = 1
+    assert dataclasses.replace(scores, loss=1.0) == dataclasses.replace(scores, loss=1.0)
+    assert hash(dataclasses.replace(scores, loss=1.0)) == hash(dataclasses.replace(scores, loss=1.0))
     assert dataclasses.asdict(scores)["iou"] == scores.iou
     assert repr(scores.iou) == "PerClass(ground 0.7500, road 0.5000, pole 0.7500)"

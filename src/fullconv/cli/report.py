@@ -30,8 +30,9 @@ def evaluation_report(scores: Scores, console: Console | None = None, written: P
         written: a file that has all findings.
     """
     console = console or Console(emoji=False)
-    known = [i for i, row in enumerate(scores.confusion) if sum(row)]
-    if len(known) > 1 or any(sum(scores.confusion[i]) > scores.confusion[i][i] for i in known):
+    totals = scores.confusion.sum(1)
+    known = [i for i, total in enumerate(totals) if total]
+    if len(known) > 1 or any(totals[i] > scores.confusion[i, i] for i in known):
         _confusion(scores, known, console)
     if scores.images > 1 and scores.worst:
         print_lines(console, "worst images (mean IoU in the image alone):")
@@ -59,7 +60,7 @@ def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
     head = Text(" " * (room + CELL + 1), style="dim")
     console.print(head + Text("".join(f"{i:>{cell}}" for i in range(len(names))), style="dim"), soft_wrap=True)
     for i in known:
-        row, total = scores.confusion[i], sum(scores.confusion[i])
+        row, total = scores.confusion[i].tolist(), int(scores.confusion[i].sum())
         line = Text(f"{_cut(names[i], room):<{room}} ") + Text(f"{i:<{CELL}}", style="dim")
         for j, count in enumerate(row):
             share = count / total
@@ -70,9 +71,9 @@ def _confusion(scores: Scores, known: Sequence[int], console: Console) -> None:
 
 def _pairs(scores: Scores, known: Sequence[int], console: Console) -> None:
     pairs = [
-        (count / sum(scores.confusion[i]), i, j)
+        (count / int(scores.confusion[i].sum()), i, j)
         for i in known
-        for j, count in enumerate(scores.confusion[i])
+        for j, count in enumerate(scores.confusion[i].tolist())
         if i != j and count
     ]
     if not pairs:

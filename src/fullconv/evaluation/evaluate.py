@@ -138,7 +138,7 @@ def evaluate(
     scores = dataclasses.replace(scores, notes=(*filter(None, notes), *scores.notes))
     if details is not None:
         known = [name not in scores.unlabelled for name in spec.classes.names]
-        scores = dataclasses.replace(scores, detail=details.detail(scores.confusion, known))
+        scores = dataclasses.replace(scores, detail=details.detail(scores.confusion.tolist(), known))
     if pictures is not None:
         write_pictures(pictures, scores, spec, items, closer.worst)
     if per_image is not None:
@@ -185,7 +185,7 @@ def _looked_at(
     worst = tuple(ImageScore(entry.key[1], where[entry.key], entry.mean_iou) for entry in closer.worst)
     names = scores.classes.names
     counts = Counts(
-        names, scores.confusion, [name not in scores.unlabelled for name in names], closer.presence.tolist(),
+        names, scores.confusion.tolist(), [name not in scores.unlabelled for name in names], closer.presence.tolist(),
         scores.images, closer.thin.tolist(), closer.stride, void, closer.shift,
         provenance.get("options", {}), provenance.get("not_in_train", ()), all_seen(provenance),
         **({} if pictures is None else {"pictures": str(Path(pictures) / WORST)}),

@@ -89,7 +89,7 @@ class Measured:
         names = scores.classes.names
         shown = torch.stack([counts[1] > 0 for counts in self.by_image.values()]).sum(0).tolist()
         counts = Counts(
-            names, scores.confusion, [name not in scores.unlabelled for name in names], shown, self.images,
+            names, scores.confusion.tolist(), [name not in scores.unlabelled for name in names], shown, self.images,
             [0] * len(names), 1, void, options=provenance.get("options", {}),
             unlearned=provenance.get("not_in_train", ()), learned=all_seen(provenance),
         )  # fmt: skip

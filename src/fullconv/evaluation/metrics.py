@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ class Scores:
         loss: mean cross-entropy over all labelled pixels (nan where it was not computed).
         unlabelled: names of the classes that the data never label; they have no IoU and are in no mean.
         outside: per class the pixels predicted as it in images whose data do not label it; each is an error.
-        confusion: ``n_ij``, row by row; ``numpy.array(scores.confusion)`` is the matrix.
+        confusion: ``n_ij``, int64 ``[classes, classes]``, read-only; ``==`` of scores leaves it out.
         notes: lines on how the scores came about, for whoever compares them.
         masks: of the objects, where the model finds such and the data know theirs.
         worst: the images of the lowest mean IoU, the lowest first, at most five; none of training's own validation.
@@ -120,7 +120,7 @@ class Scores:
     images: int = 0
     unlabelled: tuple[str, ...] = ()
     outside: tuple[int, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
+    confusion: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64), compare=False)
     notes: tuple[str, ...] = ()
     masks: ObjectScores | None = None
     worst: tuple[ImageScore, ...] = ()
@@ -131,6 +131,9 @@ class Scores:
     def __post_init__(self) -> None:
         for name in ("iou", "accuracy"):
             object.__setattr__(self, name, PerClass(getattr(self, name), self.classes))
+        confusion = np.array(self.confusion, np.int64)
+        confusion.setflags(write=False)
+        object.__setattr__(self, "confusion", confusion)
 
     def __repr__(self) -> str:
         means = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
@@ -172,11 +175,11 @@ class Scores:
     @property
     def precision(self) -> PerClass:
         """``n_ii / sum_j n_ji`` of each class; nan where it is never predicted, or the data never label it."""
-        predicted = [sum(column) for column in zip(*self.confusion, strict=True)]
+        counts = self.confusion.tolist()
+        predicted = [sum(column) for column in zip(*counts, strict=True)]
         named = zip(self.classes.names, predicted, strict=True)
         shares = (
-            self.confusion[i][i] / n if n and name not in self.unlabelled else math.nan
-            for i, (name, n) in enumerate(named)
+            counts[i][i] / n if n and name not in self.unlabelled else math.nan for i, (name, n) in enumerate(named)
         )
         return PerClass(shares, self.classes)
 
@@ -275,7 +278,7 @@ class ConfusionMatrix:
             loss=loss,
             images=images,
             unlabelled=tuple(name for name, is_known in zip(self.classes.names, known, strict=True) if not is_known),
-            confusion=tuple(map(tuple, exact.tolist())),
+            confusion=exact.numpy(),
             **rest,
         )
 

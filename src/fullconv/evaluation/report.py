@@ -89,7 +89,7 @@ def _by_image(detail: Detail) -> dict[Key, list[tuple[int, int]]]:
 
 def _pair(scores: Scores, pair: tuple[int, int]) -> str:
     true, taken = pair
-    wrong, pixels, names = scores.confusion[true][taken], scores.pixels[true], scores.classes.names
+    wrong, pixels, names = int(scores.confusion[true, taken]), scores.pixels[true], scores.classes.names
     share = f"{wrong / pixels:.1%} of its pixels" if wrong >= TINY * pixels else f"{wrong:,} of its {pixels:,} pixels"
     return f"{names[true]} taken for {names[taken]}: {share}"
 

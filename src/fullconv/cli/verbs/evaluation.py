@@ -164,7 +164,7 @@ def evaluate(
             "superpixels": None if pieces is None else dataclasses.asdict(pieces),
             "crf": None if crf_settings is None else dataclasses.asdict(crf_settings),
         }  # fmt: skip
-        write_text(json, as_json({**scores.to_dict(), "confusion": scores.confusion, **asked}))
+        write_text(json, as_json({**scores.to_dict(), "confusion": scores.confusion.tolist(), **asked}))
     return 0
 
 
