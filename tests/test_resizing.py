@@ -23,7 +23,7 @@ def note(sizes: dict[tuple[int, int], int], provenance: dict[str, Any]) -> str:
 def test_shrunk_images_are_counted() -> None:
     assert note({(60, 110): 3, (20, 40): 6}, LEARNED) == (
         "3 of 9 images are brought to 40x80 (height x width), at less than half of the scale that the model learned "
-        "from: small things are lost; cut them into pieces of about 20x40, or train without --resize"
+        "from: small things are lost; cut such images into pieces of about 20x40, or train without --resize"
     )
     assert note({(20, 40): 6, (40, 80): 1}, LEARNED) == ""
 
@@ -38,7 +38,7 @@ def test_enlarged_images_are_counted_too() -> None:
 def test_where_the_images_of_training_are_not_known_the_resize_stands_for_them(provenance: dict[str, Any]) -> None:
     assert note({(60, 110): 1}, provenance) == ""
     found = note({(100, 200): 1}, provenance)
-    assert found.startswith("the image is brought to 40x80 (height x width), less than half of their own: ")
+    assert found.startswith("the image is brought to 40x80 (height x width), at less than half of the full scale: ")
     assert "pieces of about 40x80" in found
 
 

@@ -35,14 +35,15 @@ def resize_note(preprocessing: Preprocessing, provenance: Mapping[str, Any], siz
     scales = {size: math.sqrt(size[0] * size[1] / (height * width)) for size in sizes}
     shrunk = sum(sizes[size] for size, scale in scales.items() if scale > MUCH)
     enlarged = sum(sizes[size] for size, scale in scales.items() if scale * MUCH < 1)
+    of = "the scale that the model learned from" if learned else "the full scale"
     said = []
     if shrunk:
-        how = "at less than half of the scale that the model learned from" if learned else "less than half of their own"
-        cut = f"cut them into pieces of about {height}x{width}, or train without --resize"
+        how = f"at less than half of {of}"
+        cut = f"cut such images into pieces of about {height}x{width}, or train without --resize"
         said.append(f"{_brought(shrunk, sizes, preprocessing.resize)}, {how}: small things are lost; {cut}")
     if enlarged:
-        how = "at more than twice the scale that the model learned from" if learned else "more than twice their own"
-        why = "they may look unlike what it knows; train with such images, or without --resize"
+        how = f"at more than twice {of}"
+        why = "such images may look unlike what it knows; train with them, or without --resize"
         said.append(f"{_brought(enlarged, sizes, preprocessing.resize)}, {how}: {why}")
     return ". ".join(said)
 
