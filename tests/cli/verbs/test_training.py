@@ -63,13 +63,14 @@ def test_recipes_fit_a_terminal_of_80_columns() -> None:
     assert not long
 
 
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("where", ["choosing.budget.cost", "start.make_plan", "run_folder.surroundings", "start.fit"])
 def test_ctrl_c_before_the_first_step_leaves_nothing_and_says_how_to_start_again(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(f"fullconv.training.{where}", interrupted)
     assert run(["train", "shapes:train=8,val=2", "--minutes", "1"]) == 130
@@ -82,9 +83,6 @@ def test_ctrl_c_before_the_first_step_leaves_nothing_and_says_how_to_start_again
 def test_ctrl_c_before_a_run_goes_on_leaves_it_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.chdir(tmp_path)
     Path("runs/mine").mkdir(parents=True)
     Path("runs/mine/config.yaml").write_text("epochs: 2\n")
@@ -98,9 +96,6 @@ def test_ctrl_c_before_a_run_goes_on_leaves_it_as_it_was(
 def test_ctrl_c_in_a_sweep_says_how_to_go_on(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(f"fullconv.training.sweep.{where}", interrupted)
     command = ["sweep", "shapes:train=8,val=2", "--over", "rate=1e-3,2e-3", "--epochs", "1", "--out", "runs"]
