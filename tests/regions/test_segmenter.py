@@ -46,6 +46,21 @@ def test_a_run_leaves_model_scores_and_pictures(sds: Path) -> None:
     assert header["provenance"]["train_images"] == 8
 
 
+@pytest.mark.parametrize(("place", "kept"), [("begin", False), ("write_picture", True)])
+def test_ctrl_c_keeps_the_model_once_it_is_saved(place: str, kept: bool, tmp_path: Path, monkeypatch, capsys) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"fullconv.training.region_run.RunFolder.{place}", interrupted)
+    command = ["train", DATA, "--model", "sds", "--encoder", "resnet10t", "--out", str(tmp_path / "run")]
+    assert run([*command, "--encoder-weights", "none"]) == 130
+    model = tmp_path / "run" / "best.safetensors"
+    assert model.is_file() == kept
+    assert ("interrupted after training; the model is" if kept else "nothing is trained or kept yet") in complaint(
+        capsys
+    )
+
+
 def test_the_file_gives_the_same_labels_and_the_verbs_take_it(sds: Path, tmp_path: Path, capsys) -> None:
     segmenter = fullconv.load(sds, "cpu", "fp32")
     assert isinstance(segmenter, RegionSegmenter)

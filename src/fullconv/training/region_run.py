@@ -8,7 +8,7 @@ from fullconv.data import DatasetSpec, EvalData
 from fullconv.data.dataset import refuse_without_label_maps
 from fullconv.data.loader import EvalBatches
 from fullconv.device import choose_device, choose_precision
-from fullconv.errors import UsageError, first_few
+from fullconv.errors import Interrupted, UsageError, first_few
 from fullconv.evaluation.measure import batch_size, measure
 from fullconv.machine import default_workers
 from fullconv.model_card import SCORES
@@ -47,6 +47,7 @@ def train_regions(
 
     Raises:
         UsageError, DataError: what is wrong with the options or the data, before anything is written.
+        Interrupted: after Ctrl-C, with the model saved. Before that it is a KeyboardInterrupt, and nothing is kept.
     """
     _refuse(config)
     options = RegionOptions.of(config.model_args, f"model {config.model}: model_args")
@@ -91,18 +92,21 @@ def train_regions(
     try:
         run.begin(config, environment, "\n".join(built.listing))
         segmenter.save(run.best)
-        scores = measured.scores()
         run.write_scores(report)
-        run.write_card()
-        run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.image_scores()))
     except KeyboardInterrupt:
         run.discard_unsaved()
         raise
-    run.point_latest()
-    reporter.took()
-    reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
-    for line in ending(run, typed(data), val=val):
-        reporter.say(line)
+    try:
+        run.write_card()
+        run.write_picture("pictures/val.png", contact_sheet(segmenter, spec, val, measured.image_scores()))
+        run.point_latest()
+        reporter.took()
+        scores = measured.scores()
+        reporter.say(f"mean IoU {scores.mean_iou:.4f} on {scores.images} val images: {run.best}")
+        for line in ending(run, typed(data), val=val):
+            reporter.say(line)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted after training; the model is {run.best}") from error
     return Run(run.path)
 
 
