@@ -19,8 +19,8 @@ def mask_image(labels: np.ndarray, classes: ClassSet, void: Colour = VOID_COLOUR
     ``void`` is the colour of every value that is no class.
     """
     if len(classes) > 255:
-        return Image.fromarray(labels.astype(np.uint16))
-    image = Image.fromarray(labels.astype(np.uint8))
+        return Image.fromarray(labels.astype(np.uint16, copy=False))
+    image = Image.fromarray(labels.astype(np.uint8, copy=False))
     colours = [*classes.palette, *[void] * (256 - len(classes))]
     image.putpalette([value for colour in colours for value in colour])
     return image
